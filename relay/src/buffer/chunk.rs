@@ -1,0 +1,246 @@
+//! The packed form of envelopes on disk: a chunk holds what arrived together.
+//!
+//! ```text
+//!  chunk = u8 version | u32 sealing key (0: not sealed) | u64 written at | entry ...
+//!  entry = u32 length | u32 crc32 of the rest | mailbox 16 | seq 8 | prev 8 | epoch 8 | expires 8
+//!        | class 1 | flags 1 | id 16 | body
+//! ```
+//!
+//! Numbers are big-endian. Sans-IO: knows bytes only. Damage is an error, never skipped.
+
+use bytes::{Buf, BufMut, Bytes};
+use restante_spec::ids::{EnvelopeId, MailboxId, Seq, UnixTime};
+use restante_spec::message::EnvelopeClass;
+
+use super::Envelope;
+
+/// The version of this form.
+const VERSION: u8 = 1;
+/// Version, key, time.
+const HEADER_BYTES: usize = 1 + 4 + 8;
+/// Length and checksum of an entry.
+const PREFIX_BYTES: usize = 4 + 4;
+/// An entry's fields before its body.
+const FIELD_BYTES: usize = 16 + 8 + 8 + 8 + 8 + 1 + 1 + 16;
+/// A chunk's most: with redb's own bytes just under 2^16, so that no page is half empty.
+const CHUNK_BYTES: usize = 65_000;
+/// The flag of a commit.
+const COMMIT: u8 = 1;
+
+const _: () = assert!(
+    HEADER_BYTES + PREFIX_BYTES + FIELD_BYTES + restante_spec::limits::BODY_BYTES <= CHUNK_BYTES
+);
+
+/// A chunk under construction.
+pub(super) struct ChunkWriter {
+    bytes: Vec<u8>,
+}
+
+/// A stored chunk does not read as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Damaged {
+    #[error("a chunk of version {0}, this relay knows version {VERSION}")]
+    Version(u8),
+    #[error("a chunk sealed with key {0}, this relay knows no sealing")]
+    Sealed(u32),
+    #[error("a chunk that ends within an entry")]
+    Short,
+    #[error("an entry whose checksum is wrong")]
+    Checksum,
+    #[error("an entry of an unknown class")]
+    Class,
+}
+
+impl ChunkWriter {
+    /// An empty chunk.
+    pub(super) fn new(written_at: UnixTime) -> Self {
+        let mut bytes = Vec::with_capacity(CHUNK_BYTES);
+        bytes.put_u8(VERSION);
+        bytes.put_u32(0);
+        bytes.put_u64(written_at.get());
+        Self { bytes }
+    }
+
+    /// Whether an envelope with this body still fits.
+    pub(super) fn fits(&self, body: usize) -> bool {
+        self.bytes.len() + PREFIX_BYTES + FIELD_BYTES + body <= CHUNK_BYTES
+    }
+
+    /// Adds an envelope that fits; returns where it stands.
+    pub(super) fn push(&mut self, mailbox: MailboxId, envelope: &Envelope) -> u32 {
+        let offset = self.bytes.len();
+        let length = FIELD_BYTES + envelope.body.len();
+        self.bytes.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
+        self.bytes.put_u32(0);
+        self.bytes.put_slice(mailbox.as_bytes());
+        self.bytes.put_u64(envelope.seq.get());
+        self.bytes.put_u64(envelope.prev.get());
+        self.bytes.put_u64(envelope.epoch.get());
+        self.bytes.put_u64(envelope.expires_at.get());
+        self.bytes.put_u8(class_number(envelope.class));
+        self.bytes.put_u8(if envelope.commit { COMMIT } else { 0 });
+        self.bytes.put_slice(envelope.id.as_bytes());
+        self.bytes.put_slice(&envelope.body);
+        if let Some(entry) = self.bytes.get_mut(offset..)
+            && let Some((prefix, fields)) = entry.split_at_mut_checked(PREFIX_BYTES)
+        {
+            let checksum = crc32fast::hash(fields).to_be_bytes();
+            prefix.iter_mut().skip(4).zip(checksum).for_each(|(byte, sum)| *byte = sum);
+        }
+        u32::try_from(offset).unwrap_or(u32::MAX)
+    }
+
+    /// Whether nothing was added.
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.len() == HEADER_BYTES
+    }
+
+    /// The chunk as it is stored.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Reads the entry at `offset`.
+pub(super) fn read_at(chunk: &[u8], offset: u32) -> Result<(MailboxId, Envelope), Damaged> {
+    let entry = chunk.get(offset as usize..).ok_or(Damaged::Short)?;
+    Ok(read_entry(entry)?.0)
+}
+
+/// Reads all entries of a chunk, with their offsets.
+pub(super) fn read_all(chunk: &[u8]) -> Result<Vec<(u32, MailboxId, Envelope)>, Damaged> {
+    let mut header = chunk.get(..HEADER_BYTES).ok_or(Damaged::Short)?;
+    match header.get_u8() {
+        VERSION => {}
+        other => return Err(Damaged::Version(other)),
+    }
+    match header.get_u32() {
+        0 => {}
+        key => return Err(Damaged::Sealed(key)),
+    }
+    let mut entries = Vec::new();
+    let mut offset = HEADER_BYTES;
+    while let Some(rest) = chunk.get(offset..).filter(|rest| !rest.is_empty()) {
+        let ((mailbox, envelope), size) = read_entry(rest)?;
+        entries.push((u32::try_from(offset).unwrap_or(u32::MAX), mailbox, envelope));
+        offset += size;
+    }
+    Ok(entries)
+}
+
+fn read_entry(bytes: &[u8]) -> Result<((MailboxId, Envelope), usize), Damaged> {
+    let (mut prefix, rest) = bytes.split_at_checked(PREFIX_BYTES).ok_or(Damaged::Short)?;
+    let length = prefix.get_u32() as usize;
+    let checksum = prefix.get_u32();
+    let entry = rest.get(..length).ok_or(Damaged::Short)?;
+    if crc32fast::hash(entry) != checksum {
+        return Err(Damaged::Checksum);
+    }
+    let (mut fields, body) = entry.split_at_checked(FIELD_BYTES).ok_or(Damaged::Short)?;
+    let mut mailbox = [0; MailboxId::SIZE];
+    fields.copy_to_slice(&mut mailbox);
+    let seq = Seq::new(fields.get_u64());
+    let prev = Seq::new(fields.get_u64());
+    let epoch = Seq::new(fields.get_u64());
+    let expires_at = UnixTime::new(fields.get_u64());
+    let class = class_of(fields.get_u8())?;
+    let commit = fields.get_u8() & COMMIT != 0;
+    let mut id = [0; EnvelopeId::SIZE];
+    fields.copy_to_slice(&mut id);
+    let (id, body) = (EnvelopeId::new(id), Bytes::copy_from_slice(body));
+    let envelope = Envelope { seq, prev, epoch, id, class, expires_at, commit, body };
+    Ok(((MailboxId::new(mailbox), envelope), PREFIX_BYTES + length))
+}
+
+const fn class_number(class: EnvelopeClass) -> u8 {
+    match class {
+        EnvelopeClass::Normal => 1,
+        EnvelopeClass::Quiet => 2,
+        EnvelopeClass::Live => 3,
+    }
+}
+
+const fn class_of(number: u8) -> Result<EnvelopeClass, Damaged> {
+    match number {
+        1 => Ok(EnvelopeClass::Normal),
+        2 => Ok(EnvelopeClass::Quiet),
+        _ => Err(Damaged::Class),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn envelope(seq: u64, size: usize) -> Envelope {
+        Envelope {
+            seq: Seq::new(seq),
+            prev: Seq::new(seq - 1),
+            epoch: Seq::new(3),
+            id: EnvelopeId::new([5; 16]),
+            class: EnvelopeClass::Quiet,
+            expires_at: UnixTime::new(99),
+            commit: seq.is_multiple_of(2),
+            body: Bytes::from(vec![0xab; size]),
+        }
+    }
+
+    fn chunk() -> (Vec<u8>, Vec<u32>) {
+        let mut writer = ChunkWriter::new(UnixTime::new(7));
+        let mailbox = MailboxId::new([1; 16]);
+        let offsets =
+            [0, 1, 500].map(|size| writer.push(mailbox, &envelope(size + 2, size as usize)));
+        (writer.bytes().to_vec(), offsets.to_vec())
+    }
+
+    #[test]
+    fn entries_round_trip_alone_and_together() {
+        let (bytes, offsets) = chunk();
+        let all = read_all(&bytes).unwrap();
+        assert_eq!(all.len(), 3);
+        for ((offset, mailbox, found), expected) in all.into_iter().zip(offsets) {
+            assert_eq!(offset, expected);
+            let size = usize::try_from(found.seq.get() - 2).unwrap();
+            assert_eq!(found, envelope(found.seq.get(), size));
+            assert_eq!(read_at(&bytes, offset), Ok((mailbox, found)));
+        }
+    }
+
+    /// LIM-1: the largest body fits into a chunk of its own.
+    #[test]
+    fn the_largest_body_has_room() {
+        let mut writer = ChunkWriter::new(UnixTime::new(7));
+        assert!(writer.fits(restante_spec::limits::BODY_BYTES));
+        writer.push(MailboxId::new([1; 16]), &envelope(2, restante_spec::limits::BODY_BYTES));
+        assert!(writer.bytes().len() <= CHUNK_BYTES);
+        assert!(!writer.fits(100));
+    }
+
+    #[test]
+    fn every_flipped_byte_of_an_entry_is_noticed() {
+        let (bytes, _) = chunk();
+        for place in HEADER_BYTES..bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[place] ^= 0x10;
+            assert!(read_all(&flipped).is_err(), "byte {place}");
+        }
+    }
+
+    #[test]
+    fn truncated_chunks_are_noticed() {
+        let (bytes, offsets) = chunk();
+        for length in 0..bytes.len() {
+            let whole = offsets.contains(&u32::try_from(length).unwrap());
+            assert_eq!(read_all(&bytes[..length]).is_ok(), whole, "length {length}");
+        }
+    }
+
+    #[test]
+    fn other_versions_and_sealed_chunks_are_named() {
+        let (mut bytes, _) = chunk();
+        bytes[4] = 9;
+        assert_eq!(read_all(&bytes), Err(Damaged::Sealed(9)));
+        bytes[0] = 2;
+        assert_eq!(read_all(&bytes), Err(Damaged::Version(2)));
+    }
+}

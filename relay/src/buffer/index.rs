@@ -1,0 +1,362 @@
+//! The buffer's index in memory: where each envelope stands, and every judgement about it.
+//!
+//! Sans-IO. Knows numbers, places, ids and times; must not know redb, rows' meaning or threads.
+//! It is rebuilt from the chunks at start. While a batch is being written it runs ahead of the
+//! disk; readers see only what is at or below `visible`.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
+use restante_spec::ids::{EnvelopeId, MailboxId, Seq, UnixTime};
+use restante_spec::limits;
+
+use super::{AppendAct, BufferError, Envelope, Level, Quota, Span, Stored};
+
+/// All mailboxes and chunks.
+#[derive(Default)]
+pub(super) struct Index {
+    logs: HashMap<MailboxId, Log>,
+    chunks: HashMap<ChunkId, Chunk>,
+    /// When each chunk may go, earliest first.
+    due: BTreeSet<(UnixTime, ChunkId)>,
+    /// Everything up to here is durable.
+    visible: Seq,
+    /// The last number given.
+    last: Seq,
+}
+
+/// A chunk's key in the store: rising in the order of arrival.
+pub(super) type ChunkId = u64;
+
+/// What of a mailbox outlives its chunks; a row of the store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// The number of its creation: older entries belong to an earlier mailbox of this id.
+    pub(super) born: Seq,
+    /// Everything up to here was let go.
+    pub(super) floor: Seq,
+    /// The newest envelope's number, as far as known when the row was written.
+    pub(super) head: Seq,
+    /// The current epoch: the revision of the epoch row; `Seq::START` for none.
+    pub(super) epoch: Seq,
+}
+
+#[derive(Default)]
+struct Log {
+    mark: Mark,
+    entries: VecDeque<Entry>,
+    /// Ids of entries whose chunk is still there, stored or not any more (MBX-5).
+    ids: HashMap<EnvelopeId, Stored>,
+    /// Sum of the bodies in `entries`, bytes.
+    bytes: u64,
+    /// The chunk of the newest entry; 0 for none.
+    newest: ChunkId,
+    /// No entry expires before this.
+    next_expiry: UnixTime,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    seq: Seq,
+    chunk: ChunkId,
+    offset: u32,
+    size: u32,
+    expires_at: UnixTime,
+}
+
+struct Chunk {
+    live: u32,
+    /// When the last of its entries expires.
+    max_expiry: UnixTime,
+    due: UnixTime,
+}
+
+/// Where an envelope is to be read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) seq: Seq,
+    pub(super) chunk: ChunkId,
+    pub(super) offset: u32,
+}
+
+impl Index {
+    /// An index whose next number is above `last`.
+    pub(super) fn new(last: Seq) -> Self {
+        Self { visible: last, last, ..Self::default() }
+    }
+
+    /// The number for the next act (MBX-3).
+    pub(super) const fn next_number(&mut self) -> Seq {
+        self.last = Seq::new(self.last.get() + 1);
+        self.last
+    }
+
+    /// The last number given.
+    pub(super) const fn last_number(&self) -> Seq {
+        self.last
+    }
+
+    /// Everything given so far is durable.
+    pub(super) const fn publish(&mut self) {
+        self.visible = self.last;
+    }
+
+    /// How many mailboxes there are.
+    pub(super) fn mailboxes(&self) -> u64 {
+        self.logs.len() as u64
+    }
+
+    /// The mark of a mailbox, if it exists.
+    pub(super) fn mark(&self, mailbox: MailboxId) -> Option<Mark> {
+        self.logs.get(&mailbox).map(|log| log.mark)
+    }
+
+    /// A mailbox begins, or is read back from the store.
+    pub(super) fn insert(&mut self, mailbox: MailboxId, mark: Mark) {
+        self.logs.insert(mailbox, Log { mark, ..Log::default() });
+    }
+
+    /// Another epoch begins, or none.
+    pub(super) fn set_epoch(&mut self, mailbox: MailboxId, epoch: Seq) {
+        if let Some(log) = self.logs.get_mut(&mailbox) {
+            log.mark.epoch = epoch;
+        }
+    }
+
+    /// The mailbox ends; its ids are forgotten.
+    pub(super) fn remove(&mut self, mailbox: MailboxId, now: UnixTime) {
+        if let Some(log) = self.logs.remove(&mailbox) {
+            for entry in log.entries {
+                self.bury(entry.chunk, now);
+            }
+        }
+    }
+
+    /// Judges an append, in the order of the contract; `Ok(None)`: it may be stored.
+    ///
+    /// # Errors
+    /// `Aborted`, `NoMailbox`, `StaleEpoch`, `Full`.
+    pub(super) fn judge(
+        &mut self,
+        mailbox: MailboxId,
+        act: &AppendAct,
+    ) -> Result<Option<Stored>, BufferError> {
+        // MBX-5: a known id first, whatever else has changed.
+        let known = self.logs.get(&mailbox).and_then(|log| log.ids.get(&act.id));
+        if let Some(stored) = known {
+            return Ok(Some(*stored));
+        }
+        // MBX-6
+        if act.link.is_aborted() {
+            return Err(BufferError::Aborted);
+        }
+        let log = self.logs.get(&mailbox).ok_or(BufferError::NoMailbox)?;
+        // MBX-7: the one place where an epoch decides over an append.
+        if act.epoch.is_some_and(|epoch| epoch != log.mark.epoch) {
+            return Err(BufferError::StaleEpoch);
+        }
+        if !self.has_room(mailbox, act.body.len(), act.commit, act.quota, act.now) {
+            return Err(BufferError::Full);
+        }
+        Ok(None)
+    }
+
+    /// LIM-3: what has expired takes no room, the last of it is for commits.
+    fn has_room(
+        &mut self,
+        mailbox: MailboxId,
+        size: usize,
+        commit: bool,
+        quota: Quota,
+        now: UnixTime,
+    ) -> bool {
+        let level = self.level(mailbox, now);
+        let (entries, bytes) = if commit {
+            (quota.entries, quota.bytes)
+        } else {
+            (
+                quota.entries.saturating_sub(quota.reserve_entries),
+                quota.bytes.saturating_sub(quota.reserve_bytes),
+            )
+        };
+        level.entries < entries && level.bytes + size as u64 <= bytes
+    }
+
+    /// The number before the next envelope of a mailbox (DLV-1).
+    pub(super) fn head(&self, mailbox: MailboxId) -> Seq {
+        self.logs.get(&mailbox).map_or(Seq::START, |log| log.mark.head)
+    }
+
+    /// Notes an envelope that stands in a chunk. One that was let go before, or belongs to an
+    /// earlier mailbox, counts as dead from `now` on.
+    pub(super) fn add(
+        &mut self,
+        mailbox: MailboxId,
+        envelope: &Envelope,
+        chunk: ChunkId,
+        offset: u32,
+        now: UnixTime,
+    ) {
+        let state = self.chunks.entry(chunk).or_insert_with(|| Chunk {
+            live: 0,
+            max_expiry: UnixTime::default(),
+            due: UnixTime::default(),
+        });
+        state.live += 1;
+        state.max_expiry = state.max_expiry.max(envelope.expires_at);
+        let due = state.max_expiry.after(limits::DEDUP_WINDOW);
+        self.set_due(chunk, due);
+        let Some(log) = self.logs.get_mut(&mailbox).filter(|log| envelope.seq > log.mark.born)
+        else {
+            return self.bury(chunk, now);
+        };
+        let Envelope { seq, prev, id, expires_at, commit, ref body, .. } = *envelope;
+        log.ids.insert(id, Stored { seq, prev, expires_at, commit });
+        log.mark.head = log.mark.head.max(seq);
+        log.newest = log.newest.max(chunk);
+        if seq <= log.mark.floor {
+            return self.bury(chunk, now);
+        }
+        let size = u32::try_from(body.len()).unwrap_or(u32::MAX);
+        let first = log.entries.is_empty();
+        log.next_expiry = if first { expires_at } else { log.next_expiry.min(expires_at) };
+        log.bytes += u64::from(size);
+        log.entries.push_back(Entry { seq, chunk, offset, size, expires_at });
+    }
+
+    /// Lets go of everything up to `upto`.
+    pub(super) fn trim(&mut self, mailbox: MailboxId, upto: Seq, now: UnixTime) {
+        let Some(log) = self.logs.get_mut(&mailbox) else { return };
+        // Beyond the newest there is nothing to let go, and nothing to come may be lost.
+        let upto = upto.min(log.mark.head);
+        log.mark.floor = log.mark.floor.max(upto);
+        let mut dead = Vec::new();
+        while let Some(first) = log.entries.front().filter(|first| first.seq <= upto) {
+            log.bytes -= u64::from(first.size);
+            dead.push(first.chunk);
+            log.entries.pop_front();
+        }
+        for chunk in dead {
+            self.bury(chunk, now);
+        }
+    }
+
+    /// How full a mailbox is.
+    pub(super) fn level(&mut self, mailbox: MailboxId, now: UnixTime) -> Level {
+        self.purge(mailbox, now);
+        let Some(log) = self.logs.get(&mailbox) else { return Level::default() };
+        let visible = self.visible;
+        let durable = log.entries.iter().rev().map(|entry| entry.seq).find(|seq| *seq <= visible);
+        let head = if log.mark.head <= visible {
+            log.mark.head
+        } else {
+            durable.unwrap_or(log.mark.floor)
+        };
+        let entries = u32::try_from(log.entries.len()).unwrap_or(u32::MAX);
+        Level { entries, bytes: log.bytes, head }
+    }
+
+    /// The answer once given to an id, if it is durable and remembered (MBX-5).
+    pub(super) fn lookup(&self, mailbox: MailboxId, id: EnvelopeId) -> Option<Stored> {
+        let found = self.logs.get(&mailbox)?.ids.get(&id)?;
+        (found.seq <= self.visible).then_some(*found)
+    }
+
+    /// Where the envelopes of a span stand, and whether there are more (MBX-11).
+    pub(super) fn find(&self, mailbox: MailboxId, span: Span, now: UnixTime) -> (Vec<Place>, bool) {
+        let Some(log) = self.logs.get(&mailbox) else { return (Vec::new(), false) };
+        let upto = span.upto.min(self.visible);
+        let begin = log.entries.partition_point(|entry| entry.seq <= span.after);
+        let mut places = Vec::new();
+        let mut bytes = 0;
+        for entry in log.entries.range(begin..) {
+            if entry.seq > upto {
+                break;
+            }
+            if entry.expires_at <= now {
+                continue;
+            }
+            bytes += entry.size as usize;
+            let fits = places.is_empty() || bytes <= span.max_bytes;
+            if places.len() >= span.max || !fits {
+                return (places, true);
+            }
+            let Entry { seq, chunk, offset, .. } = *entry;
+            places.push(Place { seq, chunk, offset });
+        }
+        (places, false)
+    }
+
+    /// Chunks that may go now, at most `max`.
+    pub(super) fn due(&self, now: UnixTime, max: usize) -> Vec<ChunkId> {
+        let due = self.due.iter().take_while(|(time, _)| *time <= now);
+        due.map(|(_, chunk)| *chunk).take(max).collect()
+    }
+
+    /// A chunk goes, with the entries it held. Returns the marks that must be written with it:
+    /// those of mailboxes whose newest number nothing else would tell.
+    pub(super) fn drop_chunk(
+        &mut self,
+        chunk: ChunkId,
+        entries: &[(MailboxId, EnvelopeId, Seq)],
+    ) -> Vec<(MailboxId, Mark)> {
+        let mut marks = BTreeMap::new();
+        for (mailbox, id, seq) in entries {
+            let Some(log) = self.logs.get_mut(mailbox) else { continue };
+            if log.ids.get(id).is_some_and(|stored| stored.seq == *seq) {
+                log.ids.remove(id);
+            }
+            if let Ok(place) = log.entries.binary_search_by_key(seq, |entry| entry.seq)
+                && let Some(entry) = log.entries.remove(place)
+            {
+                log.bytes -= u64::from(entry.size);
+            }
+            if log.newest == chunk {
+                marks.insert(*mailbox, log.mark);
+            }
+        }
+        if let Some(state) = self.chunks.remove(&chunk) {
+            self.due.remove(&(state.due, chunk));
+        }
+        marks.into_iter().collect()
+    }
+
+    /// Takes expired entries out of a mailbox's account.
+    fn purge(&mut self, mailbox: MailboxId, now: UnixTime) {
+        let Some(log) = self.logs.get_mut(&mailbox) else { return };
+        if log.entries.is_empty() || log.next_expiry > now {
+            return;
+        }
+        let mut dead = Vec::new();
+        log.entries.retain(|entry| {
+            let lives = entry.expires_at > now;
+            if !lives {
+                log.bytes -= u64::from(entry.size);
+                dead.push(entry.chunk);
+            }
+            lives
+        });
+        let next = log.entries.iter().map(|entry| entry.expires_at).min();
+        log.next_expiry = next.unwrap_or_default();
+        for chunk in dead {
+            self.bury(chunk, now);
+        }
+    }
+
+    /// One entry of a chunk is dead; with the last of them the chunk may go, once its ids need
+    /// not be remembered any more (MBX-5).
+    fn bury(&mut self, chunk: ChunkId, now: UnixTime) {
+        let Some(state) = self.chunks.get_mut(&chunk) else { return };
+        state.live = state.live.saturating_sub(1);
+        if state.live == 0 {
+            let due = now.min(state.max_expiry).after(limits::DEDUP_WINDOW);
+            self.set_due(chunk, due);
+        }
+    }
+
+    fn set_due(&mut self, chunk: ChunkId, due: UnixTime) {
+        let Some(state) = self.chunks.get_mut(&chunk) else { return };
+        self.due.remove(&(state.due, chunk));
+        state.due = due;
+        self.due.insert((due, chunk));
+    }
+}

@@ -1,0 +1,262 @@
+//! The embedded buffer: one redb file, one storage thread, an index in memory.
+//!
+//! ```text
+//!  submit --> queue --> writer: judge in the index, pack into chunks, one two-phase commit
+//!  read   --> index (places) --> read transaction beside the writer
+//! ```
+//!
+//! Knows redb. When the store fails, everything under way is answered `unknown` or `unavailable`,
+//! the file is opened anew and the index rebuilt from what is really there.
+
+mod open;
+mod tables;
+mod writer;
+
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use redb::{Database, ReadableDatabase};
+use restante_spec::ids::{EnvelopeId, MailboxId, UnixTime};
+
+pub(crate) use open::OpenError;
+pub(crate) use writer::Writer;
+
+use self::open::Opener;
+use self::tables::{CHUNKS, MARKS, ROWS};
+use super::index::Index;
+use super::settings::Settings;
+use super::{
+    Act, Buffer, BufferError, Done, Envelope, Level, Page, Part, Row, Span, Stored, chunk,
+};
+
+/// A buffer in a redb file.
+pub(crate) struct RedbBuffer {
+    store: Arc<Store>,
+    queue: SyncSender<Job>,
+    queued_bytes: Arc<AtomicUsize>,
+    settings: Settings,
+}
+
+/// What readers and the writer share.
+struct Store {
+    /// `None` while the file is being opened anew.
+    database: RwLock<Option<Arc<Database>>>,
+    index: Mutex<Index>,
+}
+
+/// What the writer is asked.
+enum Job {
+    Act { mailbox: MailboxId, act: Act, done: Done },
+    Tick(UnixTime),
+    Stop,
+}
+
+impl RedbBuffer {
+    /// Opens the file, or makes it, and rebuilds the index. The writer is to be run on a thread.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub(crate) fn open(path: &Path, settings: Settings) -> Result<(Arc<Self>, Writer), OpenError> {
+        Self::open_with(open::file(path, settings.cache_bytes), settings)
+    }
+
+    /// Opens whatever `opener` gives, now and after a failure.
+    pub(super) fn open_with(
+        opener: Opener,
+        settings: Settings,
+    ) -> Result<(Arc<Self>, Writer), OpenError> {
+        let (database, index) = open::open(&opener)?;
+        let store = Arc::new(Store {
+            database: RwLock::new(Some(Arc::new(database))),
+            index: Mutex::new(index),
+        });
+        let (queue, jobs) = sync_channel(settings.queue_acts);
+        let queued_bytes = Arc::new(AtomicUsize::new(0));
+        let writer =
+            Writer::new(Arc::clone(&store), jobs, Arc::clone(&queued_bytes), opener, settings);
+        Ok((Arc::new(Self { store, queue, queued_bytes, settings }), writer))
+    }
+
+    /// Lets the writer end, behind everything queued before.
+    pub(crate) fn stop(&self) {
+        // It fails only when the writer has ended already.
+        let _ = self.queue.send(Job::Stop);
+    }
+}
+
+impl Store {
+    fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn database(&self) -> Result<Arc<Database>, BufferError> {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        database.clone().ok_or(BufferError::Unavailable)
+    }
+
+    fn set_database(&self, database: Option<Arc<Database>>) {
+        *self.database.write().unwrap_or_else(PoisonError::into_inner) = database;
+    }
+
+    fn read_rows(
+        &self,
+        mailbox: MailboxId,
+        tags: RangeInclusive<u8>,
+    ) -> Result<Vec<Row>, ReadError> {
+        let transaction = self.database()?.begin_read()?;
+        let rows = transaction.open_table(ROWS)?;
+        let first = tables::rows_from(mailbox, *tags.start());
+        let mut found = Vec::new();
+        for entry in rows.range(first.as_slice()..)? {
+            let (key, value) = entry?;
+            let row = tables::row(key.value(), value.value()).ok_or(ReadError::Damaged)?;
+            if !key.value().starts_with(mailbox.as_bytes()) || row.part.tag > *tags.end() {
+                break;
+            }
+            found.push(row);
+        }
+        Ok(found)
+    }
+
+    fn read_row(&self, mailbox: MailboxId, part: &Part) -> Result<Option<Row>, ReadError> {
+        let transaction = self.database()?.begin_read()?;
+        let rows = transaction.open_table(ROWS)?;
+        let key = tables::row_key(mailbox, part);
+        let Some(value) = rows.get(key.as_slice())? else { return Ok(None) };
+        tables::row(&key, value.value()).map(Some).ok_or(ReadError::Damaged)
+    }
+
+    fn list(&self, after: Option<MailboxId>, max: usize) -> Result<Vec<MailboxId>, ReadError> {
+        use std::ops::Bound;
+        let transaction = self.database()?.begin_read()?;
+        let marks = transaction.open_table(MARKS)?;
+        let after = after.as_ref().map(MailboxId::as_bytes);
+        let first = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut found = Vec::new();
+        for entry in marks.range::<&[u8; 16]>((first, Bound::Unbounded))?.take(max) {
+            found.push(MailboxId::new(*entry?.0.value()));
+        }
+        Ok(found)
+    }
+
+    fn read_envelopes(
+        &self,
+        mailbox: MailboxId,
+        span: Span,
+        now: UnixTime,
+    ) -> Result<Page, ReadError> {
+        let (places, more) = self.index().find(mailbox, span, now);
+        let mut envelopes: Vec<Envelope> = Vec::with_capacity(places.len());
+        if places.is_empty() {
+            return Ok(Page { envelopes, more });
+        }
+        let transaction = self.database()?.begin_read()?;
+        let chunks = transaction.open_table(CHUNKS)?;
+        let mut open = None;
+        for place in places {
+            if open.as_ref().is_none_or(|(id, _)| *id != place.chunk) {
+                open = chunks.get(place.chunk)?.map(|bytes| (place.chunk, bytes));
+            }
+            // A chunk that went between the look at the index and now held nothing that lives.
+            let Some((_, bytes)) = &open else { continue };
+            let (owner, envelope) = chunk::read_at(bytes.value(), place.offset)?;
+            if owner != mailbox || envelope.seq != place.seq {
+                return Err(ReadError::Damaged);
+            }
+            envelopes.push(envelope);
+        }
+        Ok(Page { envelopes, more })
+    }
+}
+
+impl Buffer for RedbBuffer {
+    fn submit(&self, mailbox: MailboxId, act: Act, done: Done) -> Result<(), Done> {
+        let size = act.size();
+        let queued = self.queued_bytes.fetch_add(size, Ordering::Relaxed);
+        let full = queued + size > self.settings.queue_bytes && queued > 0;
+        let sent = if full {
+            Err(done)
+        } else {
+            self.queue.try_send(Job::Act { mailbox, act, done }).map_err(|error| match error {
+                TrySendError::Full(job) | TrySendError::Disconnected(job) => match job {
+                    Job::Act { done, .. } => done,
+                    Job::Tick(_) | Job::Stop => Box::new(|_| ()),
+                },
+            })
+        };
+        if sent.is_err() {
+            self.queued_bytes.fetch_sub(size, Ordering::Relaxed);
+        }
+        sent
+    }
+
+    fn rows(&self, mailbox: MailboxId, tags: RangeInclusive<u8>) -> Result<Vec<Row>, BufferError> {
+        self.store.read_rows(mailbox, tags).map_err(ReadError::report)
+    }
+
+    fn row(&self, mailbox: MailboxId, part: &Part) -> Result<Option<Row>, BufferError> {
+        self.store.read_row(mailbox, part).map_err(ReadError::report)
+    }
+
+    fn mailboxes(
+        &self,
+        after: Option<MailboxId>,
+        max: usize,
+    ) -> Result<Vec<MailboxId>, BufferError> {
+        self.store.list(after, max).map_err(ReadError::report)
+    }
+
+    fn read(&self, mailbox: MailboxId, span: Span, now: UnixTime) -> Result<Page, BufferError> {
+        self.store.read_envelopes(mailbox, span, now).map_err(ReadError::report)
+    }
+
+    fn lookup(&self, mailbox: MailboxId, id: EnvelopeId) -> Option<Stored> {
+        self.store.index().lookup(mailbox, id)
+    }
+
+    fn level(&self, mailbox: MailboxId, now: UnixTime) -> Level {
+        self.store.index().level(mailbox, now)
+    }
+
+    fn tick(&self, now: UnixTime) {
+        // A full queue ticks by itself: every act brings the time.
+        let _ = self.queue.try_send(Job::Tick(now));
+    }
+}
+
+/// Why a read failed.
+#[derive(Debug, thiserror::Error)]
+enum ReadError {
+    #[error(transparent)]
+    Buffer(#[from] BufferError),
+    #[error(transparent)]
+    Storage(#[from] redb::StorageError),
+    #[error(transparent)]
+    Table(#[from] redb::TableError),
+    #[error(transparent)]
+    Transaction(#[from] redb::TransactionError),
+    #[error(transparent)]
+    Chunk(#[from] chunk::Damaged),
+    #[error("the store is damaged")]
+    Damaged,
+}
+
+impl ReadError {
+    /// What the reader is told; the operator is told why.
+    fn report(self) -> BufferError {
+        match self {
+            Self::Buffer(error) => error,
+            Self::Storage(_)
+            | Self::Table(_)
+            | Self::Transaction(_)
+            | Self::Chunk(_)
+            | Self::Damaged => {
+                tracing::error!(error = %self, "cannot read from the store");
+                BufferError::Unavailable
+            }
+        }
+    }
+}

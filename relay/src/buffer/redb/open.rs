@@ -1,0 +1,108 @@
+//! Opening the store: the file, its form, and the index rebuilt by one scan.
+
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata};
+use restante_spec::ids::{MailboxId, Seq, UnixTime};
+use tracing::info;
+
+use super::super::chunk;
+use super::super::index::Index;
+use super::tables::{CHUNKS, FORMAT, MARKS, META, RESERVED, ROWS, mark_of};
+
+/// The form of the tables this relay reads and writes.
+const FORMAT_NUMBER: u64 = 1;
+
+/// Opens the database, again and again if need be.
+pub(crate) type Opener = Box<dyn Fn() -> Result<Database, DatabaseError> + Send>;
+
+/// Why the store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    /// Another process has the file open.
+    #[error("another process has the store open: stop it first")]
+    Locked,
+    /// The file was written by a newer relay.
+    #[error("the store has form {0}, this relay knows form {FORMAT_NUMBER}: use a newer relay")]
+    Format(u64),
+    /// A chunk or row does not read: nothing is dropped in silence.
+    #[error("the store is damaged ({0}): restore it from a backup")]
+    Damaged(String),
+    /// The system or redb refuses.
+    #[error("{0}")]
+    Storage(String),
+}
+
+/// Opens a file with a bounded cache.
+pub(super) fn file(path: &Path, cache_bytes: usize) -> Opener {
+    let path: PathBuf = path.to_owned();
+    Box::new(move || Database::builder().set_cache_size(cache_bytes).create(&path))
+}
+
+/// Opens the store and rebuilds the index.
+pub(super) fn open(opener: &Opener) -> Result<(Database, Index), OpenError> {
+    let database = opener().map_err(|error| match error {
+        DatabaseError::DatabaseAlreadyOpen => OpenError::Locked,
+        other => storage(other),
+    })?;
+    prepare(&database)?;
+    let index = rebuild(&database)?;
+    Ok((database, index))
+}
+
+/// Makes the tables at first, and refuses those of another form.
+fn prepare(database: &Database) -> Result<(), OpenError> {
+    let transaction = database.begin_write().map_err(storage)?;
+    {
+        let mut meta = transaction.open_table(META).map_err(storage)?;
+        let format = meta.get(FORMAT).map_err(storage)?.map(|found| found.value());
+        match format {
+            None => drop(meta.insert(FORMAT, FORMAT_NUMBER).map_err(storage)?),
+            Some(FORMAT_NUMBER) => {}
+            Some(other) => return Err(OpenError::Format(other)),
+        }
+        transaction.open_table(CHUNKS).map_err(storage)?;
+        transaction.open_table(ROWS).map_err(storage)?;
+        transaction.open_table(MARKS).map_err(storage)?;
+    }
+    transaction.commit().map_err(storage)
+}
+
+/// One sequential scan. What was let go before counts as dead from now on, so that its ids are
+/// remembered long enough (MBX-5); numbers go on above the last block (MBX-3).
+fn rebuild(database: &Database) -> Result<Index, OpenError> {
+    let now = system_time();
+    let transaction = database.begin_read().map_err(storage)?;
+    let meta = transaction.open_table(META).map_err(storage)?;
+    let reserved = meta.get(RESERVED).map_err(storage)?.map_or(0, |found| found.value());
+    let mut index = Index::new(Seq::new(reserved));
+    let marks = transaction.open_table(MARKS).map_err(storage)?;
+    for entry in marks.iter().map_err(storage)? {
+        let (mailbox, mark) = entry.map_err(storage)?;
+        index.insert(MailboxId::new(*mailbox.value()), mark_of(mark.value()));
+    }
+    let chunks = transaction.open_table(CHUNKS).map_err(storage)?;
+    let mut envelopes = 0_u64;
+    for entry in chunks.iter().map_err(storage)? {
+        let (id, bytes) = entry.map_err(storage)?;
+        let entries = chunk::read_all(bytes.value())
+            .map_err(|damage| OpenError::Damaged(damage.to_string()))?;
+        for (offset, mailbox, envelope) in entries {
+            index.add(mailbox, &envelope, id.value(), offset, now);
+            envelopes += 1;
+        }
+    }
+    let chunks = chunks.len().map_err(storage)?;
+    info!(mailboxes = index.mailboxes(), chunks, envelopes, "store opened");
+    Ok(index)
+}
+
+fn system_time() -> UnixTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixTime::new(since.as_secs())
+}
+
+fn storage(error: impl std::fmt::Display) -> OpenError {
+    OpenError::Storage(error.to_string())
+}

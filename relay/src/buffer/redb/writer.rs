@@ -1,0 +1,425 @@
+//! The storage thread: many acts, one transaction, then their answers.
+//!
+//! It commits when the commit before has returned; a batch is what queued meanwhile. Two-phase
+//! commits with quick-repair: strangers' bytes lie in the file, and it reopens at once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+
+use redb::{Database, Durability, ReadableTable, Table, WriteTransaction};
+use restante_spec::ids::{EnvelopeId, MailboxId, Seq, UnixTime};
+use tracing::{error, info};
+
+use super::open::{self, Opener};
+use super::tables::{self, CHUNKS, MARKS, META, RESERVED, ROWS};
+use super::{Job, Store};
+use crate::buffer::chunk::{self, ChunkWriter};
+use crate::buffer::index::{ChunkId, Mark};
+use crate::buffer::settings::Settings;
+use crate::buffer::{Act, AppendAct, BufferError, Done, Envelope, Outcome, Part, RowWrite, Stored};
+use crate::limits::{REOPEN_FIRST, REOPEN_LAST};
+
+/// The storage thread's work.
+pub(crate) struct Writer {
+    store: Arc<Store>,
+    jobs: Receiver<Job>,
+    queued_bytes: Arc<AtomicUsize>,
+    opener: Opener,
+    settings: Settings,
+    /// The latest time an act or tick has brought.
+    now: UnixTime,
+    next_chunk: ChunkId,
+    /// Numbers up to here are reserved on disk.
+    reserved: Seq,
+}
+
+/// What waits for an answer, with the answer it gets if the commit succeeds.
+type Answers = Vec<(Done, Result<Outcome, BufferError>)>;
+
+/// A job of a batch.
+type Queued = (MailboxId, Act, Done);
+
+/// Why a batch failed.
+enum Failure {
+    /// Nothing of it is stored.
+    Before(redb::Error),
+    /// It may be stored or not.
+    Commit(redb::Error),
+}
+
+/// The tables of one transaction, and the chunk being filled.
+struct Batch<'t> {
+    chunks: Table<'t, u64, &'static [u8]>,
+    rows: Table<'t, &'static [u8], &'static [u8]>,
+    marks: Table<'t, &'static [u8; 16], &'static [u8; 32]>,
+    open: ChunkWriter,
+    open_id: ChunkId,
+    /// Marks to write: the last of each mailbox counts.
+    dirty: HashMap<MailboxId, Option<Mark>>,
+}
+
+impl Writer {
+    pub(super) fn new(
+        store: Arc<Store>,
+        jobs: Receiver<Job>,
+        queued_bytes: Arc<AtomicUsize>,
+        opener: Opener,
+        settings: Settings,
+    ) -> Self {
+        let reserved = store.index().last_number();
+        let now = UnixTime::default();
+        Self { store, jobs, queued_bytes, opener, settings, now, next_chunk: 0, reserved }
+    }
+
+    /// Works until told to stop.
+    pub(crate) fn run(mut self) {
+        while let Ok(first) = self.jobs.recv() {
+            let mut batch = Vec::new();
+            let mut bytes = 0;
+            let mut stops = false;
+            let mut next = Some(first);
+            while let Some(job) = next {
+                match job {
+                    Job::Act { mailbox, act, done } => {
+                        bytes += act.size();
+                        batch.push((mailbox, act, done));
+                    }
+                    Job::Tick(now) => self.now = self.now.max(now),
+                    Job::Stop => stops = true,
+                }
+                let full =
+                    batch.len() >= self.settings.batch_acts || bytes >= self.settings.batch_bytes;
+                next = if stops || full { None } else { self.jobs.try_recv().ok() };
+            }
+            self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            self.write(batch);
+            self.expire();
+            if stops {
+                return;
+            }
+        }
+    }
+
+    /// Writes a batch and answers it, or takes the store for failed.
+    fn write(&mut self, batch: Vec<Queued>) {
+        if batch.is_empty() {
+            return;
+        }
+        let Ok(database) = self.store.database() else {
+            return refuse(batch, BufferError::Unavailable);
+        };
+        let mut answers = Answers::with_capacity(batch.len());
+        let written = self.try_write(&database, batch, &mut answers);
+        drop(database);
+        match written {
+            Ok(()) => {
+                self.store.index().publish();
+                for (done, answer) in answers {
+                    done(answer);
+                }
+            }
+            Err(failure) => {
+                let (told, cause) = match failure {
+                    Failure::Before(cause) => (BufferError::Unavailable, cause),
+                    Failure::Commit(cause) => (BufferError::Unknown, cause),
+                };
+                error!(error = %cause, "the store failed");
+                self.store.set_database(None);
+                for (done, _) in answers {
+                    done(Err(told));
+                }
+                self.reopen();
+            }
+        }
+    }
+
+    fn try_write(
+        &mut self,
+        database: &Database,
+        batch: Vec<Queued>,
+        answers: &mut Answers,
+    ) -> Result<(), Failure> {
+        let mut batch = batch.into_iter();
+        let prepared = self.prepare(database, &mut batch, answers);
+        // Acts behind a failure get the batch's answer too.
+        let rest = batch.map(|(_, _, done)| (done, Err(BufferError::Unavailable)));
+        answers.extend(rest);
+        let transaction = prepared.map_err(Failure::Before)?;
+        transaction.commit().map_err(|error| Failure::Commit(error.into()))
+    }
+
+    fn prepare(
+        &mut self,
+        database: &Database,
+        acts: &mut std::vec::IntoIter<Queued>,
+        answers: &mut Answers,
+    ) -> Result<WriteTransaction, redb::Error> {
+        let transaction = begin(database)?;
+        {
+            let mut meta = transaction.open_table(META)?;
+            let chunks = transaction.open_table(CHUNKS)?;
+            if self.next_chunk == 0 {
+                self.next_chunk = chunks.last()?.map_or(1, |(id, _)| id.value() + 1);
+            }
+            self.reserve(&mut meta, acts.len())?;
+            let open_id = self.next_chunk;
+            let mut batch = Batch {
+                chunks,
+                rows: transaction.open_table(ROWS)?,
+                marks: transaction.open_table(MARKS)?,
+                open: ChunkWriter::new(self.now),
+                open_id,
+                dirty: HashMap::new(),
+            };
+            for (mailbox, act, done) in acts {
+                // Whatever happens from here on, this act is answered.
+                let place = answers.len();
+                answers.push((done, Err(BufferError::Unavailable)));
+                let answer = self.act(&mut batch, mailbox, act)?;
+                if let Some(waiting) = answers.get_mut(place) {
+                    waiting.1 = answer;
+                }
+            }
+            batch.finish()?;
+            self.next_chunk = batch.open_id + 1;
+        }
+        Ok(transaction)
+    }
+
+    /// Reserves numbers for a batch of so many acts (MBX-3), in the batch's own transaction: none
+    /// of them is seen before it is durable.
+    fn reserve(
+        &mut self,
+        meta: &mut Table<'_, &'static str, u64>,
+        acts: usize,
+    ) -> Result<(), redb::Error> {
+        let needed = self.store.index().last_number().get() + acts as u64;
+        if needed > self.reserved.get() {
+            self.reserved = Seq::new(needed + self.settings.reserve);
+            meta.insert(RESERVED, self.reserved.get())?;
+        }
+        Ok(())
+    }
+
+    fn act(
+        &mut self,
+        batch: &mut Batch<'_>,
+        mailbox: MailboxId,
+        act: Act,
+    ) -> Result<Result<Outcome, BufferError>, redb::Error> {
+        let store = Arc::clone(&self.store);
+        match act {
+            Act::Create { rows, max_mailboxes } => {
+                let mut index = store.index();
+                if index.mark(mailbox).is_some() {
+                    return Ok(Err(BufferError::Exists));
+                }
+                // LIM-14
+                if index.mailboxes() >= max_mailboxes {
+                    return Ok(Err(BufferError::TooManyMailboxes));
+                }
+                let number = index.next_number();
+                index.insert(mailbox, Mark { born: number, ..Mark::default() });
+                drop(index);
+                batch.write_rows(&store, mailbox, &rows, number)?;
+                batch.mark(&store, mailbox);
+                Ok(Ok(Outcome::Written(number)))
+            }
+            Act::Write { rows, trim } => {
+                let mut index = store.index();
+                if index.mark(mailbox).is_none() {
+                    return Ok(Err(BufferError::NoMailbox));
+                }
+                let number = index.next_number();
+                if let Some(upto) = trim {
+                    index.trim(mailbox, upto, self.now);
+                }
+                drop(index);
+                batch.write_rows(&store, mailbox, &rows, number)?;
+                if trim.is_some() {
+                    batch.mark(&store, mailbox);
+                }
+                Ok(Ok(Outcome::Written(number)))
+            }
+            Act::Append(append) => self.append(batch, mailbox, append),
+            Act::Delete => {
+                let mut index = store.index();
+                if index.mark(mailbox).is_none() {
+                    return Ok(Err(BufferError::NoMailbox));
+                }
+                let number = index.next_number();
+                index.remove(mailbox, self.now);
+                drop(index);
+                tables::remove_rows(&mut batch.rows, mailbox)?;
+                batch.dirty.insert(mailbox, None);
+                Ok(Ok(Outcome::Written(number)))
+            }
+        }
+    }
+
+    fn append(
+        &mut self,
+        batch: &mut Batch<'_>,
+        mailbox: MailboxId,
+        append: AppendAct,
+    ) -> Result<Result<Outcome, BufferError>, redb::Error> {
+        self.now = self.now.max(append.now);
+        if !batch.open.fits(append.body.len()) {
+            batch.next_chunk(self.now)?;
+        }
+        let store = Arc::clone(&self.store);
+        let mut index = store.index();
+        match index.judge(mailbox, &append) {
+            Ok(None) => {}
+            Ok(Some(stored)) => return Ok(Ok(Outcome::Already(stored))),
+            Err(refused) => {
+                append.link.break_here();
+                return Ok(Err(refused));
+            }
+        }
+        let (seq, prev) = (index.next_number(), index.head(mailbox));
+        let AppendAct { id, class, expires_at, body, commit, epoch, rows, .. } = append;
+        let epoch = epoch.unwrap_or(Seq::START);
+        let envelope = Envelope { seq, prev, epoch, id, class, expires_at, commit, body };
+        let offset = batch.open.push(mailbox, &envelope);
+        index.add(mailbox, &envelope, batch.open_id, offset, self.now);
+        drop(index);
+        batch.write_rows(&store, mailbox, &rows, seq)?;
+        Ok(Ok(Outcome::Stored(Stored { seq, prev, expires_at, commit })))
+    }
+
+    /// Lets chunks go whose time has come, some at a time.
+    fn expire(&mut self) {
+        let due = self.store.index().due(self.now, self.settings.expiry_step);
+        if due.is_empty() {
+            return;
+        }
+        let Ok(database) = self.store.database() else { return };
+        if let Err(cause) = self.try_expire(&database, &due) {
+            drop(database);
+            error!(error = %cause, "the store failed while expiring");
+            self.store.set_database(None);
+            self.reopen();
+        }
+    }
+
+    fn try_expire(&self, database: &Database, due: &[ChunkId]) -> Result<(), redb::Error> {
+        let transaction = begin(database)?;
+        {
+            let mut chunks = transaction.open_table(CHUNKS)?;
+            let mut marks = transaction.open_table(MARKS)?;
+            for id in due {
+                let Some(bytes) = chunks.remove(id)? else { continue };
+                let entries: Vec<(MailboxId, EnvelopeId, Seq)> = chunk::read_all(bytes.value())
+                    .map_err(|damage| redb::Error::Corrupted(damage.to_string()))?
+                    .into_iter()
+                    .map(|(_, mailbox, envelope)| (mailbox, envelope.id, envelope.seq))
+                    .collect();
+                for (mailbox, mark) in self.store.index().drop_chunk(*id, &entries) {
+                    marks.insert(mailbox.as_bytes(), &tables::mark_bytes(mark))?;
+                }
+            }
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Opens the store anew. What is queued meanwhile is refused: it was judged on a state that
+    /// may not be what is stored.
+    fn reopen(&mut self) {
+        let mut wait = REOPEN_FIRST;
+        self.next_chunk = 0;
+        loop {
+            while let Ok(job) = self.jobs.try_recv() {
+                self.refuse(job);
+            }
+            match open::open(&self.opener) {
+                Ok((database, index)) => {
+                    self.reserved = index.last_number();
+                    *self.store.index() = index;
+                    self.store.set_database(Some(Arc::new(database)));
+                    return info!("the store is open again");
+                }
+                Err(cause) => error!(error = %cause, "cannot open the store again yet"),
+            }
+            match self.jobs.recv_timeout(wait) {
+                Ok(job) => self.refuse(job),
+                Err(RecvTimeoutError::Timeout) => wait = REOPEN_LAST.min(wait * 2),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn refuse(&mut self, job: Job) {
+        match job {
+            Job::Act { act, done, .. } => {
+                self.queued_bytes.fetch_sub(act.size(), Ordering::Relaxed);
+                done(Err(BufferError::Unavailable));
+            }
+            Job::Tick(now) => self.now = self.now.max(now),
+            Job::Stop => {}
+        }
+    }
+}
+
+impl Batch<'_> {
+    fn write_rows(
+        &mut self,
+        store: &Store,
+        mailbox: MailboxId,
+        writes: &[RowWrite],
+        number: Seq,
+    ) -> Result<(), redb::Error> {
+        for write in writes {
+            tables::write_row(&mut self.rows, mailbox, write, number)?;
+            if write.part.tag == Part::EPOCH {
+                let epoch = if write.value.is_some() { number } else { Seq::START };
+                store.index().set_epoch(mailbox, epoch);
+                self.mark(store, mailbox);
+            }
+        }
+        Ok(())
+    }
+
+    fn mark(&mut self, store: &Store, mailbox: MailboxId) {
+        self.dirty.insert(mailbox, store.index().mark(mailbox));
+    }
+
+    fn next_chunk(&mut self, now: UnixTime) -> Result<(), redb::Error> {
+        self.chunks.insert(self.open_id, self.open.bytes())?;
+        self.open_id += 1;
+        self.open = ChunkWriter::new(now);
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), redb::Error> {
+        if !self.open.is_empty() {
+            self.chunks.insert(self.open_id, self.open.bytes())?;
+        }
+        for (mailbox, mark) in self.dirty.drain() {
+            match mark {
+                Some(mark) => {
+                    self.marks.insert(mailbox.as_bytes(), &tables::mark_bytes(mark))?;
+                }
+                None => drop(self.marks.remove(mailbox.as_bytes())?),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn begin(database: &Database) -> Result<WriteTransaction, redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_durability(Durability::Immediate)?;
+    transaction.set_two_phase_commit(true);
+    transaction.set_quick_repair(true);
+    Ok(transaction)
+}
+
+fn refuse(batch: Vec<Queued>, error: BufferError) {
+    for (_, _, done) in batch {
+        done(Err(error));
+    }
+}

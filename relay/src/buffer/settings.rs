@@ -1,0 +1,34 @@
+//! What bounds the buffer, beside the quotas that come with each act.
+
+/// Bounds and sizes of the embedded buffer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    /// Acts waiting for the storage thread; one more is refused as `unavailable`.
+    pub(crate) queue_acts: usize,
+    /// Bytes of bodies waiting for the storage thread; more are refused as `unavailable`.
+    pub(crate) queue_bytes: usize,
+    /// Acts of one transaction at most.
+    pub(crate) batch_acts: usize,
+    /// Bytes of bodies of one transaction at most.
+    pub(crate) batch_bytes: usize,
+    /// redb's page cache, bytes: the layout touches the newest pages only.
+    pub(crate) cache_bytes: usize,
+    /// Chunks let go in one transaction at most, so that expiry never holds appends up for long.
+    pub(crate) expiry_step: usize,
+    /// Sequence numbers reserved at a time (MBX-3).
+    pub(crate) reserve: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            queue_acts: 65_536,
+            queue_bytes: 64 * 1024 * 1024,
+            batch_acts: 10_000,
+            batch_bytes: 4 * 1024 * 1024,
+            cache_bytes: 128 * 1024 * 1024,
+            expiry_step: 1_024,
+            reserve: 1 << 20,
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The way from everywhere to one connection: answers and notices, bounded, with a wake-up.
+//!
+//! Answers are bounded by the requests in flight. Notices are bounded in bytes: what does not fit
+//! is not kept, the subscription is marked as behind and reads from the buffer later.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Mutex, PoisonError};
+
+use restante_spec::ids::{Handle, RequestNumber};
+use restante_spec::limits;
+use restante_spec::message::Refusal;
+use tokio::sync::Notify;
+
+use crate::mailbox::api::{Answer, Notice};
+
+/// What others leave for a connection.
+#[derive(Default)]
+pub(crate) struct Outlet {
+    waiting: Mutex<Received>,
+    wake: Notify,
+}
+
+/// What was left since the connection last looked.
+#[derive(Default)]
+pub(crate) struct Received {
+    /// Answers to its calls.
+    pub(crate) answers: VecDeque<(RequestNumber, Result<Answer, Refusal>)>,
+    /// What happened to mailboxes it is subscribed to.
+    pub(crate) notices: VecDeque<(Handle, Notice)>,
+    /// Subscriptions that missed a notice.
+    pub(crate) behind: HashSet<Handle>,
+    /// Bytes of bodies in `notices`.
+    bytes: usize,
+}
+
+impl Outlet {
+    /// Leaves an answer.
+    pub(crate) fn answer(&self, number: RequestNumber, answer: Result<Answer, Refusal>) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.answers.push_back((number, answer));
+        drop(waiting);
+        self.wake.notify_one();
+    }
+
+    /// Leaves a notice, or the mark that one was missed (LIM-10).
+    pub(crate) fn notice(&self, handle: Handle, notice: Notice) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let size = match &notice {
+            Notice::Appended { envelope, .. } => envelope.body.len() + limits::HEADER_BYTES,
+            Notice::Struck { .. } | Notice::Deleted => 0,
+        };
+        if waiting.bytes + size > limits::PENDING_OUTPUT_BYTES {
+            waiting.behind.insert(handle);
+        } else {
+            waiting.bytes += size;
+            waiting.notices.push_back((handle, notice));
+        }
+        drop(waiting);
+        self.wake.notify_one();
+    }
+
+    /// Waits until something is there. Safe to cancel.
+    pub(crate) async fn ready(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Takes everything.
+    pub(crate) fn take(&self) -> Received {
+        std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

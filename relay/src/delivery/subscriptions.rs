@@ -1,0 +1,165 @@
+//! The subscriptions of one connection: fills its output from notices and from the buffer.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use restante_spec::codes::Code;
+use restante_spec::ids::{Handle, ReaderHash, Seq, UnixTime};
+use restante_spec::message::{Credit, Push, Refusal};
+
+use super::hub::{Hub, Registration};
+use super::outlet::Outlet;
+use super::subscription::{End, Subscription, Verdict};
+use crate::mailbox::api::{Access, Mailboxes, Notice, Origin, Range, Span};
+
+/// All subscriptions of a connection.
+pub(crate) struct Subscriptions {
+    hub: Arc<Hub>,
+    outlet: Arc<Outlet>,
+    origin: Origin,
+    open: HashMap<Handle, Entry>,
+}
+
+/// What a `subscribe` asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wish {
+    pub(crate) handle: Handle,
+    pub(crate) access: Access,
+    pub(crate) reader: ReaderHash,
+    pub(crate) credit: Credit,
+}
+
+struct Entry {
+    subscription: Subscription,
+    access: Access,
+    reader: ReaderHash,
+    /// Held for its drop: the hub's entry goes with the subscription.
+    _registration: Registration,
+}
+
+/// Where pushes go; says how many bytes there is still room for.
+pub(crate) type Sink<'a> = &'a mut dyn FnMut(Push, Bytes) -> usize;
+
+impl Subscriptions {
+    /// None yet.
+    pub(crate) fn new(hub: Arc<Hub>, outlet: Arc<Outlet>, origin: Origin) -> Self {
+        Self { hub, outlet, origin, open: HashMap::new() }
+    }
+
+    /// Begins a subscription; one on the same handle is replaced (DLV-7).
+    pub(crate) fn begin(&mut self, wish: Wish, range: Range) {
+        let Wish { handle, access, reader, credit } = wish;
+        // Registered before the first read: nothing appended in between is missed.
+        let registration = self.hub.register(access.mailbox, &self.outlet, handle);
+        let subscription = Subscription::new(handle, access.key, range, credit);
+        let entry = Entry { subscription, access, reader, _registration: registration };
+        self.open.insert(handle, entry);
+    }
+
+    /// Ends a subscription; none is fine.
+    pub(crate) fn end(&mut self, handle: Handle) {
+        self.open.remove(&handle);
+    }
+
+    /// Adds credit (CMD-17).
+    ///
+    /// # Errors
+    /// `not_found` without a subscription.
+    pub(crate) fn credit(&mut self, handle: Handle, credit: Credit) -> Result<(), Refusal> {
+        let entry = self.open.get_mut(&handle).ok_or_else(none)?;
+        entry.subscription.handle_credit(credit);
+        Ok(())
+    }
+
+    /// Whose acknowledgement this is, if it may be made (DLV-3).
+    ///
+    /// # Errors
+    /// `not_found` without a subscription, `ack_ahead` for what was not delivered.
+    pub(crate) fn ack(&self, handle: Handle, upto: Seq) -> Result<(Access, ReaderHash), Refusal> {
+        let entry = self.open.get(&handle).ok_or_else(none)?;
+        entry
+            .subscription
+            .check_ack(upto)
+            .map_err(|ahead| Refusal::new(Code::AckAhead, ahead.to_string()))?;
+        Ok((entry.access, entry.reader))
+    }
+
+    /// Readers with a subscription: being online is a sign of life (MBX-10).
+    pub(crate) fn online(&self) -> impl Iterator<Item = (Access, ReaderHash)> + '_ {
+        self.open.values().map(|entry| (entry.access, entry.reader))
+    }
+
+    /// Some notices of this handle were not kept.
+    pub(crate) fn missed(&mut self, handle: Handle) {
+        if let Some(entry) = self.open.get_mut(&handle) {
+            entry.subscription.handle_missed();
+        }
+    }
+
+    /// Something happened to the mailbox of this handle.
+    pub(crate) fn notice(&mut self, handle: Handle, notice: Notice, sink: Sink<'_>) {
+        let Some(entry) = self.open.get_mut(&handle) else { return };
+        let code = match notice {
+            Notice::Appended { envelope, origin } => {
+                let own = origin == self.origin;
+                if let Verdict::Send(deliver) = entry.subscription.handle_appended(&envelope, own) {
+                    let body = if own { Bytes::new() } else { envelope.body };
+                    sink(Push::Deliver(deliver), body);
+                }
+                return;
+            }
+            Notice::Struck { key, code } if *entry.subscription.key() == key => code,
+            Notice::Struck { .. } => return,
+            Notice::Deleted => Code::NotFound,
+        };
+        self.open.remove(&handle);
+        sink(Push::Closed { handle, code, upto: Seq::START }, Bytes::new());
+    }
+
+    /// Reads on for whoever is behind, as far as there is room; ends what is over. Returns whether
+    /// there is more to read once there is room again.
+    pub(crate) fn fill(
+        &mut self,
+        mailboxes: &impl Mailboxes,
+        now: UnixTime,
+        mut room: usize,
+        sink: Sink<'_>,
+    ) -> bool {
+        let mut over = Vec::new();
+        let mut more = false;
+        for (handle, entry) in &mut self.open {
+            while room > 0 {
+                let Some((after, upto, max)) = entry.subscription.wants() else { break };
+                let span = Span { after, upto, max, max_bytes: room };
+                let Ok(page) = mailboxes.page(entry.access.mailbox, span, now) else {
+                    // The store is being reopened: tried again with the next wake-up.
+                    more = true;
+                    break;
+                };
+                for envelope in page.envelopes {
+                    if let Verdict::Send(deliver) = entry.subscription.handle_read(&envelope) {
+                        room = sink(Push::Deliver(deliver), envelope.body);
+                    }
+                }
+                if !page.more && entry.subscription.handle_read_all() {
+                    let head = mailboxes.head(entry.access.mailbox, now);
+                    room = sink(Push::CaughtUp { handle: *handle, head }, Bytes::new());
+                }
+            }
+            more |= entry.subscription.wants().is_some();
+            if let Some(end) = entry.subscription.end(now) {
+                over.push((*handle, end));
+            }
+        }
+        for (handle, End { code, upto }) in over {
+            self.open.remove(&handle);
+            sink(Push::Closed { handle, code, upto }, Bytes::new());
+        }
+        more
+    }
+}
+
+fn none() -> Refusal {
+    Refusal::new(Code::NotFound, "this handle has no subscription")
+}

@@ -1,0 +1,77 @@
+//! Why the relay does not start, or stops: one error, with what to do.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// A fault the operator must know of.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Another process has the data directory open; stop it, or name another directory.
+    #[error("another relay has {} open: stop it, or choose another directory with --data",
+            path.display())]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A file or directory cannot be used; look at its permissions and the disk's space.
+    #[error("cannot use {}: {error}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// A file holds something else; restore it from a backup.
+    #[error("{} does not hold {what}: restore it from a backup, or remove it to begin anew",
+            path.display())]
+    BadFile {
+        /// Which.
+        path: PathBuf,
+        /// What it should hold.
+        what: &'static str,
+    },
+    /// The store cannot be opened.
+    #[error("cannot open the store: {0}")]
+    Store(String),
+    /// The address cannot be listened on; choose another with `--listen`.
+    #[error("cannot listen on {address}: {error}; choose another address with --listen")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// The public address has no text form; correct `--public`.
+    #[error("the public address is not usable: {0}")]
+    Public(#[from] restante_spec::address::AddressError),
+    /// TLS cannot be set up.
+    #[error("{0}")]
+    Tls(String),
+    /// The system gives no randomness.
+    #[error("the system gives no randomness")]
+    Randomness,
+    /// The system gives no thread or signal handler.
+    #[error("the system refuses what the relay needs: {0}")]
+    System(std::io::Error),
+    /// The platform names no place for data; name one with `--data`.
+    #[error("this system names no standard place for data: choose a directory with --data")]
+    NoDataDir,
+    /// A part the relay cannot do without has ended by itself; the log says why.
+    #[error("a part of the relay has failed, see the log above")]
+    PartFailed,
+}
+
+impl Error {
+    /// The system refuses something the relay needs.
+    #[must_use]
+    pub const fn from_system(error: std::io::Error) -> Self {
+        Self::System(error)
+    }
+}
+
+impl From<crate::gateway::TlsError> for Error {
+    fn from(error: crate::gateway::TlsError) -> Self {
+        Self::Tls(error.to_string())
+    }
+}

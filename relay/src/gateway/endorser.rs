@@ -1,0 +1,83 @@
+//! Vouches for the TLS key with the identity key, anew before the last word runs out (TRN-5).
+
+use std::sync::{Mutex, PoisonError};
+
+use restante_crypto::SigningKey;
+use restante_spec::ids::{PublicKey, Seconds, SpkiHash, UnixTime};
+use restante_spec::limits;
+use restante_spec::message::Endorsement;
+
+/// Signs endorsements of one TLS key.
+pub(crate) struct Endorser {
+    identity: SigningKey,
+    spki: SpkiHash,
+    current: Mutex<Option<Endorsement>>,
+}
+
+/// An endorsement is renewed when less than this is left of it: half its life.
+const RENEW_BEFORE: Seconds = Seconds::new(limits::ENDORSEMENT_MAX.get() / 2);
+
+impl Endorser {
+    /// For a relay's identity and its TLS key.
+    pub(crate) fn new(identity: SigningKey, spki: SpkiHash) -> Self {
+        Self { identity, spki, current: Mutex::new(None) }
+    }
+
+    /// The relay's identity key.
+    pub(crate) fn identity(&self) -> PublicKey {
+        self.identity.public()
+    }
+
+    /// An endorsement that holds for half its life at least.
+    pub(crate) fn endorsement(&self, now: UnixTime) -> Endorsement {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = |endorsement: &Endorsement| {
+            now.after(RENEW_BEFORE) < endorsement.not_after
+                && endorsement.not_after <= now.after(limits::ENDORSEMENT_MAX)
+        };
+        if let Some(endorsement) = current.filter(fresh) {
+            return endorsement;
+        }
+        // A minute less than the longest, so that a client's clock may run a little behind.
+        let life = Seconds::new(limits::ENDORSEMENT_MAX.get() - 60);
+        let not_after = now.after(life);
+        let made = restante_crypto::Endorsement::sign(&self.identity, self.spki, not_after);
+        let endorsement =
+            Endorsement { spki: made.spki, not_after: made.not_after, signature: made.signature };
+        *current = Some(endorsement);
+        endorsement
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// TRN-5: renewed by itself before it runs out, and always valid.
+    #[test]
+    fn endorsement_renews_itself() {
+        let identity = SigningKey::from_seed(&[7; 32]);
+        let public = identity.public();
+        let endorser = Endorser::new(identity, SpkiHash::new([1; 32]));
+        let mut seen = Vec::new();
+        for day in 0..30 {
+            let now = UnixTime::new(1_000_000 + day * 86_400);
+            let made = endorser.endorsement(now);
+            let Endorsement { spki, not_after, signature } = made;
+            let checked = restante_crypto::Endorsement { spki, not_after, signature };
+            checked.verify(&public, now).unwrap();
+            seen.push(made.not_after);
+        }
+        seen.dedup();
+        assert!((7..12).contains(&seen.len()), "{} renewals in 30 days", seen.len());
+    }
+
+    /// TRN-5: after the clock was set back, an endorsement too far ahead is replaced.
+    #[test]
+    fn endorsement_follows_a_clock_set_back() {
+        let endorser = Endorser::new(SigningKey::from_seed(&[7; 32]), SpkiHash::new([1; 32]));
+        endorser.endorsement(UnixTime::new(9_000_000));
+        let now = UnixTime::new(1_000_000);
+        assert!(endorser.endorsement(now).not_after <= now.after(limits::ENDORSEMENT_MAX));
+    }
+}

@@ -1,0 +1,144 @@
+//! Takes connections in: place first, then TLS, then a task of its own.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use restante_spec::ids::Incarnation;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::Settings;
+use super::connection;
+use super::door::{Door, Handshake, Place};
+use super::endorser::Endorser;
+use crate::delivery::Hub;
+use crate::limits::ACCEPT_RETRY;
+use crate::mailbox::api::{Mailboxes, Origin};
+use crate::ops::clock::Clock;
+use crate::ops::tasks::Tasks;
+
+/// What every connection of this relay shares.
+pub(crate) struct Gateway<M> {
+    pub(crate) mailboxes: M,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) endorser: Endorser,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) limits: restante_spec::message::Limits,
+    pub(crate) settings: Settings,
+    pub(crate) clock: Clock,
+}
+
+/// The open port.
+pub(crate) struct Listener<M> {
+    socket: TcpListener,
+    acceptor: TlsAcceptor,
+    gateway: Arc<Gateway<M>>,
+    door: Arc<Door>,
+    origins: Arc<AtomicU64>,
+}
+
+impl<M: Mailboxes> Listener<M> {
+    /// Listens on `address`; port 0 lets the system choose.
+    ///
+    /// # Errors
+    /// The system's, when the address cannot be had.
+    pub(crate) async fn bind(
+        address: SocketAddr,
+        config: Arc<rustls::ServerConfig>,
+        gateway: Arc<Gateway<M>>,
+    ) -> std::io::Result<Self> {
+        let socket = TcpListener::bind(address).await?;
+        let door = Door::new(gateway.settings.clone());
+        let origins = Arc::new(AtomicU64::new(1));
+        Ok(Self { socket, acceptor: TlsAcceptor::from(config), gateway, door, origins })
+    }
+
+    /// The address it listens on.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn address(&self) -> std::io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Accepts until `closing`; each connection is told to leave by `draining`.
+    pub(crate) async fn run(
+        self,
+        tasks: Tasks,
+        closing: CancellationToken,
+        draining: CancellationToken,
+    ) {
+        loop {
+            let accepted = tokio::select! {
+                () = closing.cancelled() => return,
+                accepted = self.socket.accept() => accepted,
+            };
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    warn!(%error, "cannot accept connections");
+                    tokio::time::sleep(ACCEPT_RETRY).await;
+                    continue;
+                }
+            };
+            // LIM-12: refused before TLS, and before anything is read.
+            let Some((place, handshake)) = self.door.enter(peer.ip()) else { continue };
+            let origin = Origin(self.origins.fetch_add(1, Ordering::Relaxed));
+            let greeting = self.clone_for(stream, place, handshake, origin);
+            let (after, draining) = (tasks.clone(), draining.clone());
+            tasks.spawn("handshake", async move { greeting.run(after, draining).await });
+        }
+    }
+
+    fn clone_for(
+        &self,
+        stream: TcpStream,
+        place: Place,
+        handshake: Handshake,
+        origin: Origin,
+    ) -> Greeting<M> {
+        let acceptor = self.acceptor.clone();
+        let gateway = Arc::clone(&self.gateway);
+        Greeting { stream, place, handshake, origin, acceptor, gateway }
+    }
+}
+
+/// A connection before its TLS handshake.
+struct Greeting<M> {
+    stream: TcpStream,
+    place: Place,
+    handshake: Handshake,
+    origin: Origin,
+    acceptor: TlsAcceptor,
+    gateway: Arc<Gateway<M>>,
+}
+
+impl<M: Mailboxes> Greeting<M> {
+    async fn run(self, tasks: Tasks, draining: CancellationToken) {
+        let Self { stream, place, handshake, origin, acceptor, gateway } = self;
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%error, "a connection without TCP_NODELAY");
+        }
+        // LIM-11: one time for TLS, then one for `hello`.
+        let accepted =
+            tokio::time::timeout(gateway.settings.hello_timeout, acceptor.accept(stream)).await;
+        drop(handshake);
+        let stream = match accepted {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return debug!(kind = ?error.kind(), "no TLS"),
+            Err(_) => return debug!("no TLS in time"),
+        };
+        // TRN-2: a client that names no protocol at all is none of ours.
+        if stream.get_ref().1.alpn_protocol() != Some(restante_spec::ALPN) {
+            return debug!("another protocol");
+        }
+        // A task of its own, so that the handshake's memory is given back.
+        tasks.spawn("connection", async move {
+            connection::serve(stream, origin, gateway, draining).await;
+            drop(place);
+        });
+    }
+}

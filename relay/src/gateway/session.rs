@@ -1,0 +1,339 @@
+//! One connection's side of the protocol: which frame may come when, and what it asks.
+//!
+//! Spec: `spec/02-connection.md` (TRN), `spec/04-commands.md` (CMD), MBX-6.
+//! Sans-IO: frames and answers in, steps out; must not know sockets, clocks or mailboxes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use restante_crypto::reader_hash;
+use restante_spec::codes::Code;
+use restante_spec::frame::Frame;
+use restante_spec::ids::{
+    ChainNumber, Handle, MailboxId, Nonce, ReaderHash, RequestNumber, Seconds, Seq,
+};
+use restante_spec::limits;
+use restante_spec::message::{
+    Append, ClientHeader, Command, Credit, Hello, Open, PutPrekeys, Refusal, Reply, Subscribe,
+};
+
+use crate::delivery::Wish;
+use crate::mailbox::api::{Access, Answer, AppendAsk, Ask, Call, Chain, Origin};
+
+/// What a connection is in the middle of.
+pub(super) struct Session {
+    nonce: Nonce,
+    origin: Origin,
+    phase: Phase,
+    handles: HashMap<Handle, Access>,
+    /// The chain of each mailbox (MBX-6): its number, and what was appended under it.
+    chains: HashMap<MailboxId, (ChainNumber, Arc<Chain>)>,
+    /// Calls that are not answered yet, with what their answers are for.
+    calls: HashMap<RequestNumber, Purpose>,
+    /// An `open` or `subscribe` is under way: what follows may depend on it.
+    is_held: bool,
+}
+
+/// How far the connection has come (TRN-4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Nothing but `hello` may come.
+    Hello,
+    /// Nothing was opened or created yet.
+    Idle,
+    /// In use.
+    Active,
+}
+
+/// What an answer is for.
+enum Purpose {
+    Plain,
+    /// Nothing is said unless it is refused.
+    Silent,
+    Open(Handle, Access),
+    Subscribe(Wish),
+}
+
+/// What to do with a frame.
+pub(super) enum Step {
+    /// Answer at once.
+    Reply(RequestNumber, Reply, Bytes),
+    /// Greet: the client's chosen silence.
+    Greet(RequestNumber, Seconds),
+    /// Ask the mailboxes; the answer comes back through [`Session::handle_answer`].
+    Call(RequestNumber, Call),
+    /// More credit for a subscription; answered only when refused (CMD-17).
+    Credit(RequestNumber, Handle, Credit),
+    /// An acknowledgement; answered only when refused (CMD-17).
+    Ack(RequestNumber, Handle, Seq),
+    /// A handle was closed: its subscription ends.
+    Unsubscribe(RequestNumber, Handle),
+    /// Traffic without meaning: the connection lives (TRN-8).
+    Ping(RequestNumber),
+}
+
+/// What to do with an answer.
+pub(super) enum Said {
+    /// Send it.
+    Reply(Reply, Bytes),
+    /// Send that it is done, and begin deliveries.
+    Subscribed(Wish, crate::mailbox::api::Range),
+}
+
+impl Session {
+    /// A connection with its nonce.
+    pub(super) fn new(nonce: Nonce, origin: Origin) -> Self {
+        Self {
+            nonce,
+            origin,
+            phase: Phase::Hello,
+            handles: HashMap::new(),
+            chains: HashMap::new(),
+            calls: HashMap::new(),
+            is_held: false,
+        }
+    }
+
+    /// How far it has come.
+    pub(super) const fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Whether the next frame may be handled: within the bound of requests in flight (LIM-8), and
+    /// no `open` or `subscribe` before it is undecided.
+    pub(super) fn is_ready(&self) -> bool {
+        !self.is_held && self.calls.len() < limits::REQUESTS_IN_FLIGHT
+    }
+
+    /// Calls not yet answered.
+    pub(super) fn in_flight(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// A frame has arrived.
+    pub(super) fn handle_frame(&mut self, frame: Frame<ClientHeader>) -> Step {
+        let Frame { header: ClientHeader { number, command }, body } = frame;
+        let refused = |refusal| Step::Reply(number, Reply::Error(refusal), Bytes::new());
+        if self.calls.contains_key(&number) {
+            let detail = "this number's request is not answered yet";
+            return refused(Refusal::new(Code::Malformed, detail));
+        }
+        if let (Phase::Hello, command) = (self.phase, &command)
+            && !matches!(command, Command::Hello(_))
+        {
+            // TRN-4
+            return refused(Refusal::new(Code::Malformed, "hello comes first"));
+        }
+        self.handle_command(number, command, body).unwrap_or_else(refused)
+    }
+
+    fn handle_command(
+        &mut self,
+        number: RequestNumber,
+        command: Command,
+        body: Bytes,
+    ) -> Result<Step, Refusal> {
+        match command {
+            Command::Hello(hello) => self.hello(number, &hello),
+            Command::Ping => Ok(Step::Ping(number)),
+            Command::Create(create) => {
+                self.phase = Phase::Active;
+                Ok(self.call(number, Call::Create(create), Purpose::Plain))
+            }
+            Command::Open(open) => self.open(number, &open),
+            Command::Close(handle) => {
+                self.access(handle)?;
+                self.handles.remove(&handle);
+                Ok(Step::Unsubscribe(number, handle))
+            }
+            Command::Allow(allow) => {
+                let access = self.access(allow.handle)?;
+                let ask = Ask::Allow {
+                    key: allow.key,
+                    possession: allow.possession,
+                    terms: allow.terms,
+                    card: body,
+                };
+                Ok(self.ask(number, access, ask))
+            }
+            Command::Revoke { handle, key } => {
+                let access = self.access(handle)?;
+                Ok(self.ask(number, access, Ask::Revoke { key }))
+            }
+            Command::AddReader { handle, reader } => {
+                let access = self.access(handle)?;
+                Ok(self.ask(number, access, Ask::AddReader { reader }))
+            }
+            Command::Append(append) => self.append(number, append, body),
+            Command::Subscribe(subscribe) => self.subscribe(number, &subscribe),
+            Command::Credit { handle, credit } => Ok(Step::Credit(number, handle, credit)),
+            Command::Ack { handle, upto } => Ok(Step::Ack(number, handle, upto)),
+            Command::PutPrekeys(put) => self.put_prekeys(number, &put, body),
+            Command::TakePrekeys { handle, slot, request } => {
+                let access = self.access(handle)?;
+                Ok(self.ask(number, access, Ask::TakePrekeys { slot, request }))
+            }
+            Command::CountPrekeys(handle) => {
+                let access = self.access(handle)?;
+                Ok(self.ask(number, access, Ask::CountPrekeys))
+            }
+            Command::Delete(handle) => {
+                let access = self.access(handle)?;
+                Ok(self.ask(number, access, Ask::Delete))
+            }
+        }
+    }
+
+    /// The mailboxes have answered.
+    pub(super) fn handle_answer(
+        &mut self,
+        number: RequestNumber,
+        answer: Result<Answer, Refusal>,
+    ) -> Option<Said> {
+        let purpose = self.calls.remove(&number)?;
+        if matches!(purpose, Purpose::Open(..) | Purpose::Subscribe(_)) {
+            self.is_held = false;
+        }
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(refusal) => return Some(Said::Reply(Reply::Error(refusal), Bytes::new())),
+        };
+        if matches!(purpose, Purpose::Silent) {
+            return None;
+        }
+        Some(match (answer, purpose) {
+            (Answer::Opened(opened, card), Purpose::Open(handle, access)) => {
+                self.handles.insert(handle, access);
+                Said::Reply(Reply::Opened(opened), card)
+            }
+            (Answer::Subscribed(range), Purpose::Subscribe(wish)) => Said::Subscribed(wish, range),
+            (Answer::Created(created), _) => Said::Reply(Reply::Created(created), Bytes::new()),
+            (Answer::Appended(appended), _) => Said::Reply(Reply::Appended(appended), Bytes::new()),
+            (Answer::Prekey { last_resort, package }, _) => {
+                Said::Reply(Reply::Prekey { last_resort }, package)
+            }
+            (Answer::PrekeyCounts(counts), _) => {
+                Said::Reply(Reply::PrekeyCounts(counts), Bytes::new())
+            }
+            (Answer::Done | Answer::Opened(..) | Answer::Subscribed(_), _) => {
+                Said::Reply(Reply::Done, Bytes::new())
+            }
+        })
+    }
+
+    /// An acknowledgement that the subscription allows.
+    pub(super) fn acknowledge(
+        &mut self,
+        number: RequestNumber,
+        access: Access,
+        reader: ReaderHash,
+        upto: Seq,
+    ) -> Step {
+        let ask = Ask::Ack { reader, upto };
+        self.call(number, Call::With(access, ask), Purpose::Silent)
+    }
+
+    fn hello(&mut self, number: RequestNumber, hello: &Hello) -> Result<Step, Refusal> {
+        if self.phase != Phase::Hello {
+            return Err(Refusal::new(Code::Malformed, "hello comes once"));
+        }
+        // TRN-7
+        if !hello.versions.contains(&restante_spec::VERSION) {
+            return Err(Refusal::new(Code::Unsupported, "this relay speaks version 1"));
+        }
+        self.phase = Phase::Idle;
+        // TRN-8: within the bounds, as the client wishes.
+        Ok(Step::Greet(number, hello.idle.clamp(limits::IDLE_MIN, limits::IDLE_MAX)))
+    }
+
+    fn open(&mut self, number: RequestNumber, open: &Open) -> Result<Step, Refusal> {
+        if self.handles.contains_key(&open.handle) {
+            return Err(Refusal::new(Code::Conflict, "this handle is open"));
+        }
+        // LIM-8
+        if self.handles.len() >= limits::HANDLES {
+            return Err(Refusal::new(Code::Quota, "as many handles as a connection may have"));
+        }
+        self.phase = Phase::Active;
+        let access = Access { mailbox: open.mailbox, key: open.key };
+        let call = Call::Open {
+            mailbox: open.mailbox,
+            key: open.key,
+            nonce: self.nonce,
+            proof: open.proof,
+        };
+        Ok(self.call(number, call, Purpose::Open(open.handle, access)))
+    }
+
+    fn append(
+        &mut self,
+        number: RequestNumber,
+        append: Append,
+        body: Bytes,
+    ) -> Result<Step, Refusal> {
+        let access = self.access(append.handle)?;
+        let (named, chain) =
+            self.chains.entry(access.mailbox).or_insert_with(|| (append.chain, Chain::new()));
+        // MBX-6: a new number begins a new chain.
+        if *named != append.chain {
+            *named = append.chain;
+            *chain = Chain::new();
+        }
+        let ask = AppendAsk {
+            id: append.id,
+            class: append.class,
+            ttl: append.ttl,
+            epoch: append.epoch,
+            commit: append.commit,
+            body,
+            link: chain.link(),
+            origin: self.origin,
+        };
+        Ok(self.ask(number, access, Ask::Append(ask)))
+    }
+
+    fn subscribe(&mut self, number: RequestNumber, subscribe: &Subscribe) -> Result<Step, Refusal> {
+        let access = self.access(subscribe.handle)?;
+        let reader = reader_hash(&subscribe.reader);
+        let wish = Wish { handle: subscribe.handle, access, reader, credit: subscribe.credit };
+        let ask = Ask::Subscribe { reader, after: subscribe.after };
+        Ok(self.call(number, Call::With(access, ask), Purpose::Subscribe(wish)))
+    }
+
+    fn put_prekeys(
+        &mut self,
+        number: RequestNumber,
+        put: &PutPrekeys,
+        mut body: Bytes,
+    ) -> Result<Step, Refusal> {
+        let access = self.access(put.handle)?;
+        let total: u64 = put.sizes.iter().map(|size| u64::from(*size)).sum();
+        if put.sizes.is_empty() || total != body.len() as u64 {
+            return Err(Refusal::new(Code::Malformed, "the sizes do not add up to the body"));
+        }
+        // LIM-7
+        let bound = limits::PREKEY_BYTES;
+        if put.sizes.iter().any(|size| *size == 0 || *size as usize > bound) {
+            return Err(Refusal::new(Code::TooLarge, "a prekey has 1 to 16200 bytes"));
+        }
+        let packages = put.sizes.iter().map(|size| body.split_to(*size as usize)).collect();
+        let ask = Ask::PutPrekeys { slot: put.slot, packages, last_resort: put.last_resort };
+        Ok(self.ask(number, access, ask))
+    }
+
+    fn ask(&mut self, number: RequestNumber, access: Access, ask: Ask) -> Step {
+        self.call(number, Call::With(access, ask), Purpose::Plain)
+    }
+
+    fn call(&mut self, number: RequestNumber, call: Call, purpose: Purpose) -> Step {
+        self.is_held |= matches!(purpose, Purpose::Open(..) | Purpose::Subscribe(_));
+        self.calls.insert(number, purpose);
+        Step::Call(number, call)
+    }
+
+    fn access(&self, handle: Handle) -> Result<Access, Refusal> {
+        let none = || Refusal::new(Code::NotFound, "this handle is not open");
+        self.handles.get(&handle).copied().ok_or_else(none)
+    }
+}

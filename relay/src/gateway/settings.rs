@@ -1,0 +1,32 @@
+//! What an operator may set about connections, within the protocol's limits.
+
+use std::time::Duration;
+
+use restante_spec::limits;
+
+/// Bounds of connections; the defaults are the protocol's limits.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// Connections in all (LIM-12).
+    pub(crate) connections: usize,
+    /// Connections of one address prefix (LIM-12).
+    pub(crate) connections_per_prefix: usize,
+    /// TLS handshakes under way (LIM-12).
+    pub(crate) handshakes: usize,
+    /// Time for TLS and `hello`, and again to the first `open` or `create` (LIM-11).
+    pub(crate) hello_timeout: Duration,
+    /// The operator's words in `hello`.
+    pub(crate) operator_text: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            connections: limits::CONNECTIONS,
+            connections_per_prefix: limits::CONNECTIONS_PER_PREFIX,
+            handshakes: limits::HANDSHAKES_IN_FLIGHT,
+            hello_timeout: Duration::from_secs(u64::from(limits::HELLO_TIMEOUT.get())),
+            operator_text: String::new(),
+        }
+    }
+}

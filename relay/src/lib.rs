@@ -1,0 +1,22 @@
+//! The Restante relay: a post office that keeps sealed letters until they are called for.
+//!
+//! ```text
+//!  gateway/ --> mailbox/ --> buffer/          an envelope comes in and is kept
+//!     ^            | notices
+//!     +-- delivery/ <-+                       and goes out to whoever reads
+//! ```
+//!
+//! `run` puts the parts together; `ops` is what the operator sees and sets.
+
+mod buffer;
+mod delivery;
+mod error;
+mod gateway;
+mod limits;
+mod mailbox;
+mod ops;
+mod run;
+
+pub use error::Error;
+pub use ops::config::{Cli, Command, Serve};
+pub use run::Relay;

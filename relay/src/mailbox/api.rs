@@ -1,0 +1,130 @@
+//! What the gateway and the delivery may ask of mailboxes, and what mailboxes tell them.
+//!
+//! Messages only, so that the two sides can be one process or two: a call names its mailbox and
+//! key anew each time, and nothing here holds a reference to a mailbox.
+
+use bytes::Bytes;
+use restante_spec::codes::Code;
+use restante_spec::ids::{
+    EnvelopeId, MailboxId, Nonce, PublicKey, ReaderHash, RequestId, Seq, Signature, Slot, UnixTime,
+};
+use restante_spec::ids::{Epoch, Seconds};
+use restante_spec::message::{
+    Appended, Commit, Create, Created, EnvelopeClass, Opened, PrekeyCount, Refusal, Terms,
+};
+
+pub(crate) use crate::buffer::{BufferError, Chain, ChainLink, Envelope, Page, Span};
+
+/// The business side as the access side sees it.
+pub(crate) trait Mailboxes: Send + Sync + 'static {
+    /// Does a call; `respond` is called exactly once, soon or when the change is durable, in the
+    /// order of the calls as far as changes of one mailbox go. It must be short.
+    fn call(&self, call: Call, now: UnixTime, respond: Respond);
+
+    /// Envelopes to deliver (DLV-1).
+    ///
+    /// # Errors
+    /// [`BufferError::Unavailable`].
+    fn page(&self, mailbox: MailboxId, span: Span, now: UnixTime) -> Result<Page, BufferError>;
+
+    /// The newest number of a mailbox.
+    fn head(&self, mailbox: MailboxId, now: UnixTime) -> Seq;
+}
+
+/// Takes the answer to a call.
+pub(crate) type Respond = Box<dyn FnOnce(Result<Answer, Refusal>) + Send>;
+
+/// One call.
+pub(crate) enum Call {
+    /// Makes a mailbox.
+    Create(Create),
+    /// Shows possession of a key (CMD-4): checked against the connection's nonce.
+    Open { mailbox: MailboxId, key: PublicKey, nonce: Nonce, proof: Signature },
+    /// Anything with a key that was shown on this connection.
+    With(Access, Ask),
+}
+
+/// A mailbox and the key it was opened with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Access {
+    pub(crate) mailbox: MailboxId,
+    pub(crate) key: PublicKey,
+}
+
+/// What is asked with an opened key.
+pub(crate) enum Ask {
+    Allow { key: PublicKey, possession: Signature, terms: Terms, card: Bytes },
+    Revoke { key: PublicKey },
+    AddReader { reader: ReaderHash },
+    Append(AppendAsk),
+    Subscribe { reader: ReaderHash, after: Seq },
+    Ack { reader: ReaderHash, upto: Seq },
+    PutPrekeys { slot: Slot, packages: Vec<Bytes>, last_resort: bool },
+    TakePrekeys { slot: Slot, request: RequestId },
+    CountPrekeys,
+    Delete,
+}
+
+/// An envelope to add.
+pub(crate) struct AppendAsk {
+    pub(crate) id: EnvelopeId,
+    pub(crate) class: EnvelopeClass,
+    pub(crate) ttl: Option<Seconds>,
+    pub(crate) epoch: Option<Epoch>,
+    pub(crate) commit: Option<Commit>,
+    pub(crate) body: Bytes,
+    pub(crate) link: ChainLink,
+    pub(crate) origin: Origin,
+}
+
+/// Which connection appended, so that its own echo needs no body (DLV-6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Origin(pub(crate) u64);
+
+/// What a call gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Done,
+    Created(Created),
+    Opened(Opened, Bytes),
+    Appended(Appended),
+    Prekey { last_resort: bool, package: Bytes },
+    PrekeyCounts(Vec<PrekeyCount>),
+    Subscribed(Range),
+}
+
+/// What a subscription may deliver (DLV-1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Range {
+    /// Exclusive.
+    pub(crate) after: Seq,
+    /// Inclusive; `None` while the key is current.
+    pub(crate) upto: Option<Seq>,
+    /// The epoch of the key, `Seq::START` where there are none: the commit that ends it ends the
+    /// range.
+    pub(crate) epoch: Seq,
+    /// When the key ends by its own terms.
+    pub(crate) expires_at: Option<UnixTime>,
+}
+
+/// Where notices go.
+pub(crate) trait Notices: Send + Sync + 'static {
+    /// Called on the buffer's thread, in the order of the mailbox; must be short.
+    fn notice(&self, mailbox: MailboxId, notice: Notice);
+}
+
+/// What happened to a mailbox.
+#[derive(Clone, Debug)]
+pub(crate) enum Notice {
+    /// An envelope is durable.
+    Appended { envelope: Envelope, origin: Origin },
+    /// A key may do nothing any more.
+    Struck { key: PublicKey, code: Code },
+    /// The mailbox is gone.
+    Deleted,
+}
+
+/// The wire's name of an epoch: opaque to clients, the number of the act that began it (MBX-7).
+pub(crate) fn epoch_name(number: Seq) -> Option<Epoch> {
+    (number != Seq::START).then(|| Epoch::new(number.get().to_be_bytes()))
+}

@@ -1,0 +1,327 @@
+//! Appending: messages and commits (CMD-11; MBX-4 to MBX-8).
+//!
+//! The id is looked up first, then rights' time, uses, rate and form are judged here and chain,
+//! epoch and room by the buffer, in one step with the storing.
+
+use std::sync::Arc;
+
+use restante_crypto::verify_possession;
+use restante_spec::codes::Code;
+use restante_spec::ids::{PublicKey, ReaderHash, Seconds, Seq, UnixTime};
+use restante_spec::limits;
+use restante_spec::message::{Appended, Commit, EnvelopeClass, MailboxClass, Rate, Refusal};
+
+use super::api::{Access, Answer, AppendAsk, Notice, Notices, Respond, epoch_name};
+use super::authorise::{Authorised, Grant, Need, authorise};
+use super::rows::{self, BadRow, EpochRow, KeyRow, ReaderRow, ReplacedRow};
+use super::service::{Service, damaged, give_back, lock, refusal};
+use super::state::{CurrentEpoch, Mailbox, Reader, Replaced};
+use crate::buffer::{Act, AppendAct, Buffer, BufferError, Envelope, Outcome, RowWrite, Stored};
+
+/// How fast commits may come (LIM-13).
+const COMMIT_RATE: Rate = Rate {
+    count: limits::COMMIT_BURST,
+    per: Seconds::new(limits::COMMIT_BURST / limits::COMMITS_PER_SECOND),
+};
+
+/// What a stored append changes in memory.
+struct Change {
+    /// The key whose use was reserved.
+    used: Option<PublicKey>,
+    commit: Option<Commit>,
+    expires_at: UnixTime,
+    now: UnixTime,
+}
+
+impl<B: Buffer, N: Notices> Service<B, N> {
+    /// Appends an envelope (CMD-11).
+    pub(super) fn append(
+        self: &Arc<Self>,
+        access: Access,
+        ask: AppendAsk,
+        now: UnixTime,
+        respond: Respond,
+    ) {
+        let cell = match self.get(access) {
+            Ok(cell) => cell,
+            Err(refusal) => {
+                ask.link.break_here();
+                return respond(Err(refusal));
+            }
+        };
+        let mut mailbox = lock(&cell);
+        let id = ask.id;
+        let link = ask.link.clone();
+        let authorised = match authorise(&mailbox, access.key, Need::Write, ask, now) {
+            Ok(authorised) => authorised,
+            Err(refusal) => {
+                link.break_here();
+                drop(mailbox);
+                return respond(Err(refusal));
+            }
+        };
+        // MBX-5: known ids first. One that is under way gets the same answer when it comes.
+        if let Some(waiting) = mailbox.in_flight.get_mut(&id) {
+            waiting.push(respond);
+            return;
+        }
+        if let Some(stored) = self.buffer.lookup(access.mailbox, id) {
+            drop(mailbox);
+            return respond(Ok(Answer::Appended(appended(stored, true))));
+        }
+        let (act, change, origin) = match self.judge(&mut mailbox, authorised, now) {
+            Ok(judged) => judged,
+            Err(refusal) => {
+                link.break_here();
+                drop(mailbox);
+                return respond(Err(refusal));
+            }
+        };
+        let (class, body, epoch) = (act.class, act.body.clone(), act.epoch);
+        mailbox.in_flight.insert(id, vec![respond]);
+        let submitted = self.submit(
+            &cell,
+            access.mailbox,
+            Act::Append(act),
+            move |service, mailbox, outcome| {
+                if let Ok(Outcome::Stored(stored)) = outcome {
+                    change.apply(mailbox, stored.seq);
+                    let Stored { seq, prev, expires_at, commit } = stored;
+                    let epoch = epoch.unwrap_or(Seq::START);
+                    let envelope =
+                        Envelope { seq, prev, epoch, id, class, expires_at, commit, body };
+                    service.notices.notice(mailbox.id, Notice::Appended { envelope, origin });
+                } else {
+                    service.give_use_back(mailbox, change.used);
+                }
+                let answer = answer(mailbox, outcome);
+                for respond in mailbox.in_flight.remove(&id).unwrap_or_default() {
+                    respond(answer.clone());
+                }
+            },
+        );
+        drop(mailbox);
+        give_back(submitted);
+    }
+
+    /// Everything the buffer does not judge; reserves a use.
+    fn judge(
+        &self,
+        mailbox: &mut Mailbox,
+        authorised: Authorised<AppendAsk>,
+        now: UnixTime,
+    ) -> Result<(AppendAct, Change, super::api::Origin), Refusal> {
+        let (ask, key, grant) = authorised.into_parts();
+        let no = |code, detail| Err(Refusal::new(code, detail));
+        if ask.class == EnvelopeClass::Live {
+            return no(Code::Unsupported, "this version has no live class");
+        }
+        let mut rows = Vec::new();
+        let mut used = None;
+        let epoch = match grant {
+            Grant::Epoch { number } => {
+                // MBX-7: the epoch named must be the key's, which is the current one.
+                if ask.epoch.is_none() || ask.epoch != epoch_name(number) {
+                    return no(Code::StaleEpoch, "another epoch is current");
+                }
+                Some(number)
+            }
+            Grant::Replaced(_) => return no(Code::StaleEpoch, "this key's epoch is over"),
+            Grant::Terms { over, .. } => {
+                if ask.epoch.is_some() || ask.commit.is_some() {
+                    return no(Code::Unsupported, "this mailbox has no epochs");
+                }
+                self.reserve_use(mailbox, key, over, now, &mut rows)?;
+                used = Some(key);
+                None
+            }
+        };
+        let full_ttl = ask.ttl.unwrap_or(mailbox.ttl).min(mailbox.ttl);
+        // Commits are kept as long as the mailbox keeps anything (MBX-8).
+        let ttl = if ask.commit.is_some() { mailbox.ttl } else { full_ttl };
+        let expires_at = now.after(ttl);
+        if let Some(commit) = &ask.commit {
+            judge_commit(mailbox, commit, expires_at, now, &mut rows)?;
+        }
+        let act = AppendAct {
+            id: ask.id,
+            class: ask.class,
+            expires_at,
+            body: ask.body,
+            link: ask.link,
+            epoch,
+            commit: ask.commit.is_some(),
+            rows,
+            quota: self.settings.quota,
+            now,
+        };
+        Ok((act, Change { used, commit: ask.commit, expires_at, now }, ask.origin))
+    }
+
+    /// Time, uses and rate of a key with terms (MBX-12). The use is written with the envelope.
+    fn reserve_use(
+        &self,
+        mailbox: &mut Mailbox,
+        key: PublicKey,
+        over: bool,
+        now: UnixTime,
+        rows: &mut Vec<RowWrite>,
+    ) -> Result<(), Refusal> {
+        let Some(found) = mailbox.keys.get_mut(&key) else {
+            return Err(Refusal::new(Code::Revoked, "this key was struck"));
+        };
+        if over || found.terms.uses.is_some_and(|uses| found.used >= uses) {
+            return Err(Refusal::new(Code::Expired, "this key's time or uses are over"));
+        }
+        if let Some(rate) = found.terms.rate {
+            found.pace.take(rate, now).map_err(|wait| {
+                Refusal::new(Code::Rate, "this key appends too fast").retry_after(wait)
+            })?;
+        }
+        if found.terms.uses.is_some() {
+            found.used += 1;
+            let row = KeyRow::from((&found.terms, found.used));
+            rows.push(rows::put(rows::of_key(rows::KEY, &key), &row).map_err(|_| damaged())?);
+        }
+        Ok(())
+    }
+
+    /// The envelope was not stored: its use does not count (MBX-12). Written down, since a later
+    /// append may have written the higher count.
+    fn give_use_back(self: &Arc<Self>, mailbox: &mut Mailbox, used: Option<PublicKey>) {
+        let Some((key, found)) = used.and_then(|key| Some((key, mailbox.keys.get_mut(&key)?)))
+        else {
+            return;
+        };
+        if found.terms.uses.is_none() {
+            return;
+        }
+        found.used = found.used.saturating_sub(1);
+        let row = KeyRow::from((&found.terms, found.used));
+        if let Ok(row) = rows::put(rows::of_key(rows::KEY, &key), &row) {
+            let act = Act::Write { rows: vec![row], trim: None };
+            // Lost with a full queue or a crash, the key has one use less: the safe side.
+            let _ = self.buffer.submit(mailbox.id, act, Box::new(|_| ()));
+        }
+    }
+}
+
+/// A commit's form, and the rows that change with it (MBX-8).
+fn judge_commit(
+    mailbox: &mut Mailbox,
+    commit: &Commit,
+    expires_at: UnixTime,
+    now: UnixTime,
+    rows: &mut Vec<RowWrite>,
+) -> Result<(), Refusal> {
+    if !commit.blobs.is_empty() {
+        return Err(Refusal::new(Code::Unsupported, "this version has no blobs"));
+    }
+    if let Some(next) = commit.next {
+        // CMD-3
+        verify_possession(&next.key, &mailbox.id, &next.possession).map_err(|_| {
+            Refusal::new(Code::Denied, "the next key's proof of possession is wrong")
+        })?;
+    }
+    let Some(current) = &mailbox.epoch else {
+        return Err(Refusal::new(Code::StaleEpoch, "the conversation is closed"));
+    };
+    let known = |key: &PublicKey| *key == current.key || mailbox.replaced.contains_key(key);
+    if commit.next.is_some_and(|next| known(&next.key)) {
+        return Err(Refusal::new(Code::Conflict, "the next key was in use already"));
+    }
+    // LIM-4: at the bound.
+    let added = commit.add_readers.iter().filter(|hash| !mailbox.readers.contains_key(hash));
+    let gone = commit.strike_readers.iter().filter(|hash| mailbox.readers.contains_key(hash));
+    if mailbox.readers.len() + added.count() > limits::READERS + gone.count() {
+        return Err(
+            Refusal::new(Code::Quota, "as many readers as there may be").lagging(mailbox.lagging())
+        );
+    }
+    let over: Vec<_> =
+        mailbox.replaced.iter().filter(|(_, old)| old.expires_at <= now).map(|(k, _)| *k).collect();
+    if mailbox.replaced.len() - over.len() >= limits::REPLACED_KEYS {
+        return Err(Refusal::new(Code::Quota, "as many replaced keys as there may be"));
+    }
+    mailbox
+        .commit_pace
+        .take(COMMIT_RATE, now)
+        .map_err(|wait| Refusal::new(Code::Rate, "commits come too fast").retry_after(wait))?;
+    commit_rows(mailbox, commit, &over, expires_at, now, rows).map_err(|BadRow| damaged())
+}
+
+fn commit_rows(
+    mailbox: &Mailbox,
+    commit: &Commit,
+    over: &[PublicKey],
+    expires_at: UnixTime,
+    now: UnixTime,
+    rows: &mut Vec<RowWrite>,
+) -> Result<(), BadRow> {
+    rows.extend(over.iter().map(|key| rows::remove(rows::of_key(rows::REPLACED, key))));
+    if let Some(current) = &mailbox.epoch {
+        let row = ReplacedRow { from: current.number.get(), expires_at: expires_at.get() };
+        rows.push(rows::put(rows::of_key(rows::REPLACED, &current.key), &row)?);
+    }
+    rows.push(match commit.next {
+        Some(next) => {
+            rows::put(rows::single(rows::EPOCH), &EpochRow { key: *next.key.as_bytes() })?
+        }
+        None => rows::remove(rows::single(rows::EPOCH)),
+    });
+    rows.extend(commit.strike_readers.iter().map(|hash| rows::remove(rows::of_reader(hash))));
+    for hash in &commit.add_readers {
+        if stands_already(mailbox, commit, hash) {
+            continue;
+        }
+        // Without a cursor: the row's revision, which is the commit, is where it stands.
+        let row = ReaderRow { cursor: None, seen: now.get() };
+        rows.push(rows::put(rows::of_reader(hash), &row)?);
+    }
+    Ok(())
+}
+
+/// A reader that is there and not struck by the same commit keeps its place.
+fn stands_already(mailbox: &Mailbox, commit: &Commit, hash: &ReaderHash) -> bool {
+    mailbox.readers.contains_key(hash) && !commit.strike_readers.contains(hash)
+}
+
+impl Change {
+    /// Puts a stored append into memory.
+    fn apply(&self, mailbox: &mut Mailbox, seq: Seq) {
+        let Some(commit) = &self.commit else { return };
+        mailbox.replaced.retain(|_, old| old.expires_at > self.now);
+        if let Some(current) = mailbox.epoch.take() {
+            let from = current.number;
+            let old = Replaced { from, upto: seq, expires_at: self.expires_at };
+            mailbox.replaced.insert(current.key, old);
+        }
+        mailbox.epoch = commit.next.map(|next| CurrentEpoch { key: next.key, number: seq });
+        for hash in &commit.strike_readers {
+            mailbox.readers.remove(hash);
+        }
+        for hash in &commit.add_readers {
+            let reader = Reader { cursor: seq, seen: self.now };
+            mailbox.readers.entry(*hash).or_insert(reader);
+        }
+    }
+}
+
+/// The answer to an append.
+fn answer(mailbox: &Mailbox, outcome: Result<Outcome, BufferError>) -> Result<Answer, Refusal> {
+    match outcome {
+        Ok(Outcome::Stored(stored)) => Ok(Answer::Appended(appended(stored, false))),
+        Ok(Outcome::Already(stored)) => Ok(Answer::Appended(appended(stored, true))),
+        Ok(Outcome::Written(_)) => Err(damaged()),
+        // ERR-4: members of a group may strike whoever is furthest behind.
+        Err(BufferError::Full) if mailbox.class == MailboxClass::Conversation => {
+            Err(refusal(BufferError::Full).lagging(mailbox.lagging()))
+        }
+        Err(error) => Err(refusal(error)),
+    }
+}
+
+fn appended(stored: Stored, already: bool) -> Appended {
+    let epoch = if stored.commit { epoch_name(stored.seq) } else { None };
+    Appended { seq: stored.seq, expires_at: stored.expires_at, already, epoch }
+}

@@ -1,0 +1,190 @@
+//! Giving and taking back rights (CMD-8 to CMD-10; MBX-12).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use restante_crypto::verify_possession;
+use restante_spec::codes::Code;
+use restante_spec::ids::{PublicKey, ReaderHash, Seq, Signature, UnixTime};
+use restante_spec::limits;
+use restante_spec::message::{Refusal, Terms};
+
+use super::api::{Access, Answer, Notice, Notices, Respond};
+use super::authorise::{Need, authorise};
+use super::rate::Pace;
+use super::rows::{self, KeyRow, ReaderRow};
+use super::service::{Service, damaged, refusal};
+use super::state::{Key, Mailbox, Reader};
+use crate::buffer::{Act, Buffer, BufferError, Outcome, RowWrite};
+
+/// What became of an act that writes rows.
+pub(super) type Written = Result<Outcome, BufferError>;
+
+/// Puts a durable change into memory; the number is that of its act.
+type Apply = Box<dyn FnOnce(&mut Mailbox, Seq) + Send>;
+
+/// What a managing call changes: rows, then the state in memory.
+pub(super) struct Managed {
+    rows: Vec<RowWrite>,
+    apply: Apply,
+}
+
+impl<B: Buffer, N: Notices> Service<B, N> {
+    /// Gives a key rights (CMD-8).
+    #[expect(clippy::too_many_arguments, reason = "the fields of the command")]
+    pub(super) fn allow(
+        self: &Arc<Self>,
+        access: Access,
+        key: PublicKey,
+        possession: &Signature,
+        terms: Terms,
+        card: Bytes,
+        now: UnixTime,
+        respond: Respond,
+    ) {
+        let proof = verify_possession(&key, &access.mailbox, possession);
+        self.manage(access, now, respond, move |mailbox| {
+            // CMD-3
+            proof.map_err(|_| {
+                Refusal::new(Code::Denied, "the key's proof of possession is wrong")
+            })?;
+            // LIM-6
+            if card.len() > limits::CARD_BYTES {
+                return Err(Refusal::new(Code::TooLarge, "a card has at most 4096 bytes"));
+            }
+            if key == mailbox.first_key {
+                return Err(Refusal::new(Code::Conflict, "this is the mailbox's manage key"));
+            }
+            // LIM-4
+            if !mailbox.keys.contains_key(&key) && mailbox.keys.len() >= limits::KEYS {
+                return Err(Refusal::new(Code::Quota, "as many keys as there may be"));
+            }
+            // Repeated, it replaces the terms and keeps the count: a retry gives no new uses.
+            let used = mailbox.keys.get(&key).map_or(0, |found| found.used);
+            let row = rows::put(rows::of_key(rows::KEY, &key), &KeyRow::from((&terms, used)));
+            let part = rows::of_key(rows::CARD, &key);
+            let card = RowWrite { part, value: (!card.is_empty()).then_some(card) };
+            Ok(Managed {
+                rows: vec![row.map_err(|_| damaged())?, card],
+                apply: Box::new(move |mailbox, _| {
+                    let fresh = Key { terms, used, pace: Pace::default() };
+                    mailbox.keys.entry(key).or_insert(fresh).terms = terms;
+                }),
+            })
+        });
+    }
+
+    /// Strikes a key (CMD-9). It can do nothing from the moment the act is queued; what was
+    /// judged before stands before it in the queue (MBX-12).
+    pub(super) fn revoke(
+        self: &Arc<Self>,
+        access: Access,
+        key: PublicKey,
+        now: UnixTime,
+        respond: Respond,
+    ) {
+        self.change(access, Need::Manage, now, respond, move |mailbox| {
+            if key == mailbox.first_key {
+                return Err(Refusal::new(Code::Conflict, "this is the mailbox's manage key"));
+            }
+            mailbox.keys.remove(&key);
+            let rows = vec![
+                rows::remove(rows::of_key(rows::KEY, &key)),
+                rows::remove(rows::of_key(rows::CARD, &key)),
+            ];
+            Ok((rows, move |service: &Arc<Self>, mailbox: &mut Mailbox, outcome: Written| {
+                outcome.map_err(refusal)?;
+                service.notices.notice(mailbox.id, Notice::Struck { key, code: Code::Revoked });
+                Ok(Answer::Done)
+            }))
+        });
+    }
+
+    /// Registers a reader, standing at now (CMD-10, MBX-10).
+    pub(super) fn add_reader(
+        self: &Arc<Self>,
+        access: Access,
+        reader: ReaderHash,
+        now: UnixTime,
+        respond: Respond,
+    ) {
+        self.manage(access, now, respond, move |mailbox| {
+            if mailbox.readers.contains_key(&reader) {
+                return Ok(Managed { rows: Vec::new(), apply: Box::new(|_, _| ()) });
+            }
+            // LIM-4
+            if mailbox.readers.len() >= limits::READERS {
+                return Err(Refusal::new(Code::Quota, "as many readers as there may be")
+                    .lagging(mailbox.lagging()));
+            }
+            let row = ReaderRow { cursor: None, seen: now.get() };
+            Ok(Managed {
+                rows: vec![rows::put(rows::of_reader(&reader), &row).map_err(|_| damaged())?],
+                apply: Box::new(move |mailbox, number| {
+                    let fresh = Reader { cursor: number, seen: now };
+                    mailbox.readers.entry(reader).or_insert(fresh);
+                }),
+            })
+        });
+    }
+
+    /// A call that needs `manage` and changes rows.
+    pub(super) fn manage<F>(
+        self: &Arc<Self>,
+        access: Access,
+        now: UnixTime,
+        respond: Respond,
+        change: F,
+    ) where
+        F: FnOnce(&mut Mailbox) -> Result<Managed, Refusal>,
+    {
+        self.change(access, Need::Manage, now, respond, |mailbox| {
+            let managed = change(mailbox)?;
+            let apply = managed.apply;
+            Ok((managed.rows, move |_: &Arc<Self>, mailbox: &mut Mailbox, outcome| match outcome {
+                Ok(Outcome::Written(number)) => {
+                    apply(mailbox, number);
+                    Ok(Answer::Done)
+                }
+                Ok(Outcome::Stored(_) | Outcome::Already(_)) => Err(damaged()),
+                Err(error) => Err(refusal(error)),
+            }))
+        });
+    }
+
+    /// A call that changes rows: authorised, judged and submitted under the mailbox's lock, then
+    /// answered when durable.
+    pub(super) fn change<F, D>(
+        self: &Arc<Self>,
+        access: Access,
+        need: Need,
+        now: UnixTime,
+        respond: Respond,
+        judge: F,
+    ) where
+        F: FnOnce(&mut Mailbox) -> Result<(Vec<RowWrite>, D), Refusal>,
+        D: FnOnce(&Arc<Self>, &mut Mailbox, Written) -> Result<Answer, Refusal> + Send + 'static,
+    {
+        let cell = match self.get(access) {
+            Ok(cell) => cell,
+            Err(refusal) => return respond(Err(refusal)),
+        };
+        let mut mailbox = super::service::lock(&cell);
+        let judged = authorise(&mailbox, access.key, need, (), now)
+            .and_then(|_authorised| judge(&mut mailbox));
+        let (rows, done) = match judged {
+            Ok(judged) => judged,
+            Err(refusal) => {
+                drop(mailbox);
+                return respond(Err(refusal));
+            }
+        };
+        let act = Act::Write { rows, trim: None };
+        let submitted =
+            self.submit(&cell, access.mailbox, act, move |service, mailbox, outcome| {
+                respond(done(service, mailbox, outcome));
+            });
+        drop(mailbox);
+        super::service::give_back(submitted);
+    }
+}

@@ -1,0 +1,26 @@
+//! Step 2, mailbox: the business rules. What a mailbox is, who may do what to it, what it answers.
+//!
+//! ```text
+//!  gateway/, delivery/ --api::Call--> service --authorise--> rules (append, keys, readers, ...)
+//!                      <--Respond----    |   <-- notices      |
+//!                                        +---- Act ---------> buffer/
+//! ```
+//!
+//! Knows mailboxes, keys, rights, epochs, readers, prekeys. Must not know connections, frames,
+//! subscriptions or how the buffer stores: what happens to a mailbox is told as notices.
+
+pub(crate) mod api;
+mod append;
+mod authorise;
+mod keys;
+mod lifecycle;
+mod prekeys;
+mod rate;
+mod readers;
+mod rows;
+mod service;
+mod settings;
+mod state;
+
+pub(crate) use service::Service;
+pub(crate) use settings::Settings;

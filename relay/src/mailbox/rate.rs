@@ -1,0 +1,68 @@
+//! How fast: a token bucket in one number (the generic cell rate algorithm, ITU-T I.371).
+//!
+//! Sans-IO: time comes in. A library's limiter would bring its own clock.
+
+use restante_spec::ids::{Seconds, UnixTime};
+use restante_spec::message::Rate;
+
+/// The state of one limit, in microseconds since 1970.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Pace {
+    /// When the bucket would be full again.
+    full_at: u64,
+}
+
+/// Microseconds of a second: the resolution of the bucket.
+const MICROS: u64 = 1_000_000;
+
+impl Pace {
+    /// Takes one; at most `rate.count` at once and in the long run `rate.count` in `rate.per`.
+    ///
+    /// # Errors
+    /// The time until one may be taken; nothing is taken then.
+    pub(crate) fn take(&mut self, rate: Rate, now: UnixTime) -> Result<(), Seconds> {
+        let per = u64::from(rate.per.get()) * MICROS;
+        let step = (per / u64::from(rate.count.max(1))).max(1);
+        let now = now.get() * MICROS;
+        let full_at = self.full_at.max(now) + step;
+        let excess = full_at.saturating_sub(now + per.max(step));
+        if excess > 0 {
+            let wait = u32::try_from(excess.div_ceil(MICROS)).unwrap_or(u32::MAX);
+            return Err(Seconds::new(wait));
+        }
+        self.full_at = full_at;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rate(count: u32, per: u32) -> Rate {
+        Rate { count, per: Seconds::new(per) }
+    }
+
+    /// LIM-13: a burst of 16 passes, the 17th waits, and each second gives one back.
+    #[test]
+    fn burst_passes_and_one_more_waits() {
+        let mut pace = Pace::default();
+        let now = UnixTime::new(1_000);
+        for _ in 0..16 {
+            assert_eq!(pace.take(rate(16, 16), now), Ok(()));
+        }
+        assert_eq!(pace.take(rate(16, 16), now), Err(Seconds::new(1)));
+        assert_eq!(pace.take(rate(16, 16), UnixTime::new(1_001)), Ok(()));
+        assert_eq!(pace.take(rate(16, 16), UnixTime::new(1_001)), Err(Seconds::new(1)));
+    }
+
+    #[test]
+    fn a_rest_fills_the_bucket_and_no_more() {
+        let mut pace = Pace::default();
+        let later = UnixTime::new(100_000);
+        assert_eq!(pace.take(rate(2, 60), UnixTime::new(1)), Ok(()));
+        assert_eq!(pace.take(rate(2, 60), later), Ok(()));
+        assert_eq!(pace.take(rate(2, 60), later), Ok(()));
+        assert_eq!(pace.take(rate(2, 60), later), Err(Seconds::new(30)));
+    }
+}

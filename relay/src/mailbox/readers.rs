@@ -1,0 +1,165 @@
+//! Readers: where they stand, what they hold back, what is let go (CMD-12, CMD-17; MBX-9, MBX-10).
+
+use std::sync::Arc;
+
+use restante_spec::codes::Code;
+use restante_spec::ids::{ReaderHash, Seq, UnixTime};
+use restante_spec::message::Refusal;
+
+use super::api::{Access, Notices, Range};
+use super::authorise::{Grant, Need, authorise};
+use super::rows::{self, ReaderRow};
+use super::service::{Cell, Service, give_back, lock, refusal};
+use super::state::{Mailbox, Replaced};
+use crate::buffer::{Act, Buffer, Done, Span};
+use crate::limits::SEEN_EVERY;
+
+impl<B: Buffer, N: Notices> Service<B, N> {
+    /// Begins deliveries behind `after`, which counts as acknowledgement (CMD-12).
+    pub(super) fn subscribe(
+        self: &Arc<Self>,
+        access: Access,
+        reader: ReaderHash,
+        after: Seq,
+        now: UnixTime,
+    ) -> Result<Range, Refusal> {
+        let cell = self.get(access)?;
+        let mut mailbox = lock(&cell);
+        let ((), _, grant) = authorise(&mailbox, access.key, Need::Read, (), now)?.into_parts();
+        let head = self.newest(&mailbox, now);
+        // DLV-3
+        if after > head {
+            let detail = format!("after is {after}, but the newest number is {head}");
+            return Err(Refusal::new(Code::AckAhead, detail));
+        }
+        let range = match grant {
+            Grant::Replaced(old) => {
+                self.check_complete(&mailbox, old, after, now)?;
+                let upto = Some(old.upto);
+                Range { after: after.max(old.from), upto, epoch: old.from, expires_at: None }
+            }
+            Grant::Epoch { number } => {
+                registered(&mailbox, &reader, head)?;
+                Range { after: after.max(number), upto: None, epoch: number, expires_at: None }
+            }
+            Grant::Terms { expires_at, .. } => {
+                registered(&mailbox, &reader, head)?;
+                Range { after, upto: None, epoch: Seq::START, expires_at }
+            }
+        };
+        let submitted = self.advance(&cell, &mut mailbox, reader, after, now);
+        drop(mailbox);
+        give_back(submitted);
+        Ok(range)
+    }
+
+    /// A reader has everything up to here (CMD-17). That it was delivered, the caller has checked.
+    pub(super) fn ack(
+        self: &Arc<Self>,
+        access: Access,
+        reader: ReaderHash,
+        upto: Seq,
+        now: UnixTime,
+    ) -> Result<(), Refusal> {
+        let cell = self.get(access)?;
+        let mut mailbox = lock(&cell);
+        authorise(&mailbox, access.key, Need::Read, (), now)?;
+        let submitted = self.advance(&cell, &mut mailbox, reader, upto, now);
+        drop(mailbox);
+        give_back(submitted);
+        Ok(())
+    }
+
+    /// The newest number a position may name: the head, or where the mailbox or epoch began.
+    fn newest(&self, mailbox: &Mailbox, now: UnixTime) -> Seq {
+        let head = self.buffer.level(mailbox.id, now).head;
+        let epoch = mailbox.epoch.as_ref().map_or(Seq::START, |epoch| epoch.number);
+        let replaced = mailbox.replaced.values().map(|old| old.upto).max();
+        let readers = mailbox.readers.values().map(|reader| reader.cursor).max();
+        let known = head.max(epoch).max(mailbox.created);
+        known.max(replaced.unwrap_or(Seq::START)).max(readers.unwrap_or(Seq::START))
+    }
+
+    /// A replaced key's range is complete while the commit that ends it is stored (MBX-9).
+    fn check_complete(
+        &self,
+        mailbox: &Mailbox,
+        old: Replaced,
+        after: Seq,
+        now: UnixTime,
+    ) -> Result<(), Refusal> {
+        let before = Seq::new(old.upto.get().saturating_sub(1));
+        let span = Span { after: before, upto: old.upto, max: 1, max_bytes: 0 };
+        let page = self.buffer.read(mailbox.id, span, now).map_err(refusal)?;
+        if after < old.upto && page.envelopes.is_empty() {
+            return Err(Refusal::new(
+                Code::Gone,
+                "the end of this key's range is not kept any more",
+            )
+            .upto(old.upto));
+        }
+        Ok(())
+    }
+
+    /// Moves a reader's cursor, and lets go of what nobody needs. Cursors are written one act at
+    /// a time; those that move meanwhile go with the next (DLV-3: older positions change nothing).
+    fn advance(
+        self: &Arc<Self>,
+        cell: &Arc<Cell>,
+        mailbox: &mut Mailbox,
+        reader: ReaderHash,
+        upto: Seq,
+        now: UnixTime,
+    ) -> Result<(), Done> {
+        let Some(found) = mailbox.readers.get_mut(&reader) else { return Ok(()) };
+        let moved = upto > found.cursor;
+        if !moved && found.seen.after(SEEN_EVERY) > now {
+            return Ok(());
+        }
+        found.cursor = found.cursor.max(upto);
+        found.seen = now;
+        if !mailbox.acks.dirty.contains(&reader) {
+            mailbox.acks.dirty.push(reader);
+        }
+        if mailbox.acks.writing {
+            return Ok(());
+        }
+        self.write_cursors(cell, mailbox, now)
+    }
+
+    fn write_cursors(
+        self: &Arc<Self>,
+        cell: &Arc<Cell>,
+        mailbox: &mut Mailbox,
+        now: UnixTime,
+    ) -> Result<(), Done> {
+        let mut rows = Vec::new();
+        for reader in std::mem::take(&mut mailbox.acks.dirty) {
+            let Some(found) = mailbox.readers.get(&reader) else { continue };
+            let row = ReaderRow { cursor: Some(found.cursor.get()), seen: found.seen.get() };
+            rows.extend(rows::put(rows::of_reader(&reader), &row));
+        }
+        let trim = mailbox.confirmed(now).filter(|upto| *upto > mailbox.trimmed);
+        if let Some(upto) = trim {
+            mailbox.trimmed = upto;
+        }
+        mailbox.acks.writing = true;
+        let again = Arc::clone(cell);
+        let act = Act::Write { rows, trim };
+        self.submit(cell, mailbox.id, act, move |service, mailbox, outcome| {
+            mailbox.acks.writing = false;
+            if outcome.is_ok() && !mailbox.acks.dirty.is_empty() {
+                // A full queue loses nothing: `after` tells the position again.
+                let _ = service.write_cursors(&again, mailbox, now);
+            }
+        })
+    }
+}
+
+/// A reader that is not registered is told so (DLV-8).
+fn registered(mailbox: &Mailbox, reader: &ReaderHash, head: Seq) -> Result<(), Refusal> {
+    if mailbox.readers.contains_key(reader) {
+        return Ok(());
+    }
+    Err(Refusal::new(Code::Gone, "this reader is not registered (any more)").upto(head))
+}

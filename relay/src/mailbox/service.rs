@@ -1,0 +1,201 @@
+//! The shell around the rules: finds the mailbox, holds its lock, submits acts, answers.
+//!
+//! A mailbox's lock is held from the judgement of a call to the submission of its act, never
+//! longer and never over a wait: so acts stand in the buffer's queue in the order in which they
+//! were judged. What an act changed is put into memory when it is durable, on the buffer's thread.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use restante_spec::codes::Code;
+use restante_spec::ids::{MailboxId, PublicKey, Seq, UnixTime};
+use restante_spec::message::Refusal;
+
+use super::Settings;
+use super::api::{Access, Answer, Ask, Call, Mailboxes, Notices, Respond};
+use super::authorise::not_found;
+use super::rows;
+use super::state::Mailbox;
+use crate::buffer::{Act, Buffer, BufferError, Done, Outcome, Page, Span};
+use crate::limits::{SHARDS, STORE_RETRY};
+
+/// The mailboxes of this process.
+pub(crate) struct Service<B, N> {
+    pub(super) buffer: Arc<B>,
+    pub(super) notices: Arc<N>,
+    pub(super) settings: Settings,
+    /// The relay's identity key: proofs are bound to it (CMD-4).
+    pub(super) identity: PublicKey,
+    shards: [Mutex<HashMap<MailboxId, Arc<Cell>>>; SHARDS],
+}
+
+/// A mailbox in memory.
+pub(super) type Cell = Mutex<Mailbox>;
+
+impl<B: Buffer, N: Notices> Service<B, N> {
+    /// A service over a buffer; what happens is told to `notices`.
+    pub(crate) fn new(
+        buffer: Arc<B>,
+        notices: Arc<N>,
+        identity: PublicKey,
+        settings: Settings,
+    ) -> Arc<Self> {
+        let shards = std::array::from_fn(|_| Mutex::new(HashMap::new()));
+        Arc::new(Self { buffer, notices, settings, identity, shards })
+    }
+
+    /// The mailbox, read from the buffer if it is not in memory.
+    pub(super) fn find(&self, id: MailboxId) -> Result<Option<Arc<Cell>>, Refusal> {
+        // The shard stays locked while the rows are read: two states of one mailbox never exist.
+        let mut shard = self.shard(id);
+        if let Some(cell) = shard.get(&id) {
+            let mailbox = lock(cell);
+            if !mailbox.stale && !mailbox.deleted {
+                return Ok(Some(Arc::clone(cell)));
+            }
+        }
+        let rows = self.buffer.rows(id, rows::STATE).map_err(refusal)?;
+        let Some(mailbox) = Mailbox::from_rows(id, &rows).map_err(|_| damaged())? else {
+            shard.remove(&id);
+            return Ok(None);
+        };
+        let cell = Arc::new(Mutex::new(mailbox));
+        shard.insert(id, Arc::clone(&cell));
+        Ok(Some(cell))
+    }
+
+    /// The mailbox of an access, or `not_found`.
+    pub(super) fn get(&self, access: Access) -> Result<Arc<Cell>, Refusal> {
+        self.find(access.mailbox)?.ok_or_else(not_found)
+    }
+
+    /// Lets go of mailboxes in memory that nothing refers to; they are read again when needed.
+    pub(crate) fn shrink(&self) {
+        for shard in &self.shards {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.retain(|_, cell| Arc::strong_count(cell) > 1 || is_warm(cell));
+        }
+    }
+
+    /// Submits an act; `done` gets the locked mailbox and the outcome when it is durable or
+    /// refused. An outcome that leaves doubt marks the state as stale.
+    pub(super) fn submit<F>(
+        self: &Arc<Self>,
+        cell: &Arc<Cell>,
+        id: MailboxId,
+        act: Act,
+        done: F,
+    ) -> Result<(), Done>
+    where
+        F: FnOnce(&Arc<Self>, &mut Mailbox, Result<Outcome, BufferError>) + Send + 'static,
+    {
+        let service = Arc::clone(self);
+        let cell = Arc::clone(cell);
+        let done: Done = Box::new(move |outcome| {
+            let mut mailbox = lock(&cell);
+            if matches!(outcome, Err(BufferError::Unavailable | BufferError::Unknown)) {
+                mailbox.stale = true;
+            }
+            done(&service, &mut mailbox, outcome);
+        });
+        self.buffer.submit(id, act, done)
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "a remainder of the array's length")]
+    fn shard(&self, id: MailboxId) -> MutexGuard<'_, HashMap<MailboxId, Arc<Cell>>> {
+        let [first, ..] = *id.as_bytes();
+        self.shards[usize::from(first) % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<B: Buffer, N: Notices> Mailboxes for Arc<Service<B, N>> {
+    fn call(&self, call: Call, now: UnixTime, respond: Respond) {
+        let (access, ask) = match call {
+            Call::Create(create) => return self.create(create, now, respond),
+            Call::Open { mailbox, key, nonce, proof } => {
+                return respond(self.open(mailbox, key, nonce, &proof, now));
+            }
+            Call::With(access, ask) => (access, ask),
+        };
+        match ask {
+            Ask::Append(ask) => self.append(access, ask, now, respond),
+            Ask::Subscribe { reader, after } => {
+                respond(self.subscribe(access, reader, after, now).map(Answer::Subscribed));
+            }
+            Ask::Ack { reader, upto } => {
+                respond(self.ack(access, reader, upto, now).map(|()| Answer::Done));
+            }
+            Ask::Allow { key, possession, terms, card } => {
+                self.allow(access, key, &possession, terms, card, now, respond);
+            }
+            Ask::Revoke { key } => self.revoke(access, key, now, respond),
+            Ask::AddReader { reader } => self.add_reader(access, reader, now, respond),
+            Ask::PutPrekeys { slot, packages, last_resort } => {
+                self.put_prekeys(access, slot, packages, last_resort, now, respond);
+            }
+            Ask::TakePrekeys { slot, request } => {
+                self.take_prekey(access, slot, request, now, respond);
+            }
+            Ask::CountPrekeys => {
+                respond(self.count_prekeys(access, now).map(Answer::PrekeyCounts));
+            }
+            Ask::Delete => self.delete(access, now, respond),
+        }
+    }
+
+    fn page(&self, mailbox: MailboxId, span: Span, now: UnixTime) -> Result<Page, BufferError> {
+        self.buffer.read(mailbox, span, now)
+    }
+
+    fn head(&self, mailbox: MailboxId, now: UnixTime) -> Seq {
+        self.buffer.level(mailbox, now).head
+    }
+}
+
+/// Locks a mailbox. A panic elsewhere ends its task only; the state under the lock is whole
+/// between calls, so it is used on.
+pub(super) fn lock(cell: &Cell) -> MutexGuard<'_, Mailbox> {
+    cell.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether a mailbox holds something that its rows do not: pace, or acknowledgements to write.
+fn is_warm(cell: &Cell) -> bool {
+    let mailbox = lock(cell);
+    !mailbox.acks.dirty.is_empty() || !mailbox.in_flight.is_empty()
+}
+
+/// The one translation of the buffer's errors into answers (ERR-1).
+pub(super) fn refusal(error: BufferError) -> Refusal {
+    match error {
+        BufferError::Exists => Refusal::new(Code::Conflict, "the mailbox exists"),
+        BufferError::NoMailbox => not_found(),
+        BufferError::TooManyMailboxes => {
+            Refusal::new(Code::Admission, "this relay takes no more mailboxes")
+        }
+        BufferError::StaleEpoch => Refusal::new(Code::StaleEpoch, "another epoch is current"),
+        BufferError::Full => Refusal::new(Code::Quota, "the mailbox is full"),
+        BufferError::Aborted => {
+            Refusal::new(Code::Aborted, "an append before it in its chain was refused")
+        }
+        BufferError::Unavailable => {
+            Refusal::new(Code::Unavailable, "the store is busy, nothing was accepted")
+                .retry_after(STORE_RETRY)
+        }
+        BufferError::Unknown => {
+            Refusal::new(Code::Unknown, "the store failed, ask again with the same id")
+                .retry_after(STORE_RETRY)
+        }
+    }
+}
+
+/// A stored row does not decode: nothing about this mailbox can be trusted.
+pub(super) fn damaged() -> Refusal {
+    Refusal::new(Code::Internal, "the relay's store is damaged, its operator must restore it")
+}
+
+/// Gives the uncalled `done` of a full queue its answer, once no lock is held.
+pub(super) fn give_back(submitted: Result<(), Done>) {
+    if let Err(done) = submitted {
+        done(Err(BufferError::Unavailable));
+    }
+}

@@ -1,0 +1,35 @@
+//! What an operator may set about mailboxes, within the protocol's limits.
+
+use restante_spec::ids::Seconds;
+use restante_spec::limits;
+
+use crate::buffer::Quota;
+
+/// Bounds of mailboxes; the defaults are the protocol's limits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    /// TTL of a mailbox whose creator wishes none.
+    pub(crate) ttl_default: Seconds,
+    /// Longest TTL.
+    pub(crate) ttl_max: Seconds,
+    /// Mailboxes in all (LIM-14).
+    pub(crate) mailboxes: u64,
+    /// What one mailbox may hold (LIM-3).
+    pub(crate) quota: Quota,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            ttl_default: limits::TTL_DEFAULT,
+            ttl_max: limits::TTL_MAX,
+            mailboxes: limits::MAILBOXES,
+            quota: Quota {
+                entries: limits::MAILBOX_ENTRIES,
+                bytes: limits::MAILBOX_BYTES,
+                reserve_entries: limits::COMMIT_RESERVE_ENTRIES,
+                reserve_bytes: limits::COMMIT_RESERVE_BYTES,
+            },
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! A mailbox in memory: what its rows say, ready to judge by.
+//!
+//! Sans-IO. Knows class, keys, epoch, readers and prekey stock; must not know locks, the buffer's
+//! queue or connections. It holds exactly what is durable plus what was submitted and reserved.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+
+use restante_spec::ids::{
+    EnvelopeId, MailboxId, PublicKey, ReaderHash, RequestId, Seconds, Seq, Slot, UnixTime,
+};
+use restante_spec::message::{MailboxClass, Rate, Rights, Terms};
+
+use super::api::Respond;
+use super::rate::Pace;
+use super::rows::{
+    self, BadRow, CONTROL, ControlRow, EPOCH, EpochRow, KEY, KeyRow, OPENED, OpenedRow, READER,
+    REPLACED, ReaderRow, ReplacedRow,
+};
+use crate::buffer::Row;
+
+/// One mailbox.
+pub(super) struct Mailbox {
+    pub(super) id: MailboxId,
+    pub(super) class: MailboxClass,
+    pub(super) ttl: Seconds,
+    pub(super) first_key: PublicKey,
+    /// The number of its creation: the first epoch's name.
+    pub(super) created: Seq,
+    pub(super) opened_day: u32,
+    /// Conversations: the current epoch; `None` once closed.
+    pub(super) epoch: Option<CurrentEpoch>,
+    pub(super) keys: HashMap<PublicKey, Key>,
+    pub(super) replaced: HashMap<PublicKey, Replaced>,
+    pub(super) readers: HashMap<ReaderHash, Reader>,
+    /// Prekey numbers in stock; `None` until first asked for.
+    pub(super) prekeys: Option<BTreeMap<Slot, Stock>>,
+    /// Requests for prekeys submitted and not yet answered.
+    pub(super) taking: HashSet<RequestId>,
+    /// Appends submitted and not yet answered, with who waits for the same answer.
+    pub(super) in_flight: HashMap<EnvelopeId, Vec<Respond>>,
+    /// Everything up to here was let go because its readers have it.
+    pub(super) trimmed: Seq,
+    pub(super) commit_pace: Pace,
+    pub(super) acks: Acks,
+    /// The store failed under an act: this state may be ahead of it and must be read again.
+    pub(super) stale: bool,
+    /// The mailbox was deleted while calls still held it.
+    pub(super) deleted: bool,
+}
+
+/// The epoch under which appends are accepted (MBX-7).
+pub(super) struct CurrentEpoch {
+    pub(super) key: PublicKey,
+    /// Its name, and the commit that began it.
+    pub(super) number: Seq,
+}
+
+/// A key with rights.
+pub(super) struct Key {
+    pub(super) terms: Terms,
+    pub(super) used: u32,
+    pub(super) pace: Pace,
+}
+
+/// An epoch key that was replaced (MBX-9): it reads `from < seq <= upto`.
+#[derive(Clone, Copy)]
+pub(super) struct Replaced {
+    pub(super) from: Seq,
+    pub(super) upto: Seq,
+    /// When the commit that replaced it expires, and the key with it.
+    pub(super) expires_at: UnixTime,
+}
+
+/// A reader (MBX-10).
+#[derive(Clone, Copy)]
+pub(super) struct Reader {
+    pub(super) cursor: Seq,
+    pub(super) seen: UnixTime,
+}
+
+/// The prekeys of one slot.
+#[derive(Default)]
+pub(super) struct Stock {
+    /// Row numbers, oldest first.
+    pub(super) numbers: VecDeque<u32>,
+    pub(super) last_resort: bool,
+}
+
+/// Acknowledgements are written one act at a time; what comes meanwhile waits for the next.
+#[derive(Default)]
+pub(super) struct Acks {
+    pub(super) writing: bool,
+    pub(super) dirty: Vec<ReaderHash>,
+}
+
+impl Mailbox {
+    /// Builds the state from a mailbox's rows; `None` when there are none.
+    pub(super) fn from_rows(id: MailboxId, rows: &[Row]) -> Result<Option<Self>, BadRow> {
+        let Some(control) = rows.iter().find(|row| row.part.tag == CONTROL) else {
+            return Ok(None);
+        };
+        let head: ControlRow = rows::decode(&control.value)?;
+        let mut mailbox = Self {
+            id,
+            class: class_of(head.class)?,
+            ttl: Seconds::new(head.ttl),
+            first_key: PublicKey::new(head.first_key),
+            created: control.revision,
+            opened_day: 0,
+            epoch: None,
+            keys: HashMap::new(),
+            replaced: HashMap::new(),
+            readers: HashMap::new(),
+            prekeys: None,
+            taking: HashSet::new(),
+            in_flight: HashMap::new(),
+            trimmed: Seq::START,
+            commit_pace: Pace::default(),
+            acks: Acks::default(),
+            stale: false,
+            deleted: false,
+        };
+        for row in rows {
+            mailbox.add_row(row)?;
+        }
+        Ok(Some(mailbox))
+    }
+
+    fn add_row(&mut self, row: &Row) -> Result<(), BadRow> {
+        match row.part.tag {
+            EPOCH => {
+                let value: EpochRow = rows::decode(&row.value)?;
+                let key = PublicKey::new(value.key);
+                self.epoch = Some(CurrentEpoch { key, number: row.revision });
+            }
+            KEY => {
+                let key = PublicKey::from_slice(&row.part.key).ok_or(BadRow)?;
+                let value: KeyRow = rows::decode(&row.value)?;
+                let (terms, used) = value.into();
+                self.keys.insert(key, Key { terms, used, pace: Pace::default() });
+            }
+            REPLACED => {
+                let key = PublicKey::from_slice(&row.part.key).ok_or(BadRow)?;
+                let value: ReplacedRow = rows::decode(&row.value)?;
+                let from = Seq::new(value.from);
+                let expires_at = UnixTime::new(value.expires_at);
+                self.replaced.insert(key, Replaced { from, upto: row.revision, expires_at });
+            }
+            READER => {
+                let hash = ReaderHash::from_slice(&row.part.key).ok_or(BadRow)?;
+                let value: ReaderRow = rows::decode(&row.value)?;
+                // MBX-10: a reader added by a commit stands at that commit.
+                let cursor = value.cursor.map_or(row.revision, Seq::new);
+                self.readers.insert(hash, Reader { cursor, seen: UnixTime::new(value.seen) });
+            }
+            OPENED => self.opened_day = rows::decode::<OpenedRow>(&row.value)?.day,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Up to where every reader that counts has everything; `None` when none counts (MBX-10).
+    pub(super) fn confirmed(&self, now: UnixTime) -> Option<Seq> {
+        let counts = |reader: &&Reader| reader.seen.after(self.ttl) >= now;
+        self.readers.values().filter(counts).map(|reader| reader.cursor).min()
+    }
+
+    /// The readers furthest behind, at most as many as an answer names (ERR-4).
+    pub(super) fn lagging(&self) -> Vec<ReaderHash> {
+        let mut readers: Vec<_> = self.readers.iter().collect();
+        readers.sort_by_key(|(_, reader)| reader.cursor);
+        let furthest = readers.into_iter().take(restante_spec::limits::LAGGING_READERS);
+        furthest.map(|(hash, _)| *hash).collect()
+    }
+}
+
+/// The class of a stored number.
+fn class_of(number: u8) -> Result<MailboxClass, BadRow> {
+    match number {
+        1 => Ok(MailboxClass::Inbox),
+        2 => Ok(MailboxClass::Conversation),
+        _ => Err(BadRow),
+    }
+}
+
+/// The stored number of a class.
+pub(super) const fn class_number(class: MailboxClass) -> u8 {
+    match class {
+        MailboxClass::Inbox => 1,
+        MailboxClass::Conversation => 2,
+        MailboxClass::Room => 3,
+    }
+}
+
+impl From<KeyRow> for (Terms, u32) {
+    fn from(row: KeyRow) -> Self {
+        let bit = |bit: u8| row.rights & bit != 0;
+        let rights = Rights { read: bit(1), write: bit(2), take: bit(4), manage: bit(8) };
+        let rate = (row.rate_count != 0)
+            .then(|| Rate { count: row.rate_count, per: Seconds::new(row.rate_per) });
+        let terms = Terms {
+            rights,
+            expires_at: (row.expires_at != 0).then(|| UnixTime::new(row.expires_at)),
+            uses: (row.uses != 0).then_some(row.uses),
+            rate,
+        };
+        (terms, row.used)
+    }
+}
+
+impl From<(&Terms, u32)> for KeyRow {
+    fn from((terms, used): (&Terms, u32)) -> Self {
+        let Rights { read, write, take, manage } = terms.rights;
+        let bits = [read, write, take, manage];
+        Self {
+            rights: bits.iter().rev().fold(0, |all, bit| all << 1 | u8::from(*bit)),
+            expires_at: terms.expires_at.map_or(0, UnixTime::get),
+            uses: terms.uses.unwrap_or(0),
+            used,
+            rate_count: terms.rate.map_or(0, |rate| rate.count),
+            rate_per: terms.rate.map_or(0, |rate| rate.per.get()),
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! The program `restante-relay`: reads its settings, runs a relay, stops when told to.
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use restante_relay::{Cli, Command, Error, Relay, Serve};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::error;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let Command::Serve(serve) = Cli::parse().command;
+    let filter = EnvFilter::try_new(&serve.log).unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let served = runtime.map_err(Error::from_system).and_then(|rt| rt.block_on(run(&serve)));
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(serve: &Serve) -> Result<(), Error> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Error::from_system)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::from_system)?;
+    let relay = Relay::start(serve).await?;
+    print_address(&relay.address().to_string());
+    let failed = tokio::select! {
+        _ = terminate.recv() => false,
+        _ = interrupt.recv() => false,
+        () = relay.failed() => true,
+    };
+    relay.stop().await?;
+    if failed { Err(Error::PartFailed) } else { Ok(()) }
+}
+
+/// One line for programs; for a person also a QR code.
+fn print_address(address: &str) {
+    let mut out = std::io::stdout().lock();
+    // Nobody may be reading: the relay serves all the same.
+    let _ = writeln!(out, "{address}");
+    if out.is_terminal()
+        && let Ok(code) = qrcode::QrCode::new(address)
+    {
+        let picture = code.render::<qrcode::render::unicode::Dense1x2>().build();
+        let _ = writeln!(out, "{picture}");
+    }
+    let _ = out.flush();
+}

@@ -1,0 +1,189 @@
+//! The data directory: identity, TLS key, incarnation, and where the buffer's file is.
+//!
+//! Knows files and their modes. Secrets are written with mode 0600, whole or not at all.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use restante_crypto::SigningKey;
+use restante_spec::ids::Incarnation;
+use zeroize::Zeroizing;
+
+use crate::error::Error;
+use crate::gateway::TlsIdentity;
+
+/// A relay's files.
+#[derive(Debug)]
+pub(crate) struct DataDir {
+    path: PathBuf,
+    /// Held as long as the relay runs: one process owns the directory.
+    _lock: File,
+}
+
+impl DataDir {
+    /// Opens the directory, or makes it.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] when another relay has it open, [`Error::File`].
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        let fail = |error| Error::File { path: path.to_owned(), error };
+        fs::create_dir_all(path).map_err(fail)?;
+        restrict(path, 0o700).map_err(fail)?;
+        let lock_path = path.join("lock");
+        let lock =
+            private().create(true).truncate(false).write(true).open(&lock_path).map_err(fail)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Err(fs::TryLockError::WouldBlock) => Err(Error::Locked { path: path.to_owned() }),
+            Err(fs::TryLockError::Error(error)) => Err(fail(error)),
+        }
+    }
+
+    /// The buffer's file.
+    pub(crate) fn buffer(&self) -> PathBuf {
+        self.path.join("buffer.redb")
+    }
+
+    /// The relay's identity key, made at first start (TRN-3).
+    ///
+    /// # Errors
+    /// [`Error::File`], [`Error::BadFile`], [`Error::Randomness`].
+    pub(crate) fn identity(&self) -> Result<SigningKey, Error> {
+        let seed = self.read_or_make("identity.key", || {
+            let key = SigningKey::generate().map_err(|_| Error::Randomness)?;
+            Ok(Zeroizing::new(key.seed().to_vec()))
+        })?;
+        let seed =
+            Zeroizing::new(<[u8; 32]>::try_from(seed.as_slice()).map_err(|_| Error::BadFile {
+                path: self.path.join("identity.key"),
+                what: "32 bytes of an Ed25519 seed",
+            })?);
+        Ok(SigningKey::from_seed(&seed))
+    }
+
+    /// The TLS key, made at first start.
+    ///
+    /// # Errors
+    /// [`Error::File`], [`Error::BadFile`], [`Error::Tls`].
+    pub(crate) fn tls(&self) -> Result<TlsIdentity, Error> {
+        let pem = self.read_or_make("tls.key", || {
+            let identity = TlsIdentity::generate()?;
+            Ok(Zeroizing::new(identity.to_pem().as_bytes().to_vec()))
+        })?;
+        let bad =
+            || Error::BadFile { path: self.path.join("tls.key"), what: "a PKCS #8 key in PEM" };
+        let pem = std::str::from_utf8(&pem).map_err(|_| bad())?;
+        TlsIdentity::from_pem(pem).map_err(|_| bad())
+    }
+
+    /// The relay's incarnation, made at first start and anew by a restore.
+    ///
+    /// # Errors
+    /// [`Error::File`], [`Error::BadFile`], [`Error::Randomness`].
+    pub(crate) fn incarnation(&self) -> Result<Incarnation, Error> {
+        let bytes = self.read_or_make("incarnation", || {
+            let mut bytes = Zeroizing::new(vec![0; Incarnation::SIZE]);
+            getrandom::fill(&mut bytes).map_err(|_| Error::Randomness)?;
+            Ok(bytes)
+        })?;
+        Incarnation::from_slice(&bytes)
+            .ok_or(Error::BadFile { path: self.path.join("incarnation"), what: "16 bytes" })
+    }
+
+    fn read_or_make(
+        &self,
+        name: &str,
+        make: impl FnOnce() -> Result<Zeroizing<Vec<u8>>, Error>,
+    ) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let path = self.path.join(name);
+        match fs::read(&path) {
+            Ok(bytes) => return Ok(Zeroizing::new(bytes)),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(Error::File { path, error }),
+        }
+        let bytes = make()?;
+        self.write(&path, &bytes).map_err(|error| Error::File { path, error })?;
+        Ok(bytes)
+    }
+
+    /// Beside first, then renamed: a crash leaves the whole file or none.
+    fn write(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+        let beside = path.with_extension("new");
+        let mut file = private().create(true).truncate(true).write(true).open(&beside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&beside, path)?;
+        File::open(&self.path)?.sync_all()
+    }
+}
+
+#[cfg(unix)]
+fn private() -> OpenOptions {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = OpenOptions::new();
+    options.mode(0o600);
+    options
+}
+
+#[cfg(not(unix))]
+fn private() -> OpenOptions {
+    OpenOptions::new()
+}
+
+#[cfg(unix)]
+fn restrict(path: &Path, mode: u32) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+}
+
+#[cfg(not(unix))]
+fn restrict(_path: &Path, _mode: u32) -> std::io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// TRN-3: the identity, and so the address, is the same after every restart.
+    #[test]
+    fn identity_and_keys_are_kept() {
+        let home = tempfile::tempdir().unwrap();
+        let first = DataDir::open(home.path()).unwrap();
+        let (identity, spki) = (first.identity().unwrap().public(), first.tls().unwrap().spki());
+        let incarnation = first.incarnation().unwrap();
+        drop(first);
+        let second = DataDir::open(home.path()).unwrap();
+        assert_eq!(second.identity().unwrap().public(), identity);
+        assert_eq!(second.tls().unwrap().spki(), spki);
+        assert_eq!(second.incarnation().unwrap(), incarnation);
+    }
+
+    #[test]
+    fn a_directory_in_use_is_refused() {
+        let home = tempfile::tempdir().unwrap();
+        let _first = DataDir::open(home.path()).unwrap();
+        assert!(matches!(DataDir::open(home.path()), Err(Error::Locked { .. })));
+    }
+
+    #[test]
+    fn damaged_files_are_named() {
+        let home = tempfile::tempdir().unwrap();
+        fs::write(home.path().join("identity.key"), b"short").unwrap();
+        let dir = DataDir::open(home.path()).unwrap();
+        let error = dir.identity().unwrap_err().to_string();
+        assert!(error.contains("identity.key") && error.contains("32 bytes"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn secrets_are_for_the_owner_only() {
+        use std::os::unix::fs::PermissionsExt;
+        let home = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(home.path()).unwrap();
+        dir.identity().unwrap();
+        let mode = fs::metadata(home.path().join("identity.key")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+}

@@ -1,0 +1,8 @@
+//! What the operator sees and sets, and what every part needs: settings, clock, tasks, identity.
+//!
+//! Knows the process and its files. Must not know mailboxes, frames or connections.
+
+pub(crate) mod clock;
+pub(crate) mod config;
+pub(crate) mod datadir;
+pub(crate) mod tasks;

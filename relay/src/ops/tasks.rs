@@ -1,0 +1,76 @@
+//! The one spawner: every task and thread of the relay begins here, and is waited for here.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument, debug_span, error};
+
+/// Starts tasks; a clone starts tasks of the same house.
+#[derive(Clone)]
+pub(crate) struct Tasks {
+    tracker: TaskTracker,
+    /// An essential task has ended: everything ends.
+    failed: CancellationToken,
+}
+
+impl Tasks {
+    /// A house without tasks.
+    pub(crate) fn new() -> Self {
+        Self { tracker: TaskTracker::new(), failed: CancellationToken::new() }
+    }
+
+    /// Starts a task that may end at any time.
+    #[expect(clippy::disallowed_methods, reason = "this is the one spawner")]
+    pub(crate) fn spawn(
+        &self,
+        name: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let task = self.tracker.track_future(task).instrument(debug_span!("task", name));
+        drop(tokio::spawn(task));
+    }
+
+    /// Starts a task without which the relay cannot go on: when it ends, or panics, all end.
+    pub(crate) fn spawn_essential(
+        &self,
+        name: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let guard = self.failed.clone().drop_guard();
+        self.spawn(name, async move {
+            let _guard = guard;
+            task.await;
+        });
+    }
+
+    /// Starts a thread without which the relay cannot go on. The handle is to be joined last.
+    ///
+    /// # Errors
+    /// The system's, when it gives no thread.
+    pub(crate) fn spawn_thread(
+        &self,
+        name: &'static str,
+        work: impl FnOnce() + Send + 'static,
+    ) -> std::io::Result<std::thread::JoinHandle<()>> {
+        let guard = self.failed.clone().drop_guard();
+        std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let _guard = guard;
+            work();
+        })
+    }
+
+    /// Waits until something essential has ended.
+    pub(crate) async fn failed(&self) {
+        self.failed.cancelled().await;
+    }
+
+    /// Waits for every task, at most so long.
+    pub(crate) async fn join(&self, deadline: Duration) {
+        self.tracker.close();
+        if tokio::time::timeout(deadline, self.tracker.wait()).await.is_err() {
+            error!(left = self.tracker.len(), "tasks did not end in time");
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The Restante protocol as a crate: what `spec/*.md` says in words, as types, numbers and bytes.
+//!
+//! ```text
+//!  bytes --frame--> header + body --convert--> message (domain types: ids, codes)
+//!        <--------                <----------            within limits
+//! ```
+//!
+//! No sockets, no clock, no randomness, no storage: a relay and a client are built on it alike.
+
+pub mod address;
+pub mod codes;
+mod convert;
+pub mod frame;
+pub mod ids;
+pub mod limits;
+pub mod message;
+
+pub use convert::HeaderError;
+
+/// The version of the protocol this crate speaks (TRN-7).
+pub const VERSION: u32 = 1;
+/// The ALPN name of frames over TLS (TRN-2).
+pub const ALPN: &[u8] = b"restante/1";

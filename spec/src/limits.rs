@@ -1,0 +1,135 @@
+//! The numbers of the protocol, each with its unit and what happens at the bound.
+//!
+//! Knows numbers only. Operators may go below the maxima (relay settings), never above.
+
+use crate::ids::Seconds;
+
+/// Protobuf header of a frame, bytes (LIM-1): one more is `too_large`, the connection closes.
+pub const HEADER_BYTES: usize = 1_024;
+/// Opaque body of a frame, bytes (LIM-1): one more is `too_large`, the connection closes.
+pub const BODY_BYTES: usize = 64_800;
+/// Sizes a sealed envelope is padded to, bytes (REC-3): the client's duty.
+pub const PADDING_LADDER: [usize; 5] = [256, 1_024, 5_120, 16_200, 64_800];
+
+/// How long an envelope is kept when its sender names no time (LIM-2): 14 days.
+pub const TTL_DEFAULT: Seconds = Seconds::new(14 * 86_400);
+/// The longest an envelope is kept (LIM-2): 30 days; longer wishes are clamped and told so.
+pub const TTL_MAX: Seconds = Seconds::new(30 * 86_400);
+
+/// Stored envelopes of a mailbox (LIM-3): one more is `quota`.
+pub const MAILBOX_ENTRIES: u32 = 10_000;
+/// Stored bytes of a mailbox's bodies (LIM-3): one more is `quota`.
+pub const MAILBOX_BYTES: u64 = 64 * 1024 * 1024;
+/// Of the entries, those kept free for commits (LIM-3).
+pub const COMMIT_RESERVE_ENTRIES: u32 = 64;
+/// Of the bytes, those kept free for commits (LIM-3).
+pub const COMMIT_RESERVE_BYTES: u64 = 1024 * 1024;
+
+/// Keys with rights of a mailbox (LIM-4): one more is `quota`.
+pub const KEYS: usize = 1_024;
+/// Readers of a mailbox (LIM-4): one more is `quota`.
+pub const READERS: usize = 4_096;
+/// Replaced epoch keys of a mailbox (LIM-4): one more is `quota`.
+pub const REPLACED_KEYS: usize = 4_096;
+/// Reader hashes a commit adds and strikes together (LIM-5): one more is `too_large`.
+pub const COMMIT_READERS: usize = 16;
+/// Blobs a commit names (LIM-5): one more is `too_large`.
+pub const COMMIT_BLOBS: usize = 4;
+/// Card kept with a key, bytes (LIM-6): one more is `too_large`.
+pub const CARD_BYTES: usize = 4_096;
+/// Prekeys of one slot, without the last resort (LIM-7): one more is `quota`.
+pub const PREKEYS_PER_SLOT: usize = 100;
+/// Prekey slots of a mailbox (LIM-7): one more is `quota`.
+pub const PREKEY_SLOTS: usize = 16;
+/// One prekey package, bytes (LIM-7): one more is `too_large`.
+pub const PREKEY_BYTES: usize = 16_200;
+/// Answers to `take_prekeys` a mailbox remembers for repeating (LIM-7): one more is `rate`.
+pub const TAKES_REMEMBERED: usize = 256;
+
+/// Open handles of a connection (LIM-8): one more is `quota`.
+pub const HANDLES: usize = 1_024;
+/// Requests of a connection not yet answered (LIM-8): at the bound the relay stops reading.
+pub const REQUESTS_IN_FLIGHT: usize = 256;
+/// Envelopes a reader may have granted and not yet received (LIM-9): more is clamped.
+pub const CREDIT_ENVELOPES: u32 = 1_024;
+/// Bytes a reader may have granted and not yet received (LIM-9): more is clamped.
+pub const CREDIT_BYTES: u32 = 1024 * 1024;
+/// Bytes waiting to be sent on a connection (LIM-10): at the bound delivery pauses.
+pub const PENDING_OUTPUT_BYTES: usize = 256 * 1024;
+
+/// Time to `hello`, and again to the first `open` or `create` (LIM-11): then closed.
+pub const HELLO_TIMEOUT: Seconds = Seconds::new(10);
+/// Shortest silence a client may choose before the connection is closed (LIM-11).
+pub const IDLE_MIN: Seconds = Seconds::new(30);
+/// Longest silence a client may choose before the connection is closed (LIM-11).
+pub const IDLE_MAX: Seconds = Seconds::new(900);
+
+/// Connections of a relay (LIM-12): one more is refused before TLS.
+pub const CONNECTIONS: usize = 50_000;
+/// Connections of one address prefix, IPv4 /32 or IPv6 /64 (LIM-12): refused before TLS.
+pub const CONNECTIONS_PER_PREFIX: usize = 256;
+/// TLS handshakes under way (LIM-12): one more is refused before TLS.
+pub const HANDSHAKES_IN_FLIGHT: usize = 256;
+
+/// Commits of a mailbox per second in the long run (LIM-13): more is `rate`.
+pub const COMMITS_PER_SECOND: u32 = 1;
+/// Commits of a mailbox at once (LIM-13): one more is `rate`.
+pub const COMMIT_BURST: u32 = 16;
+/// Mailboxes of a relay (LIM-14): one more is `admission`.
+pub const MAILBOXES: u64 = 1_000_000;
+/// A conversation nobody opened for so long is deleted (MBX-13): 400 days.
+pub const IDLE_CONVERSATION: Seconds = Seconds::new(400 * 86_400);
+
+/// An envelope's id is remembered at least so long after it left the buffer (MBX-5).
+pub const DEDUP_WINDOW: Seconds = Seconds::new(120);
+/// The answer to `take_prekeys` is repeated to the same request id for so long (CMD-14).
+pub const TAKE_REPEAT: Seconds = Seconds::new(120);
+/// An endorsement of a TLS key is valid at most so long (TRN-5): 7 days.
+pub const ENDORSEMENT_MAX: Seconds = Seconds::new(7 * 86_400);
+/// Operator's text in `hello`, bytes of UTF-8 (CMD-1): longer is cut by the relay.
+pub const OPERATOR_TEXT_BYTES: usize = 1_024;
+/// Reader hashes named in `quota` and `open` (ERR-4): the furthest behind come first.
+pub const LAGGING_READERS: usize = 16;
+
+// End to end: the relay knows none of these.
+
+/// Devices of an account (IDN-6): a list with more is refused.
+pub const DEVICES: usize = 8;
+/// The name a person gives a device, bytes of UTF-8 (IDN-3): longer is refused.
+pub const DEVICE_LABEL_BYTES: usize = 64;
+/// A nickname, bytes of UTF-8 (CNT-5): longer is refused.
+pub const NICK_BYTES: usize = 64;
+/// An invite's link, characters (INV-2): a relay address that needs more cannot be in one.
+pub const INVITE_CHARS: usize = 199;
+/// A sealed card, bytes (INV-4): always this size, below [`CARD_BYTES`].
+pub const SEALED_CARD_BYTES: usize = 2_048;
+/// Places for recipients in a letter to an account (LET-2).
+pub const LETTER_SLOTS: usize = DEVICES;
+/// Leaves of a conversation with a hybrid suite (CNV-10): one more is refused.
+pub const HYBRID_LEAVES: usize = 64;
+/// Leaves of a conversation with a classical suite (CNV-10): one more is refused.
+pub const CLASSICAL_LEAVES: usize = 1_000;
+/// Messages of one sender in one epoch that may be missing before one that is read (CNV-8): behind
+/// a larger hole nothing of that sender can be read until the next commit.
+pub const RATCHET_FORWARD: u32 = 4_096;
+/// How far behind a sender's newest message an older one can still be read (CNV-8).
+pub const RATCHET_BACKWARD: u32 = 32;
+/// Encoded content of one message, bytes (CNT-3): one more is refused, as it fits no envelope.
+pub const CONTENT_BYTES: usize = 64_000;
+/// A text, bytes of UTF-8 (CNT-3): one more is refused.
+pub const TEXT_BYTES: usize = 32_768;
+/// Message ids one receipt names (CNT-3): one more is refused.
+pub const RECEIPT_IDS: usize = 1_024;
+
+const _: () = {
+    assert!(PADDING_LADDER[4] == BODY_BYTES);
+    assert!(COMMIT_RESERVE_ENTRIES < MAILBOX_ENTRIES);
+    assert!(COMMIT_RESERVE_BYTES < MAILBOX_BYTES);
+    assert!(CREDIT_BYTES as usize >= BODY_BYTES);
+    assert!(PENDING_OUTPUT_BYTES > HEADER_BYTES + BODY_BYTES);
+    assert!(TTL_DEFAULT.get() <= TTL_MAX.get());
+    assert!(IDLE_MIN.get() <= IDLE_MAX.get());
+    assert!(SEALED_CARD_BYTES <= CARD_BYTES);
+    assert!(TEXT_BYTES < CONTENT_BYTES && RECEIPT_IDS * 16 < CONTENT_BYTES);
+    assert!(CONTENT_BYTES < BODY_BYTES);
+};

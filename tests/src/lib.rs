@@ -1,0 +1,7 @@
+//! Helpers shared by the tests that need more than one crate, a process or a socket.
+//!
+//! Knows every crate of the workspace from its public side; must not know their insides. Nothing
+//! here is used by a crate that is shipped.
+
+pub mod relay;
+pub mod wire;

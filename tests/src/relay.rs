@@ -1,0 +1,128 @@
+//! A relay for a test: inside this process, or as the real program that can be killed.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+use clap::Parser;
+use restante_relay::{Cli, Relay, Serve};
+use restante_spec::address::RelayAddress;
+use tempfile::TempDir;
+
+/// A relay in this process, with a directory of its own.
+pub struct InProcess {
+    relay: Relay,
+    _data: TempDir,
+}
+
+impl InProcess {
+    /// Starts with the defaults and these flags.
+    pub async fn start(flags: &[&str]) -> Self {
+        let data = tempfile::tempdir().expect("a directory");
+        let relay = Relay::start(&serve(data.path(), flags)).await.expect("started");
+        Self { relay, _data: data }
+    }
+
+    /// Where clients connect.
+    pub fn address(&self) -> &RelayAddress {
+        self.relay.address()
+    }
+
+    /// Stops it as SIGTERM does.
+    pub async fn stop(self) {
+        self.relay.stop().await.expect("stopped");
+    }
+}
+
+/// The settings of `serve` with these flags, on a port the system chooses.
+pub fn serve(data: &Path, flags: &[&str]) -> Serve {
+    let data = data.to_str().expect("a path in UTF-8");
+    let base = ["restante-relay", "serve", "--data", data, "--listen", "127.0.0.1:0"];
+    let restante_relay::Command::Serve(serve) = Cli::parse_from(base.iter().chain(flags)).command;
+    serve
+}
+
+/// The program, running.
+pub struct Process {
+    child: Child,
+    address: RelayAddress,
+}
+
+impl Process {
+    /// Starts it on `data`; logs go to `log`.
+    pub fn start(data: &Path, listen: &str, log: &Path) -> Self {
+        let log = std::fs::File::options().create(true).append(true).open(log).expect("a log");
+        let mut child = Command::new(program("restante-relay"))
+            .args(["serve", "--data"])
+            .arg(data)
+            .args(["--listen", listen, "--log", "debug"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .expect("the relay's program starts");
+        let stdout = child.stdout.take().expect("its output");
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line).expect("its address");
+        let address = line.trim().parse().unwrap_or_else(|error| {
+            panic!("no address but {line:?}: {error}");
+        });
+        Self { child, address }
+    }
+
+    /// Where clients connect.
+    pub fn address(&self) -> &RelayAddress {
+        &self.address
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// kill -9, and waits until it is gone.
+    pub fn kill(mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("gone");
+    }
+
+    /// SIGTERM; its exit code.
+    pub fn terminate(mut self) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        Command::new("kill").args(["-TERM", &pid]).status().expect("kill");
+        self.child.wait().expect("gone").code()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // A test that fails leaves no process behind.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The path of one of our programs, built now from the sources as they are.
+pub fn program(name: &'static str) -> PathBuf {
+    static BUILT: OnceLock<Vec<PathBuf>> = OnceLock::new();
+    let built = BUILT.get_or_init(build);
+    let found = built.iter().find(|path| path.file_stem().is_some_and(|stem| stem == name));
+    found.unwrap_or_else(|| panic!("no program {name} among {built:?}")).clone()
+}
+
+/// Builds the programs as cargo would for a person, and asks cargo where they are.
+fn build() -> Vec<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let packages = ["--package", "restante-relay", "--package", "restante-cli", "--bins"];
+    let output = Command::new(cargo)
+        .args(["build", "--locked", "--message-format=json"])
+        .args(packages)
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "the programs do not build");
+    let lines = output.stdout.split(|byte| *byte == b'\n');
+    let messages = lines.filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok());
+    messages.filter_map(|message| Some(PathBuf::from(message["executable"].as_str()?))).collect()
+}
