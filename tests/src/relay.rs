@@ -114,7 +114,7 @@ pub fn program(name: &'static str) -> PathBuf {
 /// Builds the programs as cargo would for a person, and asks cargo where they are.
 fn build() -> Vec<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let packages = ["--package", "restante-relay", "--package", "restante-cli", "--bins"];
+    let packages = ["--package", "restante-relay", "--bins"];
     let output = Command::new(cargo)
         .args(["build", "--locked", "--message-format=json"])
         .args(packages)

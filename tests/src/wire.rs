@@ -49,19 +49,24 @@ pub struct Wire {
 impl Wire {
     /// Connects and says hello.
     pub async fn connect(address: &RelayAddress) -> Self {
-        let mut stream = tls(address, &[restante_spec::ALPN]).await.expect("TLS");
+        Self::try_connect(address).await.expect("a relay that answers")
+    }
+
+    /// Connects and says hello; `None` if the line breaks meanwhile.
+    pub async fn try_connect(address: &RelayAddress) -> Option<Self> {
+        let mut stream = tls(address, &[restante_spec::ALPN]).await.ok()?;
         let hello = Hello { versions: vec![restante_spec::VERSION], idle: Seconds::new(60) };
         let header = ClientHeader { number: RequestNumber::new(1), command: Command::Hello(hello) };
         let mut bytes = BytesMut::new();
         frame::encode_client(&header, b"", &mut bytes).expect("hello fits");
-        stream.write_all(&bytes).await.expect("hello sent");
+        stream.write_all(&bytes).await.ok()?;
         let mut input = BytesMut::new();
-        let frame = next_frame(&mut stream, &mut input).await.expect("an answer to hello");
+        let frame = next_frame(&mut stream, &mut input).await?;
         let RelayHeader::Reply(_, Reply::Welcome(welcome)) = frame.0 else {
             panic!("no welcome: {:?}", frame.0);
         };
         let (welcome, replies, pushes) = (*welcome, HashMap::new(), VecDeque::new());
-        Self { stream, input, welcome, next_number: 2, replies, pushes }
+        Some(Self { stream, input, welcome, next_number: 2, replies, pushes })
     }
 
     /// The negotiated key exchange group.
@@ -77,14 +82,19 @@ impl Wire {
 
     /// Sends a command and returns its number.
     pub async fn send(&mut self, command: Command, body: &[u8]) -> RequestNumber {
+        self.try_send(command, body).await.expect("sent")
+    }
+
+    /// Sends a command and returns its number; `None` if the line is broken.
+    pub async fn try_send(&mut self, command: Command, body: &[u8]) -> Option<RequestNumber> {
         let number = RequestNumber::new(self.next_number);
         self.next_number += 1;
         let mut bytes = BytesMut::new();
         let header = ClientHeader { number, command };
         frame::encode_client(&header, body, &mut bytes).expect("the command fits");
-        self.stream.write_all(&bytes).await.expect("sent");
-        self.stream.flush().await.expect("flushed");
-        number
+        self.stream.write_all(&bytes).await.ok()?;
+        self.stream.flush().await.ok()?;
+        Some(number)
     }
 
     /// Sends bytes as they are.
@@ -95,11 +105,18 @@ impl Wire {
 
     /// Waits for the answer to a number.
     pub async fn reply(&mut self, number: RequestNumber) -> (Reply, Bytes) {
+        self.try_reply(number).await.expect("the relay keeps the connection")
+    }
+
+    /// Waits for the answer to a number; `None` if the line breaks.
+    pub async fn try_reply(&mut self, number: RequestNumber) -> Option<(Reply, Bytes)> {
         loop {
             if let Some(reply) = self.replies.remove(&number) {
-                return reply;
+                return Some(reply);
             }
-            assert!(self.receive().await, "the relay closed the connection");
+            if !self.receive().await {
+                return None;
+            }
         }
     }
 
@@ -111,11 +128,18 @@ impl Wire {
 
     /// Waits for what the relay says by itself.
     pub async fn push(&mut self) -> (Push, Bytes) {
+        self.try_push().await.expect("the relay keeps the connection")
+    }
+
+    /// Waits for what the relay says by itself; `None` if the line breaks.
+    pub async fn try_push(&mut self) -> Option<(Push, Bytes)> {
         loop {
             if let Some(push) = self.pushes.pop_front() {
-                return push;
+                return Some(push);
             }
-            assert!(self.receive().await, "the relay closed the connection");
+            if !self.receive().await {
+                return None;
+            }
         }
     }
 
