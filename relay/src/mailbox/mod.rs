@@ -21,6 +21,8 @@ mod rows;
 mod service;
 mod settings;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use service::Service;
 pub(crate) use settings::Settings;

@@ -63,6 +63,14 @@ impl RedbBuffer {
         Self::open_with(open::file(path, settings.cache_bytes), settings)
     }
 
+    /// A buffer that ends with the test.
+    #[cfg(test)]
+    pub(crate) fn in_memory() -> (Arc<Self>, Writer) {
+        let backend = || redb::backends::InMemoryBackend::new();
+        let opener: Opener = Box::new(move || Database::builder().create_with_backend(backend()));
+        Self::open_with(opener, Settings::default()).unwrap()
+    }
+
     /// Opens whatever `opener` gives, now and after a failure.
     pub(super) fn open_with(
         opener: Opener,

@@ -1,0 +1,367 @@
+//! Mailbox rules that need a clock of their own: expiry, absence, idleness, and bounds that take
+//! long to reach. The buffer is the real one, over redb's memory backend.
+
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use restante_crypto::{OpenChallenge, SigningKey, prove_possession, reader_hash};
+use restante_spec::codes::Code;
+use restante_spec::ids::{
+    EnvelopeId, Epoch, MailboxId, Nonce, PublicKey, ReaderHash, ReaderSecret, Seconds, Seq,
+    UnixTime,
+};
+use restante_spec::limits;
+use restante_spec::message::{
+    Commit, Create, EnvelopeClass, MailboxClass, NextKey, Refusal, Rights, Terms,
+};
+
+use super::api::{
+    Access, Answer, AppendAsk, Ask, Call, Chain, Mailboxes, Notice, Notices, Origin, Range, Span,
+};
+use super::{Service, Settings};
+use crate::buffer::Buffer;
+use crate::buffer::redb::RedbBuffer;
+
+const DAY: u64 = 86_400;
+
+/// What the service told.
+#[derive(Default)]
+struct Told(Mutex<Vec<Notice>>);
+
+impl Notices for Told {
+    fn notice(&self, _: MailboxId, notice: Notice) {
+        self.0.lock().unwrap().push(notice);
+    }
+}
+
+struct House {
+    service: Arc<Service<RedbBuffer, Told>>,
+    buffer: Arc<RedbBuffer>,
+    told: Arc<Told>,
+    now: UnixTime,
+    mailbox: MailboxId,
+    key: SigningKey,
+    reader: ReaderHash,
+    count: u8,
+}
+
+impl House {
+    fn new(class: MailboxClass) -> Self {
+        let (buffer, writer) = RedbBuffer::in_memory();
+        std::thread::spawn(move || writer.run());
+        let told = Arc::new(Told::default());
+        let identity = PublicKey::new([9; 32]);
+        let service =
+            Service::new(Arc::clone(&buffer), Arc::clone(&told), identity, Settings::default());
+        let mut house = Self {
+            service,
+            buffer,
+            told,
+            now: UnixTime::new(20_000 * DAY),
+            mailbox: MailboxId::new([1; 16]),
+            key: SigningKey::from_seed(&[1; 32]),
+            reader: reader_hash(&ReaderSecret::new([1; 16])),
+            count: 0,
+        };
+        house.buffer.tick(house.now);
+        let create = Create {
+            mailbox: house.mailbox,
+            class,
+            key: house.key.public(),
+            possession: prove_possession(&house.key, &house.mailbox),
+            reader: house.reader,
+            ttl: None,
+        };
+        house.call(Call::Create(create)).unwrap();
+        house
+    }
+
+    fn later(&mut self, seconds: u64) {
+        self.now = UnixTime::new(self.now.get() + seconds);
+        self.buffer.tick(self.now);
+    }
+
+    fn call(&mut self, call: Call) -> Result<Answer, Refusal> {
+        let (sender, receiver) = sync_channel(1);
+        let respond = Box::new(move |answer| sender.send(answer).unwrap());
+        self.service.call(call, self.now, respond);
+        receiver.recv().unwrap()
+    }
+
+    fn ask(&mut self, key: &SigningKey, ask: Ask) -> Result<Answer, Refusal> {
+        let access = Access { mailbox: self.mailbox, key: key.public() };
+        self.call(Call::With(access, ask))
+    }
+
+    fn open(&mut self, key: &SigningKey) -> Result<restante_spec::message::Opened, Refusal> {
+        let (relay, nonce) = (PublicKey::new([9; 32]), Nonce::new([2; 32]));
+        let challenge = OpenChallenge { relay, nonce, mailbox: self.mailbox };
+        let proof = challenge.prove(key);
+        let (mailbox, key) = (self.mailbox, key.public());
+        match self.call(Call::Open { mailbox, key, nonce, proof })? {
+            Answer::Opened(opened, _) => Ok(opened),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn append(
+        &mut self,
+        key: &SigningKey,
+        epoch: Option<Epoch>,
+        commit: Option<Commit>,
+    ) -> Result<restante_spec::message::Appended, Refusal> {
+        let mut id = [self.count; 16];
+        getrandom::fill(&mut id[1..]).unwrap();
+        self.count = self.count.wrapping_add(1);
+        let ask = Ask::Append(AppendAsk {
+            id: EnvelopeId::new(id),
+            class: EnvelopeClass::Normal,
+            ttl: None,
+            epoch,
+            commit,
+            body: Bytes::from_static(b"sealed"),
+            link: Chain::new().link(),
+            origin: Origin(1),
+        });
+        match self.ask(key, ask)? {
+            Answer::Appended(appended) => Ok(appended),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn subscribe(
+        &mut self,
+        key: &SigningKey,
+        reader: ReaderHash,
+        after: Seq,
+    ) -> Result<Range, Refusal> {
+        match self.ask(key, Ask::Subscribe { reader, after })? {
+            Answer::Subscribed(range) => Ok(range),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Waits until everything submitted so far is done.
+    fn settle(&mut self) {
+        let key = seed(u32::MAX);
+        let mailbox = MailboxId::new([0xfe; 16]);
+        let possession = prove_possession(&key, &mailbox);
+        let (class, key, reader) = (MailboxClass::Inbox, key.public(), self.reader);
+        self.call(Call::Create(Create { mailbox, class, key, possession, reader, ttl: None }))
+            .unwrap();
+    }
+
+    fn stored(&self) -> usize {
+        let span =
+            Span { after: Seq::START, upto: Seq::new(u64::MAX), max: 10_000, max_bytes: 1 << 30 };
+        self.service.page(self.mailbox, span, self.now).unwrap().envelopes.len()
+    }
+}
+
+fn commit_to(house: &House, next: &SigningKey, add: &[ReaderHash]) -> Option<Commit> {
+    let possession = prove_possession(next, &house.mailbox);
+    Some(Commit {
+        next: Some(NextKey { key: next.public(), possession }),
+        add_readers: add.to_vec(),
+        strike_readers: Vec::new(),
+        blobs: Vec::new(),
+    })
+}
+
+fn writer_terms() -> Terms {
+    let rights = Rights { write: true, ..Rights::default() };
+    Terms { rights, expires_at: None, uses: None, rate: None }
+}
+
+fn seed(number: u32) -> SigningKey {
+    let mut seed = [7; 32];
+    seed[..4].copy_from_slice(&number.to_be_bytes());
+    SigningKey::from_seed(&seed)
+}
+
+/// LIM-4, LIM-13: at 4,096 replaced keys one more commit is refused, until the oldest is over.
+#[test]
+fn replaced_keys_are_bounded() {
+    let mut house = House::new(MailboxClass::Conversation);
+    let mut key = SigningKey::from_seed(&[1; 32]);
+    let mut epoch = house.open(&key).unwrap().epoch;
+    for number in 0..u32::try_from(limits::REPLACED_KEYS).unwrap() {
+        house.later(1);
+        let next = seed(number);
+        let commit = commit_to(&house, &next, &[]);
+        epoch = house.append(&key, epoch, commit).unwrap().epoch;
+        let after = house.open(&next).unwrap().from;
+        house.ask(&next, Ask::Ack { reader: house.reader, upto: after }).unwrap();
+        key = next;
+    }
+    house.later(1);
+    let commit = commit_to(&house, &seed(1 << 20), &[]);
+    let refused = house.append(&key, epoch, commit).unwrap_err();
+    assert_eq!(refused.code, Code::Quota);
+    house.later(u64::from(limits::TTL_DEFAULT.get()));
+    let commit = commit_to(&house, &seed(1 << 20), &[]);
+    house.append(&key, epoch, commit).unwrap();
+}
+
+/// MBX-10: what all readers have is let go; one that was not seen for longer than the TTL holds
+/// nothing back.
+#[test]
+fn absent_readers_stop_holding_back() {
+    let mut house = House::new(MailboxClass::Conversation);
+    let absent = ReaderHash::new([5; 32]);
+    let (first, next) = (SigningKey::from_seed(&[1; 32]), seed(1));
+    let epoch = house.open(&first).unwrap().epoch;
+    let commit = commit_to(&house, &next, &[absent]);
+    let commit = house.append(&first, epoch, commit).unwrap();
+    let message = house.append(&next, commit.epoch, None).unwrap();
+    house.ask(&next, Ask::Ack { reader: house.reader, upto: message.seq }).unwrap();
+    let commit_reader_needs = 1;
+    house.append(&next, commit.epoch, None).unwrap();
+    assert_eq!(house.stored(), 2 + commit_reader_needs - 1, "the absent one holds its messages");
+    house.later(u64::from(limits::TTL_DEFAULT.get()) - 10);
+    let late = house.append(&next, commit.epoch, None).unwrap();
+    house.later(20);
+    house.ask(&next, Ask::Ack { reader: house.reader, upto: late.seq }).unwrap();
+    house.append(&next, commit.epoch, None).unwrap();
+    assert_eq!(house.stored(), 1, "only the newest is not confirmed");
+}
+
+/// MBX-9: when the commit that ends a key's range is over, the key is not known any more.
+#[test]
+fn replaced_keys_end_with_their_commit() {
+    let mut house = House::new(MailboxClass::Conversation);
+    let (first, next) = (SigningKey::from_seed(&[1; 32]), seed(1));
+    let epoch = house.open(&first).unwrap().epoch;
+    let commit = commit_to(&house, &next, &[]);
+    let commit = house.append(&first, epoch, commit).unwrap();
+    assert_eq!(house.open(&first).unwrap().upto, Some(commit.seq));
+    house.later(u64::from(limits::TTL_DEFAULT.get()));
+    assert_eq!(house.open(&first).unwrap_err().code, Code::NotFound);
+}
+
+/// MBX-9: a reader that was struck still reads its range, as long as the end of it is kept.
+#[test]
+fn a_range_that_is_not_complete_is_gone() {
+    let mut house = House::new(MailboxClass::Conversation);
+    let (first, next) = (SigningKey::from_seed(&[1; 32]), seed(1));
+    let epoch = house.open(&first).unwrap().epoch;
+    let struck = ReaderHash::new([6; 32]);
+    let commit = commit_to(&house, &next, &[]);
+    let commit = house.append(&first, epoch, commit).unwrap();
+    let range = house.subscribe(&first, struck, Seq::START).unwrap();
+    assert_eq!(range.upto, Some(commit.seq));
+    house.ask(&next, Ask::Ack { reader: house.reader, upto: commit.seq }).unwrap();
+    house.append(&next, commit.epoch, None).unwrap();
+    let gone = house.subscribe(&first, struck, Seq::START).unwrap_err();
+    assert_eq!((gone.code, gone.upto), (Code::Gone, Some(commit.seq)));
+}
+
+/// MBX-13: a conversation nobody has opened for 400 days ends; one that was opened lives on.
+#[test]
+fn idle_conversations_end() {
+    let mut house = House::new(MailboxClass::Conversation);
+    let key = SigningKey::from_seed(&[1; 32]);
+    let idle = u64::from(limits::IDLE_CONVERSATION.get());
+    house.later(idle - DAY);
+    house.service.sweep(None, 10, house.now);
+    house.open(&key).unwrap();
+    house.later(idle - DAY);
+    house.service.sweep(None, 10, house.now);
+    house.open(&key).unwrap();
+    house.later(idle + 2 * DAY);
+    house.service.sweep(None, 10, house.now);
+    house.settle();
+    assert_eq!(house.open(&key).unwrap_err().code, Code::NotFound);
+    assert!(house.told.0.lock().unwrap().iter().any(|told| matches!(told, Notice::Deleted)));
+}
+
+/// MBX-11, MBX-12: a key's time ends to the second: it opens, repeats, and does nothing new.
+#[test]
+fn keys_end_to_the_second() {
+    let mut house = House::new(MailboxClass::Inbox);
+    let (owner, contact) = (SigningKey::from_seed(&[1; 32]), seed(1));
+    let ends = UnixTime::new(house.now.get() + 100);
+    let terms = Terms { expires_at: Some(ends), ..writer_terms() };
+    let possession = prove_possession(&contact, &house.mailbox);
+    let key = contact.public();
+    house.ask(&owner, Ask::Allow { key, possession, terms, card: Bytes::new() }).unwrap();
+    house.later(99);
+    house.append(&contact, None, None).unwrap();
+    house.later(1);
+    assert_eq!(house.append(&contact, None, None).unwrap_err().code, Code::Expired);
+    assert_eq!(house.open(&contact).unwrap().expires_at, Some(ends));
+}
+
+/// MBX-11: an envelope is there to its last second and never after.
+#[test]
+fn envelopes_expire_to_the_second() {
+    let mut house = House::new(MailboxClass::Conversation);
+    let key = SigningKey::from_seed(&[1; 32]);
+    let epoch = house.open(&key).unwrap().epoch;
+    house.append(&key, epoch, None).unwrap();
+    house.later(u64::from(limits::TTL_DEFAULT.get()) - 1);
+    assert_eq!(house.stored(), 1);
+    house.later(1);
+    assert_eq!(house.stored(), 0);
+}
+
+/// ERR-4: from 3/4 full on, `open` names the readers furthest behind.
+#[test]
+fn open_names_who_is_furthest_behind() {
+    let mut house = House::new(MailboxClass::Conversation);
+    let key = SigningKey::from_seed(&[1; 32]);
+    let epoch = house.open(&key).unwrap().epoch;
+    for _ in 0..limits::MAILBOX_ENTRIES * 3 / 4 - 1 {
+        house.append(&key, epoch, None).unwrap();
+    }
+    assert!(house.open(&key).unwrap().lagging.is_empty());
+    house.append(&key, epoch, None).unwrap();
+    assert_eq!(house.open(&key).unwrap().lagging, [house.reader]);
+}
+
+/// CMD-14: the answer to a request is repeated for 120 s, and forgotten after.
+#[test]
+fn takes_are_repeated_for_their_time() {
+    let mut house = House::new(MailboxClass::Inbox);
+    let (owner, contact) = (SigningKey::from_seed(&[1; 32]), seed(1));
+    let rights = Rights { take: true, ..Rights::default() };
+    let terms = Terms { rights, ..writer_terms() };
+    let possession = prove_possession(&contact, &house.mailbox);
+    let key = contact.public();
+    house.ask(&owner, Ask::Allow { key, possession, terms, card: Bytes::new() }).unwrap();
+    let slot = restante_spec::ids::Slot::new(1);
+    let packages = vec![Bytes::from_static(b"one"), Bytes::from_static(b"two")];
+    house.ask(&owner, Ask::PutPrekeys { slot, packages, last_resort: false }).unwrap();
+    let request = restante_spec::ids::RequestId::new([3; 16]);
+    let take = |house: &mut House| match house
+        .ask(&contact, Ask::TakePrekeys { slot, request })
+        .unwrap()
+    {
+        Answer::Prekey { package, .. } => package,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(take(&mut house).as_ref(), b"one");
+    house.later(u64::from(limits::TAKE_REPEAT.get()) - 1);
+    assert_eq!(take(&mut house).as_ref(), b"one");
+    house.later(1);
+    assert_eq!(take(&mut house).as_ref(), b"two");
+}
+
+/// LIM-2: a wish above the longest TTL is granted the longest.
+#[test]
+fn mailbox_ttl_is_clamped() {
+    let mut house = House::new(MailboxClass::Inbox);
+    let key = seed(3);
+    let mailbox = MailboxId::new([8; 16]);
+    let create = Create {
+        mailbox,
+        class: MailboxClass::Inbox,
+        key: key.public(),
+        possession: prove_possession(&key, &mailbox),
+        reader: house.reader,
+        ttl: Some(Seconds::new(u32::MAX)),
+    };
+    let Answer::Created(created) = house.call(Call::Create(create)).unwrap() else { panic!() };
+    assert_eq!(created.ttl, limits::TTL_MAX);
+}
