@@ -14,6 +14,7 @@ pub mod frame;
 pub mod ids;
 pub mod limits;
 pub mod message;
+pub mod vector;
 
 pub use convert::HeaderError;
 

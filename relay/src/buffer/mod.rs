@@ -20,7 +20,13 @@
 //! - Readers see only what is durable and not expired (MBX-11).
 
 mod chunk;
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod fault;
 mod index;
+#[cfg(test)]
+mod memory;
 pub(crate) mod redb;
 mod settings;
 

@@ -67,9 +67,9 @@ pub(super) enum Step {
     Credit(RequestNumber, Handle, Credit),
     /// An acknowledgement; answered only when refused (CMD-17).
     Ack(RequestNumber, Handle, Seq),
-    /// A handle was closed: its subscription ends.
+    /// A handle was closed: its subscription ends (CMD-7).
     Unsubscribe(RequestNumber, Handle),
-    /// Traffic without meaning: the connection lives (TRN-8).
+    /// Traffic without meaning: the connection lives (CMD-2, TRN-8).
     Ping(RequestNumber),
 }
 
@@ -115,6 +115,7 @@ impl Session {
     pub(super) fn handle_frame(&mut self, frame: Frame<ClientHeader>) -> Step {
         let Frame { header: ClientHeader { number, command }, body } = frame;
         let refused = |refusal| Step::Reply(number, Reply::Error(refusal), Bytes::new());
+        // TRN-10: the number is what tells the answers apart.
         if self.calls.contains_key(&number) {
             let detail = "this number's request is not answered yet";
             return refused(Refusal::new(Code::Malformed, detail));

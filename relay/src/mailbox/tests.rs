@@ -49,7 +49,7 @@ struct House {
 impl House {
     fn new(class: MailboxClass) -> Self {
         let (buffer, writer) = RedbBuffer::in_memory();
-        std::thread::spawn(move || writer.run());
+        crate::ops::tasks::Tasks::new().spawn_thread("buffer", move || writer.run()).unwrap();
         let told = Arc::new(Told::default());
         let identity = PublicKey::new([9; 32]);
         let service =

@@ -1,0 +1,71 @@
+//! The relay's released program under load, and what it has used of the machine.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use restante_spec::address::RelayAddress;
+
+/// A running relay.
+pub struct Server {
+    child: Child,
+    /// Where clients connect.
+    pub address: RelayAddress,
+}
+
+/// What a process has used since it began.
+#[derive(Clone, Copy, Debug)]
+pub struct Usage {
+    /// CPU seconds, its own and the kernel's for it.
+    pub cpu_s: f64,
+    /// Bytes it made the disk write.
+    pub written: f64,
+}
+
+impl Server {
+    /// Starts the released build, with as many connections from here as the bench needs.
+    pub fn start(data: &Path) -> Self {
+        let mut child = Command::new(program())
+            .args(["serve", "--listen", "127.0.0.1:0", "--log", "warn"])
+            .args(["--connections-per-prefix", "50000", "--data"])
+            .arg(data)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the released relay, built by tests/benches/run");
+        let stdout = child.stdout.take().expect("its output");
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line).expect("its address");
+        let address = line.trim().parse().expect("an address");
+        Self { child, address }
+    }
+
+    /// What it has used so far.
+    pub fn usage(&self) -> Usage {
+        let proc = PathBuf::from(format!("/proc/{}", self.child.id()));
+        let stat = std::fs::read_to_string(proc.join("stat")).expect("stat");
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
+        // Fields 14 and 15 of proc(5), in ticks of 10 ms.
+        let field = |n: usize| fields[n - 3].parse::<f64>().expect("a number");
+        let io = std::fs::read_to_string(proc.join("io")).expect("io");
+        let written = io.lines().find_map(|line| line.strip_prefix("write_bytes: "));
+        Usage {
+            cpu_s: (field(14) + field(15)) / 100.0,
+            written: written.and_then(|text| text.parse().ok()).expect("write_bytes"),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Killed, not stopped: what counts was measured before.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn program() -> PathBuf {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
+    target.join("release/restante-relay")
+}
