@@ -41,6 +41,8 @@ pub struct Wire {
     input: BytesMut,
     /// What the relay said in `hello`.
     pub welcome: Welcome,
+    /// The operator's words in it.
+    pub operator_text: Bytes,
     next_number: u32,
     replies: HashMap<RequestNumber, (Reply, Bytes)>,
     pushes: VecDeque<(Push, Bytes)>,
@@ -65,8 +67,9 @@ impl Wire {
         let RelayHeader::Reply(_, Reply::Welcome(welcome)) = frame.0 else {
             panic!("no welcome: {:?}", frame.0);
         };
-        let (welcome, replies, pushes) = (*welcome, HashMap::new(), VecDeque::new());
-        Some(Self { stream, input, welcome, next_number: 2, replies, pushes })
+        let (welcome, operator_text) = (*welcome, frame.1);
+        let (replies, pushes) = (HashMap::new(), VecDeque::new());
+        Some(Self { stream, input, welcome, operator_text, next_number: 2, replies, pushes })
     }
 
     /// The negotiated key exchange group.

@@ -117,6 +117,18 @@ async fn idle_time_is_clamped_and_told() {
     relay.stop().await;
 }
 
+/// CMD-1: the operator's words reach every client, cut at their bound.
+#[tokio::test]
+async fn operator_text_is_told_and_cut() {
+    let long = "x".repeat(limits::OPERATOR_TEXT_BYTES + 1);
+    for (text, told) in [("run by the reading circle", 25), (long.as_str(), 1_024)] {
+        let relay = InProcess::start(&["--operator-text", text]).await;
+        let wire = Wire::connect(relay.address()).await;
+        assert_eq!(wire.operator_text.as_ref(), &text.as_bytes()[..told]);
+        relay.stop().await;
+    }
+}
+
 /// FRM-2, FRM-3, LIM-1: a frame announced too large is refused before it arrives, and closes.
 #[tokio::test]
 async fn oversized_frames_close_the_connection() {

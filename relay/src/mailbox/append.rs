@@ -15,7 +15,7 @@ use super::api::{Access, Answer, AppendAsk, Notice, Notices, Respond, epoch_name
 use super::authorise::{Authorised, Grant, Need, authorise};
 use super::rows::{self, BadRow, EpochRow, KeyRow, ReaderRow, ReplacedRow};
 use super::service::{Service, damaged, give_back, lock, refusal};
-use super::state::{CurrentEpoch, Mailbox, Reader, Replaced};
+use super::state::{CurrentEpoch, Mailbox, Reader, Replaced, Waiting};
 use crate::buffer::{Act, AppendAct, Buffer, BufferError, Envelope, Outcome, RowWrite, Stored};
 
 /// How fast commits may come (LIM-13).
@@ -62,7 +62,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         };
         // MBX-5: known ids first. One that is under way gets the same answer when it comes.
         if let Some(waiting) = mailbox.in_flight.get_mut(&id) {
-            waiting.push(respond);
+            waiting.push(Waiting { respond, link });
             return;
         }
         if let Some(stored) = self.buffer.lookup(access.mailbox, id) {
@@ -78,7 +78,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             }
         };
         let (class, body, epoch) = (act.class, act.body.clone(), act.epoch);
-        mailbox.in_flight.insert(id, vec![respond]);
+        mailbox.in_flight.insert(id, vec![Waiting { respond, link }]);
         let submitted = self.submit(
             &cell,
             access.mailbox,
@@ -95,7 +95,11 @@ impl<B: Buffer, N: Notices> Service<B, N> {
                     service.give_use_back(mailbox, change.used);
                 }
                 let answer = answer(mailbox, outcome);
-                for respond in mailbox.in_flight.remove(&id).unwrap_or_default() {
+                for Waiting { respond, link } in mailbox.in_flight.remove(&id).unwrap_or_default() {
+                    // MBX-6: also behind those that waited for another's answer.
+                    if answer.is_err() {
+                        link.break_here();
+                    }
                     respond(answer.clone());
                 }
             },

@@ -10,7 +10,7 @@ use restante_spec::ids::{
 };
 use restante_spec::message::{MailboxClass, Rate, Rights, Terms};
 
-use super::api::Respond;
+use super::api::{ChainLink, Respond};
 use super::rate::Pace;
 use super::rows::{
     self, BadRow, CONTROL, ControlRow, EPOCH, EpochRow, KEY, KeyRow, OPENED, OpenedRow, READER,
@@ -37,7 +37,7 @@ pub(super) struct Mailbox {
     /// Requests for prekeys submitted and not yet answered.
     pub(super) taking: HashSet<RequestId>,
     /// Appends submitted and not yet answered, with who waits for the same answer.
-    pub(super) in_flight: HashMap<EnvelopeId, Vec<Respond>>,
+    pub(super) in_flight: HashMap<EnvelopeId, Vec<Waiting>>,
     /// Everything up to here was let go because its readers have it.
     pub(super) trimmed: Seq,
     pub(super) commit_pace: Pace,
@@ -46,6 +46,12 @@ pub(super) struct Mailbox {
     pub(super) stale: bool,
     /// The mailbox was deleted while calls still held it.
     pub(super) deleted: bool,
+}
+
+/// Who waits for the answer to an append, and its place in its chain.
+pub(super) struct Waiting {
+    pub(super) respond: Respond,
+    pub(super) link: ChainLink,
 }
 
 /// The epoch under which appends are accepted (MBX-7).
