@@ -301,6 +301,41 @@ async fn deliveries_stop_at_the_credit_and_go_on_with_more() {
     relay.stop().await;
 }
 
+/// DLV-2, DLV-4: bytes that end within the last page end nothing for good: with more credit the
+/// rest comes, and only then is it told that this is all.
+#[tokio::test]
+async fn deliveries_go_on_after_the_bytes_ended_within_a_page() {
+    let (relay, mut wire, owner, epoch) = conversation().await;
+    for _ in 0..5 {
+        wire.append(envelope(1, epoch), b"12345").await.unwrap();
+    }
+    let few = Credit { envelopes: 100, bytes: 7 };
+    wire.subscribe(1, &owner.reader, Seq::START, few).await.unwrap();
+    wire.deliver().await;
+    wire.deliver().await;
+    wire.done(Command::Ping, b"").await.unwrap();
+    assert_eq!(wire.pushed(), 0, "no more than was granted, and not the end");
+    wire.send(Command::Credit { handle: Handle::new(1), credit: PLENTY }, b"").await;
+    assert_eq!(wire.backlog().await.len(), 3);
+    relay.stop().await;
+}
+
+/// MBX-5, MBX-8: a commit whose answer was lost is repeated with the key it has replaced.
+#[tokio::test]
+async fn a_commit_is_repeated_with_its_replaced_key() {
+    let (relay, mut wire, owner, epoch) = conversation().await;
+    let next = SigningKey::generate().unwrap();
+    let commit = commit(1, epoch, owner.mailbox, &next);
+    let first = wire.append(commit.clone(), b"commit").await.unwrap();
+    let again = wire.append(commit, b"commit").await.unwrap();
+    assert!(again.already);
+    assert_eq!((again.seq, again.epoch), (first.seq, first.epoch));
+    let other = SigningKey::generate().unwrap();
+    let late = restante_tests::wire::commit(1, epoch, owner.mailbox, &other);
+    assert_eq!(wire.append(late, b"late").await.unwrap_err().code, Code::StaleEpoch);
+    relay.stop().await;
+}
+
 /// DLV-3: acknowledging lets go, repeats change nothing, what was not delivered is `ack_ahead`.
 #[tokio::test]
 async fn acknowledgements_let_go_and_never_run_ahead() {

@@ -69,3 +69,43 @@ impl Outlet {
         std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use restante_spec::ids::{EnvelopeId, Seq, UnixTime};
+    use restante_spec::message::EnvelopeClass;
+
+    use super::*;
+    use crate::mailbox::api::{Envelope, Origin};
+
+    fn appended(size: usize) -> Notice {
+        let envelope = Envelope {
+            seq: Seq::new(1),
+            prev: Seq::START,
+            epoch: Seq::START,
+            id: EnvelopeId::new([1; 16]),
+            class: EnvelopeClass::Normal,
+            expires_at: UnixTime::new(9),
+            commit: false,
+            body: Bytes::from(vec![0; size]),
+        };
+        Notice::Appended { envelope, origin: Origin(1) }
+    }
+
+    /// LIM-10: at the bound notices are kept, one past it the subscription is marked as behind;
+    /// taking what is there makes room.
+    #[test]
+    fn notices_are_bounded_in_bytes() {
+        let outlet = Outlet::default();
+        let size = limits::PENDING_OUTPUT_BYTES / 4 - limits::HEADER_BYTES;
+        for handle in 1..=5 {
+            outlet.notice(Handle::new(handle), appended(size));
+        }
+        let received = outlet.take();
+        assert_eq!(received.notices.len(), 4);
+        assert_eq!(received.behind.into_iter().collect::<Vec<_>>(), [Handle::new(5)]);
+        outlet.notice(Handle::new(5), appended(size));
+        assert_eq!(outlet.take().notices.len(), 1);
+    }
+}

@@ -137,12 +137,21 @@ impl Subscriptions {
                     more = true;
                     break;
                 };
+                let mut is_whole = !page.more;
                 for envelope in page.envelopes {
-                    if let Verdict::Send(deliver) = entry.subscription.handle_read(&envelope) {
-                        room = sink(Push::Deliver(deliver), envelope.body);
+                    match entry.subscription.handle_read(&envelope) {
+                        Verdict::Send(deliver) => {
+                            room = sink(Push::Deliver(deliver), envelope.body);
+                        }
+                        Verdict::Never => {}
+                        Verdict::Later => {
+                            // DLV-2: the credit ended within the page.
+                            is_whole = false;
+                            break;
+                        }
                     }
                 }
-                if !page.more && entry.subscription.handle_read_all() {
+                if is_whole && entry.subscription.handle_read_all() {
                     let head = mailboxes.head(entry.access.mailbox, now);
                     room = sink(Push::CaughtUp { handle: *handle, head }, Bytes::new());
                 }

@@ -43,11 +43,11 @@ impl<C> Authorised<C> {
     }
 }
 
-/// Judges a command sent with an opened key. A key whose time is over still passes for `Write`,
-/// marked as over, since it may repeat what it once appended (MBX-5).
+/// Judges a command sent with an opened key. A key whose time or epoch is over still passes for
+/// `Write`, marked as such, since it may repeat what it once appended (MBX-5).
 ///
 /// # Errors
-/// `revoked`, `denied`, `expired`, `stale_epoch`.
+/// `revoked`, `denied`, `expired`.
 pub(super) fn authorise<C>(
     mailbox: &Mailbox,
     key: PublicKey,
@@ -65,10 +65,8 @@ pub(super) fn authorise<C>(
             mailbox.keys.get(&key).is_some_and(|found| has(found.terms.rights, need))
         }
         (Grant::Epoch { .. }, need) => matches!(need, Need::Read | Need::Write),
-        (Grant::Replaced(_), Need::Write) => {
-            return Err(Refusal::new(Code::StaleEpoch, "this key's epoch is over"));
-        }
-        (Grant::Replaced(_), need) => need == Need::Read,
+        // To repeat what it once appended (MBX-5); what is new is refused as stale (MBX-7).
+        (Grant::Replaced(_), need) => matches!(need, Need::Read | Need::Write),
     };
     if !allowed {
         return Err(Refusal::new(Code::Denied, "this key has no right to do so"));
