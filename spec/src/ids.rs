@@ -85,6 +85,10 @@ opaque_bytes! {
     /// SHA-256 of the DER SubjectPublicKeyInfo of a TLS certificate (RFC 5280).
     SpkiHash, 32
 }
+opaque_bytes! {
+    /// Hash of the exact bytes of a content (CNT-4).
+    ContentHash, 32
+}
 
 /// The secret of one reader of a mailbox: 16 random bytes of a device. Wiped when dropped.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]

@@ -9,6 +9,7 @@
 
 pub mod address;
 pub mod codes;
+pub mod content;
 mod convert;
 pub mod frame;
 pub mod ids;

@@ -134,7 +134,7 @@ const HOMES: [(&str, &[&str], &str); 3] = [
 const DEPENDENCY_HOMES: [(&str, &[&str]); 3] = [
     ("redb", &["relay", "tests"]),
     ("prost", &["spec", "tests"]),
-    ("openmls", &["crypto", "client-lib"]),
+    ("openmls", &["crypto", "client-lib", "tests"]),
 ];
 
 /// Shipped code that names a library outside of its places.

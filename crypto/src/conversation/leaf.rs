@@ -1,0 +1,87 @@
+//! What a leaf of the group says about its device: the certificate as credential, the reader's hash
+//! as extension (CNV-3, CNV-4).
+
+use openmls::prelude::{
+    BasicCredential, Capabilities, Ciphersuite, Credential, CredentialWithKey, Extension,
+    ExtensionType, Extensions, LeafNode, LeafNodeIndex, SignaturePublicKey, UnknownExtension,
+};
+use restante_spec::ids::{PublicKey, ReaderHash};
+
+use super::suite::Suite;
+use crate::error::Error;
+use crate::identity::{DeviceCertificate, DeviceKey};
+use crate::record::LeafNumber;
+
+/// A member of the conversation: one device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its leaf.
+    pub leaf: LeafNumber,
+    /// Who it is; `None` if the credential is no valid certificate of the leaf's key (CNV-3): such a
+    /// member is muted, shown and removed, never obeyed.
+    pub device: Option<DeviceCertificate>,
+    /// Its reader at the relay, as the leaf states it (CNV-4).
+    pub reader: Option<ReaderHash>,
+    /// The leaf's signature key.
+    pub(super) key: Option<PublicKey>,
+}
+
+/// The leaf extension that holds the reader's hash: a number of RFC 9420's private range.
+const READER_EXTENSION: u16 = 0xF0A1;
+
+impl Member {
+    pub(super) fn read(index: LeafNodeIndex, node: &LeafNode) -> Self {
+        let key = PublicKey::from_slice(node.signature_key().as_slice());
+        Self {
+            leaf: LeafNumber::new(index.u32()),
+            device: certificate(node.credential(), key.as_ref()),
+            reader: reader(node),
+            key,
+        }
+    }
+}
+
+pub(super) fn index(leaf: LeafNumber) -> LeafNodeIndex {
+    LeafNodeIndex::new(leaf.get())
+}
+
+/// The certificate in a credential, if it is of the leaf's own key.
+fn certificate(credential: &Credential, key: Option<&PublicKey>) -> Option<DeviceCertificate> {
+    let basic = BasicCredential::try_from(credential.clone()).ok()?;
+    let certificate = DeviceCertificate::parse(basic.identity()).ok()?;
+    // CNV-3
+    (Some(certificate.device()) == key).then_some(certificate)
+}
+
+/// The reader's hash a leaf states.
+fn reader(node: &LeafNode) -> Option<ReaderHash> {
+    let extension = node.extensions().unknown(READER_EXTENSION)?;
+    ReaderHash::from_slice(&extension.0)
+}
+
+pub(super) fn credential(
+    device: &DeviceKey,
+    certificate: &DeviceCertificate,
+) -> Result<CredentialWithKey, Error> {
+    // CNV-3
+    if device.public() != *certificate.device() {
+        return Err(Error::BadKey);
+    }
+    Ok(CredentialWithKey {
+        credential: BasicCredential::new(certificate.as_bytes().to_vec()).into(),
+        signature_key: SignaturePublicKey::from(device.public().as_bytes().as_slice()),
+    })
+}
+
+pub(super) fn extensions(reader: &ReaderHash) -> Result<Extensions<LeafNode>, Error> {
+    // CNV-4
+    let extension = UnknownExtension(reader.as_bytes().to_vec());
+    Extensions::single(Extension::Unknown(READER_EXTENSION, extension))
+        .map_err(|_| Error::Internal { what: "the leaf's extension is not allowed" })
+}
+
+pub(super) fn capabilities() -> Capabilities {
+    let suites: [Ciphersuite; 2] = Suite::ALL.map(Suite::mls);
+    let extensions = [ExtensionType::Unknown(READER_EXTENSION), ExtensionType::LastResort];
+    Capabilities::new(None, Some(&suites), Some(&extensions), None, None)
+}

@@ -1,0 +1,117 @@
+//! The one error type of this crate, by what went wrong; no message holds a secret, a key or an id.
+
+/// Why a cryptographic step was refused. Unless the variant says otherwise nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The system gave no randomness. Nothing can be made safely: stop and tell the person.
+    #[error("the system's source of randomness failed")]
+    Randomness,
+    /// The bytes of a public key are none the algorithm allows. Refuse whoever sent it.
+    #[error("a public key is not valid")]
+    BadKey,
+    /// The signature does not fit key, label and data. Refuse what it came with.
+    #[error("the signature is not valid")]
+    BadSignature,
+    /// An endorsement whose time is over. The relay must make a new one.
+    #[error("the endorsement ended at {not_after}, it is {now} now")]
+    EndorsementExpired {
+        /// Its end, seconds since 1970.
+        not_after: u64,
+        /// The verifier's time, seconds since 1970.
+        now: u64,
+    },
+    /// An endorsement for longer than a relay may give. Do not talk to this relay.
+    #[error("the endorsement ends at {not_after}, more than {max} seconds after {now}")]
+    EndorsementTooLong {
+        /// Its end, seconds since 1970.
+        not_after: u64,
+        /// The verifier's time, seconds since 1970.
+        now: u64,
+        /// The longest allowed, seconds.
+        max: u32,
+    },
+    /// The bytes do not have the form they must have. Refuse them.
+    #[error("malformed {what}")]
+    Malformed {
+        /// What they should have been.
+        what: &'static str,
+    },
+    /// A version, suite or kind this program does not have. A newer one may.
+    #[error("unsupported {what}")]
+    Unsupported {
+        /// What is unknown.
+        what: &'static str,
+    },
+    /// Something above its limit. Make it smaller.
+    #[error("{what} has {size}, but {max} is the most")]
+    TooLarge {
+        /// What is too large.
+        what: &'static str,
+        /// Its size or count.
+        size: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// The padding holds something, or the size is none of the ladder's. Refuse it.
+    #[error("the padding is not as it must be")]
+    BadPadding,
+    /// Key, associated data and ciphertext do not belong together. Refuse it.
+    #[error("the ciphertext does not open")]
+    Undecryptable,
+    /// No key given opens any slot of the letter. It is for another device, or for a key that was
+    /// destroyed.
+    #[error("the letter is not sealed to any of these keys")]
+    NotForUs,
+    /// What should be of one account is of another. Do not trust it.
+    #[error("it belongs to another account than expected")]
+    WrongAccount,
+    /// A device list older than one already known, or another with the same version. Keep the known.
+    #[error("device list {version} is refused, {known} is known already")]
+    OldDeviceList {
+        /// The version offered.
+        version: u64,
+        /// The version known.
+        known: u64,
+    },
+    /// A letter whose number does not rise. It is a copy: drop it.
+    #[error("letter number {number} is not above {last}")]
+    OldLetter {
+        /// The letter's number.
+        number: u64,
+        /// The highest number known of this device.
+        last: u64,
+    },
+    /// The sender named is no member now, or not the one who signed. Drop the record.
+    #[error("the sender is not a member of the conversation")]
+    NotAMember,
+    /// A commit of our own is waiting for its echo. Merge or clear it first.
+    #[error("a commit is pending")]
+    CommitPending,
+    /// There is no commit of our own to merge. Read the log.
+    #[error("no commit is pending")]
+    NoCommitPending,
+    /// We were removed from this conversation. It can only be read.
+    #[error("this device is no longer a member of the conversation")]
+    Removed,
+    /// MLS refuses the message or the key package. Nothing of it was applied.
+    #[error("mls refused {what}: {reason}")]
+    Refused {
+        /// What was refused.
+        what: &'static str,
+        /// The words of the MLS library.
+        reason: String,
+    },
+    /// The store failed. Roll its transaction back, drop the conversation and load it again.
+    #[error("the store failed: {reason}")]
+    Storage {
+        /// The store's own words.
+        reason: String,
+    },
+    /// A state that cannot be: our bug. Drop the conversation and load it again.
+    #[error("internal: {what}")]
+    Internal {
+        /// What was found.
+        what: &'static str,
+    },
+}

@@ -1,0 +1,80 @@
+//! Sealing with randomness that is not random: for the generator of the vectors and nothing else.
+//!
+//! Only with the feature `vectors`, which no program that people use may have: a nonce or an
+//! encapsulation used twice gives away what it protected.
+
+use zeroize::Zeroizing;
+
+use crate::aead::{NONCE, SealKey};
+use crate::error::Error;
+use crate::identity::{DeviceCertificate, DeviceKey};
+use crate::invite::Invite;
+use crate::letter::{Letter, Randomness};
+use crate::record::{LeafNumber, RecordKey, RecordPlace};
+use crate::signing::sha256;
+use crate::xwing::KemPublic;
+
+/// Seals a letter; everything random comes from `seed`.
+///
+/// # Errors
+/// As [`Letter::seal`].
+pub fn seal_letter(letter: &Letter<'_>, seed: u8) -> Result<Vec<u8>, Error> {
+    let block = |purpose: u8, n: u8| sha256(&[&[seed, purpose, n]]);
+    let pair = |n| {
+        let mut bytes = Zeroizing::new([0; 64]);
+        let blocks = block(1, n).into_iter().chain(block(2, n));
+        bytes.iter_mut().zip(blocks).for_each(|(to, from)| *to = from);
+        bytes
+    };
+    let randomness = Randomness {
+        content_key: Zeroizing::new(block(0, 0)),
+        nonce: [seed; NONCE],
+        encapsulations: (0..8).map(pair).collect(),
+        decoys: (0..8).map(|n| Zeroizing::new(block(3, n))).collect(),
+    };
+    letter.seal_with(randomness)
+}
+
+/// Seals a record with a given nonce.
+///
+/// # Errors
+/// As [`RecordKey::seal`].
+pub fn seal_record(
+    key: &RecordKey,
+    place: &RecordPlace,
+    leaf: LeafNumber,
+    device: &DeviceKey,
+    message: &[u8],
+    nonce: &[u8; NONCE],
+) -> Result<Vec<u8>, Error> {
+    key.seal_with(place, leaf, device, message, nonce)
+}
+
+/// Seals a record over a plaintext that may be padded as no record is.
+///
+/// # Errors
+/// [`Error::Internal`] never happens for sizes of a record.
+pub fn seal_padded_record(
+    key: &[u8; 32],
+    place: &RecordPlace,
+    padded: &[u8],
+    nonce: &[u8; NONCE],
+) -> Result<Vec<u8>, Error> {
+    let key = SealKey::new(Zeroizing::new(*key));
+    Ok([&nonce[..], &key.seal(nonce, &place.associated(), padded)?].concat())
+}
+
+/// Seals a card with a given nonce.
+///
+/// # Errors
+/// As [`Invite::seal_card`].
+pub fn seal_card(
+    invite: &Invite,
+    device: &DeviceKey,
+    certificate: &DeviceCertificate,
+    letter_key: &KemPublic,
+    nick: &str,
+    nonce: &[u8; NONCE],
+) -> Result<Vec<u8>, Error> {
+    invite.seal_card_with(device, certificate, letter_key, nick, nonce)
+}

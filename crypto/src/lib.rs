@@ -1,0 +1,72 @@
+//! Restante's end-to-end layer and capability proofs.
+//!
+//! ```text
+//!  proofs         endorsement, open, possession, reader hash      what the relay checks
+//!  ------------------------------------------------------------- feature `e2e` from here on
+//!  identity       account, device certificates and list, safety number
+//!  invite         link, card: how two people find each other
+//!  letter         sealed to devices or an invite: everything outside a conversation
+//!  conversation   MLS group = log at a relay; epoch key; records padded to the ladder
+//! ```
+//!
+//! No I/O, no async, no clock: time comes in as an argument, randomness through one module.
+//! (OpenMLS itself looks at the system's clock for the lifetimes of key packages.)
+//! The relay builds this crate without the feature `e2e`: then only the proofs are here.
+
+#[cfg(feature = "e2e")]
+mod aead;
+#[cfg(feature = "e2e")]
+mod codec;
+#[cfg(feature = "e2e")]
+mod content;
+#[cfg(feature = "e2e")]
+mod conversation;
+mod error;
+#[cfg(feature = "vectors")]
+pub mod hazmat;
+#[cfg(feature = "e2e")]
+mod identity;
+#[cfg(feature = "e2e")]
+mod invite;
+mod labels;
+#[cfg(feature = "e2e")]
+mod letter;
+#[cfg(feature = "e2e")]
+mod padding;
+mod proofs;
+mod random;
+#[cfg(feature = "e2e")]
+mod record;
+mod signing;
+#[cfg(feature = "e2e")]
+mod xwing;
+
+#[cfg(feature = "e2e")]
+pub use content::content_hash;
+#[cfg(feature = "e2e")]
+pub use conversation::{
+    Change, Conversation, GeneratedKeyPackage, KeyPackage, Member, OwnDevice, PendingCommit,
+    Processed, Storage, Suite,
+};
+pub use error::Error;
+#[cfg(feature = "e2e")]
+pub use identity::{
+    AccountId, AccountKey, DeviceCertificate, DeviceKey, DeviceList, DeviceNumber, Fingerprint,
+    ListedDevice, SafetyNumber, SignedLetterKey,
+};
+#[cfg(feature = "e2e")]
+pub use invite::{Card, Invite};
+#[cfg(feature = "e2e")]
+pub use letter::{Letter, LetterKeys, LetterPlace, OpenedLetter, Recipient};
+#[cfg(feature = "e2e")]
+pub use padding::{pad, unpad};
+pub use proofs::{
+    Endorsement, OpenChallenge, generate_reader, prove_possession, reader_hash, spki_hash,
+    verify_possession,
+};
+pub use random::{random_bytes, random_secret};
+#[cfg(feature = "e2e")]
+pub use record::{LeafNumber, OpenedRecord, RecordKey, RecordPlace};
+pub use signing::SigningKey;
+#[cfg(feature = "e2e")]
+pub use xwing::{KemPublic, KemSecret};

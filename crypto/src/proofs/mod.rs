@@ -1,0 +1,13 @@
+//! The proofs a relay checks: who it is itself, who may open a mailbox, who holds a key.
+//!
+//! Each signs exact bytes under its own label. Nothing here can decrypt anything.
+
+mod endorsement;
+mod open;
+mod possession;
+mod reader;
+
+pub use endorsement::{Endorsement, spki_hash};
+pub use open::OpenChallenge;
+pub use possession::{prove_possession, verify_possession};
+pub use reader::{generate_reader, reader_hash};

@@ -1,0 +1,236 @@
+//! Records: every MLS message of a conversation is wrapped once more, so that the relay sees neither
+//! its framing nor its sender nor its exact size.
+//!
+//! Spec: `spec/10-conversation.md`. Layout (REC-1): nonce (24), then sealed and padded to the ladder:
+//! leaf of the sender (4), the device's signature (64), MLS message. Knows no MLS.
+
+use std::fmt;
+
+use restante_spec::ids::{EnvelopeId, Epoch, MailboxId, PublicKey, Signature};
+use restante_spec::message::EnvelopeClass;
+use zeroize::Zeroizing;
+
+use crate::aead::{NONCE, SealKey, TAG};
+use crate::codec::Cursor;
+use crate::error::Error;
+use crate::identity::DeviceKey;
+use crate::labels::Label;
+use crate::padding::{pad, unpad};
+use crate::random::random_bytes;
+use crate::signing::{sha256, verify};
+
+/// The key of all records of one epoch, from the MLS exporter. Wiped when dropped.
+#[derive(Debug)]
+pub struct RecordKey(SealKey);
+
+/// What a record is bound to: where it stands and how it is marked (REC-2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordPlace {
+    /// The conversation's mailbox.
+    pub mailbox: MailboxId,
+    /// The epoch the relay names with it.
+    pub epoch: Epoch,
+    /// The envelope that carries it.
+    pub envelope: EnvelopeId,
+    /// The envelope's class.
+    pub class: EnvelopeClass,
+}
+
+/// The number of a leaf in the tree of an MLS group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LeafNumber(u32);
+
+/// A record that was opened; who signed it must still be checked.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OpenedRecord {
+    leaf: LeafNumber,
+    signature: Signature,
+    message: Vec<u8>,
+}
+
+impl RecordKey {
+    /// Wraps the 32 bytes of the exporter.
+    #[must_use]
+    pub const fn new(bytes: Zeroizing<[u8; 32]>) -> Self {
+        Self(SealKey::new(bytes))
+    }
+
+    /// Seals an MLS message (REC-1 to REC-4).
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] above the largest step of the ladder, [`Error::Randomness`].
+    pub fn seal(
+        &self,
+        place: &RecordPlace,
+        leaf: LeafNumber,
+        device: &DeviceKey,
+        message: &[u8],
+    ) -> Result<Vec<u8>, Error> {
+        self.seal_with(place, leaf, device, message, &random_bytes()?)
+    }
+
+    pub(crate) fn seal_with(
+        &self,
+        place: &RecordPlace,
+        leaf: LeafNumber,
+        device: &DeviceKey,
+        message: &[u8],
+        nonce: &[u8; NONCE],
+    ) -> Result<Vec<u8>, Error> {
+        let hash = sha256(&[message]);
+        let signature = device.signing().sign(Label::RECORD_SENDER, &place.signed(&hash));
+        let inner = [&leaf.0.to_be_bytes(), &signature.as_bytes()[..], message].concat();
+        // REC-1
+        let padded = pad(&inner, NONCE + TAG)?;
+        let sealed = self.0.seal(nonce, &place.associated(), &padded)?;
+        Ok([&nonce[..], &sealed].concat())
+    }
+
+    /// Opens a record that stood at `place` (REC-1 to REC-3).
+    ///
+    /// # Errors
+    /// [`Error::Malformed`], [`Error::Undecryptable`], [`Error::BadPadding`].
+    pub fn open(&self, place: &RecordPlace, record: &[u8]) -> Result<OpenedRecord, Error> {
+        let mut cursor = Cursor::new("record", record);
+        let nonce = cursor.array()?;
+        // REC-2
+        let padded = self.0.open(&nonce, &place.associated(), cursor.rest())?;
+        let mut cursor = Cursor::new("record", unpad(&padded, record.len())?);
+        let leaf = LeafNumber(cursor.u32()?);
+        let signature = Signature::new(cursor.array()?);
+        Ok(OpenedRecord { leaf, signature, message: cursor.rest().to_vec() })
+    }
+}
+
+impl RecordPlace {
+    pub(crate) fn associated(&self) -> Vec<u8> {
+        let class = [self.class_byte()];
+        let parts: [&[u8]; 5] = [
+            Label::RECORD.as_bytes(),
+            self.mailbox.as_bytes(),
+            self.epoch.as_bytes(),
+            self.envelope.as_bytes(),
+            &class,
+        ];
+        parts.concat()
+    }
+
+    fn signed<'a>(&'a self, hash: &'a [u8; 32]) -> [&'a [u8]; 4] {
+        [self.mailbox.as_bytes(), self.epoch.as_bytes(), self.envelope.as_bytes(), hash]
+    }
+
+    /// The class in the associated data (REC-2).
+    const fn class_byte(&self) -> u8 {
+        match self.class {
+            EnvelopeClass::Normal => 1,
+            EnvelopeClass::Quiet => 2,
+            EnvelopeClass::Live => 3,
+        }
+    }
+}
+
+impl LeafNumber {
+    /// Wraps the number.
+    #[must_use]
+    pub const fn new(number: u32) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl OpenedRecord {
+    /// The leaf that says it wrote this; true only if [`OpenedRecord::verify`] says so with the
+    /// key of that leaf.
+    #[must_use]
+    pub const fn leaf(&self) -> LeafNumber {
+        self.leaf
+    }
+
+    /// Checks the device's signature (REC-4). Only then may MLS see the message: MLS' own sender
+    /// data can be forged by any member, and a forged message would spend the victim's ratchet.
+    ///
+    /// # Errors
+    /// [`Error::BadSignature`], [`Error::BadKey`].
+    pub fn verify(&self, place: &RecordPlace, device: &PublicKey) -> Result<(), Error> {
+        // REC-4
+        let hash = sha256(&[&self.message]);
+        verify(device, Label::RECORD_SENDER, &place.signed(&hash), &self.signature)
+    }
+
+    /// The MLS message.
+    #[must_use]
+    pub fn message(&self) -> &[u8] {
+        &self.message
+    }
+}
+
+impl fmt::Debug for OpenedRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OpenedRecord({} bytes)", self.message.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use restante_spec::limits::PADDING_LADDER;
+
+    fn place() -> RecordPlace {
+        RecordPlace {
+            mailbox: MailboxId::new([1; 16]),
+            epoch: Epoch::new([2; 8]),
+            envelope: EnvelopeId::new([3; 16]),
+            class: EnvelopeClass::Normal,
+        }
+    }
+
+    fn key() -> RecordKey {
+        RecordKey::new(Zeroizing::new([4; 32]))
+    }
+
+    /// REC-1, REC-3, REC-4: opens as sealed, has a size of the ladder, names its signer.
+    #[test]
+    fn record_round_trips() {
+        let device = DeviceKey::from_seed(&[5; 32]);
+        for size in [0, 140, 145, 1_170, 64_688] {
+            let message = vec![6; size];
+            let record = key().seal(&place(), LeafNumber::new(7), &device, &message).unwrap();
+            assert!(PADDING_LADDER.contains(&record.len()), "{size} {}", record.len());
+            let opened = key().open(&place(), &record).unwrap();
+            assert_eq!((opened.leaf().get(), opened.message()), (7, &message[..]));
+            assert_eq!(opened.verify(&place(), &device.public()), Ok(()));
+            let stranger = DeviceKey::from_seed(&[8; 32]).public();
+            assert_eq!(opened.verify(&place(), &stranger), Err(Error::BadSignature));
+        }
+        let past = key().seal(&place(), LeafNumber::new(7), &device, &[6; 64_689]);
+        assert!(matches!(past, Err(Error::TooLarge { .. })));
+    }
+
+    /// REC-2: nothing of its place can be exchanged, nor can the record be changed.
+    #[test]
+    fn record_is_bound_to_its_place() {
+        let device = DeviceKey::from_seed(&[5; 32]);
+        let record = key().seal(&place(), LeafNumber::new(7), &device, b"message").unwrap();
+        let others = [
+            RecordPlace { mailbox: MailboxId::new([9; 16]), ..place() },
+            RecordPlace { epoch: Epoch::new([9; 8]), ..place() },
+            RecordPlace { envelope: EnvelopeId::new([9; 16]), ..place() },
+            RecordPlace { class: EnvelopeClass::Quiet, ..place() },
+        ];
+        for other in others {
+            assert_eq!(key().open(&other, &record), Err(Error::Undecryptable));
+        }
+        for at in [0, 24, record.len() - 1] {
+            let mut changed = record.clone();
+            changed[at] ^= 1;
+            assert_eq!(key().open(&place(), &changed), Err(Error::Undecryptable));
+        }
+        let short = key().open(&place(), &record[..20]);
+        assert_eq!(short, Err(Error::Malformed { what: "record" }));
+    }
+}
