@@ -115,3 +115,44 @@ pub enum Error {
         what: &'static str,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Messages are read within sentences: lower case, no full stop, with the values.
+    #[test]
+    fn messages_have_one_style() {
+        let what = "letter";
+        let errors = [
+            Error::Randomness,
+            Error::BadKey,
+            Error::BadSignature,
+            Error::EndorsementExpired { not_after: 1, now: 2 },
+            Error::EndorsementTooLong { not_after: 9, now: 2, max: 3 },
+            Error::Malformed { what },
+            Error::Unsupported { what },
+            Error::TooLarge { what, size: 9, max: 8 },
+            Error::BadPadding,
+            Error::Undecryptable,
+            Error::NotForUs,
+            Error::WrongAccount,
+            Error::OldDeviceList { version: 1, known: 2 },
+            Error::OldLetter { number: 1, last: 2 },
+            Error::NotAMember,
+            Error::CommitPending,
+            Error::NoCommitPending,
+            Error::Removed,
+            Error::Refused { what, reason: "it is old".to_owned() },
+            Error::Storage { reason: "the disk is full".to_owned() },
+            Error::Internal { what },
+        ];
+        for error in errors {
+            let text = error.to_string();
+            assert!(text.starts_with(|first: char| first.is_ascii_lowercase()), "{text}");
+            assert!(!text.ends_with('.'), "{text}");
+        }
+        let large = Error::TooLarge { what, size: 9, max: 8 };
+        assert_eq!(large.to_string(), "letter has 9, but 8 is the most");
+    }
+}

@@ -76,10 +76,11 @@ pub(super) fn storage(reason: impl Display) -> Error {
     Error::Storage { reason: reason.to_string() }
 }
 
+/// Whatever is not the store's fault is the message's: a sender must not be able to make a reader
+/// stop at it.
 pub(super) fn processing<E: std::error::Error>(error: ProcessMessageError<E>) -> Error {
     match error {
         ProcessMessageError::StorageError(reason) => storage(reason),
-        ProcessMessageError::LibraryError(_) => Error::Internal { what: "mls could not process" },
         other => refused("the message")(&other),
     }
 }

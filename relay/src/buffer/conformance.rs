@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use bytes::Bytes;
-use proptest::prelude::*;
 use restante_spec::ids::{EnvelopeId, MailboxId, Seq, UnixTime};
 use restante_spec::limits;
 use restante_spec::message::EnvelopeClass;
@@ -16,10 +15,11 @@ use super::{
     Stored,
 };
 
-const ALL: Span =
+pub(super) const ALL: Span =
     Span { after: Seq::START, upto: Seq::new(u64::MAX), max: usize::MAX, max_bytes: usize::MAX };
-const QUOTA: Quota = Quota { entries: 8, bytes: 1_000, reserve_entries: 2, reserve_bytes: 200 };
-const NOW: UnixTime = UnixTime::new(1_000);
+pub(super) const QUOTA: Quota =
+    Quota { entries: 8, bytes: 1_000, reserve_entries: 2, reserve_bytes: 200 };
+pub(super) const NOW: UnixTime = UnixTime::new(1_000);
 
 /// A buffer with mailbox 1 in it, under epoch `epoch`.
 pub(super) struct Rig {
@@ -37,7 +37,7 @@ pub(super) fn id(number: u32) -> EnvelopeId {
     EnvelopeId::new(bytes)
 }
 
-fn row(tag: u8, key: &[u8], value: Option<&'static [u8]>) -> RowWrite {
+pub(super) fn row(tag: u8, key: &[u8], value: Option<&'static [u8]>) -> RowWrite {
     let part = Part { tag, key: key.to_vec() };
     RowWrite { part, value: value.map(Bytes::from_static) }
 }
@@ -144,6 +144,23 @@ fn a_known_id_is_judged_first(rig: &Rig) {
     assert_eq!(rig.act(1, Act::Append(known)), Ok(Outcome::Already(first)));
 }
 
+/// MBX-5: an id outlives its envelope, let go or expired, by 120 s at least.
+fn an_id_outlives_its_envelope(rig: &Rig) {
+    let soon = UnixTime::new(NOW.get() + 5);
+    let expired = rig.store(1, AppendAct { expires_at: soon, ..append(1) });
+    let trimmed = rig.store(1, append(2));
+    rig.trim(trimmed.seq);
+    let last = UnixTime::new(NOW.get() + u64::from(limits::DEDUP_WINDOW.get()) - 1);
+    rig.buffer.tick(last);
+    rig.trim(trimmed.seq);
+    rig.trim(trimmed.seq);
+    assert_eq!(rig.ids(1, last), []);
+    for (number, stored) in [(1, expired), (2, trimmed)] {
+        let again = AppendAct { now: last, ..append(number) };
+        assert_eq!(rig.act(1, Act::Append(again)), Ok(Outcome::Already(stored)));
+    }
+}
+
 /// MBX-6: what lies behind a refusal in its chain is aborted, what lies before is not.
 fn a_chain_breaks_behind_its_refusal(rig: &Rig) {
     let chain = Chain::new();
@@ -202,6 +219,8 @@ fn a_closed_log_takes_nothing(rig: &Rig) {
     rig.store(1, closing);
     let late = AppendAct { epoch: Some(rig.epoch), ..append(2) };
     assert_eq!(rig.refused(late), BufferError::StaleEpoch);
+    let unnamed = AppendAct { epoch: Some(Seq::START), ..append(3) };
+    assert_eq!(rig.refused(unnamed), BufferError::StaleEpoch, "no epoch is not an epoch");
 }
 
 /// LIM-3: at the bound of entries and bytes, one past it, with the reserve for commits; what was
@@ -221,6 +240,9 @@ fn room_ends_at_the_quota(rig: &Rig) {
     let sized = |number, size| AppendAct { body: Bytes::from(vec![0; size]), ..append(number) };
     rig.store(2, sized(1, 800));
     assert_eq!(rig.act(2, Act::Append(sized(2, 1))).unwrap_err(), BufferError::Full);
+    let commit = |number, size| AppendAct { commit: true, ..sized(number, size) };
+    assert_eq!(rig.act(2, Act::Append(commit(4, 201))).unwrap_err(), BufferError::Full);
+    rig.store(2, commit(5, 200));
     let later = UnixTime::new(NOW.get() + 1_000);
     let after =
         AppendAct { now: later, expires_at: UnixTime::new(later.get() + 1), ..sized(3, 800) };
@@ -310,6 +332,8 @@ fn mailboxes_are_counted_and_listed(rig: &Rig) {
 /// CMD-16: what was deleted is gone with its ids, and numbers go on rising.
 fn deletion_leaves_nothing(rig: &Rig) {
     let before = rig.store(1, append(1));
+    let rows = vec![row(u8::MAX, b"last", Some(b"1"))];
+    rig.act(1, Act::Write { rows, trim: None }).unwrap();
     rig.act(1, Act::Delete).unwrap();
     assert_eq!(rig.act(1, Act::Delete), Err(BufferError::NoMailbox));
     assert_eq!(rig.ids(1, NOW), []);
@@ -319,6 +343,53 @@ fn deletion_leaves_nothing(rig: &Rig) {
     let again = rig.store(1, append(1));
     assert!(again.seq > before.seq);
     assert_eq!(again.prev, Seq::START);
+}
+
+/// MBX-4: answers come once each and in the order of their acts.
+fn answers_come_in_order(rig: &Rig) {
+    let (sender, receiver) = sync_channel(300);
+    for number in 0..300_u32 {
+        let sender = sender.clone();
+        let done = Box::new(move |_| sender.send(number).unwrap());
+        let act = match number % 3 {
+            0 => Act::Append(append(number)),
+            1 => Act::Write { rows: Vec::new(), trim: None },
+            _ => Act::Create { rows: Vec::new(), max_mailboxes: 1 },
+        };
+        assert!(rig.buffer.submit(mailbox(1), act, done).is_ok());
+    }
+    drop(sender);
+    assert!(receiver.iter().eq(0..300), "each once, in order");
+}
+
+/// MBX-3, MBX-10: while many threads append, a reader that lets go of what it has read misses
+/// nothing and sees nothing twice, in rising order, each with the number before it.
+fn a_reader_beside_many_writers_misses_nothing(rig: &Rig) {
+    let quota = Quota { entries: 1_000, bytes: 1_000_000, ..QUOTA };
+    std::thread::scope(|scope| {
+        for writer in 0..4_u32 {
+            scope.spawn(move || {
+                for number in 0..100 {
+                    rig.store(1, AppendAct { quota, ..append(writer * 1_000 + number) });
+                }
+            });
+        }
+        let (mut last, mut found) = (Seq::START, Vec::new());
+        while found.len() < 400 {
+            let span = Span { after: last, max: 16, ..ALL };
+            for envelope in rig.buffer.read(mailbox(1), span, NOW).unwrap().envelopes {
+                assert_eq!(envelope.prev, last);
+                assert!(envelope.seq > last);
+                last = envelope.seq;
+                found.push(envelope.id);
+            }
+            rig.trim(last);
+        }
+        found.sort();
+        let expected = (0..4).flat_map(|writer| (0..100).map(move |n| id(writer * 1_000 + n)));
+        assert!(found.into_iter().eq(expected));
+    });
+    assert_eq!(rig.buffer.level(mailbox(1), NOW).entries, 0);
 }
 
 /// One store, every case.
@@ -332,6 +403,8 @@ macro_rules! store {
             room_ends_at_the_quota, expiry_is_exact_to_the_second,
             trimming_lets_go_up_to_its_number, reads_come_in_pages, rows_remember_their_act,
             mailboxes_are_counted_and_listed, deletion_leaves_nothing,
+            an_id_outlives_its_envelope, answers_come_in_order,
+            a_reader_beside_many_writers_misses_nothing,
         }
     };
     ($store:ident, $buffer:expr, $($case:ident),* $(,)?) => {
@@ -354,102 +427,3 @@ store!(redb, {
     crate::ops::tasks::Tasks::new().spawn_thread("buffer", move || writer.run()).unwrap();
     buffer
 });
-
-/// What the model test does to both.
-#[derive(Clone, Debug)]
-enum Step {
-    Create(u8),
-    Append { mailbox: u8, id: u32, size: usize, ttl: u64, epoch: bool, commit: bool },
-    Trim { mailbox: u8, back: u64 },
-    Delete(u8),
-    Later(u64),
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let mailbox = 1_u8..4;
-    let appended =
-        (1_u8..4, 0_u32..40, 0_usize..300, 1_u64..90, any::<bool>(), prop::bool::weighted(0.1));
-    let append = appended.prop_map(|(mailbox, id, size, ttl, epoch, commit)| Step::Append {
-        mailbox,
-        id,
-        size,
-        ttl,
-        epoch,
-        commit: commit && epoch,
-    });
-    let step = prop_oneof![
-        1 => mailbox.clone().prop_map(Step::Create),
-        12 => append,
-        2 => (mailbox.clone(), 0_u64..6).prop_map(|(mailbox, back)| Step::Trim { mailbox, back }),
-        1 => mailbox.prop_map(Step::Delete),
-        2 => (1_u64..30).prop_map(Step::Later),
-    ];
-    prop::collection::vec(step, 1..80)
-}
-
-fn play(rig: &Rig, steps: &[Step]) -> Vec<String> {
-    let mut now = NOW.get();
-    let mut seen = Vec::new();
-    for step in steps {
-        let said = match *step {
-            Step::Create(number) => {
-                let rows = vec![row(Part::EPOCH, b"", Some(b"key"))];
-                format!("{:?}", rig.act(number, Act::Create { rows, max_mailboxes: 3 }))
-            }
-            Step::Append { mailbox: number, id: which, size, ttl, epoch, commit } => {
-                let part = Part { tag: Part::EPOCH, key: Vec::new() };
-                let current = rig.buffer.row(mailbox(number), &part).unwrap();
-                let rows =
-                    if commit { vec![row(Part::EPOCH, b"", Some(b"next"))] } else { Vec::new() };
-                let act = AppendAct {
-                    body: Bytes::from(vec![7; size]),
-                    expires_at: UnixTime::new(now + ttl),
-                    epoch: current.filter(|_| epoch).map(|row| row.revision),
-                    commit,
-                    rows,
-                    now: UnixTime::new(now),
-                    ..append(which)
-                };
-                format!("{:?}", rig.act(number, Act::Append(act)))
-            }
-            Step::Trim { mailbox: number, back } => {
-                let head = rig.buffer.level(mailbox(number), UnixTime::new(now)).head;
-                let upto = Seq::new(head.get().saturating_sub(back));
-                format!("{:?}", rig.act(number, Act::Write { rows: Vec::new(), trim: Some(upto) }))
-            }
-            Step::Delete(number) => format!("{:?}", rig.act(number, Act::Delete)),
-            Step::Later(seconds) => {
-                now += seconds;
-                rig.buffer.tick(UnixTime::new(now));
-                String::new()
-            }
-        };
-        seen.push(said);
-        for number in 1..4 {
-            let page = rig.buffer.read(mailbox(number), ALL, UnixTime::new(now)).unwrap();
-            let seqs: Vec<_> =
-                page.envelopes.iter().map(|e| (e.seq, e.prev, e.epoch, e.body.len())).collect();
-            let level = rig.buffer.level(mailbox(number), UnixTime::new(now));
-            seen.push(format!("{seqs:?} {level:?}"));
-        }
-    }
-    seen
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    /// The real buffer does what the model does, whatever comes. (The whole plays within the time
-    /// ids are remembered, which the model never forgets.)
-    #[test]
-    fn redb_follows_the_model(steps in steps()) {
-        let total: u64 = steps.iter().map(|s| if let Step::Later(t) = s { *t } else { 0 }).sum();
-        prop_assume!(total < u64::from(limits::DEDUP_WINDOW.get()));
-        let (redb, writer) = RedbBuffer::in_memory();
-        crate::ops::tasks::Tasks::new().spawn_thread("buffer", move || writer.run()).unwrap();
-        let stop = Arc::clone(&redb);
-        let real = play(&Rig::new(redb), &steps);
-        stop.stop();
-        prop_assert_eq!(real, play(&Rig::new(MemoryBuffer::start()), &steps));
-    }
-}

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use restante_spec::ids::{EnvelopeId, MailboxId, Seq, UnixTime};
 use restante_spec::limits;
 
-use super::{AppendAct, BufferError, Envelope, Level, Quota, Span, Stored};
+use super::{AppendAct, BufferError, Level, Quota, Span, Stored};
 
 /// All mailboxes and chunks.
 #[derive(Default)]
@@ -48,6 +48,8 @@ struct Log {
     ids: HashMap<EnvelopeId, Stored>,
     /// Sum of the bodies in `entries`, bytes.
     bytes: u64,
+    /// The newest durable number while `mark.head` is not durable yet.
+    settled: Seq,
     /// The chunk of the newest entry; 0 for none.
     newest: ChunkId,
     /// No entry expires before this.
@@ -68,6 +70,17 @@ struct Chunk {
     /// When the last of its entries expires.
     max_expiry: UnixTime,
     due: UnixTime,
+}
+
+/// An envelope that stands in a chunk: what the index keeps of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Placed {
+    pub(super) id: EnvelopeId,
+    pub(super) stored: Stored,
+    /// Of its body, bytes.
+    pub(super) size: usize,
+    pub(super) chunk: ChunkId,
+    pub(super) offset: u32,
 }
 
 /// Where an envelope is to be read.
@@ -150,8 +163,9 @@ impl Index {
             return Err(BufferError::Aborted);
         }
         let log = self.logs.get(&mailbox).ok_or(BufferError::NoMailbox)?;
-        // MBX-7: the one place where an epoch decides over an append.
-        if act.epoch.is_some_and(|epoch| epoch != log.mark.epoch) {
+        // MBX-7: the one place where an epoch decides over an append. `START` is no epoch.
+        let current = (log.mark.epoch != Seq::START).then_some(log.mark.epoch);
+        if act.epoch.is_some() && act.epoch != current {
             return Err(BufferError::StaleEpoch);
         }
         if !self.has_room(mailbox, act.body.len(), act.commit, act.quota, act.now) {
@@ -169,7 +183,8 @@ impl Index {
         quota: Quota,
         now: UnixTime,
     ) -> bool {
-        let level = self.level(mailbox, now);
+        self.purge(mailbox, now);
+        let Some(log) = self.logs.get(&mailbox) else { return false };
         let (entries, bytes) = if commit {
             (quota.entries, quota.bytes)
         } else {
@@ -178,7 +193,7 @@ impl Index {
                 quota.bytes.saturating_sub(quota.reserve_bytes),
             )
         };
-        level.entries < entries && level.bytes + size as u64 <= bytes
+        log.entries.len() < entries as usize && log.bytes + size as u64 <= bytes
     }
 
     /// The number before the next envelope of a mailbox (DLV-1).
@@ -188,35 +203,32 @@ impl Index {
 
     /// Notes an envelope that stands in a chunk. One that was let go before, or belongs to an
     /// earlier mailbox, counts as dead from `now` on.
-    pub(super) fn add(
-        &mut self,
-        mailbox: MailboxId,
-        envelope: &Envelope,
-        chunk: ChunkId,
-        offset: u32,
-        now: UnixTime,
-    ) {
+    pub(super) fn add(&mut self, mailbox: MailboxId, placed: Placed, now: UnixTime) {
+        let Placed { id, stored, size, chunk, offset } = placed;
+        let Stored { seq, expires_at, .. } = stored;
         let state = self.chunks.entry(chunk).or_insert_with(|| Chunk {
             live: 0,
             max_expiry: UnixTime::default(),
             due: UnixTime::default(),
         });
         state.live += 1;
-        state.max_expiry = state.max_expiry.max(envelope.expires_at);
+        state.max_expiry = state.max_expiry.max(expires_at);
         let due = state.max_expiry.after(limits::DEDUP_WINDOW);
         self.set_due(chunk, due);
-        let Some(log) = self.logs.get_mut(&mailbox).filter(|log| envelope.seq > log.mark.born)
-        else {
+        let visible = self.visible;
+        let Some(log) = self.logs.get_mut(&mailbox).filter(|log| seq > log.mark.born) else {
             return self.bury(chunk, now);
         };
-        let Envelope { seq, prev, id, expires_at, commit, ref body, .. } = *envelope;
-        log.ids.insert(id, Stored { seq, prev, expires_at, commit });
+        log.ids.insert(id, stored);
+        if log.mark.head <= visible {
+            log.settled = log.mark.head;
+        }
         log.mark.head = log.mark.head.max(seq);
         log.newest = log.newest.max(chunk);
         if seq <= log.mark.floor {
             return self.bury(chunk, now);
         }
-        let size = u32::try_from(body.len()).unwrap_or(u32::MAX);
+        let size = u32::try_from(size).unwrap_or(u32::MAX);
         let first = log.entries.is_empty();
         log.next_expiry = if first { expires_at } else { log.next_expiry.min(expires_at) };
         log.bytes += u64::from(size);
@@ -244,13 +256,7 @@ impl Index {
     pub(super) fn level(&mut self, mailbox: MailboxId, now: UnixTime) -> Level {
         self.purge(mailbox, now);
         let Some(log) = self.logs.get(&mailbox) else { return Level::default() };
-        let visible = self.visible;
-        let durable = log.entries.iter().rev().map(|entry| entry.seq).find(|seq| *seq <= visible);
-        let head = if log.mark.head <= visible {
-            log.mark.head
-        } else {
-            durable.unwrap_or(log.mark.floor)
-        };
+        let head = if log.mark.head <= self.visible { log.mark.head } else { log.settled };
         let entries = u32::try_from(log.entries.len()).unwrap_or(u32::MAX);
         Level { entries, bytes: log.bytes, head }
     }
@@ -354,9 +360,77 @@ impl Index {
     }
 
     fn set_due(&mut self, chunk: ChunkId, due: UnixTime) {
-        let Some(state) = self.chunks.get_mut(&chunk) else { return };
+        let Some(state) = self.chunks.get_mut(&chunk).filter(|state| state.due != due) else {
+            return;
+        };
         self.due.remove(&(state.due, chunk));
         state.due = due;
         self.due.insert((due, chunk));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: UnixTime = UnixTime::new(10_000);
+    const NOW: UnixTime = UnixTime::new(1_000);
+
+    fn mailbox() -> MailboxId {
+        MailboxId::new([1; 16])
+    }
+
+    fn index() -> Index {
+        let mut index = Index::new(Seq::new(100));
+        index.insert(mailbox(), Mark::default());
+        index
+    }
+
+    fn add(index: &mut Index, chunk: ChunkId, expires_at: UnixTime) -> Seq {
+        let (seq, prev) = (index.next_number(), index.head(mailbox()));
+        let id = EnvelopeId::new([u8::try_from(seq.get()).unwrap(); 16]);
+        let stored = Stored { seq, prev, expires_at, commit: false };
+        index.add(mailbox(), Placed { id, stored, size: 10, chunk, offset: 13 }, NOW);
+        seq
+    }
+
+    /// MBX-4: what is not durable yet is neither read nor told, and the head never falls back.
+    #[test]
+    fn head_and_reads_follow_what_is_durable() {
+        let all =
+            Span { after: Seq::START, upto: Seq::new(u64::MAX), max: 9, max_bytes: usize::MAX };
+        let mut index = index();
+        let first = add(&mut index, 1, UnixTime::new(1_001));
+        assert_eq!(index.level(mailbox(), NOW).head, Seq::START);
+        assert_eq!(index.lookup(mailbox(), EnvelopeId::new([101; 16])), None);
+        assert!(index.find(mailbox(), all, NOW).0.is_empty());
+        index.publish();
+        assert_eq!(index.level(mailbox(), NOW).head, first);
+        assert_eq!(index.find(mailbox(), all, NOW).0.len(), 1);
+        add(&mut index, 2, LONG);
+        let last = add(&mut index, 2, LONG);
+        let later = UnixTime::new(1_001);
+        assert_eq!(index.level(mailbox(), later).head, first, "expired, and still the newest");
+        index.trim(mailbox(), last, later);
+        assert_eq!(index.level(mailbox(), later).head, first, "let go before it was durable");
+        index.publish();
+        assert_eq!(index.level(mailbox(), later).head, last);
+    }
+
+    /// MBX-5: a chunk may go 120 s after the last of its entries died, or would have.
+    #[test]
+    fn chunks_are_due_a_window_after_their_last_death() {
+        let mut index = index();
+        let first = add(&mut index, 1, LONG);
+        let second = add(&mut index, 1, UnixTime::new(5_000));
+        add(&mut index, 2, UnixTime::new(2_000));
+        index.publish();
+        index.trim(mailbox(), first, NOW);
+        assert_eq!(index.due(UnixTime::new(2_119), 9), []);
+        assert_eq!(index.due(UnixTime::new(2_120), 9), [2], "expired 120 s ago");
+        index.trim(mailbox(), second, UnixTime::new(1_500));
+        assert_eq!(index.due(UnixTime::new(1_619), 9), []);
+        assert_eq!(index.due(UnixTime::new(1_620), 9), [1], "let go 120 s ago");
+        assert_eq!(index.due(UnixTime::new(9_999), 1), [1], "bounded, the earliest first");
     }
 }

@@ -23,10 +23,14 @@ mod chunk;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
 mod fault;
 mod index;
 #[cfg(test)]
 mod memory;
+#[cfg(test)]
+mod play;
 pub(crate) mod redb;
 mod settings;
 
@@ -131,11 +135,15 @@ pub(crate) struct AppendAct {
 }
 
 impl Act {
-    /// Bytes of bodies it brings, for the bounds of the queue.
+    /// Bytes of bodies and rows it brings, for the bounds of the queue.
     pub(crate) fn size(&self) -> usize {
+        let bytes = |rows: &[RowWrite]| -> usize {
+            rows.iter().filter_map(|row| row.value.as_ref()).map(Bytes::len).sum()
+        };
         match self {
-            Self::Append(append) => append.body.len(),
-            Self::Create { .. } | Self::Write { .. } | Self::Delete => 0,
+            Self::Append(append) => append.body.len() + bytes(&append.rows),
+            Self::Create { rows, .. } | Self::Write { rows, .. } => bytes(rows),
+            Self::Delete => 0,
         }
     }
 }

@@ -5,11 +5,12 @@
 pub(crate) struct Settings {
     /// Acts waiting for the storage thread; one more is refused as `unavailable`.
     pub(crate) queue_acts: usize,
-    /// Bytes of bodies waiting for the storage thread; more are refused as `unavailable`.
+    /// Bytes of bodies and rows waiting for the storage thread; more are refused as `unavailable`,
+    /// but an act that waits alone never is.
     pub(crate) queue_bytes: usize,
     /// Acts of one transaction at most.
     pub(crate) batch_acts: usize,
-    /// Bytes of bodies of one transaction at most.
+    /// Bytes of bodies and rows of one transaction; it ends with the act that reaches them.
     pub(crate) batch_bytes: usize,
     /// redb's page cache, bytes: the layout touches the newest pages only.
     pub(crate) cache_bytes: usize,

@@ -29,7 +29,7 @@ use self::tables::{CHUNKS, MARKS, ROWS};
 use super::index::Index;
 use super::settings::Settings;
 use super::{
-    Act, Buffer, BufferError, Done, Envelope, Level, Page, Part, Row, Span, Stored, chunk,
+    Act, Buffer, BufferError, Done, Envelope, Level, Outcome, Page, Part, Row, Span, Stored, chunk,
 };
 
 /// A buffer in a redb file.
@@ -49,9 +49,39 @@ struct Store {
 
 /// What the writer is asked.
 enum Job {
-    Act { mailbox: MailboxId, act: Act, done: Done },
+    Act {
+        mailbox: MailboxId,
+        act: Act,
+        done: Reply,
+    },
     Tick(UnixTime),
+    /// A read failed: see whether the store still works.
+    Check,
     Stop,
+}
+
+/// An answer that is owed. Dropped without one, it says that nothing is known: a thread that
+/// panics or ends leaves nobody waiting.
+struct Reply(Option<Done>);
+
+impl Reply {
+    fn answer(mut self, answer: Result<Outcome, BufferError>) {
+        if let Some(done) = self.0.take() {
+            done(answer);
+        }
+    }
+
+    fn give_back(mut self) -> Option<Done> {
+        self.0.take()
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if let Some(done) = self.0.take() {
+            done(Err(BufferError::Unknown));
+        }
+    }
 }
 
 impl RedbBuffer {
@@ -86,6 +116,18 @@ impl RedbBuffer {
         let writer =
             Writer::new(Arc::clone(&store), jobs, Arc::clone(&queued_bytes), opener, settings);
         Ok((Arc::new(Self { store, queue, queued_bytes, settings }), writer))
+    }
+
+    /// What a reader is told of a failure; the operator is told why, and the writer looks after
+    /// the store.
+    fn report(&self, error: ReadError) -> BufferError {
+        if let ReadError::Buffer(told) = error {
+            return told;
+        }
+        tracing::error!(%error, "cannot read from the store");
+        // A full queue brings writes, which fail as well.
+        let _ = self.queue.try_send(Job::Check);
+        BufferError::Unavailable
     }
 
     /// Lets the writer end, behind everything queued before.
@@ -170,11 +212,11 @@ impl Store {
             }
             // A chunk that went between the look at the index and now held nothing that lives.
             let Some((_, bytes)) = &open else { continue };
-            let (owner, envelope) = chunk::read_at(bytes.value(), place.offset)?;
-            if owner != mailbox || envelope.seq != place.seq {
+            let entry = chunk::read_at(bytes.value(), place.offset)?;
+            if entry.mailbox != mailbox || entry.seq != place.seq {
                 return Err(ReadError::Damaged);
             }
-            envelopes.push(envelope);
+            envelopes.push(entry.to_envelope());
         }
         Ok(Page { envelopes, more })
     }
@@ -185,28 +227,24 @@ impl Buffer for RedbBuffer {
         let size = act.size();
         let queued = self.queued_bytes.fetch_add(size, Ordering::Relaxed);
         let full = queued + size > self.settings.queue_bytes && queued > 0;
-        let sent = if full {
-            Err(done)
-        } else {
-            self.queue.try_send(Job::Act { mailbox, act, done }).map_err(|error| match error {
-                TrySendError::Full(job) | TrySendError::Disconnected(job) => match job {
-                    Job::Act { done, .. } => done,
-                    Job::Tick(_) | Job::Stop => Box::new(|_| ()),
-                },
-            })
+        let job = Job::Act { mailbox, act, done: Reply(Some(done)) };
+        let sent = if full { Err(TrySendError::Full(job)) } else { self.queue.try_send(job) };
+        let Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) = sent else {
+            return Ok(());
         };
-        if sent.is_err() {
-            self.queued_bytes.fetch_sub(size, Ordering::Relaxed);
+        self.queued_bytes.fetch_sub(size, Ordering::Relaxed);
+        match job {
+            Job::Act { done, .. } => Err(done.give_back().unwrap_or_else(|| Box::new(|_| ()))),
+            Job::Tick(_) | Job::Check | Job::Stop => Ok(()),
         }
-        sent
     }
 
     fn rows(&self, mailbox: MailboxId, tags: RangeInclusive<u8>) -> Result<Vec<Row>, BufferError> {
-        self.store.read_rows(mailbox, tags).map_err(ReadError::report)
+        self.store.read_rows(mailbox, tags).map_err(|error| self.report(error))
     }
 
     fn row(&self, mailbox: MailboxId, part: &Part) -> Result<Option<Row>, BufferError> {
-        self.store.read_row(mailbox, part).map_err(ReadError::report)
+        self.store.read_row(mailbox, part).map_err(|error| self.report(error))
     }
 
     fn mailboxes(
@@ -214,11 +252,11 @@ impl Buffer for RedbBuffer {
         after: Option<MailboxId>,
         max: usize,
     ) -> Result<Vec<MailboxId>, BufferError> {
-        self.store.list(after, max).map_err(ReadError::report)
+        self.store.list(after, max).map_err(|error| self.report(error))
     }
 
     fn read(&self, mailbox: MailboxId, span: Span, now: UnixTime) -> Result<Page, BufferError> {
-        self.store.read_envelopes(mailbox, span, now).map_err(ReadError::report)
+        self.store.read_envelopes(mailbox, span, now).map_err(|error| self.report(error))
     }
 
     fn lookup(&self, mailbox: MailboxId, id: EnvelopeId) -> Option<Stored> {
@@ -250,21 +288,4 @@ enum ReadError {
     Chunk(#[from] chunk::Damaged),
     #[error("the store is damaged")]
     Damaged,
-}
-
-impl ReadError {
-    /// What the reader is told; the operator is told why.
-    fn report(self) -> BufferError {
-        match self {
-            Self::Buffer(error) => error,
-            Self::Storage(_)
-            | Self::Table(_)
-            | Self::Transaction(_)
-            | Self::Chunk(_)
-            | Self::Damaged => {
-                tracing::error!(error = %self, "cannot read from the store");
-                BufferError::Unavailable
-            }
-        }
-    }
 }

@@ -1,14 +1,19 @@
 //! Opening the store: the file, its form, and the index rebuilt by one scan.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata};
+use redb::{
+    Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, ReadableTableMetadata,
+    WriteTransaction,
+};
 use restante_spec::ids::{MailboxId, Seq, UnixTime};
 use tracing::info;
 
+use super::super::Stored;
 use super::super::chunk;
-use super::super::index::Index;
+use super::super::index::{Index, Placed};
 use super::tables::{CHUNKS, FORMAT, MARKS, META, RESERVED, ROWS, mark_of};
 
 /// The form of the tables this relay reads and writes.
@@ -37,7 +42,22 @@ pub(crate) enum OpenError {
 /// Opens a file with a bounded cache.
 pub(super) fn file(path: &Path, cache_bytes: usize) -> Opener {
     let path: PathBuf = path.to_owned();
-    Box::new(move || Database::builder().set_cache_size(cache_bytes).create(&path))
+    Box::new(move || {
+        let database = Database::builder().set_cache_size(cache_bytes).create(&path)?;
+        // MBX-4: a new file's name must outlive a power cut as well as its content.
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+        Ok(database)
+    })
+}
+
+/// Begins a transaction whose commit is durable, safe from strangers' bytes and quick to reopen.
+pub(super) fn begin(database: &Database) -> Result<WriteTransaction, redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_durability(Durability::Immediate)?;
+    transaction.set_two_phase_commit(true);
+    transaction.set_quick_repair(true);
+    Ok(transaction)
 }
 
 /// Opens the store and rebuilds the index.
@@ -53,20 +73,26 @@ pub(super) fn open(opener: &Opener) -> Result<(Database, Index), OpenError> {
 
 /// Makes the tables at first, and refuses those of another form.
 fn prepare(database: &Database) -> Result<(), OpenError> {
-    let transaction = database.begin_write().map_err(storage)?;
-    {
+    let transaction = begin(database).map_err(storage)?;
+    let format = {
         let mut meta = transaction.open_table(META).map_err(storage)?;
         let format = meta.get(FORMAT).map_err(storage)?.map(|found| found.value());
         match format {
-            None => drop(meta.insert(FORMAT, FORMAT_NUMBER).map_err(storage)?),
             Some(FORMAT_NUMBER) => {}
             Some(other) => return Err(OpenError::Format(other)),
+            None => {
+                meta.insert(FORMAT, FORMAT_NUMBER).map_err(storage)?;
+                transaction.open_table(CHUNKS).map_err(storage)?;
+                transaction.open_table(ROWS).map_err(storage)?;
+                transaction.open_table(MARKS).map_err(storage)?;
+            }
         }
-        transaction.open_table(CHUNKS).map_err(storage)?;
-        transaction.open_table(ROWS).map_err(storage)?;
-        transaction.open_table(MARKS).map_err(storage)?;
+        format
+    };
+    match format {
+        None => transaction.commit().map_err(storage),
+        Some(_) => transaction.abort().map_err(storage),
     }
-    transaction.commit().map_err(storage)
 }
 
 /// One sequential scan. What was let go before counts as dead from now on, so that its ids are
@@ -88,8 +114,16 @@ fn rebuild(database: &Database) -> Result<Index, OpenError> {
         let (id, bytes) = entry.map_err(storage)?;
         let entries = chunk::read_all(bytes.value())
             .map_err(|damage| OpenError::Damaged(damage.to_string()))?;
-        for (offset, mailbox, envelope) in entries {
-            index.add(mailbox, &envelope, id.value(), offset, now);
+        for entry in entries {
+            let chunk::Entry { mailbox, id: name, seq, prev, expires_at, commit, .. } = entry;
+            let placed = Placed {
+                id: name,
+                stored: Stored { seq, prev, expires_at, commit },
+                size: entry.body.len(),
+                chunk: id.value(),
+                offset: entry.offset,
+            };
+            index.add(mailbox, placed, now);
             envelopes += 1;
         }
     }

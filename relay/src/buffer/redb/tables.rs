@@ -73,11 +73,11 @@ pub(super) fn remove_rows(
     rows: &mut Table<'_, &[u8], &[u8]>,
     mailbox: MailboxId,
 ) -> Result<(), redb::StorageError> {
-    let (first, last) = (rows_from(mailbox, 0), rows_from(mailbox, u8::MAX));
+    let first = rows_from(mailbox, 0);
     let mut keys = Vec::new();
     for entry in rows.range(first.as_slice()..)? {
         let (key, _) = entry?;
-        if !key.value().starts_with(mailbox.as_bytes()) || key.value() > last.as_slice() {
+        if !key.value().starts_with(mailbox.as_bytes()) {
             break;
         }
         keys.push(key.value().to_vec());

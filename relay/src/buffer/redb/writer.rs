@@ -8,17 +8,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
-use redb::{Database, Durability, ReadableTable, Table, WriteTransaction};
-use restante_spec::ids::{EnvelopeId, MailboxId, Seq, UnixTime};
+use redb::{Database, ReadableTable, Table, WriteTransaction};
+use restante_spec::ids::{MailboxId, Seq, UnixTime};
 use tracing::{error, info};
 
-use super::open::{self, Opener};
+use super::open::{self, Opener, begin};
 use super::tables::{self, CHUNKS, MARKS, META, RESERVED, ROWS};
-use super::{Job, Store};
+use super::{Job, Reply, Store};
 use crate::buffer::chunk::{self, ChunkWriter};
-use crate::buffer::index::{ChunkId, Mark};
+use crate::buffer::index::{ChunkId, Mark, Placed};
 use crate::buffer::settings::Settings;
-use crate::buffer::{Act, AppendAct, BufferError, Done, Envelope, Outcome, Part, RowWrite, Stored};
+use crate::buffer::{Act, AppendAct, BufferError, Envelope, Outcome, Part, RowWrite, Stored};
 use crate::limits::{REOPEN_FIRST, REOPEN_LAST};
 
 /// The storage thread's work.
@@ -30,16 +30,19 @@ pub(crate) struct Writer {
     settings: Settings,
     /// The latest time an act or tick has brought.
     now: UnixTime,
+    /// Never one that was used since the thread began: a reader may still look for it.
     next_chunk: ChunkId,
     /// Numbers up to here are reserved on disk.
     reserved: Seq,
+    /// It was told to end.
+    stopping: bool,
 }
 
 /// What waits for an answer, with the answer it gets if the commit succeeds.
-type Answers = Vec<(Done, Result<Outcome, BufferError>)>;
+type Answers = Vec<(Reply, Result<Outcome, BufferError>)>;
 
 /// A job of a batch.
-type Queued = (MailboxId, Act, Done);
+type Queued = (MailboxId, Act, Reply);
 
 /// Why a batch failed.
 enum Failure {
@@ -69,16 +72,17 @@ impl Writer {
         settings: Settings,
     ) -> Self {
         let reserved = store.index().last_number();
-        let now = UnixTime::default();
-        Self { store, jobs, queued_bytes, opener, settings, now, next_chunk: 0, reserved }
+        let (now, next_chunk, stopping) = (UnixTime::default(), 1, false);
+        Self { store, jobs, queued_bytes, opener, settings, now, next_chunk, reserved, stopping }
     }
 
-    /// Works until told to stop.
+    /// Works until told to stop; what was queued behind that is refused.
     pub(crate) fn run(mut self) {
-        while let Ok(first) = self.jobs.recv() {
+        while !self.stopping {
+            let Ok(first) = self.jobs.recv() else { return };
             let mut batch = Vec::new();
             let mut bytes = 0;
-            let mut stops = false;
+            let mut check = false;
             let mut next = Some(first);
             while let Some(job) = next {
                 match job {
@@ -87,19 +91,21 @@ impl Writer {
                         batch.push((mailbox, act, done));
                     }
                     Job::Tick(now) => self.now = self.now.max(now),
-                    Job::Stop => stops = true,
+                    Job::Check => check = true,
+                    Job::Stop => self.stopping = true,
                 }
                 let full =
                     batch.len() >= self.settings.batch_acts || bytes >= self.settings.batch_bytes;
-                next = if stops || full { None } else { self.jobs.try_recv().ok() };
+                next = if self.stopping || full { None } else { self.jobs.try_recv().ok() };
             }
             self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
             self.write(batch);
             self.expire();
-            if stops {
-                return;
+            if check {
+                self.check();
             }
         }
+        self.refuse_queued();
     }
 
     /// Writes a batch and answers it, or takes the store for failed.
@@ -116,8 +122,8 @@ impl Writer {
         match written {
             Ok(()) => {
                 self.store.index().publish();
-                for (done, answer) in answers {
-                    done(answer);
+                for (reply, answer) in answers {
+                    reply.answer(answer);
                 }
             }
             Err(failure) => {
@@ -125,10 +131,9 @@ impl Writer {
                     Failure::Before(cause) => (BufferError::Unavailable, cause),
                     Failure::Commit(cause) => (BufferError::Unknown, cause),
                 };
-                error!(error = %cause, "the store failed");
-                self.store.set_database(None);
-                for (done, _) in answers {
-                    done(Err(told));
+                self.close(&cause);
+                for (reply, _) in answers {
+                    reply.answer(Err(told));
                 }
                 self.reopen();
             }
@@ -144,7 +149,7 @@ impl Writer {
         let mut batch = batch.into_iter();
         let prepared = self.prepare(database, &mut batch, answers);
         // Acts behind a failure get the batch's answer too.
-        let rest = batch.map(|(_, _, done)| (done, Err(BufferError::Unavailable)));
+        let rest = batch.map(|(_, _, reply)| (reply, Err(BufferError::Unavailable)));
         answers.extend(rest);
         let transaction = prepared.map_err(Failure::Before)?;
         transaction.commit().map_err(|error| Failure::Commit(error.into()))
@@ -160,9 +165,8 @@ impl Writer {
         {
             let mut meta = transaction.open_table(META)?;
             let chunks = transaction.open_table(CHUNKS)?;
-            if self.next_chunk == 0 {
-                self.next_chunk = chunks.last()?.map_or(1, |(id, _)| id.value() + 1);
-            }
+            let last = chunks.last()?.map_or(0, |(id, _)| id.value());
+            self.next_chunk = self.next_chunk.max(last + 1);
             self.reserve(&mut meta, acts.len())?;
             let open_id = self.next_chunk;
             let mut batch = Batch {
@@ -173,17 +177,17 @@ impl Writer {
                 open_id,
                 dirty: HashMap::new(),
             };
-            for (mailbox, act, done) in acts {
+            for (mailbox, act, reply) in acts {
                 // Whatever happens from here on, this act is answered.
                 let place = answers.len();
-                answers.push((done, Err(BufferError::Unavailable)));
+                answers.push((reply, Err(BufferError::Unavailable)));
                 let answer = self.act(&mut batch, mailbox, act)?;
                 if let Some(waiting) = answers.get_mut(place) {
                     waiting.1 = answer;
                 }
             }
             batch.finish()?;
-            self.next_chunk = batch.open_id + 1;
+            self.next_chunk = batch.open_id;
         }
         Ok(transaction)
     }
@@ -266,9 +270,6 @@ impl Writer {
         append: AppendAct,
     ) -> Result<Result<Outcome, BufferError>, redb::Error> {
         self.now = self.now.max(append.now);
-        if !batch.open.fits(append.body.len()) {
-            batch.next_chunk(self.now)?;
-        }
         let store = Arc::clone(&self.store);
         let mut index = store.index();
         match index.judge(mailbox, &append) {
@@ -279,15 +280,20 @@ impl Writer {
                 return Ok(Err(refused));
             }
         }
+        if !batch.open.fits(append.body.len()) {
+            batch.next_chunk(self.now)?;
+        }
         let (seq, prev) = (index.next_number(), index.head(mailbox));
         let AppendAct { id, class, expires_at, body, commit, epoch, rows, .. } = append;
         let epoch = epoch.unwrap_or(Seq::START);
         let envelope = Envelope { seq, prev, epoch, id, class, expires_at, commit, body };
         let offset = batch.open.push(mailbox, &envelope);
-        index.add(mailbox, &envelope, batch.open_id, offset, self.now);
+        let (chunk, size) = (batch.open_id, envelope.body.len());
+        let stored = Stored { seq, prev, expires_at, commit };
+        index.add(mailbox, Placed { id, stored, size, chunk, offset }, self.now);
         drop(index);
         batch.write_rows(&store, mailbox, &rows, seq)?;
-        Ok(Ok(Outcome::Stored(Stored { seq, prev, expires_at, commit })))
+        Ok(Ok(Outcome::Stored(stored)))
     }
 
     /// Lets chunks go whose time has come, some at a time.
@@ -297,10 +303,10 @@ impl Writer {
             return;
         }
         let Ok(database) = self.store.database() else { return };
-        if let Err(cause) = self.try_expire(&database, &due) {
-            drop(database);
-            error!(error = %cause, "the store failed while expiring");
-            self.store.set_database(None);
+        let expired = self.try_expire(&database, &due);
+        drop(database);
+        if let Err(cause) = expired {
+            self.close(&cause);
             self.reopen();
         }
     }
@@ -312,10 +318,10 @@ impl Writer {
             let mut marks = transaction.open_table(MARKS)?;
             for id in due {
                 let Some(bytes) = chunks.remove(id)? else { continue };
-                let entries: Vec<(MailboxId, EnvelopeId, Seq)> = chunk::read_all(bytes.value())
+                let entries: Vec<_> = chunk::read_all(bytes.value())
                     .map_err(|damage| redb::Error::Corrupted(damage.to_string()))?
                     .into_iter()
-                    .map(|(_, mailbox, envelope)| (mailbox, envelope.id, envelope.seq))
+                    .map(|entry| (entry.mailbox, entry.id, entry.seq))
                     .collect();
                 for (mailbox, mark) in self.store.index().drop_chunk(*id, &entries) {
                     marks.insert(mailbox.as_bytes(), &tables::mark_bytes(mark))?;
@@ -326,14 +332,32 @@ impl Writer {
         Ok(())
     }
 
-    /// Opens the store anew. What is queued meanwhile is refused: it was judged on a state that
-    /// may not be what is stored.
+    /// After a failed read: redb refuses everything once the disk has failed, until it is opened
+    /// anew.
+    fn check(&mut self) {
+        let Ok(database) = self.store.database() else { return };
+        let works = begin(&database).and_then(|transaction| Ok(transaction.abort()?));
+        drop(database);
+        if let Err(cause) = works {
+            self.close(&cause);
+            self.reopen();
+        }
+    }
+
+    /// From here on readers are told that the store is not available.
+    fn close(&self, cause: &redb::Error) {
+        error!(error = %cause, "the store failed");
+        self.store.set_database(None);
+    }
+
+    /// Opens the store anew, unless the writer is told to end. What is queued meanwhile is refused:
+    /// it was judged on a state that may not be what is stored.
     fn reopen(&mut self) {
         let mut wait = REOPEN_FIRST;
-        self.next_chunk = 0;
         loop {
-            while let Ok(job) = self.jobs.try_recv() {
-                self.refuse(job);
+            self.refuse_queued();
+            if self.stopping {
+                return;
             }
             match open::open(&self.opener) {
                 Ok((database, index)) => {
@@ -352,14 +376,21 @@ impl Writer {
         }
     }
 
+    fn refuse_queued(&mut self) {
+        while let Ok(job) = self.jobs.try_recv() {
+            self.refuse(job);
+        }
+    }
+
     fn refuse(&mut self, job: Job) {
         match job {
             Job::Act { act, done, .. } => {
                 self.queued_bytes.fetch_sub(act.size(), Ordering::Relaxed);
-                done(Err(BufferError::Unavailable));
+                done.answer(Err(BufferError::Unavailable));
             }
             Job::Tick(now) => self.now = self.now.max(now),
-            Job::Stop => {}
+            Job::Check => {}
+            Job::Stop => self.stopping = true,
         }
     }
 }
@@ -397,6 +428,7 @@ impl Batch<'_> {
     fn finish(&mut self) -> Result<(), redb::Error> {
         if !self.open.is_empty() {
             self.chunks.insert(self.open_id, self.open.bytes())?;
+            self.open_id += 1;
         }
         for (mailbox, mark) in self.dirty.drain() {
             match mark {
@@ -410,16 +442,8 @@ impl Batch<'_> {
     }
 }
 
-fn begin(database: &Database) -> Result<WriteTransaction, redb::Error> {
-    let mut transaction = database.begin_write()?;
-    transaction.set_durability(Durability::Immediate)?;
-    transaction.set_two_phase_commit(true);
-    transaction.set_quick_repair(true);
-    Ok(transaction)
-}
-
 fn refuse(batch: Vec<Queued>, error: BufferError) {
-    for (_, _, done) in batch {
-        done(Err(error));
+    for (_, _, reply) in batch {
+        reply.answer(Err(error));
     }
 }
