@@ -1,4 +1,5 @@
-//! XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha) and HKDF-SHA-256 (RFC 5869): how anything is sealed.
+//! XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha) and HKDF-SHA-256 (RFC 5869): how anything is
+//! sealed.
 //!
 //! Knows keys, nonces and labels; must not know what is sealed.
 

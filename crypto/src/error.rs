@@ -66,7 +66,8 @@ pub enum Error {
     /// What should be of one account is of another. Do not trust it.
     #[error("it belongs to another account than expected")]
     WrongAccount,
-    /// A device list older than one already known, or another with the same version. Keep the known.
+    /// A device list older than one already known, or another with the same version. Keep the
+    /// known.
     #[error("device list {version} is refused, {known} is known already")]
     OldDeviceList {
         /// The version offered.

@@ -1,8 +1,8 @@
-//! Records: every MLS message of a conversation is wrapped once more, so that the relay sees neither
-//! its framing nor its sender nor its exact size.
+//! Records: every MLS message of a conversation is wrapped once more, so that the relay sees
+//! neither its framing nor its sender nor its exact size.
 //!
-//! Spec: `spec/10-conversation.md`. Layout (REC-1): nonce (24), then sealed and padded to the ladder:
-//! leaf of the sender (4), the device's signature (64), MLS message. Knows no MLS.
+//! Spec: `spec/10-conversation.md`. Layout (REC-1): nonce (24), then sealed and padded to the
+//! ladder: leaf of the sender (4), the device's signature (64), MLS message. Knows no MLS.
 
 use std::fmt;
 

@@ -2,7 +2,8 @@
 //!
 //! Knows the KEM only; what its secrets are for is told elsewhere. Composed here from two crates,
 //! compared in the tests with the draft's vector and with an implementation that is not ours.
-//! A public key or ciphertext that forces X25519 to zero is refused, as the draft's editors settled.
+//! A public key or ciphertext that forces X25519 to zero is refused, as the draft's editors
+//! settled.
 
 use std::fmt;
 

@@ -45,7 +45,7 @@ D = -121665 * pow(121666, P - 2, P) % P
 
 
 def small_order(encoded):
-    """Whether a point times 8 is the neutral element; an encoding that is no point counts as such."""
+    """Whether a point times 8 is the neutral element. What is no point counts as such."""
     y = int.from_bytes(encoded, "little") & (2**255 - 1)
     sign = encoded[31] >> 7
     if y >= P:

@@ -89,8 +89,8 @@ impl Conversation {
     /// Prepares a commit; every commit also renews the own key. Only one can be pending.
     ///
     /// # Errors
-    /// [`Error::CommitPending`], [`Error::Removed`], [`Error::TooLarge`] (CNV-9, CNV-10, or a record
-    /// above the ladder), [`Error::Unsupported`] for a key package of another suite,
+    /// [`Error::CommitPending`], [`Error::Removed`], [`Error::TooLarge`] (CNV-9, CNV-10, or a
+    /// record above the ladder), [`Error::Unsupported`] for a key package of another suite,
     /// [`Error::NotAMember`] for a leaf that is none, [`Error::Refused`], [`Error::Storage`].
     pub fn commit<S: Storage>(
         &mut self,

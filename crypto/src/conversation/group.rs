@@ -215,8 +215,9 @@ impl Conversation {
         Ok(RecordKey::new(self.export(EXPORT_RECORD_KEY)?))
     }
 
-    /// Encrypts a content and seals it as a record. The store holds the ratchet's next state: commit
-    /// it before the record leaves, and send the same record again rather than sealing again.
+    /// Encrypts a content and seals it as a record. The store holds the ratchet's next state:
+    /// commit it before the record leaves, and send the same record again rather than sealing
+    /// again.
     ///
     /// # Errors
     /// [`Error::TooLarge`], [`Error::CommitPending`], [`Error::Removed`], [`Error::Storage`].

@@ -17,8 +17,8 @@ use crate::record::LeafNumber;
 pub struct Member {
     /// Its leaf.
     pub leaf: LeafNumber,
-    /// Who it is; `None` if the credential is no valid certificate of the leaf's key (CNV-3): such a
-    /// member is muted, shown and removed, never obeyed.
+    /// Who it is; `None` if the credential is no valid certificate of the leaf's key (CNV-3): such
+    /// a member is muted, shown and removed, never obeyed.
     pub device: Option<DeviceCertificate>,
     /// Its reader at the relay, as the leaf states it (CNV-4).
     pub reader: Option<ReaderHash>,

@@ -1,9 +1,9 @@
 //! Conversations: an MLS group (RFC 9420) whose messages stand in one log at a relay.
 //!
-//! Spec: `spec/10-conversation.md`. The group id is the mailbox's id, leaves are devices, every commit
-//! gives the log a new key. State lies in a store the caller brings and commits: after any error of
-//! the store, drop the conversation and load it again. Knows no relay: who is told what, and when, is
-//! the caller's.
+//! Spec: `spec/10-conversation.md`. The group id is the mailbox's id, leaves are devices, every
+//! commit gives the log a new key. State lies in a store the caller brings and commits: after any
+//! error of the store, drop the conversation and load it again. Knows no relay: who is told what,
+//! and when, is the caller's.
 
 mod commit;
 mod group;

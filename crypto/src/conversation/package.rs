@@ -69,8 +69,8 @@ impl KeyPackage {
     ///
     /// # Errors
     /// [`Error::Malformed`], [`Error::Unsupported`] for another suite, [`Error::Refused`] for a bad
-    /// signature or one whose time is over, [`Error::BadKey`] if it has no certificate of its key or
-    /// names no reader.
+    /// signature or one whose time is over, [`Error::BadKey`] if it has no certificate of its key
+    /// or names no reader.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         let read = KeyPackageIn::tls_deserialize_exact(bytes)
             .map_err(|_| Error::Malformed { what: "key package" })?;

@@ -117,8 +117,8 @@ fn two_devices_talk_in_both_suites() {
     }
 }
 
-/// CNV-6, CNV-11, CNV-12: committer before acceptance, after a restart, after merging, the joiner and a reader of
-/// the commit all derive one key, and it is another one than before.
+/// CNV-6, CNV-11, CNV-12: committer before acceptance, after a restart, after merging, the joiner
+/// and a reader of the commit all derive one key, and it is another one than before.
 #[test]
 fn epoch_keys_agree_everywhere() {
     let Pair { mut alice, bob, mut a, mut b } = pair(Suite::Hybrid);

@@ -1,7 +1,7 @@
 //! A device's certificate: the account vouches for a device's key (IDN-3).
 //!
-//! Layout: version 1 (1 byte), account (32), device key (32), number (4), created (8), length of the
-//! label (1), label; then the account's signature (64) over label and all bytes before it.
+//! Layout: version 1 (1 byte), account (32), device key (32), number (4), created (8), length of
+//! the label (1), label; then the account's signature (64) over label and all bytes before it.
 
 use std::fmt;
 

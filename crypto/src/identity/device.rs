@@ -17,8 +17,8 @@ pub struct DeviceKey(SigningKey);
 
 /// A device's letter key under the device's signature (IDN-8).
 ///
-/// Layout: created (8 bytes), X-Wing key (1,216), signature (64) over label, device key (32) and the
-/// bytes before it.
+/// Layout: created (8 bytes), X-Wing key (1,216), signature (64) over label, device key (32) and
+/// the bytes before it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SignedLetterKey {
     created: UnixTime,

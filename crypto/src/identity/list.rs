@@ -66,8 +66,9 @@ impl DeviceList {
     /// Reads a list and checks every signature in it (IDN-5).
     ///
     /// # Errors
-    /// [`Error::Malformed`], [`Error::Unsupported`], [`Error::TooLarge`] (IDN-6), [`Error::BadKey`],
-    /// [`Error::BadSignature`], [`Error::WrongAccount`] for a device of another account.
+    /// [`Error::Malformed`], [`Error::Unsupported`], [`Error::TooLarge`] (IDN-6),
+    /// [`Error::BadKey`], [`Error::BadSignature`], [`Error::WrongAccount`] for a device of another
+    /// account.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         let mut cursor = Cursor::new(WHAT, bytes);
         if cursor.u8()? != VERSION {

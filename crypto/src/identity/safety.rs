@@ -1,8 +1,8 @@
 //! The safety number of two accounts: what two people compare, equal on both sides (SAF-1).
 //!
-//! For each account: h0 = SHA-512(label, account), h(n+1) = SHA-512(h(n), account), 5,200 times. Its
-//! 30 digits are six groups of 5 bytes of the last hash, big endian, modulo 100,000. The number is
-//! the digits of both accounts, the lower account key first.
+//! For each account: h0 = SHA-512(label, account), h(n+1) = SHA-512(h(n), account), 5,200 times.
+//! Its 30 digits are six groups of 5 bytes of the last hash, big endian, modulo 100,000. The number
+//! is the digits of both accounts, the lower account key first.
 
 use std::fmt;
 

@@ -1,8 +1,8 @@
 //! The card of an invite: who invites, and the fresh key a first letter is sealed to (INV-4).
 //!
 //! The relay keeps it with the invite's write key and cannot read it. Layout: nonce (24), then
-//! sealed under the card key with associated data label, inbox id: padded to one size, the length of
-//! the certificate (2), certificate, X-Wing key (1,216), the device's signature (64) over label,
+//! sealed under the card key with associated data label, inbox id: padded to one size, the length
+//! of the certificate (2), certificate, X-Wing key (1,216), the device's signature (64) over label,
 //! inbox id and X-Wing key, length of the nickname (1), nickname.
 
 use std::fmt;

@@ -1,8 +1,8 @@
 //! Writing a letter.
 //!
-//! Layout (LET-1): version 1 (1 byte), number of slots (1), slots, nonce (24), sealed body. The body is
-//! padded so that the whole is a step of the ladder: length of the certificate (2), the sender's
-//! certificate, number (8), signature (64), content.
+//! Layout (LET-1): version 1 (1 byte), number of slots (1), slots, nonce (24), sealed body. The
+//! body is padded so that the whole is a step of the ladder: length of the certificate (2), the
+//! sender's certificate, number (8), signature (64), content.
 
 use restante_spec::limits::LETTER_SLOTS;
 use zeroize::Zeroizing;
@@ -58,8 +58,8 @@ impl Letter<'_> {
     /// Seals the letter. A retry sends the same bytes; sealing again needs another envelope id.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] above the largest step of the ladder, [`Error::BadKey`] for a recipient's
-    /// key that cannot be sealed to, [`Error::Randomness`].
+    /// [`Error::TooLarge`] above the largest step of the ladder, [`Error::BadKey`] for a
+    /// recipient's key that cannot be sealed to, [`Error::Randomness`].
     pub fn seal(&self) -> Result<Vec<u8>, Error> {
         let slots = self.slots();
         let mut randomness = Randomness {

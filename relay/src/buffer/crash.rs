@@ -54,6 +54,9 @@ fn chunks_go_and_the_head_stays() {
     let disk = Faulty::default();
     let (buffer, thread) = start(&disk);
     let first = Rig::new(buffer.clone());
+    first.create(2);
+    let soon = UnixTime::new(NOW.get() - 1);
+    let expired = first.store(2, AppendAct { expires_at: soon, ..append(1) });
     let stored = first.store(1, append(1));
     first.act(1, trim(stored.seq)).unwrap();
     let write = || Act::Write { rows: Vec::new(), trim: None };
@@ -69,9 +72,12 @@ fn chunks_go_and_the_head_stays() {
     thread.join().unwrap();
     let (buffer, _thread) = start(&disk);
     assert_eq!(buffer.level(mailbox(1), UnixTime::new(NOW.get() + 200)).head, stored.seq);
-    let next = rig(buffer).store(1, append(2));
+    assert_eq!(buffer.lookup(mailbox(2), id(1)), None, "its chunk is gone too");
+    let after = rig(buffer);
+    let next = after.store(1, append(2));
     assert_eq!(next.prev, stored.seq);
     assert!(next.seq > stored.seq);
+    assert_eq!(after.store(2, append(2)).prev, expired.seq, "also where nothing was trimmed");
 }
 
 /// MBX-4: cut the power in the middle of a commit, with any part of the unsynced writes on the

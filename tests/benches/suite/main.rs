@@ -3,6 +3,8 @@
 //! `tests/benches/run [W2] [micro] [--quick]`. Counts and ratios to the raw log of the same run are
 //! the figures to trust; rates depend on the machine's mood.
 
+mod conversation;
+mod letter;
 mod micro;
 mod process;
 mod rawlog;
@@ -27,6 +29,7 @@ async fn main() {
     }
     if runs("micro") {
         micro::run(quick, &mut report);
+        conversation::run(quick, &mut report);
     }
     report.print();
     report.write();

@@ -22,12 +22,13 @@ pub fn run(quick: bool, report: &mut Report) {
         let rates = (0..5).map(|_| rawlog::rate(folder.path(), 1_024, batch, count)).collect();
         report.note(&format!("micro.raw_log_per_s.{batch}"), median(rates), "1/s", None);
     }
+    super::letter::run(rounds, report);
     codec(rounds, report);
     proofs(rounds, report);
 }
 
 /// Nanoseconds of one step, the median of some rounds of many.
-fn time(rounds: usize, steps: usize, mut step: impl FnMut()) -> f64 {
+pub fn time(rounds: usize, steps: usize, mut step: impl FnMut()) -> f64 {
     let round = |_| {
         let begun = Instant::now();
         for _ in 0..steps {

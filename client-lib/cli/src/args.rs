@@ -1,0 +1,215 @@
+//! What can be said on the command line.
+//!
+//! Knows words and their meaning for `clap`; must not know how anything is done.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use restante_client::RelayAddress;
+
+use crate::limits::{INVITE_DAYS, INVITE_DAYS_MAX, PAGE, SEND_WAIT_SECONDS};
+
+/// What stands under the list of commands.
+const AFTER_HELP: &str = "\
+WHO is a nickname, or the beginning of a contact's id where a nickname is not enough.
+
+The home is encrypted, with a passphrase from --passphrase-file or the variable
+RESTANTE_PASSPHRASE, or else with a random key in a file of the home.
+
+Exit codes: 0 done, 1 refused or failed (the reason is on stderr), 2 wrong usage.
+With --json everything goes to stdout, one object per line.";
+
+/// Private messages through a relay that forgets.
+#[derive(Debug, Parser)]
+#[command(name = "restante", version, about, after_help = AFTER_HELP, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// What every command takes.
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Args, Debug)]
+pub(crate) struct Common {
+    /// The home of one person [default: the platform's place for data].
+    #[arg(long, global = true, env = "RESTANTE_HOME", value_name = "DIR")]
+    pub(crate) home: Option<PathBuf>,
+    /// A file whose first line is the passphrase of the home.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// For programs: one object per line.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Without the network: what has to be sent waits in the home.
+    #[arg(long, global = true)]
+    pub(crate) offline: bool,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Makes an account in this home.
+    Init(Init),
+    /// Makes an invite: a link for one person who wants to write to you.
+    Invite(Invite),
+    /// Takes an invite somebody gave you.
+    Accept(Accept),
+    /// Lists your contacts, or decides about a request.
+    Contacts {
+        /// What to do with a request; without it the contacts are listed.
+        #[command(subcommand)]
+        decision: Option<Decision>,
+    },
+    /// Sends a message; done when it is safe at the relay.
+    Send(Send),
+    /// Shows a conversation, oldest message first.
+    History(History),
+    /// Finds messages that hold all the words.
+    Search(Search),
+    /// Talks with somebody: incoming messages appear while you type.
+    Chat {
+        /// With whom.
+        who: String,
+    },
+    /// Shows the number to compare with a contact, so that nobody stands between you.
+    Verify(Verify),
+    /// Blocks a contact: the relay refuses whatever they send.
+    Block {
+        /// Whom.
+        who: String,
+    },
+    /// Collects what is waiting and sends what is queued.
+    Sync,
+    /// Prints the completions for a shell.
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
+}
+
+/// How to make an account.
+#[derive(Args, Debug)]
+pub(crate) struct Init {
+    /// The relay where your letters are kept: restante://KEY@host:port.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) relay: RelayAddress,
+    /// What others call you.
+    #[arg(long, value_name = "NICK")]
+    pub(crate) name: String,
+}
+
+/// How an invite may be used.
+#[derive(Args, Debug)]
+pub(crate) struct Invite {
+    /// How many people may use it.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) uses: u32,
+    /// How many days it holds.
+    #[arg(long, value_name = "DAYS", default_value_t = INVITE_DAYS,
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(INVITE_DAYS_MAX)))]
+    pub(crate) days: u32,
+}
+
+/// Which invite to take.
+#[derive(Args, Debug)]
+pub(crate) struct Accept {
+    /// The link.
+    pub(crate) link: String,
+    /// A first message, sent along.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) message: Option<String>,
+}
+
+/// What to do with a contact request.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Decision {
+    /// Agrees: from then on you can write to each other.
+    Accept {
+        /// Who asked.
+        who: String,
+    },
+    /// Refuses; nobody is told.
+    Decline {
+        /// Who asked.
+        who: String,
+    },
+}
+
+/// What to send.
+#[derive(Args, Debug)]
+pub(crate) struct Send {
+    /// To whom.
+    pub(crate) who: String,
+    /// The message; several words become one, `-` reads it from stdin.
+    #[arg(required = true, num_args = 1..)]
+    pub(crate) text: Vec<String>,
+    /// How far the message must have come.
+    #[arg(long, value_enum, default_value_t = Wait::Accepted)]
+    pub(crate) wait: Wait,
+    /// How long to wait for that, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = SEND_WAIT_SECONDS)]
+    pub(crate) timeout: u64,
+}
+
+/// How far a message must have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Wait {
+    /// Safe at the relay.
+    Accepted,
+    /// On the other side's device.
+    Delivered,
+}
+
+/// What of a conversation to show.
+#[derive(Args, Debug)]
+pub(crate) struct History {
+    /// With whom.
+    pub(crate) who: String,
+    /// The newest so many messages.
+    #[arg(long, short = 'n', value_name = "N", default_value_t = PAGE)]
+    pub(crate) limit: u32,
+    /// All of them.
+    #[arg(long, conflicts_with = "limit")]
+    pub(crate) all: bool,
+}
+
+/// What to find.
+#[derive(Args, Debug)]
+pub(crate) struct Search {
+    /// The words, in any order.
+    #[arg(required = true, num_args = 1..)]
+    pub(crate) words: Vec<String>,
+    /// At most so many messages.
+    #[arg(long, short = 'n', value_name = "N", default_value_t = PAGE)]
+    pub(crate) limit: u32,
+}
+
+/// Whose number, and what came of comparing it.
+#[derive(Args, Debug)]
+pub(crate) struct Verify {
+    /// Whose.
+    pub(crate) who: String,
+    /// You have compared the numbers and they are equal.
+    #[arg(long, conflicts_with = "different")]
+    pub(crate) equal: bool,
+    /// They are not equal, or you want to compare them again.
+    #[arg(long)]
+    pub(crate) different: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// The definition holds together: no option twice, no default that does not parse.
+    #[test]
+    fn command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

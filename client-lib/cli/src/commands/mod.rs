@@ -1,0 +1,57 @@
+//! What each command does, one file each; here is only which is which.
+//!
+//! Knows the order of things: find the home, open it, work, close it. Must not print.
+
+mod contacts;
+mod history;
+mod init;
+mod invite;
+mod safety;
+mod search;
+mod send;
+mod sync;
+
+use clap::CommandFactory;
+
+use crate::args::{Cli, Command};
+use crate::chat;
+use crate::desk::Desk;
+use crate::failure::Failure;
+use crate::home::Home;
+use crate::output::Output;
+
+/// Does what the command line says.
+pub(crate) async fn run(cli: Cli, out: Output) -> Result<(), Failure> {
+    let Cli { common, command } = cli;
+    if let Command::Completions { shell } = command {
+        clap_complete::generate(shell, &mut Cli::command(), "restante", &mut std::io::stdout());
+        return Ok(());
+    }
+    let home = Home::find(&common)?;
+    if let Command::Init(args) = &command {
+        return init::run(args, &home, common.offline, out).await;
+    }
+    let mut desk = Desk::start(home.open()?, out, common.offline)?;
+    let done = work(&command, &mut desk).await;
+    // It was running: what it owed is sent, and the home is free when this returns.
+    let closed = desk.client.shutdown().await;
+    done.and(closed.map_err(Failure::from))
+}
+
+async fn work(command: &Command, desk: &mut Desk) -> Result<(), Failure> {
+    match command {
+        Command::Invite(args) => invite::make(args, desk).await,
+        Command::Accept(args) => invite::take(args, desk).await,
+        Command::Contacts { decision: None } => contacts::list(desk).await,
+        Command::Contacts { decision: Some(decision) } => contacts::decide(decision, desk).await,
+        Command::Send(args) => send::run(args, desk).await,
+        Command::History(args) => history::run(args, desk).await,
+        Command::Search(args) => search::run(args, desk).await,
+        Command::Chat { who } => chat::run(who, desk).await,
+        Command::Verify(args) => safety::verify(args, desk).await,
+        Command::Block { who } => safety::block(who, desk).await,
+        Command::Sync => sync::run(desk).await,
+        // These need no account and were done before.
+        Command::Init(_) | Command::Completions { .. } => Ok(()),
+    }
+}

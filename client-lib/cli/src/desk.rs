@@ -1,0 +1,77 @@
+//! What every command works with: the open account, the network if it is wanted, the output.
+//!
+//! Knows the SDK's client; must not know any single command.
+
+use std::time::Duration;
+
+use restante_client::{Client, Collected, Contact, Error, Event, EventStream, Notice};
+
+use crate::failure::Failure;
+use crate::limits::COLLECT_WAIT;
+use crate::output::Output;
+
+/// An account at work.
+pub(crate) struct Desk {
+    pub(crate) client: Client,
+    pub(crate) out: Output,
+    pub(crate) offline: bool,
+    events: EventStream,
+}
+
+impl Desk {
+    /// Starts the account's driver.
+    pub(crate) fn start(client: Client, out: Output, offline: bool) -> Result<Self, Failure> {
+        let events = client.events();
+        client.start()?;
+        Ok(Self { client, out, offline, events })
+    }
+
+    /// Collects what is waiting and sends what can be sent; without the network that is nothing.
+    pub(crate) async fn collect(&mut self) -> Result<Collected, Failure> {
+        if self.offline {
+            return Ok(Collected::default());
+        }
+        let collected = match self.client.collect(COLLECT_WAIT).await {
+            Ok(collected) => collected,
+            // The own relay was reached; another one takes longer, and may do so by itself.
+            Err(Error::Deadline) => Collected::default(),
+            Err(error) => return Err(error.into()),
+        };
+        self.tell_notices().await;
+        Ok(collected)
+    }
+
+    /// The same for a command that has something to show without the network.
+    pub(crate) async fn try_collect(&mut self) {
+        if let Err(failure) = self.collect().await {
+            self.out.warn(&format!("{}; showing what is on this device", failure.text));
+        }
+    }
+
+    /// The contact that is meant.
+    pub(crate) async fn contact(&self, who: &str) -> Result<Contact, Failure> {
+        Ok(self.client.find_contact(who).await?)
+    }
+
+    /// Tells what a person should know, of what has happened up to now.
+    async fn tell_notices(&mut self) {
+        while let Ok(Some(event)) = tokio::time::timeout(Duration::ZERO, self.events.next()).await {
+            if let Event::Notice(notice) = event {
+                let contact = contact_of(&notice);
+                self.out.notice(&notice, contact);
+            }
+        }
+    }
+}
+
+/// Whom a notice speaks of.
+pub(crate) fn contact_of(notice: &Notice) -> Option<restante_client::ContactId> {
+    match notice {
+        Notice::Gap { contact, .. } | Notice::Junk { contact } => *contact,
+        Notice::Gone { contact }
+        | Notice::ConversationLost { contact }
+        | Notice::Captured { contact }
+        | Notice::ConversationClosed { contact } => Some(*contact),
+        _ => None,
+    }
+}

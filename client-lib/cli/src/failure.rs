@@ -1,0 +1,128 @@
+//! Why a command was not done, in words a person can use.
+//!
+//! Knows the SDK's errors and how to go on from each; must not print.
+
+use restante_client::{ContactState, Error};
+
+use crate::text;
+
+/// A command that was refused or failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// Stable, for programs.
+    pub(crate) code: &'static str,
+    /// Whether the same command may succeed later.
+    pub(crate) retryable: bool,
+    /// What happened and how to go on.
+    pub(crate) text: String,
+}
+
+impl Failure {
+    /// A failure of the app's own.
+    pub(crate) fn new(code: &'static str, text: impl Into<String>) -> Self {
+        Self { code, retryable: false, text: text.into() }
+    }
+
+    /// The same, with other words.
+    pub(crate) fn saying(mut self, text: impl Into<String>) -> Self {
+        self.text = text.into();
+        self
+    }
+
+    /// The same, with more words.
+    pub(crate) fn and(mut self, more: &str) -> Self {
+        self.text.push_str(more);
+        self
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { code: error.code(), retryable: error.is_retryable(), text: words(&error) }
+    }
+}
+
+/// What happened and how to go on.
+fn words(error: &Error) -> String {
+    let more = match error {
+        Error::Locked { pid } => {
+            return format!(
+                "this home is in use by another restante (process {pid}); \
+                 wait until it ends, or end it"
+            );
+        }
+        Error::NoStore => {
+            return "there is no account in this home yet; \
+                    make one with: restante init --relay ADDRESS --name NICK"
+                .to_owned();
+        }
+        Error::StoreExists => {
+            return "there is an account in this home already; \
+                    for another person name another home with --home DIR"
+                .to_owned();
+        }
+        Error::NoSuchContact => "; restante contacts lists those you have",
+        Error::Ambiguous { matches } => {
+            let ids = matches.iter().map(|contact| {
+                format!("\n  {}  {}", contact.id, text::one_line(&contact.nickname))
+            });
+            return format!("{error}; say the beginning of one's id:{}", ids.collect::<String>());
+        }
+        Error::WrongState { state } => return not_in_this_state(*state).to_owned(),
+        Error::Unreachable(_) => "; is it running, and is the network there?",
+        Error::WrongRelay => "; nothing was sent to it",
+        Error::Cloned => "; make a new account in a new home",
+        _ => "",
+    };
+    format!("{error}{more}")
+}
+
+/// Why nothing can be done with a contact in this state.
+const fn not_in_this_state(state: ContactState) -> &'static str {
+    match state {
+        ContactState::Invited => {
+            "your first letter to them has not left this device yet; restante sync sends it"
+        }
+        ContactState::Requested => "they have not accepted your request yet",
+        ContactState::Incoming => {
+            "they have asked to get in touch; decide first with: \
+             restante contacts accept WHO, or decline WHO"
+        }
+        ContactState::Active => "you are in touch with them already",
+        ContactState::Declined => "the request was declined; a new invite begins anew",
+        ContactState::Blocked => "you have blocked them; a new invite begins anew",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use restante_client::{Code, ContactId};
+
+    use super::*;
+
+    /// Programs get the SDK's code, people a way to go on.
+    #[test]
+    fn failures_say_how_to_go_on() {
+        let locked = Failure::from(Error::Locked { pid: 4711 });
+        assert_eq!((locked.code, locked.retryable), ("locked", true));
+        assert!(locked.text.contains("4711"));
+        assert!(Failure::from(Error::NoStore).text.contains("restante init"));
+        let full = Failure::from(Error::Refused(Code::Quota));
+        assert_eq!((full.code, full.retryable), ("quota", true));
+    }
+
+    /// A nickname in a list of matches cannot write to the terminal.
+    #[test]
+    fn names_in_failures_are_harmless() {
+        let contact = restante_client::Contact {
+            id: ContactId::new([1; 16]),
+            nickname: "\x1b[2JBob".to_owned(),
+            state: ContactState::Active,
+            unread: 0,
+            verified: false,
+        };
+        let failure = Failure::from(Error::Ambiguous { matches: vec![contact] });
+        assert!(!failure.text.contains('\x1b'));
+        assert!(failure.text.contains(&ContactId::new([1; 16]).to_string()));
+    }
+}

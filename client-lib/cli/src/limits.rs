@@ -1,0 +1,26 @@
+//! The app's own numbers, each with its unit.
+//!
+//! Knows numbers only.
+
+use std::time::Duration;
+
+/// How long a command waits for the relay before it says that it cannot be reached.
+pub(crate) const COLLECT_WAIT: Duration = Duration::from_secs(20);
+/// How long `send` waits for its goal unless told otherwise, seconds.
+pub(crate) const SEND_WAIT_SECONDS: u64 = 30;
+/// Messages `history` and `search` show unless told otherwise.
+pub(crate) const PAGE: u32 = 50;
+/// Messages `chat` shows before it waits for new ones.
+pub(crate) const CHAT_BEFORE: u32 = 10;
+/// Messages `chat` looks back for when events were missed.
+pub(crate) const CHAT_RESYNC: u32 = 200;
+/// Days an invite holds unless told otherwise.
+pub(crate) const INVITE_DAYS: u32 = 7;
+/// The most days an invite may hold.
+pub(crate) const INVITE_DAYS_MAX: u32 = 365;
+/// Seconds of a day, a ratio of two units.
+pub(crate) const DAY_SECONDS: u32 = 86_400;
+/// Characters of a message that its fate repeats.
+pub(crate) const EXCERPT: usize = 40;
+/// Bytes of a passphrase file; more is none.
+pub(crate) const PASSPHRASE_BYTES: u64 = 4_096;

@@ -1,0 +1,284 @@
+//! What comes from a relay: links that come and go, opened mailboxes, envelopes.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use restante_spec::codes::{Code, Retry};
+use restante_spec::ids::{Handle, MailboxId};
+use restante_spec::message::{Command, Credit, Deliver, Opened, Refusal, Reply, Subscribe};
+use tokio::time::Instant;
+
+use super::channel::Phase;
+use super::pump::Desk;
+use super::relay::{LinkNumber, LinkState, Purpose};
+use super::{Driver, Outcome};
+use crate::error::Error;
+use crate::events::Notice;
+use crate::limits::{DELIVERY_BATCH, DELIVERY_CREDIT};
+use crate::net::{Link, LinkError, LinkEvent, LinkEvents};
+
+/// Envelopes of one mailbox, in their order.
+type Batch = Vec<(Deliver, Bytes)>;
+
+impl Driver {
+    pub(super) fn take_connected(
+        &mut self,
+        name: &str,
+        result: Result<(Link, LinkEvents), LinkError>,
+    ) -> Result<(), Error> {
+        let Some(relay) = self.relays.get_mut(name) else { return Ok(()) };
+        let LinkState::Connecting(number) = relay.link else { return Ok(()) };
+        match result {
+            Ok((link, events)) => {
+                let incarnation = link.welcome().incarnation;
+                relay.handle_up(link, number);
+                self.engine.note_incarnation(name, &incarnation)?;
+                if self.engine.is_own_relay(name) {
+                    self.clear_problem();
+                }
+                self.listen(name.to_owned(), number, events);
+            }
+            Err(error) => {
+                relay.failed = true;
+                relay.handle_lost(error.retry_after());
+                let wrong = error.is_wrong_relay();
+                self.note_link_problem(name, error);
+                if wrong {
+                    self.engine.notice(Notice::WrongRelay);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for what the link says next, and takes with it what is there already.
+    fn listen(&self, name: String, number: LinkNumber, mut events: LinkEvents) {
+        self.pending.push(Box::pin(async move {
+            let Some(first) = events.next().await else {
+                return Outcome::Events(name, number, None);
+            };
+            let mut all = vec![first];
+            while all.len() < DELIVERY_BATCH
+                && let Some(Some(event)) = events.next().now_or_never()
+            {
+                all.push(event);
+            }
+            Outcome::Events(name, number, Some((all, events)))
+        }));
+    }
+
+    pub(super) fn take_events(
+        &mut self,
+        name: &str,
+        number: LinkNumber,
+        events: Option<(Vec<LinkEvent>, LinkEvents)>,
+    ) -> Result<(), Error> {
+        let Some(mut desk) = self.desk(name).filter(|desk| desk.relay.is_link(number)) else {
+            return Ok(());
+        };
+        let Some((events, source)) = events else {
+            desk.relay.handle_lost(None);
+            return Ok(());
+        };
+        let mut batches: BTreeMap<Handle, Batch> = BTreeMap::new();
+        for event in events {
+            match event {
+                LinkEvent::Deliver(deliver, body) => {
+                    batches.entry(deliver.handle).or_default().push((deliver, body));
+                }
+                LinkEvent::CaughtUp { handle, .. } => {
+                    desk.take_batch(handle, batches.remove(&handle))?;
+                    desk.take_caught_up(handle);
+                }
+                LinkEvent::Closed { handle, code, .. } => {
+                    desk.take_batch(handle, batches.remove(&handle))?;
+                    desk.take_closed(handle, code)?;
+                }
+                LinkEvent::Goaway { after_ms, jitter_ms } => desk.take_goaway(after_ms, jitter_ms),
+            }
+        }
+        for (handle, batch) in batches {
+            desk.take_batch(handle, Some(batch))?;
+        }
+        self.listen(name.to_owned(), number, source);
+        Ok(())
+    }
+
+    pub(super) fn take_reply(
+        &mut self,
+        name: &str,
+        number: LinkNumber,
+        purpose: Purpose,
+        result: Result<(Reply, Bytes), LinkError>,
+    ) -> Result<(), Error> {
+        let Some(mut desk) = self.desk(name).filter(|desk| desk.relay.is_link(number)) else {
+            return Ok(());
+        };
+        let (reply, body) = match result {
+            Ok(answer) => answer,
+            Err(LinkError::Refused(refusal)) => (Reply::Error(refusal), Bytes::new()),
+            // It was not sent: the same as a relay that cannot at the moment.
+            Err(LinkError::Busy) => {
+                (Reply::Error(Refusal::new(Code::Unavailable, "")), Bytes::new())
+            }
+            // Without an answer nobody knows; the link's end is told by itself.
+            Err(_) => return Ok(()),
+        };
+        match purpose {
+            Purpose::Open(mailbox, handle) => desk.take_opened(mailbox, handle, reply, body)?,
+            Purpose::Subscribe(mailbox, handle) => desk.take_subscribed(mailbox, handle, &reply)?,
+            Purpose::Append(mailbox, handle, id) => {
+                desk.take_appended(mailbox, handle, id, reply)?;
+            }
+            Purpose::Job(job) => {
+                if let Some(refusal) = desk.take_job_reply(&job, reply)? {
+                    self.note_refusal(name, &refusal);
+                }
+            }
+            Purpose::Prekeys => desk.take_prekey_counts(&reply)?,
+        }
+        Ok(())
+    }
+}
+
+impl Desk<'_> {
+    fn take_opened(
+        &mut self,
+        mailbox: MailboxId,
+        handle: Handle,
+        reply: Reply,
+        card: Bytes,
+    ) -> Result<(), Error> {
+        let Some(channel) = self.relay.up().and_then(|up| up.channels.get_mut(&mailbox)) else {
+            return Ok(());
+        };
+        if channel.handle != handle {
+            return Ok(());
+        }
+        match reply {
+            Reply::Opened(opened) => {
+                (channel.phase, channel.card) = (Phase::Open, card);
+                self.relay.end_pause(&mailbox);
+                self.subscribe(mailbox, handle, &opened)
+            }
+            Reply::Error(refusal) => self.take_open_refused(mailbox, refusal),
+            Reply::Welcome(_)
+            | Reply::Done
+            | Reply::Created(_)
+            | Reply::Appended(_)
+            | Reply::Prekey { .. }
+            | Reply::PrekeyCounts(_) => Ok(()),
+        }
+    }
+
+    /// Subscribes to what this device reads; an inbox of somebody else is only written to.
+    fn subscribe(
+        &mut self,
+        mailbox: MailboxId,
+        handle: Handle,
+        opened: &Opened,
+    ) -> Result<(), Error> {
+        let Some((reader, after)) = self.engine.reading_place(&mailbox, opened)? else {
+            return Ok(());
+        };
+        let subscribe = Subscribe { handle, reader, after, credit: DELIVERY_CREDIT };
+        let purpose = Purpose::Subscribe(mailbox, handle);
+        self.relay.request(self.pending, purpose, Command::Subscribe(subscribe), Bytes::new());
+        if let Some(channel) = self.relay.up().and_then(|up| up.channels.get_mut(&mailbox)) {
+            channel.phase = Phase::Reading;
+        }
+        if self.engine.is_own_inbox(&mailbox) {
+            let count = Command::CountPrekeys(handle);
+            self.relay.request(self.pending, Purpose::Prekeys, count, Bytes::new());
+        }
+        Ok(())
+    }
+
+    fn take_open_refused(&mut self, mailbox: MailboxId, refusal: Refusal) -> Result<(), Error> {
+        if let Some(up) = self.relay.up() {
+            up.channels.remove(&mailbox);
+        }
+        if refusal.code.retry() == Retry::Never {
+            self.engine.open_refused(&self.relay.name, &mailbox, refusal.code)?;
+        }
+        self.relay.pause(mailbox, refusal.retry_after);
+        Ok(())
+    }
+
+    fn take_subscribed(
+        &mut self,
+        mailbox: MailboxId,
+        handle: Handle,
+        reply: &Reply,
+    ) -> Result<(), Error> {
+        match reply {
+            Reply::Error(refusal) => {
+                self.take_closed(handle, refusal.code)?;
+                self.relay.pause(mailbox, refusal.retry_after);
+                Ok(())
+            }
+            Reply::Welcome(_)
+            | Reply::Done
+            | Reply::Created(_)
+            | Reply::Opened(_)
+            | Reply::Appended(_)
+            | Reply::Prekey { .. }
+            | Reply::PrekeyCounts(_) => Ok(()),
+        }
+    }
+
+    /// Works a batch off in one transaction; only then it is acknowledged.
+    fn take_batch(&mut self, handle: Handle, batch: Option<Batch>) -> Result<(), Error> {
+        let channel = self.relay.up().and_then(|up| up.channel_of(handle));
+        let (Some((mailbox, _)), Some(batch)) = (channel, batch) else { return Ok(()) };
+        let spent = Credit {
+            envelopes: u32::try_from(batch.len()).unwrap_or(u32::MAX),
+            bytes: batch.iter().map(|(_, body)| body.len() as u32).fold(0, u32::saturating_add),
+        };
+        let taken = self.engine.receive(&mailbox, batch)?;
+        self.relay.tell(Command::Ack { handle, upto: taken.upto });
+        if taken.reopen {
+            // The epoch was left: its key reads nothing more, the next one reads on.
+            self.reopen(&mailbox);
+        } else {
+            self.relay.tell(Command::Credit { handle, credit: spent });
+        }
+        Ok(())
+    }
+
+    fn take_caught_up(&mut self, handle: Handle) {
+        if let Some((mailbox, channel)) = self.relay.up().and_then(|up| up.channel_of(handle)) {
+            channel.phase = Phase::Current;
+            self.relay.end_pause(&mailbox);
+        }
+    }
+
+    /// A subscription has ended, by the relay.
+    fn take_closed(&mut self, handle: Handle, code: Code) -> Result<(), Error> {
+        let Some((mailbox, _)) = self.relay.up().and_then(|up| up.channel_of(handle)) else {
+            return Ok(());
+        };
+        self.reopen(&mailbox);
+        // After a commit this handle is no longer ours; so it ended without one: not at once again.
+        self.relay.pause(mailbox, None);
+        self.engine.reading_refused(&mailbox, code)
+    }
+
+    /// Gives the handle back; `pump` opens the mailbox again if it is still read.
+    pub(super) fn reopen(&mut self, mailbox: &MailboxId) {
+        let channel = self.relay.up().and_then(|up| up.channels.remove(mailbox));
+        if let Some(channel) = channel {
+            self.relay.tell(Command::Close(channel.handle));
+        }
+    }
+
+    fn take_goaway(&mut self, after_ms: u32, jitter_ms: u32) {
+        let jitter = self.relay.backoff.jitter(Duration::from_millis(u64::from(jitter_ms)));
+        let after = Duration::from_millis(u64::from(after_ms)) + jitter;
+        if let Some(up) = self.relay.up() {
+            up.leave_at = Some(Instant::now() + after);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! What can be done now is begun: links, openings, jobs, appends. Looks at everything anew each
+//! time.
+
+use std::collections::BTreeSet;
+
+use futures_util::stream::FuturesUnordered;
+use restante_spec::ids::MailboxId;
+use tokio::time::Instant;
+
+use super::channel::Phase;
+use super::relay::{LinkNumber, LinkState, Relay};
+use super::{Driver, Outcome, Pending};
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::limits::{CONNECT_DEADLINE, IDLE};
+use crate::net::Link;
+use crate::store::Job;
+
+/// One relay, and what is needed to work on it.
+pub(super) struct Desk<'a> {
+    pub(super) engine: &'a mut Engine,
+    pub(super) pending: &'a FuturesUnordered<Pending>,
+    pub(super) relay: &'a mut Relay,
+}
+
+impl Driver {
+    /// Begins what can be begun.
+    pub(super) fn pump(&mut self) -> Result<(), Error> {
+        self.engine.housekeeping(self.online)?;
+        if !self.online {
+            return Ok(());
+        }
+        let wanted = self.engine.wanted_relays()?;
+        self.relays.retain(|name, _| wanted.contains(name));
+        for name in wanted {
+            if !self.relays.contains_key(&name) {
+                let address = name.parse()?;
+                self.relays.insert(name.clone(), Relay::new(name, address));
+            }
+        }
+        let names: Vec<String> = self.relays.keys().cloned().collect();
+        for name in &names {
+            self.connect_if_due(name);
+        }
+        let jobs = self.engine.runnable_jobs()?;
+        for name in &names {
+            if let Some(mut desk) = self.desk(name) {
+                desk.work(&jobs)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The relay of this name.
+    pub(super) fn desk(&mut self, name: &str) -> Option<Desk<'_>> {
+        let relay = self.relays.get_mut(name)?;
+        Some(Desk { engine: &mut self.engine, pending: &self.pending, relay })
+    }
+
+    fn connect_if_due(&mut self, name: &str) {
+        let now = Instant::now();
+        let Some(relay) = self.relays.get_mut(name) else { return };
+        if relay.up().is_some_and(|up| up.leave_at.is_some_and(|at| at <= now)) {
+            relay.handle_lost(None);
+        }
+        if !matches!(relay.link, LinkState::Away(until) if until <= now) {
+            return;
+        }
+        self.next_link += 1;
+        relay.link = LinkState::Connecting(LinkNumber(self.next_link));
+        let (name, address) = (relay.name.clone(), relay.address.clone());
+        self.pending.push(Box::pin(async move {
+            let result = Link::connect(&address, IDLE, CONNECT_DEADLINE).await;
+            Outcome::Connected(name, result)
+        }));
+    }
+}
+
+impl Desk<'_> {
+    /// Begins what can be begun on a link that is there.
+    fn work(&mut self, jobs: &[Job]) -> Result<(), Error> {
+        let Some(up) = self.relay.up() else { return Ok(()) };
+        if up.leave_at.is_some() {
+            return Ok(());
+        }
+        let readable = self.open_what_is_read()?;
+        let name = self.relay.name.clone();
+        for job in jobs.iter().filter(|job| job.what.relay == name) {
+            self.work_on_job(job)?;
+        }
+        for mailbox in readable {
+            self.send_what_can_be_sent(mailbox)?;
+        }
+        Ok(())
+    }
+
+    /// Opens the own inbox and the conversations that are on this relay, and gives back those
+    /// conversations; what is open and not read any more is closed by the jobs that used it.
+    fn open_what_is_read(&mut self) -> Result<BTreeSet<MailboxId>, Error> {
+        if let Some(inbox) = self.engine.own_inbox(&self.relay.name)? {
+            self.open_unless_open(inbox)?;
+        }
+        let conversations = self.engine.conversations_on(&self.relay.name)?;
+        for mailbox in &conversations {
+            self.open_unless_open(*mailbox)?;
+        }
+        Ok(conversations)
+    }
+
+    fn open_unless_open(&mut self, mailbox: MailboxId) -> Result<(), Error> {
+        let open = self.relay.up().is_some_and(|up| up.channels.contains_key(&mailbox));
+        if open || self.relay.is_paused(&mailbox) {
+            return Ok(());
+        }
+        let key = self.engine.reading_key(&mailbox)?;
+        self.relay.open(self.pending, mailbox, &key);
+        Ok(())
+    }
+
+    /// How far this mailbox is on the link that is there.
+    pub(super) fn phase(&mut self, mailbox: &MailboxId) -> Option<Phase> {
+        self.relay.up()?.channels.get(mailbox).map(|channel| channel.phase)
+    }
+}

@@ -1,0 +1,117 @@
+//! Appends to conversations: what is sealed leaves in order, and its answer decides its fate.
+
+use bytes::Bytes;
+use restante_spec::codes::{Code, Retry};
+use restante_spec::ids::{EnvelopeId, Handle, MailboxId};
+use restante_spec::message::{Append, Command, Refusal, Reply};
+
+use super::pump::Desk;
+use super::relay::Purpose;
+use crate::engine::Outgoing;
+use crate::error::Error;
+use crate::limits::SEND_WINDOW;
+
+impl Desk<'_> {
+    /// Sends of a conversation what its channel has room for: a commit alone, contents in a row.
+    pub(super) fn send_what_can_be_sent(&mut self, mailbox: MailboxId) -> Result<(), Error> {
+        if self.relay.is_paused(&mailbox) {
+            return Ok(());
+        }
+        let Some(channel) = self.relay.up().and_then(|up| up.channels.get(&mailbox)) else {
+            return Ok(());
+        };
+        let (room, quiet, sent) = (channel.room(SEND_WINDOW), channel.is_quiet(), channel.sent());
+        if room == 0 {
+            return Ok(());
+        }
+        if self.engine.wants_commit(&mailbox)? {
+            if quiet && let Some(commit) = self.engine.commit(&mailbox)? {
+                self.append(mailbox, commit);
+            }
+            return Ok(());
+        }
+        for outgoing in self.engine.outgoing(&mailbox, sent, room)? {
+            self.append(mailbox, outgoing);
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, mailbox: MailboxId, what: Outgoing) {
+        let Some(channel) = self.relay.up().and_then(|up| up.channels.get_mut(&mailbox)) else {
+            return;
+        };
+        channel.handle_sent(what.id, what.row);
+        let (handle, chain) = (channel.handle, channel.chain());
+        let append = Append {
+            handle,
+            chain,
+            id: what.id,
+            class: what.class,
+            ttl: None,
+            epoch: Some(what.epoch),
+            commit: what.commit,
+        };
+        let purpose = Purpose::Append(mailbox, handle, what.id);
+        self.relay.request(self.pending, purpose, Command::Append(append), Bytes::from(what.body));
+    }
+
+    pub(super) fn take_appended(
+        &mut self,
+        mailbox: MailboxId,
+        handle: Handle,
+        id: EnvelopeId,
+        reply: Reply,
+    ) -> Result<(), Error> {
+        match reply {
+            Reply::Appended(appended) => {
+                self.engine.accepted(&mailbox, &id, &appended)?;
+                self.relay.end_pause(&mailbox);
+                self.settle(&mailbox, handle, |channel| channel.handle_stored(&id));
+                Ok(())
+            }
+            Reply::Error(refusal) => self.take_append_refused(mailbox, handle, id, &refusal),
+            Reply::Welcome(_)
+            | Reply::Done
+            | Reply::Created(_)
+            | Reply::Opened(_)
+            | Reply::Prekey { .. }
+            | Reply::PrekeyCounts(_) => Ok(()),
+        }
+    }
+
+    fn take_append_refused(
+        &mut self,
+        mailbox: MailboxId,
+        handle: Handle,
+        id: EnvelopeId,
+        refusal: &Refusal,
+    ) -> Result<(), Error> {
+        match (refusal.code, refusal.code.retry()) {
+            // Not stored, and nothing wrong with it.
+            (Code::Aborted, _) => {}
+            // The commit that ended the epoch is on its way to this reader.
+            (_, Retry::AfterCatchUp) => {
+                self.settle(&mailbox, handle, super::channel::Channel::handle_stale);
+            }
+            (_, Retry::Later | Retry::Reconnect) => {
+                self.relay.pause(mailbox, refusal.retry_after);
+            }
+            (code, Retry::Never) => self.engine.refused(&mailbox, &id, code)?,
+        }
+        self.settle(&mailbox, handle, |channel| channel.handle_failed(&id));
+        Ok(())
+    }
+
+    /// Changes the channel an append left on, if it is still the one that is open.
+    fn settle(
+        &mut self,
+        mailbox: &MailboxId,
+        handle: Handle,
+        change: impl FnOnce(&mut super::channel::Channel),
+    ) {
+        let channel = self.relay.up().and_then(|up| up.channels.get_mut(mailbox));
+        if let Some(channel) = channel.filter(|channel| channel.handle == handle) {
+            change(channel);
+        }
+    }
+}

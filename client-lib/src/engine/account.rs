@@ -1,0 +1,84 @@
+//! The own account on this device: its keys and where its inbox is.
+//!
+//! Sans-IO: knows the keys and the single values they are kept as; must not know contacts.
+
+use restante_crypto::{
+    AccountId, AccountKey, DeviceCertificate, DeviceKey, DeviceList, DeviceNumber, KemSecret,
+    SigningKey, generate_reader, random_bytes,
+};
+use restante_spec::address::RelayAddress;
+use restante_spec::ids::{MailboxId, ReaderSecret, UnixTime};
+
+use crate::error::Error;
+use crate::store::{Db, JobKind, Meta, NewJob};
+
+/// What this device is and holds.
+#[derive(Debug)]
+pub(crate) struct Account {
+    key: AccountKey,
+    pub(crate) device: DeviceKey,
+    pub(crate) list: DeviceList,
+    pub(crate) letter_key: KemSecret,
+    pub(crate) relay: RelayAddress,
+    pub(crate) inbox: MailboxId,
+    pub(crate) manage: SigningKey,
+    pub(crate) reader: ReaderSecret,
+}
+
+impl Account {
+    /// Makes an account with one device and notes that its inbox is to be made.
+    pub(crate) fn create(
+        db: Db<'_>,
+        relay: &RelayAddress,
+        nickname: &str,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let (key, device) = (AccountKey::generate()?, DeviceKey::generate()?);
+        let letter_key = KemSecret::generate()?;
+        let certificate = key.certify(&device.public(), DeviceNumber::new(1), now, "")?;
+        let signed = device.sign_letter_key(&letter_key.public(), now);
+        let list = key.sign_list(1, &[(certificate, signed)])?;
+        let (manage, reader) = (SigningKey::generate()?, generate_reader()?);
+        let inbox = MailboxId::new(random_bytes()?);
+        db.set_meta(Meta::AccountKey, key.seed().as_ref())?;
+        db.set_meta(Meta::DeviceKey, device.seed().as_ref())?;
+        db.set_meta(Meta::DeviceList, list.as_bytes())?;
+        db.set_meta(Meta::LetterKey, letter_key.seed().as_ref())?;
+        db.set_meta(Meta::Nickname, nickname.as_bytes())?;
+        db.set_meta(Meta::Relay, relay.to_string().as_bytes())?;
+        db.set_meta(Meta::Inbox, inbox.as_bytes())?;
+        db.set_meta(Meta::ManageKey, manage.seed().as_ref())?;
+        db.set_meta(Meta::InboxReader, reader.as_bytes())?;
+        for kind in [JobKind::CreateInbox, JobKind::PutLastResort, JobKind::PutPrekeys] {
+            db.put_job(&NewJob::new(relay.to_string(), inbox, kind))?;
+        }
+        Ok(())
+    }
+
+    /// The account of an open store.
+    pub(crate) fn load(db: Db<'_>) -> Result<Self, Error> {
+        let list = DeviceList::parse(&db.need_meta(Meta::DeviceList)?)?;
+        Ok(Self {
+            key: AccountKey::from_seed(&*db.need_fixed(Meta::AccountKey)?),
+            device: DeviceKey::from_seed(&*db.need_fixed(Meta::DeviceKey)?),
+            list,
+            letter_key: KemSecret::from_seed(&*db.need_fixed(Meta::LetterKey)?),
+            relay: db.need_text(Meta::Relay)?.parse()?,
+            inbox: MailboxId::new(*db.need_fixed(Meta::Inbox)?),
+            manage: SigningKey::from_seed(&*db.need_fixed(Meta::ManageKey)?),
+            reader: ReaderSecret::new(*db.need_fixed(Meta::InboxReader)?),
+        })
+    }
+
+    /// The account's public name.
+    pub(crate) fn id(&self) -> AccountId {
+        self.key.id()
+    }
+
+    /// This device's certificate.
+    pub(crate) fn certificate(&self) -> Result<&DeviceCertificate, Error> {
+        let listed = self.list.device(&self.device.public());
+        let listed = listed.ok_or(Error::Damaged("the device is not in its own list"))?;
+        Ok(&listed.certificate)
+    }
+}

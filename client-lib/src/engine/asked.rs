@@ -1,0 +1,261 @@
+//! What the driver asks: what is to be read and written, with which keys, and from where on.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use restante_crypto::SigningKey;
+use restante_spec::codes::Code;
+use restante_spec::ids::{EnvelopeId, Incarnation, MailboxId, ReaderSecret, Seq};
+use restante_spec::message::{Deliver, Opened};
+
+use super::{Engine, Work};
+use crate::error::Error;
+use crate::events::{Event, Notice};
+use crate::store::{ConversationState, Job, JobKind, Meta, NewJob};
+
+/// What a batch came to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Taken {
+    /// Everything up to here is durable.
+    pub(crate) upto: Seq,
+    /// The mailbox must be opened with another key, or not at all.
+    pub(crate) reopen: bool,
+}
+
+impl Engine {
+    /// The own relay, as relays are named here.
+    pub(crate) fn own_address(&self) -> &str {
+        &self.own_relay
+    }
+
+    pub(crate) fn is_own_relay(&self, relay: &str) -> bool {
+        relay == self.own_relay
+    }
+
+    pub(crate) fn is_own_inbox(&self, mailbox: &MailboxId) -> bool {
+        *mailbox == self.account.inbox
+    }
+
+    /// The own inbox, if it is on this relay and the relay has heard of it.
+    pub(crate) fn own_inbox(&self, relay: &str) -> Result<Option<MailboxId>, Error> {
+        let inbox = self.account.inbox;
+        let there =
+            self.is_own_relay(relay) && !self.store.read().has_job(&inbox, JobKind::CreateInbox)?;
+        Ok(there.then_some(inbox))
+    }
+
+    /// Jobs that may be done now.
+    pub(crate) fn runnable_jobs(&self) -> Result<Vec<Job>, Error> {
+        self.store.read().runnable_jobs()
+    }
+
+    /// The relays there is something to do with: the own one, those of conversations, and those a
+    /// person's decision sends a letter to. No other is ever connected to.
+    pub(crate) fn wanted_relays(&self) -> Result<BTreeSet<String>, Error> {
+        let db = self.store.read();
+        let mut relays = BTreeSet::from([self.own_relay.clone()]);
+        relays.extend(db.live_conversations()?.into_iter().map(|row| row.relay));
+        relays.extend(db.runnable_jobs()?.into_iter().map(|job| job.what.relay));
+        Ok(relays)
+    }
+
+    /// The conversations this device reads on a relay.
+    pub(crate) fn conversations_on(&self, relay: &str) -> Result<BTreeSet<MailboxId>, Error> {
+        let live = self.store.read().live_conversations()?;
+        Ok(live.into_iter().filter(|row| row.relay == relay).map(|row| row.mailbox).collect())
+    }
+
+    /// The key that opens what this device reads.
+    pub(crate) fn reading_key(&mut self, mailbox: &MailboxId) -> Result<SigningKey, Error> {
+        if self.is_own_inbox(mailbox) {
+            return Ok(SigningKey::from_seed(&self.account.manage.seed()));
+        }
+        self.transact(|work| work.epoch_key(mailbox))
+    }
+
+    /// The key that writes a letter.
+    pub(crate) fn writing_key(&self, job: &Job) -> Result<SigningKey, Error> {
+        let seed = job.what.key.as_ref().ok_or(Error::Damaged("a letter without a key"))?;
+        Ok(SigningKey::from_seed(seed))
+    }
+
+    /// The reader of a mailbox that was just opened, and where to go on; `None` if it is somebody
+    /// else's inbox.
+    pub(crate) fn reading_place(
+        &mut self,
+        mailbox: &MailboxId,
+        opened: &Opened,
+    ) -> Result<Option<(ReaderSecret, Seq)>, Error> {
+        if self.is_own_inbox(mailbox) {
+            let cursor = self.store.read().meta_number(Meta::InboxCursor)?;
+            return Ok(Some((self.account.reader.clone(), Seq::new(cursor))));
+        }
+        self.transact(|work| {
+            let Some(mut row) = work.db.conversation(mailbox)? else { return Ok(None) };
+            // The key that was opened is that of the group's epoch: this is the epoch's name.
+            row.epoch = opened.epoch.or(row.epoch);
+            // Whoever joined stands at the commit that added it.
+            row.cursor = row.cursor.max(opened.from);
+            work.db.put_conversation(&row)?;
+            Ok(Some((row.reader, row.cursor)))
+        })
+    }
+
+    /// Works a batch of envelopes off.
+    pub(crate) fn receive(
+        &mut self,
+        mailbox: &MailboxId,
+        batch: Vec<(Deliver, Bytes)>,
+    ) -> Result<Taken, Error> {
+        if self.is_own_inbox(mailbox) {
+            self.transact(|work| work.receive_letters(batch))
+        } else {
+            self.transact(|work| work.receive_records(mailbox, batch))
+        }
+    }
+
+    /// A relay said who it is since when.
+    pub(crate) fn note_incarnation(
+        &mut self,
+        relay: &str,
+        incarnation: &Incarnation,
+    ) -> Result<(), Error> {
+        let own = self.is_own_relay(relay);
+        self.transact(|work| {
+            if work.db.note_incarnation(relay, incarnation)?.is_some() {
+                work.notice(Notice::RelayRestored);
+                if own {
+                    work.allow_contacts_again()?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// A relay does not let this device in any more.
+    pub(crate) fn open_refused(
+        &mut self,
+        relay: &str,
+        mailbox: &MailboxId,
+        code: Code,
+    ) -> Result<(), Error> {
+        if self.is_own_inbox(mailbox) {
+            return self.transact(|work| work.make_inbox_again());
+        }
+        if self.store.read().conversation(mailbox)?.is_some() {
+            return self.reading_refused(mailbox, code);
+        }
+        let jobs = self.store.read().runnable_jobs()?;
+        let there = |job: &&Job| job.what.relay == relay && job.what.mailbox == *mailbox;
+        match jobs.iter().find(there) {
+            Some(job) => self.job_refused(job, code),
+            None => Ok(()),
+        }
+    }
+
+    /// A relay does not deliver what this device would read next.
+    pub(crate) fn reading_refused(&mut self, mailbox: &MailboxId, code: Code) -> Result<(), Error> {
+        let state = match code {
+            Code::NotFound | Code::Denied | Code::Revoked | Code::AckAhead => {
+                ConversationState::Lost
+            }
+            Code::Gone => ConversationState::Gone,
+            _ => return Ok(()),
+        };
+        self.transact(|work| work.end_conversation(mailbox, state, code))
+    }
+
+    /// Whether a commit must go out before anything else.
+    pub(crate) fn wants_commit(&self, mailbox: &MailboxId) -> Result<bool, Error> {
+        let row = self.store.read().need_conversation(mailbox)?;
+        Ok(row.wants_commit())
+    }
+
+    /// Whether something of this conversation has not been accepted.
+    pub(crate) fn has_outgoing(&self, mailbox: &MailboxId) -> Result<bool, Error> {
+        let db = self.store.read();
+        let row = db.need_conversation(mailbox)?;
+        if db.meta(Meta::Cloned)?.is_some() {
+            return Ok(false);
+        }
+        let current = db.need_contact(row.contact)?.conversation == Some(*mailbox);
+        Ok(row.wants_commit() || (current && db.outbox_count(row.contact)? > 0))
+    }
+
+    /// A relay refused an append for good.
+    pub(crate) fn refused(
+        &mut self,
+        mailbox: &MailboxId,
+        id: &EnvelopeId,
+        code: Code,
+    ) -> Result<(), Error> {
+        self.transact(|work| work.append_refused(mailbox, id, code))
+    }
+
+    /// Messages of this side that are still queued; 0 if that cannot be told.
+    pub(crate) fn queued(&self) -> u32 {
+        self.store.read().queued().unwrap_or(0)
+    }
+}
+
+impl Work<'_> {
+    /// A conversation has ended for this device; what waited for it will not be sent in it.
+    pub(super) fn end_conversation(
+        &mut self,
+        mailbox: &MailboxId,
+        state: ConversationState,
+        code: Code,
+    ) -> Result<(), Error> {
+        let mut row = self.db.need_conversation(mailbox)?;
+        if row.state == state {
+            return Ok(());
+        }
+        if let Some(commit) = row.commit.take() {
+            self.db.drop_held_jobs(&commit.id)?;
+        }
+        row.state = state;
+        self.db.put_conversation(&row)?;
+        let contact = row.contact;
+        self.events.push(Event::Notice(match state {
+            ConversationState::Captured => Notice::Captured { contact },
+            ConversationState::Lost => Notice::ConversationLost { contact },
+            ConversationState::Gone => Notice::Gone { contact },
+            ConversationState::Closed | ConversationState::Creating | ConversationState::Live => {
+                Notice::ConversationClosed { contact }
+            }
+        }));
+        if self.db.need_contact(contact)?.conversation == Some(*mailbox) {
+            self.refuse_outbox(contact, code)?;
+        }
+        Ok(())
+    }
+
+    /// The relay does not know the inbox: it is made again, with the keys given to contacts.
+    fn make_inbox_again(&mut self) -> Result<(), Error> {
+        let (relay, inbox) = (self.account.relay.to_string(), self.account.inbox);
+        if self.db.has_job(&inbox, JobKind::CreateInbox)? {
+            return Ok(());
+        }
+        self.notice(Notice::InboxLost);
+        self.db.set_meta_number(Meta::InboxCursor, 0)?;
+        self.db.drop_jobs_of(&inbox)?;
+        for kind in [JobKind::CreateInbox, JobKind::PutLastResort, JobKind::PutPrekeys] {
+            self.db.put_job(&NewJob::new(relay.clone(), inbox, kind))?;
+        }
+        self.allow_contacts_again()
+    }
+
+    /// Gives the keys of contacts and open invites their rights again: a restored relay may have
+    /// forgotten them.
+    fn allow_contacts_again(&mut self) -> Result<(), Error> {
+        for contact in self.db.contacts()? {
+            if let Some(seed) = contact.own_key {
+                self.allow_contact_key(contact.id, seed)?;
+            }
+        }
+        for invite in self.db.invites()? {
+            self.allow_invite(&invite)?;
+        }
+        Ok(())
+    }
+}

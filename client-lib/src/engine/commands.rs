@@ -1,0 +1,266 @@
+//! What an app asks: wishes that change something, and questions. Each is one transaction.
+
+use restante_crypto::{AccountId, SafetyNumber, random_bytes};
+use restante_spec::codes::Code;
+use restante_spec::ids::EnvelopeId;
+use restante_spec::limits::{NICK_BYTES, TEXT_BYTES};
+
+use super::{Engine, Work};
+use crate::error::Error;
+use crate::limits::{CONTACTS, OUTBOX};
+use crate::store::{ContactRow, ContentKind, ConversationState, Meta, NewMessage};
+use crate::types::{
+    Contact, ContactId, ContactState, Fate, InviteLink, InviteOptions, Message, MessageId,
+    MessageKind, Position,
+};
+
+impl Engine {
+    pub(crate) fn invite(&mut self, options: InviteOptions) -> Result<InviteLink, Error> {
+        self.transact(|work| work.invite(options))
+    }
+
+    pub(crate) fn accept_invite(
+        &mut self,
+        link: &str,
+        text: Option<&str>,
+    ) -> Result<Contact, Error> {
+        let text = text.map(checked_text).transpose()?;
+        self.transact(|work| {
+            let contact = work.accept_invite(link, text)?;
+            work.db.show(&contact)
+        })
+    }
+
+    pub(crate) fn accept_contact(&mut self, id: ContactId) -> Result<Contact, Error> {
+        self.change(id, |work, contact| work.accept_contact(contact))
+    }
+
+    pub(crate) fn decline_contact(&mut self, id: ContactId) -> Result<Contact, Error> {
+        self.change(id, |work, contact| work.decline_contact(contact))
+    }
+
+    pub(crate) fn block(&mut self, id: ContactId) -> Result<Contact, Error> {
+        self.change(id, |work, contact| work.block(contact))
+    }
+
+    pub(crate) fn send(&mut self, contact: ContactId, text: &str) -> Result<Message, Error> {
+        let text = checked_text(text)?;
+        self.transact(|work| work.queue_text(contact, text))
+    }
+
+    pub(crate) fn mark_read(&mut self, id: ContactId) -> Result<(), Error> {
+        self.transact(|work| {
+            let contact = work.db.need_contact(id)?;
+            if work.db.mark_read(id)? { work.tell_contact(&contact) } else { Ok(()) }
+        })
+    }
+
+    pub(crate) fn set_nickname(&mut self, nickname: &str) -> Result<(), Error> {
+        let nickname = checked_nickname(nickname)?;
+        self.transact(|work| {
+            work.db.set_meta(Meta::Nickname, nickname.as_bytes())?;
+            work.queue_profile(nickname)
+        })
+    }
+
+    pub(crate) fn set_verified(&mut self, id: ContactId, verified: bool) -> Result<(), Error> {
+        self.transact(|work| {
+            let mut contact = work.db.need_contact(id)?;
+            account_of(&contact)?;
+            contact.verified = verified;
+            work.put_contact(&contact)
+        })
+    }
+
+    pub(crate) fn contacts(&self) -> Result<Vec<Contact>, Error> {
+        let db = self.store.read();
+        db.contacts()?.iter().map(|contact| db.show(contact)).collect()
+    }
+
+    pub(crate) fn contact(&self, id: ContactId) -> Result<Contact, Error> {
+        let db = self.store.read();
+        db.show(&db.need_contact(id)?)
+    }
+
+    /// By nickname in any case, or by the beginning of the id.
+    pub(crate) fn find_contact(&self, who: &str) -> Result<Contact, Error> {
+        let (name, prefix) = (who.trim().to_lowercase(), who.trim().to_ascii_lowercase());
+        let all = self.contacts()?;
+        let named = all.iter().filter(|contact| contact.nickname.to_lowercase() == name);
+        let mut matches: Vec<Contact> = named.cloned().collect();
+        if matches.is_empty() && prefix.len() >= ID_PREFIX {
+            let begins = all.iter().filter(|contact| contact.id.to_string().starts_with(&prefix));
+            matches = begins.cloned().collect();
+        }
+        match matches.len() {
+            0 => Err(Error::NoSuchContact),
+            1 => matches.pop().ok_or(Error::NoSuchContact),
+            _ => Err(Error::Ambiguous { matches }),
+        }
+    }
+
+    pub(crate) fn message(&self, id: MessageId) -> Result<Message, Error> {
+        self.store.read().message(&id)?.ok_or(Error::NoSuchMessage)
+    }
+
+    pub(crate) fn history(
+        &self,
+        contact: ContactId,
+        before: Option<Position>,
+        limit: u32,
+    ) -> Result<Vec<Message>, Error> {
+        let db = self.store.read();
+        db.need_contact(contact)?;
+        db.history(contact, before, limit)
+    }
+
+    pub(crate) fn search(&self, words: &str, limit: u32) -> Result<Vec<Message>, Error> {
+        self.store.read().search(words, limit)
+    }
+
+    pub(crate) fn unread(&self) -> Result<u32, Error> {
+        self.store.read().unread()
+    }
+
+    pub(crate) fn nickname(&self) -> Result<String, Error> {
+        self.store.read().need_text(Meta::Nickname)
+    }
+
+    pub(crate) fn own_id(&self) -> Result<ContactId, Error> {
+        Ok(id_of(self.account.id()))
+    }
+
+    pub(crate) fn safety_number(&self, id: ContactId) -> Result<SafetyNumber, Error> {
+        let contact = self.store.read().need_contact(id)?;
+        Ok(SafetyNumber::of(self.account.id(), account_of(&contact)?))
+    }
+
+    fn change(
+        &mut self,
+        id: ContactId,
+        change: impl FnOnce(&mut Work<'_>, ContactRow) -> Result<ContactRow, Error>,
+    ) -> Result<Contact, Error> {
+        self.transact(|work| {
+            let contact = work.db.need_contact(id)?;
+            let contact = change(work, contact)?;
+            work.put_contact(&contact)?;
+            work.db.show(&contact)
+        })
+    }
+}
+
+impl Work<'_> {
+    pub(super) fn queue_text(&mut self, to: ContactId, text: &str) -> Result<Message, Error> {
+        if self.is_cloned()? {
+            return Err(Error::Cloned);
+        }
+        let contact = self.db.need_contact(to)?;
+        match contact.state {
+            ContactState::Invited | ContactState::Requested | ContactState::Active => {}
+            state @ (ContactState::Incoming | ContactState::Declined | ContactState::Blocked) => {
+                return Err(Error::WrongState { state });
+            }
+        }
+        if self.db.outbox_count(to)? >= OUTBOX {
+            return Err(Error::TooMany { what: "unsent messages to this contact", max: OUTBOX });
+        }
+        let id = EnvelopeId::new(random_bytes()?);
+        let message = self.db.put_message(&NewMessage {
+            id,
+            contact: to,
+            place: None,
+            from_me: true,
+            kind: MessageKind::Text,
+            text,
+            content: &[],
+            at: self.now,
+            fate: Fate::Queued,
+        })?;
+        let message = message.ok_or(Error::NoSuchMessage)?;
+        if let Some(code) = self.why_over(&contact)? {
+            self.db.refuse_message(to, &message.id, code)?;
+            return self.db.message_of(to, &message.id)?.ok_or(Error::NoSuchMessage);
+        }
+        self.db.put_outbox(to, &id, ContentKind::Text, text.as_bytes(), self.now)?;
+        Ok(message)
+    }
+
+    /// Why nothing can be sent to an active contact, if so: the conversation has ended.
+    fn why_over(&self, contact: &ContactRow) -> Result<Option<Code>, Error> {
+        let Some(mailbox) = contact.conversation else { return Ok(None) };
+        if contact.state != ContactState::Active {
+            return Ok(None);
+        }
+        Ok(match self.db.need_conversation(&mailbox)?.state {
+            ConversationState::Creating | ConversationState::Live => None,
+            ConversationState::Closed => Some(Code::Revoked),
+            ConversationState::Captured => Some(Code::Conflict),
+            ConversationState::Lost => Some(Code::NotFound),
+            ConversationState::Gone => Some(Code::Gone),
+        })
+    }
+
+    /// Tells everybody who can hear it what this account is called now.
+    fn queue_profile(&mut self, nickname: &str) -> Result<(), Error> {
+        for contact in self.db.contacts()? {
+            if contact.state == ContactState::Active && self.why_over(&contact)?.is_none() {
+                let id = EnvelopeId::new(random_bytes()?);
+                let (kind, body) = (ContentKind::Profile, nickname.as_bytes());
+                self.db.put_outbox(contact.id, &id, kind, body, self.now)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses one contact too many.
+    pub(super) fn check_contact_count(&self) -> Result<(), Error> {
+        if self.db.contact_count()? >= CONTACTS {
+            return Err(Error::TooMany { what: "contacts", max: CONTACTS as usize });
+        }
+        Ok(())
+    }
+}
+
+/// How a contact is named here.
+pub(super) fn id_of(account: AccountId) -> ContactId {
+    ContactId::new(*account.fingerprint().as_bytes())
+}
+
+/// The contact's account, once it is known.
+pub(super) fn account_of(contact: &ContactRow) -> Result<AccountId, Error> {
+    contact.account.map(AccountId::new).ok_or(Error::WrongState { state: contact.state })
+}
+
+/// A nickname is one line and not too long.
+pub(super) fn checked_nickname(nickname: &str) -> Result<&str, Error> {
+    let nickname = nickname.trim();
+    let fits = !nickname.is_empty() && nickname.len() <= NICK_BYTES;
+    if fits && !nickname.chars().any(char::is_control) {
+        Ok(nickname)
+    } else {
+        Err(Error::BadNickname { max: NICK_BYTES })
+    }
+}
+
+/// A nickname somebody else chose, fit to be shown.
+pub(super) fn cleaned_nickname(nickname: &str) -> String {
+    let line: String = nickname.chars().filter(|c| !c.is_control()).collect();
+    let mut end = line.len().min(NICK_BYTES);
+    while !line.is_char_boundary(end) {
+        end -= 1;
+    }
+    line.get(..end).unwrap_or_default().trim().to_owned()
+}
+
+fn checked_text(text: &str) -> Result<&str, Error> {
+    if text.trim().is_empty() {
+        return Err(Error::EmptyText);
+    }
+    if text.len() > TEXT_BYTES {
+        return Err(Error::TextTooLong { bytes: text.len(), max: TEXT_BYTES });
+    }
+    Ok(text)
+}
+
+/// Layout: digits of an id that are enough to ask for it.
+const ID_PREFIX: usize = 4;

@@ -1,0 +1,298 @@
+//! First contact, this side's acts: inviting, taking an invite, writing the first letter, agreeing.
+
+use restante_crypto::{
+    Invite, KemSecret, Letter, LetterPlace, Recipient, SigningKey, generate_reader, random_bytes,
+};
+use restante_spec::content::{FirstLetter, FirstMessage, InboxGrant, LetterContent};
+use restante_spec::ids::{EnvelopeId, MailboxId, Slot};
+use zeroize::Zeroizing;
+
+use super::Work;
+use super::commands::id_of;
+use crate::error::Error;
+use crate::limits::INVITES;
+use crate::store::{
+    ContactRow, ConversationRow, ConversationState, InboxRef, InviteRow, Job, JobId, JobKind, Meta,
+    NewJob, NewMessage, Want,
+};
+use crate::types::{ContactId, ContactState, Fate, InviteLink, InviteOptions, MessageKind};
+
+/// Where this device's prekeys are: its number and the suite of small conversations.
+pub(super) const fn slot() -> Slot {
+    Slot::new((1 << 16) | super::groups::SUITE.number() as u32)
+}
+
+impl Work<'_> {
+    /// A job of the own inbox.
+    pub(super) fn own_job(&self, kind: JobKind) -> NewJob {
+        NewJob::new(self.account.relay.to_string(), self.account.inbox, kind)
+    }
+
+    pub(super) fn invite(&mut self, options: InviteOptions) -> Result<InviteLink, Error> {
+        let open = self.db.invites()?.into_iter().filter(|invite| invite.expires_at > self.now);
+        if open.count() >= INVITES {
+            return Err(Error::TooMany { what: "open invites", max: INVITES });
+        }
+        let account = self.account;
+        let invite = Invite::generate(account.relay.clone(), account.inbox, account.id())?;
+        let row = InviteRow {
+            key: invite.write_key()?.public(),
+            invite: Zeroizing::new(invite.link().as_bytes().to_vec()),
+            secret: Zeroizing::new(KemSecret::generate()?.seed().to_vec()),
+            uses: options.uses.max(1),
+            expires_at: self.now.after(options.expires_in),
+            created_at: self.now,
+        };
+        self.db.put_invite(&row)?;
+        self.allow_invite(&row)?;
+        Ok(InviteLink::from_text(invite.link().to_string()))
+    }
+
+    /// Notes that the relay must let the invite's key in, and what it keeps with it.
+    pub(super) fn allow_invite(&mut self, row: &InviteRow) -> Result<(), Error> {
+        let invite = row.parse()?;
+        let account = self.account;
+        let nickname = self.db.need_text(Meta::Nickname)?;
+        let public = row.kem()?.public();
+        let card = invite.seal_card(&account.device, account.certificate()?, &public, &nickname)?;
+        let job = NewJob {
+            key: Some(invite.write_key()?.seed()),
+            body: Some(card),
+            uses: row.uses,
+            expires_at: row.expires_at,
+            ..self.own_job(JobKind::AllowInvite)
+        };
+        self.db.put_job(&job)?;
+        Ok(())
+    }
+
+    /// Takes somebody's invite: notes the contact and the first letter.
+    pub(super) fn accept_invite(
+        &mut self,
+        link: &str,
+        text: Option<&str>,
+    ) -> Result<ContactRow, Error> {
+        if self.is_cloned()? {
+            return Err(Error::Cloned);
+        }
+        let invite = Invite::parse(link.trim()).map_err(|_| Error::BadInvite)?;
+        let id = ContactId::new(*invite.account().as_bytes());
+        if id == id_of(self.account.id()) {
+            return Err(Error::OwnInvite);
+        }
+        let mut contact = match self.db.contact(id)? {
+            Some(known) => self.known_inviter(known)?,
+            None => {
+                self.check_contact_count()?;
+                ContactRow::new(id, ContactState::Invited)
+            }
+        };
+        if contact.state == ContactState::Incoming {
+            // They wrote first: taking their invite is agreeing.
+            let contact = self.accept_contact(contact)?;
+            self.put_contact(&contact)?;
+            if let Some(text) = text {
+                self.queue_text(id, text)?;
+            }
+            return Ok(contact);
+        }
+        contact.state = ContactState::Invited;
+        contact.invite = Some(invite.link().to_string());
+        let write_key = invite.write_key()?;
+        let relay = invite.relay().to_string();
+        contact.inbox = Some(InboxRef {
+            relay: relay.clone(),
+            mailbox: *invite.inbox(),
+            key: write_key.seed(),
+        });
+        let own_key = SigningKey::generate()?.seed();
+        let allowed = self.allow_contact_key(id, own_key.clone())?;
+        contact.own_key = Some(own_key);
+        self.put_contact(&contact)?;
+        let first_message = text.map(|text| self.put_first_message(id, text)).transpose()?;
+        self.db.put_job(&NewJob {
+            contact: Some(id),
+            key: Some(write_key.seed()),
+            envelope: Some(EnvelopeId::new(random_bytes()?)),
+            first_message,
+            after: Some(allowed),
+            ..NewJob::new(relay, *invite.inbox(), JobKind::FirstLetter)
+        })?;
+        Ok(contact)
+    }
+
+    /// Whether an invite of somebody known can be taken: not while there is a way to them.
+    fn known_inviter(&mut self, mut known: ContactRow) -> Result<ContactRow, Error> {
+        match known.state {
+            ContactState::Declined | ContactState::Blocked | ContactState::Incoming => Ok(known),
+            ContactState::Active if !self.has_usable_conversation(&known)? => {
+                self.revoke_contact_key(&mut known)?;
+                Ok(known)
+            }
+            state @ (ContactState::Invited | ContactState::Requested | ContactState::Active) => {
+                Err(Error::WrongState { state })
+            }
+        }
+    }
+
+    /// Whether messages to this contact have somewhere to go.
+    pub(super) fn has_usable_conversation(&self, contact: &ContactRow) -> Result<bool, Error> {
+        let Some(mailbox) = contact.conversation else { return Ok(false) };
+        let row = self.db.need_conversation(&mailbox)?;
+        Ok(matches!(row.state, ConversationState::Live | ConversationState::Creating))
+    }
+
+    fn put_first_message(&mut self, contact: ContactId, text: &str) -> Result<EnvelopeId, Error> {
+        let id = EnvelopeId::new(random_bytes()?);
+        self.db.put_message(&NewMessage {
+            id,
+            contact,
+            place: None,
+            from_me: true,
+            kind: MessageKind::Text,
+            text,
+            content: &[],
+            at: self.now,
+            fate: Fate::Queued,
+        })?;
+        Ok(id)
+    }
+
+    /// Notes that the relay must let a contact's key in.
+    pub(super) fn allow_contact_key(
+        &mut self,
+        contact: ContactId,
+        seed: Zeroizing<[u8; 32]>,
+    ) -> Result<JobId, Error> {
+        let job = NewJob {
+            contact: Some(contact),
+            key: Some(seed),
+            ..self.own_job(JobKind::AllowContact)
+        };
+        self.db.put_job(&job)
+    }
+
+    /// Seals the first letter to the key on the card.
+    pub(super) fn seal_first_letter(&mut self, job: &Job, card: &[u8]) -> Result<Vec<u8>, Error> {
+        let id = job.what.contact.ok_or(Error::Damaged("a first letter to nobody"))?;
+        let mut contact = self.db.need_contact(id)?;
+        let link = contact.invite.as_deref().ok_or(Error::Damaged("the invite is missing"))?;
+        let card = Invite::parse(link)?.open_card(card)?;
+        contact.account = Some(*card.certificate.account().key());
+        contact.nickname = card.nick.clone();
+        self.put_contact(&contact)?;
+        let message = match job.what.first_message {
+            None => None,
+            Some(id) => Some(self.first_message(&contact, id)?),
+        };
+        let content = LetterContent::First(FirstLetter {
+            devices: self.account.list.as_bytes().to_vec(),
+            nick: self.db.need_text(Meta::Nickname)?,
+            key_packages: vec![self.make_key_package(false)?],
+            inbox: self.grant(&contact)?,
+            message,
+        });
+        self.seal_letter(
+            job.what.mailbox,
+            job.what.envelope,
+            Recipient::Invite(&card.letter_key),
+            &content,
+        )
+    }
+
+    fn first_message(
+        &mut self,
+        contact: &ContactRow,
+        id: EnvelopeId,
+    ) -> Result<FirstMessage, Error> {
+        let message = crate::types::MessageId::new(*id.as_bytes());
+        let message = self.db.message_of(contact.id, &message)?;
+        let message = message.ok_or(Error::Damaged("the first message is missing"))?;
+        let content = super::outbox::first_content(&message)?;
+        Ok(FirstMessage { id, content })
+    }
+
+    /// The way into the own inbox that this contact is given.
+    pub(super) fn grant(&self, contact: &ContactRow) -> Result<InboxGrant, Error> {
+        let key = contact.own_key.clone().ok_or(Error::Damaged("a contact without a key"))?;
+        Ok(InboxGrant { relay: self.account.relay.clone(), inbox: self.account.inbox, key })
+    }
+
+    /// Seals a letter of this device; each has a higher number than the one before.
+    pub(super) fn seal_letter(
+        &mut self,
+        inbox: MailboxId,
+        envelope: Option<EnvelopeId>,
+        recipient: Recipient<'_>,
+        content: &LetterContent,
+    ) -> Result<Vec<u8>, Error> {
+        let envelope = envelope.ok_or(Error::Damaged("a letter without id"))?;
+        let number = self.db.meta_number(Meta::LetterNumber)? + 1;
+        self.db.set_meta_number(Meta::LetterNumber, number)?;
+        let letter = Letter {
+            sender: &self.account.device,
+            certificate: self.account.certificate()?,
+            number,
+            recipient,
+            place: LetterPlace { inbox, envelope },
+            content: &content.encode().map_err(|_| Error::Damaged("a letter's content"))?,
+        };
+        Ok(letter.seal()?)
+    }
+
+    /// Agrees to a contact request: makes the conversation here; the relay hears of it by a job,
+    /// and the contact when its first commit was echoed.
+    pub(super) fn accept_contact(&mut self, mut contact: ContactRow) -> Result<ContactRow, Error> {
+        if contact.state != ContactState::Incoming {
+            return Err(Error::WrongState { state: contact.state });
+        }
+        if self.is_cloned()? {
+            return Err(Error::Cloned);
+        }
+        if contact.own_key.is_none() {
+            let seed = SigningKey::generate()?.seed();
+            self.allow_contact_key(contact.id, seed.clone())?;
+            contact.own_key = Some(seed);
+        }
+        contact.state = ContactState::Active;
+        contact.came_by = None;
+        let mailbox = MailboxId::new(random_bytes()?);
+        contact.conversation = Some(mailbox);
+        self.db.put_contact(&contact)?;
+        let relay = self.account.relay.to_string();
+        let mut row = ConversationRow::new(
+            mailbox,
+            contact.id,
+            relay.clone(),
+            self.next_generation(contact.id)?,
+            ConversationState::Creating,
+            generate_reader()?,
+        );
+        row.want = Want::Add;
+        self.create_group(&row)?;
+        self.db.put_conversation(&row)?;
+        self.db.forget_contents(contact.id, 0)?;
+        self.db.put_job(&NewJob::new(relay, mailbox, JobKind::CreateConversation))?;
+        Ok(contact)
+    }
+
+    /// A new conversation stands behind all others of its contact; letters stand before them.
+    pub(super) fn next_generation(&self, contact: ContactId) -> Result<u32, Error> {
+        let all = self.db.conversations_of(contact)?;
+        Ok(all.iter().map(|row| row.generation).max().unwrap_or(0).saturating_add(1))
+    }
+}
+
+impl InviteRow {
+    /// The invite itself.
+    pub(super) fn parse(&self) -> Result<Invite, Error> {
+        let link = std::str::from_utf8(&self.invite).map_err(|_| Error::Damaged("an invite"))?;
+        Ok(Invite::parse(link)?)
+    }
+
+    /// The secret its card names the public half of.
+    pub(super) fn kem(&self) -> Result<KemSecret, Error> {
+        let seed = self.secret.as_slice().try_into();
+        Ok(KemSecret::from_seed(&seed.map_err(|_| Error::Damaged("an invite's key"))?))
+    }
+}

@@ -1,0 +1,271 @@
+//! The own inbox: letters, in their order, each once.
+
+use bytes::Bytes;
+use restante_crypto::{DeviceList, LetterKeys, LetterPlace, OpenedLetter};
+use restante_spec::content::{
+    Content, ContentError, FirstLetter, InboxGrant, LetterContent, WelcomeLetter,
+};
+use restante_spec::ids::{EnvelopeId, PublicKey, Seq};
+use restante_spec::message::Deliver;
+use zeroize::Zeroizing;
+
+use super::asked::Taken;
+use super::commands::id_of;
+use super::{Work, outbox};
+use crate::error::Error;
+use crate::events::{Event, Notice};
+use crate::store::{ContactRow, InboxRef, InviteRow, Meta, NewMessage, Place};
+use crate::types::{ContactState, Fate};
+
+/// An opened letter and the way it came.
+struct Arrived {
+    letter: OpenedLetter,
+    /// `None`: sealed to the account.
+    invite: Option<InviteRow>,
+    envelope: Deliver,
+}
+
+impl Work<'_> {
+    /// Takes a batch of letters, in their order.
+    pub(super) fn receive_letters(&mut self, batch: Vec<(Deliver, Bytes)>) -> Result<Taken, Error> {
+        let mut cursor = Seq::new(self.db.meta_number(Meta::InboxCursor)?);
+        for (envelope, body) in batch {
+            if envelope.seq <= cursor {
+                continue;
+            }
+            if envelope.prev > cursor && cursor > Seq::START {
+                let (after, before) = (cursor, envelope.seq);
+                self.notice(Notice::Gap { contact: None, after, before });
+            }
+            cursor = envelope.seq;
+            if self.db.letter_seen(&envelope.id)? {
+                continue;
+            }
+            self.db.note_letter(&envelope.id, envelope.expires_at)?;
+            if self.attempt(|work| work.take_letter(envelope, &body))?.is_none() {
+                self.notice(Notice::Junk { contact: None });
+            }
+        }
+        self.db.set_meta_number(Meta::InboxCursor, cursor.get())?;
+        Ok(Taken { upto: cursor, reopen: false })
+    }
+
+    fn take_letter(&mut self, envelope: Deliver, body: &Bytes) -> Result<(), Error> {
+        let arrived = self.open_letter(envelope, body)?;
+        let account = arrived.letter.sender.account();
+        if account == self.account.id() {
+            return Ok(());
+        }
+        let known = self.db.contact(id_of(account))?;
+        // LET-6
+        arrived.letter.check_number(known.as_ref().map(|contact| contact.letter_number))?;
+        match LetterContent::decode(&arrived.letter.content).map_err(unreadable)? {
+            LetterContent::First(first) => match &arrived.invite {
+                Some(invite) => self.take_first_letter(&arrived, invite, known, first),
+                None => Ok(()),
+            },
+            LetterContent::Welcome(welcome) => match (known, &arrived.invite) {
+                (Some(contact), None) => self.take_welcome(&arrived, contact, welcome),
+                _ => Ok(()),
+            },
+            // A newer version's; what it would have done here is not known.
+            _ => Ok(()),
+        }
+    }
+
+    /// Opens a letter with the account's key, or with that of the invite it came by.
+    fn open_letter(&self, envelope: Deliver, body: &Bytes) -> Result<Arrived, Error> {
+        let account = self.account;
+        let place = LetterPlace { inbox: account.inbox, envelope: envelope.id };
+        let own = [&account.letter_key];
+        let keys = LetterKeys::Account(account.id(), &own);
+        let mut refused = match OpenedLetter::open(body, keys, &place) {
+            Ok(letter) => return Ok(Arrived { letter, invite: None, envelope }),
+            Err(error) => error,
+        };
+        for invite in self.db.invites()? {
+            match OpenedLetter::open(body, LetterKeys::Invite(&invite.kem()?), &place) {
+                Ok(letter) => return Ok(Arrived { letter, invite: Some(invite), envelope }),
+                Err(error) => refused = error,
+            }
+        }
+        Err(Error::Crypto(refused))
+    }
+
+    /// Somebody took an invite.
+    fn take_first_letter(
+        &mut self,
+        arrived: &Arrived,
+        invite: &InviteRow,
+        known: Option<ContactRow>,
+        first: FirstLetter,
+    ) -> Result<(), Error> {
+        let account = arrived.letter.sender.account();
+        let mut contact = match known {
+            None => {
+                self.check_contact_count()?;
+                ContactRow::new(id_of(account), ContactState::Incoming)
+            }
+            Some(known) if self.may_ask_again(&known, invite)? => known,
+            Some(_) => return Ok(()),
+        };
+        // Both asked: both agreed.
+        let both = matches!(contact.state, ContactState::Invited | ContactState::Requested);
+        self.learn(&mut contact, arrived, &first.devices, &first.nick, first.inbox.clone())?;
+        contact.state = ContactState::Incoming;
+        contact.came_by = Some(invite.key);
+        contact.request = Some(arrived.letter.content.to_vec());
+        self.db.put_contact(&contact)?;
+        if let Some(message) = &first.message {
+            self.take_first_message(&contact, arrived, &message.id, &message.content)?;
+        }
+        if both {
+            contact = self.accept_contact(contact)?;
+        }
+        self.put_contact(&contact)
+    }
+
+    /// Whether somebody known may ask (again) with this invite: who was declined or blocked only
+    /// with one made after that.
+    fn may_ask_again(&self, known: &ContactRow, invite: &InviteRow) -> Result<bool, Error> {
+        Ok(match known.state {
+            ContactState::Incoming => false,
+            ContactState::Invited | ContactState::Requested => true,
+            ContactState::Active => !self.has_usable_conversation(known)?,
+            ContactState::Declined | ContactState::Blocked => invite.created_at >= known.ended_at,
+        })
+    }
+
+    fn take_first_message(
+        &mut self,
+        contact: &ContactRow,
+        arrived: &Arrived,
+        id: &EnvelopeId,
+        content: &[u8],
+    ) -> Result<(), Error> {
+        let decoded = Content::decode(content).map_err(unreadable)?;
+        if decoded.id != *id {
+            return Err(restante_crypto::Error::Malformed { what: "first message" }.into());
+        }
+        let shown = outbox::shown(&decoded);
+        let place = Place {
+            conversation: None,
+            generation: 0,
+            seq: Seq::START,
+            expires_at: arrived.envelope.expires_at,
+        };
+        let message = self.db.put_message(&NewMessage {
+            id: *id,
+            contact: contact.id,
+            place: Some(place),
+            from_me: false,
+            kind: shown.kind,
+            text: &shown.text,
+            content,
+            at: shown.at,
+            fate: Fate::Received,
+        })?;
+        if let Some(message) = message {
+            self.owe_receipt(contact.id, id)?;
+            self.events.push(Event::Message(message));
+        }
+        Ok(())
+    }
+
+    /// Somebody whose invite was taken has agreed.
+    fn take_welcome(
+        &mut self,
+        arrived: &Arrived,
+        mut contact: ContactRow,
+        welcome: WelcomeLetter,
+    ) -> Result<(), Error> {
+        match contact.state {
+            ContactState::Invited | ContactState::Requested | ContactState::Active => {}
+            ContactState::Incoming | ContactState::Declined | ContactState::Blocked => {
+                return Ok(());
+            }
+        }
+        self.learn(&mut contact, arrived, &welcome.devices, &welcome.nick, welcome.inbox.clone())?;
+        contact.state = ContactState::Active;
+        contact.invite = None;
+        self.db.put_contact(&contact)?;
+        self.join(&mut contact, &welcome)?;
+        self.put_contact(&contact)
+    }
+
+    /// Takes over what a letter says of its writer, checked.
+    fn learn(
+        &mut self,
+        contact: &mut ContactRow,
+        arrived: &Arrived,
+        devices: &[u8],
+        nickname: &str,
+        inbox: InboxGrant,
+    ) -> Result<(), Error> {
+        let sender = &arrived.letter.sender;
+        let list = DeviceList::parse(devices)?;
+        if list.account() != sender.account() || list.device(sender.device()).is_none() {
+            return Err(Error::Crypto(restante_crypto::Error::WrongAccount));
+        }
+        if let Some(before) = &contact.devices {
+            // IDN-7
+            list.may_follow(&DeviceList::parse(before)?)?;
+        }
+        let key: PublicKey = *sender.account().key();
+        contact.account = Some(key);
+        contact.devices = Some(list.as_bytes().to_vec());
+        contact.nickname = super::commands::cleaned_nickname(nickname);
+        contact.letter_number = arrived.letter.number;
+        let key: Zeroizing<[u8; 32]> = inbox.key;
+        let relay = inbox.relay.to_string();
+        contact.inbox = Some(InboxRef { relay, mailbox: inbox.inbox, key });
+        Ok(())
+    }
+
+    /// Does `work`; if what came does not hold what it claims, everything it did is undone and
+    /// `None` is given back. A failing store is an error as ever.
+    pub(super) fn attempt<T>(
+        &mut self,
+        work: impl FnOnce(&mut Work<'_>) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        let told = self.events.len();
+        self.db.savepoint()?;
+        match work(self) {
+            Ok(done) => {
+                self.db.release()?;
+                Ok(Some(done))
+            }
+            Err(error) if is_theirs(&error) => {
+                self.db.undo()?;
+                self.events.truncate(told);
+                self.groups.forget_all();
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// What came is no content.
+fn unreadable(error: ContentError) -> Error {
+    match error {
+        ContentError::Malformed { what } => restante_crypto::Error::Malformed { what }.into(),
+        ContentError::TooLarge { what, size, max } => {
+            restante_crypto::Error::TooLarge { what, size, max }.into()
+        }
+        _ => restante_crypto::Error::Malformed { what: "content" }.into(),
+    }
+}
+
+/// Whether an error says something of what came, and not of this side.
+fn is_theirs(error: &Error) -> bool {
+    use restante_crypto::Error as E;
+    match error {
+        Error::Crypto(error) => {
+            !matches!(error, E::Storage { .. } | E::Randomness | E::Internal { .. })
+        }
+        // One stranger too many.
+        Error::TooMany { .. } => true,
+        _ => false,
+    }
+}

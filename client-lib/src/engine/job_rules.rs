@@ -1,0 +1,260 @@
+//! Jobs: what a relay is asked for each, and what its answer changes.
+//!
+//! Every job can be repeated without harm: ids and keys were chosen before the first try, sealed
+//! letters are kept as they are, and prekeys are made anew each time, so that none is given twice.
+
+use restante_crypto::{SigningKey, prove_possession, reader_hash};
+use restante_spec::codes::Code;
+use restante_spec::ids::{ChainNumber, EnvelopeId, Handle, PublicKey, Seq};
+use restante_spec::message::{
+    Allow, Append, Appended, Command, Create, EnvelopeClass, MailboxClass, PrekeyCount, PutPrekeys,
+    Reply, Rights, Terms,
+};
+
+use super::{Engine, Work};
+use crate::error::Error;
+use crate::limits::{PREKEYS_LOW, PREKEYS_PUT};
+use crate::store::{ConversationState, Job, JobKind, Place};
+use crate::types::{ContactState, MessageId};
+
+/// A request and its body.
+type Request = (Command, Vec<u8>);
+
+impl Engine {
+    /// What the relay is asked; `None`: the job turned out to be void.
+    pub(crate) fn job_request(
+        &mut self,
+        job: &Job,
+        handle: Handle,
+        card: &[u8],
+    ) -> Result<Option<Request>, Error> {
+        self.transact(|work| match job.what.kind {
+            JobKind::CreateInbox => Ok(Some(work.create_inbox())),
+            JobKind::CreateConversation => work.create_conversation(job).map(Some),
+            JobKind::AllowInvite | JobKind::AllowContact => work.allow(job, handle).map(Some),
+            JobKind::Revoke => {
+                let key = *work.key_of(job)?;
+                Ok(Some((Command::Revoke { handle, key: PublicKey::new(key) }, Vec::new())))
+            }
+            JobKind::PutPrekeys => work.put_prekeys(handle, PREKEYS_PUT, false).map(Some),
+            JobKind::PutLastResort => work.put_prekeys(handle, 1, true).map(Some),
+            JobKind::FirstLetter => work.first_letter(job, handle, card),
+            JobKind::Letter => {
+                let body = job.what.body.clone().ok_or(Error::Damaged("a letter without body"))?;
+                Ok(Some((append_letter(job, handle)?, body)))
+            }
+        })
+    }
+
+    /// The relay has done it.
+    pub(crate) fn job_done(&mut self, job: &Job, reply: &Reply) -> Result<(), Error> {
+        self.transact(|work| {
+            match (job.what.kind, reply) {
+                (JobKind::CreateConversation, Reply::Created(created)) => {
+                    let mut row = work.db.need_conversation(&job.what.mailbox)?;
+                    row.epoch = created.epoch;
+                    row.state = ConversationState::Live;
+                    work.db.put_conversation(&row)?;
+                }
+                (JobKind::FirstLetter, Reply::Appended(appended)) => {
+                    work.first_letter_sent(job, appended)?;
+                }
+                _ => {}
+            }
+            work.db.finish_job(job.id)
+        })
+    }
+
+    /// The relay will not do it.
+    pub(crate) fn job_refused(&mut self, job: &Job, code: Code) -> Result<(), Error> {
+        self.transact(|work| {
+            work.db.finish_job(job.id)?;
+            match job.what.kind {
+                JobKind::FirstLetter => work.first_letter_refused(job, code),
+                JobKind::Letter => work.letter_refused(job, code),
+                JobKind::CreateConversation => {
+                    work.end_conversation(&job.what.mailbox, ConversationState::Lost, code)
+                }
+                // What is to be struck, or could not be stored, is not there: that is all there is.
+                JobKind::CreateInbox
+                | JobKind::AllowInvite
+                | JobKind::AllowContact
+                | JobKind::Revoke
+                | JobKind::PutPrekeys
+                | JobKind::PutLastResort => Ok(()),
+            }
+        })
+    }
+
+    /// Refills the prekeys when few are left.
+    pub(crate) fn prekeys_left(&mut self, counts: &[PrekeyCount]) -> Result<(), Error> {
+        let count = counts.iter().find(|count| count.slot == super::first_contact::slot());
+        let few = count.is_none_or(|count| count.count < PREKEYS_LOW);
+        let none_last = count.is_none_or(|count| !count.last_resort);
+        self.transact(|work| {
+            for (wanted, kind) in [(none_last, JobKind::PutLastResort), (few, JobKind::PutPrekeys)]
+            {
+                if wanted && !work.db.has_job(&work.account.inbox, kind)? {
+                    work.db.put_job(&work.own_job(kind))?;
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Work<'_> {
+    fn create_inbox(&self) -> Request {
+        let account = self.account;
+        let create = Create {
+            mailbox: account.inbox,
+            class: MailboxClass::Inbox,
+            key: account.manage.public(),
+            possession: prove_possession(&account.manage, &account.inbox),
+            reader: reader_hash(&account.reader),
+            ttl: None,
+        };
+        (Command::Create(create), Vec::new())
+    }
+
+    fn create_conversation(&mut self, job: &Job) -> Result<Request, Error> {
+        let mailbox = job.what.mailbox;
+        let row = self.db.need_conversation(&mailbox)?;
+        let key = self.epoch_key(&mailbox)?;
+        let create = Create {
+            mailbox,
+            class: MailboxClass::Conversation,
+            key: key.public(),
+            possession: prove_possession(&key, &mailbox),
+            reader: reader_hash(&row.reader),
+            ttl: None,
+        };
+        Ok((Command::Create(create), Vec::new()))
+    }
+
+    fn allow(&self, job: &Job, handle: Handle) -> Result<Request, Error> {
+        let key = SigningKey::from_seed(self.key_of(job)?);
+        let contact = job.what.kind == JobKind::AllowContact;
+        let rights = Rights { write: true, take: contact, ..Rights::default() };
+        let terms = Terms {
+            rights,
+            expires_at: (!contact).then_some(job.what.expires_at),
+            uses: (!contact).then_some(job.what.uses),
+            rate: contact.then_some(crate::limits::LETTER_RATE),
+        };
+        let possession = prove_possession(&key, &job.what.mailbox);
+        let allow = Allow { handle, key: key.public(), possession, terms };
+        Ok((Command::Allow(allow), job.what.body.clone().unwrap_or_default()))
+    }
+
+    fn put_prekeys(
+        &mut self,
+        handle: Handle,
+        count: usize,
+        last_resort: bool,
+    ) -> Result<Request, Error> {
+        let (mut sizes, mut body) = (Vec::with_capacity(count), Vec::new());
+        for _ in 0..count {
+            let package = self.make_key_package(last_resort)?;
+            sizes.push(u32::try_from(package.len()).unwrap_or(u32::MAX));
+            body.extend_from_slice(&package);
+        }
+        let slot = super::first_contact::slot();
+        Ok((Command::PutPrekeys(PutPrekeys { handle, slot, sizes, last_resort }), body))
+    }
+
+    /// Seals the first letter once the card is here; from then on the same bytes are sent.
+    fn first_letter(
+        &mut self,
+        job: &Job,
+        handle: Handle,
+        card: &[u8],
+    ) -> Result<Option<Request>, Error> {
+        let body = match &job.what.body {
+            Some(body) => body.clone(),
+            None => match self.seal_first_letter(job, card) {
+                Ok(body) => {
+                    self.db.set_job_body(job.id, &body)?;
+                    body
+                }
+                Err(Error::Crypto(_)) => {
+                    // The card is not what the link promises: nothing is written to its maker.
+                    self.db.finish_job(job.id)?;
+                    self.first_letter_refused(job, Code::Denied)?;
+                    return Ok(None);
+                }
+                Err(other) => return Err(other),
+            },
+        };
+        Ok(Some((append_letter(job, handle)?, body)))
+    }
+
+    fn first_letter_sent(&mut self, job: &Job, appended: &Appended) -> Result<(), Error> {
+        let Some(mut contact) = self.contact_of(job)? else { return Ok(()) };
+        if contact.state == ContactState::Invited {
+            contact.state = ContactState::Requested;
+            contact.invite = None;
+            self.put_contact(&contact)?;
+        }
+        // The first message has the place before all others.
+        let place = Place {
+            conversation: None,
+            generation: 0,
+            seq: Seq::START,
+            expires_at: appended.expires_at,
+        };
+        if let Some(first) = job.what.first_message {
+            self.place_own(contact.id, &first, &place)?;
+        }
+        Ok(())
+    }
+
+    fn first_letter_refused(&mut self, job: &Job, code: Code) -> Result<(), Error> {
+        let Some(mut contact) = self.contact_of(job)? else { return Ok(()) };
+        if let Some(first) = job.what.first_message {
+            let id = MessageId::new(*first.as_bytes());
+            if self.db.refuse_message(contact.id, &id, code)? {
+                self.tell_fate(contact.id, &first)?;
+            }
+        }
+        if matches!(contact.state, ContactState::Invited | ContactState::Requested) {
+            contact.state = ContactState::Declined;
+            contact.invite = None;
+            contact.ended_at = self.now;
+            self.revoke_contact_key(&mut contact)?;
+            self.refuse_outbox(contact.id, code)?;
+            self.put_contact(&contact)?;
+        }
+        Ok(())
+    }
+
+    fn letter_refused(&mut self, job: &Job, code: Code) -> Result<(), Error> {
+        // Nobody will come into the conversation this letter is the way into.
+        let Some(contact) = self.contact_of(job)? else { return Ok(()) };
+        match contact.conversation {
+            Some(mailbox) => self.end_conversation(&mailbox, ConversationState::Closed, code),
+            None => Ok(()),
+        }
+    }
+
+    fn key_of<'j>(&self, job: &'j Job) -> Result<&'j [u8; 32], Error> {
+        job.what.key.as_deref().ok_or(Error::Damaged("a job without its key"))
+    }
+
+    fn contact_of(&self, job: &Job) -> Result<Option<crate::store::ContactRow>, Error> {
+        job.what.contact.map_or(Ok(None), |id| self.db.contact(id))
+    }
+}
+
+fn append_letter(job: &Job, handle: Handle) -> Result<Command, Error> {
+    let id: EnvelopeId = job.what.envelope.ok_or(Error::Damaged("a letter without id"))?;
+    Ok(Command::Append(Append {
+        handle,
+        chain: ChainNumber::new(1),
+        id,
+        class: EnvelopeClass::Normal,
+        ttl: None,
+        epoch: None,
+        commit: None,
+    }))
+}

@@ -1,0 +1,161 @@
+//! The rules of a client: what a letter, an envelope, an answer or a wish changes in the store.
+//!
+//! ```text
+//!  wishes (commands) --\                            /--> rows: contacts, messages, outbox, jobs
+//!  letters (inbox)   ---+--> one transaction each --+--> state of the groups
+//!  envelopes, echoes --/                            \--> events, told once it is durable
+//! ```
+//!
+//! Sans-IO: time is told by `set_now`; knows the store and the crypto, must not know links.
+
+mod account;
+mod asked;
+mod commands;
+mod commits;
+mod conversation;
+mod endings;
+mod first_contact;
+mod groups;
+mod inbox;
+mod job_rules;
+mod outbox;
+mod receipts;
+
+use std::fmt;
+use std::path::Path;
+
+use restante_spec::address::RelayAddress;
+use restante_spec::ids::{EnvelopeId, UnixTime};
+
+pub(crate) use self::outbox::Outgoing;
+
+use self::account::Account;
+use self::groups::Groups;
+use crate::error::Error;
+use crate::events::{Event, Notice};
+use crate::key::StoreKey;
+use crate::store::{ContactRow, Db, Meta, Store};
+use crate::types::{ContactId, MessageId};
+
+/// One account, its store and its groups.
+pub(crate) struct Engine {
+    store: Store,
+    account: Account,
+    /// The address of the own relay.
+    own_relay: String,
+    groups: Groups,
+    events: Vec<Event>,
+    now: UnixTime,
+    /// When to look for what has expired.
+    next_tidy: UnixTime,
+    /// When the first receipt is due.
+    next_receipt: Option<UnixTime>,
+}
+
+/// One transaction at work: everything in it becomes durable together, or not at all.
+pub(crate) struct Work<'a> {
+    db: Db<'a>,
+    account: &'a Account,
+    groups: &'a mut Groups,
+    events: &'a mut Vec<Event>,
+    now: UnixTime,
+}
+
+impl Engine {
+    /// Makes the account of a home that has none.
+    pub(crate) fn create(
+        home: &Path,
+        key: &StoreKey,
+        relay: &RelayAddress,
+        nickname: &str,
+        now: UnixTime,
+    ) -> Result<Self, Error> {
+        let nickname = commands::checked_nickname(nickname)?;
+        Store::create(home, key, |db| Account::create(db, relay, nickname, now))?;
+        Self::open(home, key, now)
+    }
+
+    /// Opens the account of a home.
+    pub(crate) fn open(home: &Path, key: &StoreKey, now: UnixTime) -> Result<Self, Error> {
+        let store = Store::open(home, key)?;
+        let account = Account::load(store.read())?;
+        let own_relay = account.relay.to_string();
+        let (groups, events) = (Groups::default(), Vec::new());
+        let (next_tidy, next_receipt) = (now, None);
+        Ok(Self { store, account, own_relay, groups, events, now, next_tidy, next_receipt })
+    }
+
+    /// The time of everything that follows.
+    pub(crate) const fn set_now(&mut self, now: UnixTime) {
+        self.now = now;
+    }
+
+    /// What happened since the last call, durable by now.
+    pub(crate) fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Something a person should know that changes nothing in the store.
+    pub(crate) fn notice(&mut self, notice: Notice) {
+        self.events.push(Event::Notice(notice));
+    }
+
+    /// Does `work` in one transaction. If it fails, what is in memory of the groups may be ahead of
+    /// the store: it is dropped, and loaded again when it is needed.
+    fn transact<T>(
+        &mut self,
+        work: impl FnOnce(&mut Work<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut events = Vec::new();
+        let (account, groups, now) = (&self.account, &mut self.groups, self.now);
+        let done = self
+            .store
+            .write(|db| work(&mut Work { db, account, groups, events: &mut events, now }));
+        match &done {
+            Ok(_) => self.events.append(&mut events),
+            Err(_) => self.groups.forget_all(),
+        }
+        done
+    }
+}
+
+impl Work<'_> {
+    /// Writes a contact and tells that it has changed.
+    fn put_contact(&mut self, contact: &ContactRow) -> Result<(), Error> {
+        self.db.put_contact(contact)?;
+        self.tell_contact(contact)
+    }
+
+    fn tell_contact(&mut self, contact: &ContactRow) -> Result<(), Error> {
+        let shown = self.db.show(contact)?;
+        self.events.push(Event::Contact(shown));
+        Ok(())
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        self.events.push(Event::Notice(notice));
+    }
+
+    /// Tells how far a message of this side is now.
+    fn tell_fate(&mut self, contact: ContactId, id: &EnvelopeId) -> Result<(), Error> {
+        let message = MessageId::new(*id.as_bytes());
+        if let Some(shown) = self.db.message_of(contact, &message)? {
+            self.events.push(Event::Fate { contact, message, fate: shown.fate });
+        }
+        Ok(())
+    }
+
+    /// Whether this home was copied, so that it must not send.
+    fn is_cloned(&self) -> Result<bool, Error> {
+        Ok(self.db.meta(Meta::Cloned)?.is_some())
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Engine(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests;

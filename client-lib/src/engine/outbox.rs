@@ -1,0 +1,269 @@
+//! The outbox: contents are numbered and chained in their order, sealed when sending is possible,
+//! durable before the first byte leaves, and the same bytes for as long as the epoch lasts.
+
+use restante_crypto::{content_hash, random_bytes};
+use restante_spec::codes::Code;
+use restante_spec::content::{Body, Content, ContentError, ContentHash, LogPosition, Receipts};
+use restante_spec::ids::{EnvelopeId, Epoch, MailboxId, UnixTime};
+use restante_spec::message::{Appended, Commit, EnvelopeClass};
+
+use super::{Engine, Work};
+use crate::error::Error;
+use crate::events::Event;
+use crate::store::{
+    ContentKind, ConversationRow, ConversationState, Meta, OutboxRow, Place, Sealed,
+};
+use crate::types::{ContactId, Message, MessageId, MessageKind};
+
+/// An envelope that may leave.
+#[derive(Clone, Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) id: EnvelopeId,
+    /// Its row in the outbox; `None`: a commit.
+    pub(crate) row: Option<i64>,
+    pub(crate) class: EnvelopeClass,
+    pub(crate) epoch: Epoch,
+    pub(crate) body: Vec<u8>,
+    pub(crate) commit: Option<Commit>,
+}
+
+/// How a content is shown.
+#[derive(Clone, Debug)]
+pub(super) struct Shown {
+    pub(super) kind: MessageKind,
+    pub(super) text: String,
+    /// When it was written, by the sender's clock.
+    pub(super) at: UnixTime,
+}
+
+impl Engine {
+    /// The next contents of a conversation behind a row, sealed; durable when this returns.
+    pub(crate) fn outgoing(
+        &mut self,
+        mailbox: &MailboxId,
+        behind: i64,
+        limit: usize,
+    ) -> Result<Vec<Outgoing>, Error> {
+        let db = self.store.read();
+        let row = db.need_conversation(mailbox)?;
+        let Some(epoch) = row.epoch.filter(|_| row.state == ConversationState::Live) else {
+            return Ok(Vec::new());
+        };
+        let current = db.need_contact(row.contact)?.conversation == Some(*mailbox);
+        let waiting = db.outbox(row.contact, behind, limit)?;
+        if !current || waiting.is_empty() || db.meta(Meta::Cloned)?.is_some() {
+            return Ok(Vec::new());
+        }
+        self.transact(|work| {
+            if waiting.iter().any(|row| row.kind == ContentKind::Text) {
+                // Receipts that are owed go along.
+                work.send_receipts(row.contact)?;
+            }
+            work.seal_all(row, epoch, waiting)
+        })
+    }
+
+    /// The relay has stored it. What a commit changes, its echo decides.
+    pub(crate) fn accepted(
+        &mut self,
+        mailbox: &MailboxId,
+        id: &EnvelopeId,
+        appended: &Appended,
+    ) -> Result<(), Error> {
+        self.transact(|work| {
+            let row = work.db.need_conversation(mailbox)?;
+            if row.commit.as_ref().is_some_and(|commit| commit.id == *id) {
+                return Ok(());
+            }
+            let (seq, expires_at) = (appended.seq, appended.expires_at);
+            let (conversation, generation) = (Some(*mailbox), row.generation);
+            let place = Place { conversation, generation, seq, expires_at };
+            work.take_own(row.contact, id, &place)
+        })
+    }
+}
+
+impl Work<'_> {
+    fn seal_all(
+        &mut self,
+        mut conversation: ConversationRow,
+        epoch: Epoch,
+        rows: Vec<OutboxRow>,
+    ) -> Result<Vec<Outgoing>, Error> {
+        let mut outgoing = Vec::with_capacity(rows.len());
+        for mut row in rows {
+            let content = match row.content.take() {
+                Some(content) if row.conversation == Some(conversation.mailbox) => content,
+                Some(_) | None => self.chain(&mut conversation, &mut row)?,
+            };
+            let class = class_of(row.kind);
+            let body = match row.sealed.take() {
+                Some(sealed) if sealed.epoch == epoch => sealed.body,
+                Some(_) | None => {
+                    let body = self.seal_record(&conversation, &row.id, class, &content)?;
+                    self.db.note_own_id(&conversation.mailbox, &row.id)?;
+                    conversation.since_update = conversation.since_update.saturating_add(1);
+                    row.content = Some(content);
+                    row.sealed = Some(Sealed { epoch, body: body.clone() });
+                    self.db.set_content(&row)?;
+                    body
+                }
+            };
+            let (id, row) = (row.id, Some(row.row));
+            outgoing.push(Outgoing { id, row, class, epoch, body, commit: None });
+        }
+        self.db.put_conversation(&conversation)?;
+        Ok(outgoing)
+    }
+
+    /// Gives a content its number and the hash of the one before it.
+    fn chain(
+        &mut self,
+        conversation: &mut ConversationRow,
+        row: &mut OutboxRow,
+    ) -> Result<Vec<u8>, Error> {
+        row.conversation = Some(conversation.mailbox);
+        row.previous = conversation.previous;
+        row.counter = conversation.counter + 1;
+        let seen = LogPosition { generation: conversation.generation, seq: conversation.cursor };
+        let content = Content {
+            id: row.id,
+            counter: row.counter,
+            previous: row.previous.map(ContentHash::new),
+            random: random_bytes()?,
+            seen,
+            at: row.at.into(),
+            body: self.body_of(row)?,
+        };
+        let content = content.encode().map_err(unwritable)?;
+        conversation.counter = row.counter;
+        conversation.previous = Some(*content_hash(&content).as_bytes());
+        Ok(content)
+    }
+
+    fn body_of(&self, row: &OutboxRow) -> Result<Body, Error> {
+        let text = || {
+            String::from_utf8(row.body.clone()).map_err(|_| Error::Damaged("a text is not UTF-8"))
+        };
+        Ok(match row.kind {
+            ContentKind::Text => Body::Text(text()?),
+            ContentKind::Receipts => {
+                let ids = row.body.chunks_exact(EnvelopeId::SIZE);
+                let delivered = ids.filter_map(EnvelopeId::from_slice).collect();
+                Body::Receipts(Receipts { delivered, read: Vec::new() })
+            }
+            ContentKind::Profile => {
+                Body::Profile { nick: text()?, devices: self.account.list.as_bytes().to_vec() }
+            }
+        })
+    }
+
+    /// A content of this side has its place: it need not be sent any more.
+    pub(super) fn take_own(
+        &mut self,
+        contact: ContactId,
+        id: &EnvelopeId,
+        place: &Place,
+    ) -> Result<(), Error> {
+        self.db.take_outbox(id)?;
+        self.place_own(contact, id, place)
+    }
+
+    /// A message of this side has its place.
+    pub(super) fn place_own(
+        &mut self,
+        contact: ContactId,
+        id: &EnvelopeId,
+        place: &Place,
+    ) -> Result<(), Error> {
+        let message = MessageId::new(*id.as_bytes());
+        if let Some(placed) = self.db.place_message(contact, &message, place)? {
+            self.events.push(Event::Fate { contact, message, fate: placed.fate });
+        }
+        Ok(())
+    }
+
+    /// A relay refused an append for good.
+    pub(super) fn append_refused(
+        &mut self,
+        mailbox: &MailboxId,
+        id: &EnvelopeId,
+        code: Code,
+    ) -> Result<(), Error> {
+        let mut row = self.db.need_conversation(mailbox)?;
+        if row.commit.as_ref().is_some_and(|commit| commit.id == *id) {
+            return self.end_conversation(mailbox, ConversationState::Lost, code);
+        }
+        if !matches!(code, Code::TooLarge | Code::Unsupported | Code::Malformed) {
+            // Not this content is refused, but this device.
+            return self.end_conversation(mailbox, ConversationState::Lost, code);
+        }
+        let Some(content) = self.db.outbox_row(id)? else { return Ok(()) };
+        self.db.take_outbox(id)?;
+        let message = MessageId::new(*id.as_bytes());
+        if self.db.refuse_message(row.contact, &message, code)? {
+            self.tell_fate(row.contact, id)?;
+        }
+        if content.conversation == Some(*mailbox) && content.counter > 0 {
+            // What stands behind it was not stored either and takes its number.
+            row.counter = content.counter - 1;
+            row.previous = content.previous;
+            self.db.put_conversation(&row)?;
+            self.db.forget_contents(row.contact, content.row)?;
+        }
+        Ok(())
+    }
+}
+
+/// The content of a message that goes with the first letter: before every log.
+pub(super) fn first_content(message: &Message) -> Result<Vec<u8>, Error> {
+    let content = Content {
+        id: EnvelopeId::new(*message.id.as_bytes()),
+        counter: 1,
+        previous: None,
+        random: random_bytes()?,
+        seen: LogPosition::default(),
+        at: message.at.into(),
+        body: Body::Text(message.text.clone()),
+    };
+    content.encode().map_err(unwritable)
+}
+
+/// The content of a commit that closes a conversation: the sender leaves.
+pub(super) fn closing_content(
+    row: &ConversationRow,
+    id: EnvelopeId,
+    at: UnixTime,
+) -> Result<Vec<u8>, Error> {
+    let content = Content {
+        id,
+        counter: row.counter + 1,
+        previous: row.previous.map(ContentHash::new),
+        random: random_bytes()?,
+        seen: LogPosition { generation: row.generation, seq: row.cursor },
+        at: at.into(),
+        body: Body::Leave,
+    };
+    content.encode().map_err(unwritable)
+}
+
+/// How a content of somebody else is shown.
+pub(super) fn shown(content: &Content) -> Shown {
+    let (kind, text) = match &content.body {
+        Body::Text(text) => (MessageKind::Text, text.clone()),
+        _ => (MessageKind::Unknown, String::new()),
+    };
+    Shown { kind, text, at: content.at.seconds() }
+}
+
+/// A content this side made that no reader would take: what it was made of was checked.
+fn unwritable(_: ContentError) -> Error {
+    Error::Damaged("a content that cannot be written")
+}
+
+const fn class_of(kind: ContentKind) -> EnvelopeClass {
+    match kind {
+        ContentKind::Text => EnvelopeClass::Normal,
+        ContentKind::Receipts | ContentKind::Profile => EnvelopeClass::Quiet,
+    }
+}

@@ -1,0 +1,303 @@
+//! Hands that carry envelopes between engines, one by one and as a test wishes: not a relay, only
+//! what a relay's answers look like.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use restante_spec::address::RelayAddress;
+use restante_spec::ids::{EnvelopeId, Epoch, Handle, MailboxId, PublicKey, Seconds, Seq, UnixTime};
+use restante_spec::message::{
+    Appended, Command, Created, Deliver, EnvelopeClass, MailboxClass, Opened, Reply, Rights,
+};
+use tempfile::TempDir;
+
+use super::super::*;
+use crate::store::{ConversationState, Want};
+use crate::types::{Contact, ContactState, InviteOptions, Message};
+
+pub(super) const NOW: UnixTime = UnixTime::new(1_800_000_000);
+pub(super) const EXPIRES: UnixTime = UnixTime::new(1_800_600_000);
+
+/// Somebody with a home.
+pub(super) struct Person {
+    pub(super) engine: Engine,
+    pub(super) home: TempDir,
+}
+
+/// What lies in mailboxes.
+#[derive(Default)]
+pub(super) struct Post {
+    seq: u64,
+    cards: BTreeMap<PublicKey, Vec<u8>>,
+    boxes: BTreeMap<MailboxId, Vec<(Deliver, Vec<u8>)>>,
+    /// The epoch of each log, counted.
+    epochs: BTreeMap<MailboxId, u64>,
+    /// Rights that were struck.
+    pub(super) revoked: Vec<PublicKey>,
+}
+
+pub(super) fn key() -> StoreKey {
+    StoreKey::from_bytes([7; 32])
+}
+
+pub(super) fn person(name: &str) -> Person {
+    let home = tempfile::tempdir().unwrap();
+    let relay = RelayAddress::new(PublicKey::new([1; 32]), "relay.example.org", 7443).unwrap();
+    let engine = Engine::create(home.path(), &key(), &relay, name, NOW).unwrap();
+    Person { engine, home }
+}
+
+impl Person {
+    /// The only contact there is.
+    pub(super) fn contact(&self) -> Contact {
+        let contacts = self.engine.contacts().unwrap();
+        assert_eq!(contacts.len(), 1);
+        contacts[0].clone()
+    }
+
+    /// The mailbox messages to the only contact go to.
+    pub(super) fn log(&self) -> MailboxId {
+        let row = self.engine.store.read().need_contact(self.contact().id).unwrap();
+        row.conversation.unwrap()
+    }
+
+    pub(super) fn history(&self) -> Vec<Message> {
+        self.engine.history(self.contact().id, None, 1_000).unwrap()
+    }
+
+    pub(super) fn texts(&self) -> Vec<String> {
+        self.history().into_iter().map(|message| message.text).collect()
+    }
+
+    /// The process ends and another begins.
+    pub(super) fn restart(self) -> Self {
+        let home = self.home;
+        drop(self.engine);
+        let engine = Engine::open(home.path(), &key(), NOW).unwrap();
+        Self { engine, home }
+    }
+}
+
+impl Post {
+    /// Does every job a person can do now.
+    pub(super) fn do_jobs(&mut self, person: &mut Person) {
+        loop {
+            let jobs = person.engine.runnable_jobs().unwrap();
+            if jobs.is_empty() {
+                return;
+            }
+            for job in jobs {
+                let key = job.what.key.as_ref().map(|_| person.engine.writing_key(&job).unwrap());
+                let card = key.and_then(|key| self.cards.get(&key.public()).cloned());
+                let card = card.unwrap_or_default();
+                let request = person.engine.job_request(&job, Handle::new(1), &card).unwrap();
+                let Some((command, body)) = request else { continue };
+                let reply = self.answer(job.what.mailbox, command, body);
+                person.engine.job_done(&job, &reply).unwrap();
+            }
+        }
+    }
+
+    fn answer(&mut self, mailbox: MailboxId, command: Command, body: Vec<u8>) -> Reply {
+        match command {
+            Command::Create(create) => {
+                let is_log = create.class == MailboxClass::Conversation;
+                let epoch = is_log.then(|| self.epoch(&mailbox));
+                Reply::Created(Created { epoch, ttl: Seconds::new(60) })
+            }
+            Command::Allow(allow) => {
+                self.cards.insert(allow.key, body);
+                Reply::Done
+            }
+            Command::Revoke { key, .. } => {
+                self.revoked.push(key);
+                Reply::Done
+            }
+            Command::Append(append) => {
+                Reply::Appended(self.put(mailbox, append.id, append.class, None, false, body))
+            }
+            _ => Reply::Done,
+        }
+    }
+
+    pub(super) fn epoch(&mut self, mailbox: &MailboxId) -> Epoch {
+        Epoch::new(self.epochs.entry(*mailbox).or_default().to_be_bytes())
+    }
+
+    fn put(
+        &mut self,
+        mailbox: MailboxId,
+        id: EnvelopeId,
+        class: EnvelopeClass,
+        epoch: Option<Epoch>,
+        commit: bool,
+        body: Vec<u8>,
+    ) -> Appended {
+        self.seq += 1;
+        let log = self.boxes.entry(mailbox).or_default();
+        let prev = log.last().map_or(Seq::START, |(last, _)| last.seq);
+        let seq = Seq::new(self.seq);
+        let handle = Handle::new(1);
+        let (expires_at, own) = (EXPIRES, false);
+        let envelope = Deliver { handle, seq, prev, epoch, id, class, expires_at, commit, own };
+        log.push((envelope, body));
+        Appended { seq, expires_at, already: false, epoch: None }
+    }
+
+    /// Puts an envelope into a log as a relay would; `None`: its epoch is over.
+    pub(super) fn append(&mut self, mailbox: MailboxId, what: Outgoing) -> Option<Appended> {
+        let epoch = self.epoch(&mailbox);
+        if what.epoch != epoch {
+            return None;
+        }
+        let commit = what.commit.is_some();
+        let appended = self.put(mailbox, what.id, what.class, Some(epoch), commit, what.body);
+        if commit {
+            *self.epochs.entry(mailbox).or_default() += 1;
+        }
+        Some(appended)
+    }
+
+    /// Takes an envelope out of a log, as if its time had passed.
+    pub(super) fn lose(&mut self, mailbox: &MailboxId, seq: Seq) {
+        self.boxes.get_mut(mailbox).unwrap().retain(|(envelope, _)| envelope.seq != seq);
+    }
+
+    /// Puts something that is no letter into a person's inbox.
+    pub(super) fn junk(&mut self, person: &Person) {
+        let (id, class) = (EnvelopeId::new([0xEE; 16]), EnvelopeClass::Normal);
+        self.put(person.engine.account.inbox, id, class, None, false, vec![1; 256]);
+    }
+
+    /// Puts something that is no record into a log.
+    pub(super) fn noise(&mut self, mailbox: MailboxId) {
+        let (id, class) = (EnvelopeId::new([0xEF; 16]), EnvelopeClass::Normal);
+        let epoch = Some(self.epoch(&mailbox));
+        self.put(mailbox, id, class, epoch, false, vec![1; 256]);
+    }
+
+    /// Puts a commit into a log that is none.
+    pub(super) fn captured(&mut self, mailbox: MailboxId) {
+        let (id, class) = (EnvelopeId::new([0xED; 16]), EnvelopeClass::Normal);
+        let epoch = Some(self.epoch(&mailbox));
+        self.put(mailbox, id, class, epoch, true, vec![1; 256]);
+    }
+
+    /// Brings a person everything that lies in his inbox.
+    pub(super) fn bring_letters(&self, person: &mut Person) {
+        let inbox = person.engine.account.inbox;
+        let letters = self.boxes.get(&inbox).cloned().unwrap_or_default();
+        let batch = letters.into_iter().map(|(head, body)| (head, Bytes::from(body)));
+        person.engine.receive(&inbox, batch.collect()).unwrap();
+    }
+
+    /// Brings a person a conversation's log up to its end, epoch by epoch.
+    pub(super) fn bring_log(&mut self, person: &mut Person, mailbox: MailboxId) {
+        loop {
+            let row = person.engine.store.read().need_conversation(&mailbox).unwrap();
+            if row.state != ConversationState::Live {
+                return;
+            }
+            let log = self.boxes.get(&mailbox).cloned().unwrap_or_default();
+            let behind = |(envelope, _): &&(Deliver, Vec<u8>)| envelope.seq > row.cursor;
+            let first = log.iter().find(behind).map(|(envelope, _)| envelope.epoch.unwrap());
+            let epoch = first.unwrap_or_else(|| self.epoch(&mailbox));
+            let from = if row.cursor == Seq::START && row.want == Want::Update {
+                // Whoever joins stands at the commit that added it.
+                log.iter().rfind(|(envelope, _)| envelope.commit).map(|(e, _)| e.seq).unwrap()
+            } else {
+                Seq::START
+            };
+            let epoch = if from > Seq::START { self.epoch(&mailbox) } else { epoch };
+            person.engine.reading_place(&mailbox, &opened(epoch, from)).unwrap();
+            let here = log.into_iter().filter(|(envelope, _)| envelope.epoch == Some(epoch));
+            let batch: Vec<_> = here.map(|(head, body)| (head, Bytes::from(body))).collect();
+            if batch.is_empty() || !person.engine.receive(&mailbox, batch).unwrap().reopen {
+                return;
+            }
+        }
+    }
+
+    /// Sends everything a person has to send in a conversation; the log answers.
+    pub(super) fn send(&mut self, person: &mut Person, mailbox: MailboxId) {
+        loop {
+            if person.engine.wants_commit(&mailbox).unwrap() {
+                let Some(commit) = person.engine.commit(&mailbox).unwrap() else { return };
+                if self.append(mailbox, commit).is_none() {
+                    return;
+                }
+                self.bring_log(person, mailbox);
+                continue;
+            }
+            let outgoing = person.engine.outgoing(&mailbox, 0, 100).unwrap();
+            if outgoing.is_empty() {
+                return;
+            }
+            for what in outgoing {
+                let id = what.id;
+                let Some(appended) = self.append(mailbox, what) else { return };
+                person.engine.accepted(&mailbox, &id, &appended).unwrap();
+            }
+        }
+    }
+
+    /// Everything a person has to say and to hear, letters and the current conversation.
+    pub(super) fn round(&mut self, person: &mut Person) {
+        self.do_jobs(person);
+        self.bring_letters(person);
+        self.work(person);
+    }
+
+    /// The same without looking into the inbox.
+    pub(super) fn work(&mut self, person: &mut Person) {
+        self.do_jobs(person);
+        for row in person.engine.store.read().live_conversations().unwrap() {
+            self.bring_log(person, row.mailbox);
+            self.send(person, row.mailbox);
+        }
+        self.do_jobs(person);
+    }
+
+    /// Lets Bob take an invite of Alice's, and Alice agree.
+    pub(super) fn introduce(&mut self, alice: &mut Person, bob: &mut Person, text: Option<&str>) {
+        let link = alice.engine.invite(InviteOptions::default()).unwrap();
+        self.do_jobs(alice);
+        bob.engine.accept_invite(link.as_str(), text).unwrap();
+        self.do_jobs(bob);
+        self.bring_letters(alice);
+        assert_eq!(alice.contact().state, ContactState::Incoming);
+        alice.engine.accept_contact(alice.contact().id).unwrap();
+        for _ in 0..2 {
+            self.round(alice);
+            self.round(bob);
+        }
+        self.round(alice);
+        assert_eq!(alice.log(), bob.log());
+    }
+}
+
+fn opened(epoch: Epoch, from: Seq) -> Opened {
+    Opened {
+        class: MailboxClass::Conversation,
+        rights: Rights::default(),
+        ttl: Seconds::new(60),
+        epoch: Some(epoch),
+        from,
+        upto: None,
+        expires_at: None,
+        lagging: Vec::new(),
+    }
+}
+
+/// Events since the last look.
+pub(super) fn events(person: &mut Person) -> Vec<Event> {
+    person.engine.take_events()
+}
+
+/// Time passes.
+pub(super) fn wait(person: &mut Person, time: Duration) {
+    let now = person.engine.now.get() + time.as_secs();
+    person.engine.set_now(UnixTime::new(now));
+    person.engine.housekeeping(true).unwrap();
+}

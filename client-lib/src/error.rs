@@ -1,0 +1,241 @@
+//! The one error type of the SDK, by what went wrong; no message holds a secret or a person.
+
+use restante_spec::codes::{Code, Retry};
+
+use crate::types::{Contact, ContactState};
+
+/// Why something was not done. [`Error::kind`] says where to look, [`Error::is_retryable`]
+/// whether the same call may succeed later, [`Error::code`] is stable for programs.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Another process has this home open. Wait, or end it.
+    #[error("the home is in use by process {pid}")]
+    Locked {
+        /// The process that holds it; 0 if it cannot be told.
+        pid: u32,
+    },
+    /// There is nothing in this home yet: create first.
+    #[error("there is no store in this home; create one first")]
+    NoStore,
+    /// There is a store in this home already: open it.
+    #[error("there is a store in this home already")]
+    StoreExists,
+    /// The store does not open with this key. Nothing was changed.
+    #[error("the store does not open with this key")]
+    WrongKey,
+    /// The store was written by a newer version. Update.
+    #[error("the store has version {found}, this program knows up to {known}")]
+    StoreTooNew {
+        /// Version of the file.
+        found: u32,
+        /// Newest version known.
+        known: u32,
+    },
+    /// The store or the home's folder failed. Nothing half-done was kept.
+    #[error("the store failed: {0}")]
+    Storage(String),
+    /// The store holds what it cannot hold. Nothing was changed.
+    #[error("the store is damaged: {0}")]
+    Damaged(&'static str),
+    /// No contact has this name or id.
+    #[error("no contact is called that")]
+    NoSuchContact,
+    /// Several contacts fit. Name one by its id.
+    #[error("{} contacts fit that name", matches.len())]
+    Ambiguous {
+        /// Those that fit.
+        matches: Vec<Contact>,
+    },
+    /// No message has this id.
+    #[error("there is no such message")]
+    NoSuchMessage,
+    /// The text is no id.
+    #[error("an id is 32 hexadecimal digits")]
+    BadId,
+    /// The text is no relay's address.
+    #[error("not a relay's address: {0}")]
+    BadAddress(#[from] restante_spec::address::AddressError),
+    /// The text is no invite.
+    #[error("this is not an invite link")]
+    BadInvite,
+    /// The invite is this account's own.
+    #[error("this invite is your own")]
+    OwnInvite,
+    /// The contact's state does not allow it.
+    #[error("this contact is {state}")]
+    WrongState {
+        /// What it is.
+        state: ContactState,
+    },
+    /// There is nothing to send.
+    #[error("the text is empty")]
+    EmptyText,
+    /// The text does not fit into one message. Split it.
+    #[error("the text has {bytes} bytes, at most {max} fit")]
+    TextTooLong {
+        /// Its size in UTF-8.
+        bytes: usize,
+        /// The most that fits.
+        max: usize,
+    },
+    /// A nickname is 1 to `max` bytes of one line.
+    #[error("a nickname is one line of 1 to {max} bytes")]
+    BadNickname {
+        /// The most that fits.
+        max: usize,
+    },
+    /// A search needs at least one letter or digit.
+    #[error("there is nothing to search for")]
+    EmptySearch,
+    /// An own bound was reached; what is bounded is named. Wait until some of it is done.
+    #[error("too many {what}: at most {max}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// The bound.
+        max: usize,
+    },
+    /// The time given has passed; what was begun goes on.
+    #[error("the time given has passed")]
+    Deadline,
+    /// No connection with the relay. It is tried again by itself while connected.
+    #[error("the relay cannot be reached: {0}")]
+    Unreachable(String),
+    /// The relay is not the one its address names. Nothing was sent to it.
+    #[error("the relay proved another identity than its address names")]
+    WrongRelay,
+    /// The relay refused; the code says why.
+    #[error("the relay refused: {}", .0.name())]
+    Refused(Code),
+    /// This home was copied and is used elsewhere; it does not send any more.
+    #[error("this home was copied and is used elsewhere; it does not send any more")]
+    Cloned,
+    /// The client was not started, or has been shut down.
+    #[error("the client is not running")]
+    Stopped,
+    /// A cryptographic step was refused.
+    #[error("{0}")]
+    Crypto(#[from] restante_crypto::Error),
+}
+
+/// Where to look when something was not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// What was asked cannot be: ask differently.
+    Usage,
+    /// What was named is not there.
+    NotFound,
+    /// Not in this state.
+    State,
+    /// A bound was reached.
+    Limit,
+    /// No connection.
+    Network,
+    /// The relay said no.
+    Relay,
+    /// The home or its store.
+    Storage,
+    /// Keys, signatures, sealed bytes.
+    Crypto,
+}
+
+impl Error {
+    /// Where to look.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::BadId
+            | Self::BadAddress(_)
+            | Self::BadInvite
+            | Self::OwnInvite
+            | Self::EmptyText
+            | Self::TextTooLong { .. }
+            | Self::BadNickname { .. }
+            | Self::EmptySearch
+            | Self::Ambiguous { .. } => ErrorKind::Usage,
+            Self::NoSuchContact | Self::NoSuchMessage | Self::NoStore => ErrorKind::NotFound,
+            Self::WrongState { .. } | Self::StoreExists | Self::Cloned | Self::Stopped => {
+                ErrorKind::State
+            }
+            Self::TooMany { .. } => ErrorKind::Limit,
+            Self::Deadline | Self::Unreachable(_) | Self::WrongRelay => ErrorKind::Network,
+            Self::Refused(_) => ErrorKind::Relay,
+            Self::Locked { .. }
+            | Self::WrongKey
+            | Self::StoreTooNew { .. }
+            | Self::Storage(_)
+            | Self::Damaged(_) => ErrorKind::Storage,
+            Self::Crypto(_) => ErrorKind::Crypto,
+        }
+    }
+
+    /// Whether the same call may succeed later without anything else being done.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::Locked { .. }
+            | Self::TooMany { .. }
+            | Self::Deadline
+            | Self::Unreachable(_)
+            | Self::Storage(_) => true,
+            Self::Refused(code) => !matches!(code.retry(), Retry::Never),
+            Self::NoStore
+            | Self::StoreExists
+            | Self::WrongKey
+            | Self::StoreTooNew { .. }
+            | Self::Damaged(_)
+            | Self::NoSuchContact
+            | Self::Ambiguous { .. }
+            | Self::NoSuchMessage
+            | Self::BadId
+            | Self::BadAddress(_)
+            | Self::BadInvite
+            | Self::OwnInvite
+            | Self::WrongState { .. }
+            | Self::EmptyText
+            | Self::TextTooLong { .. }
+            | Self::BadNickname { .. }
+            | Self::EmptySearch
+            | Self::WrongRelay
+            | Self::Cloned
+            | Self::Stopped
+            | Self::Crypto(_) => false,
+        }
+    }
+
+    /// A stable name for programs; for what a relay refused, the name in its table.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Locked { .. } => "locked",
+            Self::NoStore => "no_store",
+            Self::StoreExists => "store_exists",
+            Self::WrongKey => "wrong_key",
+            Self::StoreTooNew { .. } => "store_too_new",
+            Self::Storage(_) => "storage",
+            Self::Damaged(_) => "damaged",
+            Self::NoSuchContact => "no_such_contact",
+            Self::Ambiguous { .. } => "ambiguous",
+            Self::NoSuchMessage => "no_such_message",
+            Self::BadId => "bad_id",
+            Self::BadAddress(_) => "bad_address",
+            Self::BadInvite => "bad_invite",
+            Self::OwnInvite => "own_invite",
+            Self::WrongState { .. } => "wrong_state",
+            Self::EmptyText => "empty_text",
+            Self::TextTooLong { .. } => "text_too_long",
+            Self::BadNickname { .. } => "bad_nickname",
+            Self::EmptySearch => "empty_search",
+            Self::TooMany { .. } => "too_many",
+            Self::Deadline => "deadline",
+            Self::Unreachable(_) => "unreachable",
+            Self::WrongRelay => "wrong_relay",
+            Self::Refused(code) => code.name(),
+            Self::Cloned => "cloned",
+            Self::Stopped => "stopped",
+            Self::Crypto(_) => "crypto",
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What happens, as a bounded stream that never loses silently.
+//!
+//! Knows the queue only: whoever reads too slowly gets [`Event::Resync`] in place of what was
+//! dropped, and looks at the lists again.
+
+use restante_spec::ids::Seq;
+use tokio::sync::broadcast;
+
+use crate::limits::EVENT_QUEUE;
+use crate::types::{Contact, ContactId, Fate, Message, MessageId};
+
+/// Something an app may want to show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// Events were dropped because they were not taken in time: read the lists again.
+    Resync,
+    /// A message was received.
+    Message(Message),
+    /// A message of this side has come further.
+    Fate {
+        /// To whom.
+        contact: ContactId,
+        /// Which.
+        message: MessageId,
+        /// How far.
+        fate: Fate,
+    },
+    /// A contact is new or has changed: state, nickname, unread, verified.
+    Contact(Contact),
+    /// Something a person should know.
+    Notice(Notice),
+}
+
+/// What a person should know, in clear words in `Display`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Notice {
+    /// Envelopes are missing from a log: they expired before they were collected.
+    #[error("messages are missing: the relay no longer has what stood before {before}")]
+    Gap {
+        /// In which conversation; `None`: in the inbox.
+        contact: Option<ContactId>,
+        /// The last one that is here.
+        after: Seq,
+        /// The first one that is here again.
+        before: Seq,
+    },
+    /// The relay no longer has what this device would need to read on.
+    #[error("this device was away for longer than the relay keeps letters and cannot read on")]
+    Gone {
+        /// In which conversation.
+        contact: ContactId,
+    },
+    /// The relay says it does not know the conversation.
+    #[error("the relay does not know this conversation any more: it may have lost its data")]
+    ConversationLost {
+        /// Which conversation.
+        contact: ContactId,
+    },
+    /// The relay says it does not know the own inbox; it is made again.
+    #[error("the relay did not know this account's inbox any more and was given it again")]
+    InboxLost,
+    /// A commit was accepted that members cannot follow: somebody holds the log.
+    #[error("this conversation was taken over by a commit that does not fit and must be restarted")]
+    Captured {
+        /// Which conversation.
+        contact: ContactId,
+    },
+    /// The relay was restored from a backup.
+    #[error("the relay was restored from a backup: conversations there can only be read")]
+    RelayRestored,
+    /// The other side closed the conversation.
+    #[error("the other side has closed this conversation")]
+    ConversationClosed {
+        /// Which conversation.
+        contact: ContactId,
+    },
+    /// Another device writes with this device's keys: the home was copied.
+    #[error("this home was copied and is used elsewhere: it stops sending")]
+    Cloned,
+    /// The relay's identity is not the one the address names.
+    #[error("a relay proved another identity than its address names; nothing was sent to it")]
+    WrongRelay,
+    /// A letter or record was dropped because it does not hold what it claims.
+    #[error("something that does not fit was received and dropped")]
+    Junk {
+        /// In whose conversation; `None`: in the inbox.
+        contact: Option<ContactId>,
+    },
+}
+
+/// The stream of events of one client; every stream gets every event since it was made.
+#[derive(Debug)]
+pub struct EventStream(broadcast::Receiver<Event>);
+
+impl EventStream {
+    /// The next event; `None` when the client has ended.
+    pub async fn next(&mut self) -> Option<Event> {
+        match self.0.recv().await {
+            Ok(event) => Some(event),
+            Err(broadcast::error::RecvError::Lagged(_)) => Some(Event::Resync),
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+}
+
+/// Where events are told; nobody listening is fine.
+#[derive(Clone, Debug)]
+pub(crate) struct EventHub(broadcast::Sender<Event>);
+
+impl EventHub {
+    pub(crate) fn new() -> Self {
+        Self(broadcast::Sender::new(EVENT_QUEUE))
+    }
+
+    pub(crate) fn tell(&self, event: Event) {
+        // Nobody listens: the store has it all.
+        let _ = self.0.send(event);
+    }
+
+    pub(crate) fn subscribe(&self) -> EventStream {
+        EventStream(self.0.subscribe())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A slow reader is told that it missed something, and then gets what is still there.
+    #[tokio::test]
+    async fn overflow_becomes_resync() {
+        let hub = EventHub::new();
+        let mut stream = hub.subscribe();
+        for _ in 0..=EVENT_QUEUE {
+            hub.tell(Event::Notice(Notice::Cloned));
+        }
+        assert_eq!(stream.next().await, Some(Event::Resync));
+        assert_eq!(stream.next().await, Some(Event::Notice(Notice::Cloned)));
+        drop(hub);
+        let mut left = 0;
+        while stream.next().await.is_some() {
+            left += 1;
+        }
+        assert_eq!(left, EVENT_QUEUE - 1);
+    }
+}

@@ -1,0 +1,86 @@
+//! The SDK's own numbers, each with its unit and what happens at the bound.
+//!
+//! Knows numbers only. The protocol's limits are in `restante_spec::limits`.
+
+use std::time::Duration;
+
+use restante_spec::ids::Seconds;
+use restante_spec::message::{Credit, Rate};
+
+/// Events an [`crate::EventStream`] holds; one more drops the oldest and becomes `Resync`.
+pub(crate) const EVENT_QUEUE: usize = 1_024;
+/// Requests waiting for the driver; one more makes the caller wait.
+pub(crate) const REQUEST_QUEUE: usize = 64;
+/// How long opening a home waits for another process, unless told otherwise; then `Locked`.
+pub(crate) const LOCK_WAIT: Duration = Duration::from_secs(5);
+/// How often a held home is tried again.
+pub(crate) const LOCK_POLL: Duration = Duration::from_millis(50);
+
+/// Memory of Argon2id for a passphrase, KiB (RFC 9106 section 4, second choice).
+pub(crate) const ARGON2_MEMORY_KIB: u32 = 64 * 1024;
+/// Passes of Argon2id over it.
+pub(crate) const ARGON2_PASSES: u32 = 3;
+/// Lanes of Argon2id.
+pub(crate) const ARGON2_LANES: u32 = 4;
+
+/// Silence after which a relay may close a link: traffic keeps it open.
+pub(crate) const IDLE: Seconds = Seconds::new(120);
+/// How long making a link may take: connecting, TLS and `hello` together.
+pub(crate) const CONNECT_DEADLINE: Duration = Duration::from_secs(15);
+/// First pause before a link or a refused request is tried again; doubles from there.
+pub(crate) const RETRY_FIRST: Duration = Duration::from_millis(250);
+/// Longest such pause.
+pub(crate) const RETRY_CAP: Duration = Duration::from_secs(60);
+/// How often the driver looks around although nothing happens: expiry of messages.
+pub(crate) const IDLE_TICK: Duration = Duration::from_secs(60);
+/// How long a closing client tries to send the receipts it owes.
+pub(crate) const SHUTDOWN_WAIT: Duration = Duration::from_secs(3);
+
+/// Envelopes worked off in one transaction; what is beyond waits for the next.
+pub(crate) const DELIVERY_BATCH: usize = 64;
+/// What a relay may deliver before it is granted more.
+pub(crate) const DELIVERY_CREDIT: Credit = Credit { envelopes: 256, bytes: 1024 * 1024 };
+/// Appends of one conversation without an answer; the next one waits.
+pub(crate) const SEND_WINDOW: usize = 32;
+
+/// Contents waiting for one contact; one more is `too_many`.
+pub(crate) const OUTBOX: usize = 10_000;
+/// Contacts of an account: each has a key in the inbox, and the relay keeps 1,024 of them. One
+/// more is `too_many`; one more letter of a stranger is dropped.
+pub(crate) const CONTACTS: u64 = 900;
+/// How long an invite holds when its maker names no time.
+pub(crate) const INVITE_TTL: Seconds = Seconds::new(7 * 86_400);
+/// Invites that are open at once; one more is `too_many`.
+pub(crate) const INVITES: usize = 100;
+
+/// Prekeys stored at once.
+pub(crate) const PREKEYS_PUT: usize = 4;
+/// With fewer prekeys left, more are stored.
+pub(crate) const PREKEYS_LOW: u32 = 2;
+/// Letters a contact may write; more is refused by the relay.
+pub(crate) const LETTER_RATE: Rate = Rate { count: 60, per: Seconds::new(3_600) };
+
+/// A receipt is sent no sooner than this after its message ...
+pub(crate) const RECEIPT_DELAY: Seconds = Seconds::new(5);
+/// ... and up to so much later, at random.
+pub(crate) const RECEIPT_SPREAD: Seconds = Seconds::new(10);
+/// How often expired messages and letters are looked for.
+pub(crate) const TIDY_EVERY: Seconds = Seconds::new(30);
+
+/// Requests waiting to be sent on a link; one more is not sent and says so.
+pub(crate) const LINK_REQUESTS: usize = 1_024;
+/// Events of a link waiting to be worked off; at the bound the link stops reading.
+pub(crate) const LINK_EVENTS: usize = 256;
+/// Bytes waiting to be written to a link; at the bound no more requests are taken.
+pub(crate) const LINK_OUTPUT_BYTES: usize = 256 * 1024;
+/// Bytes read from a link at once, at least.
+pub(crate) const LINK_READ_BYTES: usize = 16 * 1024;
+/// How long an answer may be owed with nothing heard at all; then the link is dead.
+pub(crate) const ANSWER_WAIT: Duration = Duration::from_secs(20);
+/// How long one address of a relay's name is tried.
+pub(crate) const CONNECT_ATTEMPT: Duration = Duration::from_secs(5);
+/// How long a link that is given back may take to send its last words.
+pub(crate) const LINK_CLOSE_WAIT: Duration = Duration::from_secs(2);
+/// Messages after which a leaf is renewed by a commit: by whoever did not make the last commit
+/// after so many, by either after twice as many.
+pub(crate) const UPDATE_EVERY: u32 = 100;

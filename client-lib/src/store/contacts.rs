@@ -1,0 +1,190 @@
+//! The table of contacts.
+
+use restante_spec::ids::{MailboxId, PublicKey, UnixTime};
+use rusqlite::{OptionalExtension, Row};
+use zeroize::Zeroizing;
+
+use super::{Db, fixed, from_sql, maybe, to_sql};
+use crate::error::Error;
+use crate::types::{Contact, ContactId, ContactState};
+
+/// What is known of a contact.
+#[derive(Clone, Debug)]
+pub(crate) struct ContactRow {
+    pub(crate) id: ContactId,
+    /// Known once their card or letter was read.
+    pub(crate) account: Option<PublicKey>,
+    pub(crate) nickname: String,
+    pub(crate) state: ContactState,
+    pub(crate) verified: bool,
+    /// Their signed device list.
+    pub(crate) devices: Option<Vec<u8>>,
+    /// Number of the last letter taken from them.
+    pub(crate) letter_number: u64,
+    /// Where to write letters to them.
+    pub(crate) inbox: Option<InboxRef>,
+    /// The seed of the key they write letters to this account with.
+    pub(crate) own_key: Option<Zeroizing<[u8; 32]>>,
+    /// The invite of theirs that was taken, until the first letter is with the relay.
+    pub(crate) invite: Option<String>,
+    /// The key of the own invite they came by, until it is decided over.
+    pub(crate) came_by: Option<PublicKey>,
+    /// Their first letter's content, until it is decided over.
+    pub(crate) request: Option<Vec<u8>>,
+    /// The conversation messages go to.
+    pub(crate) conversation: Option<MailboxId>,
+    /// When it was declined or blocked.
+    pub(crate) ended_at: UnixTime,
+}
+
+/// An inbox of somebody else, and the key to write to it.
+#[derive(Clone, Debug)]
+pub(crate) struct InboxRef {
+    pub(crate) relay: String,
+    pub(crate) mailbox: MailboxId,
+    pub(crate) key: Zeroizing<[u8; 32]>,
+}
+
+impl ContactRow {
+    /// A contact of whom nothing is known but the fingerprint.
+    pub(crate) const fn new(id: ContactId, state: ContactState) -> Self {
+        Self {
+            id,
+            account: None,
+            nickname: String::new(),
+            state,
+            verified: false,
+            devices: None,
+            letter_number: 0,
+            inbox: None,
+            own_key: None,
+            invite: None,
+            came_by: None,
+            request: None,
+            conversation: None,
+            ended_at: UnixTime::new(0),
+        }
+    }
+
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let (relay, mailbox) = (row.get("inbox_relay")?, maybe(row, "inbox")?);
+        let inbox = match (relay, mailbox, maybe(row, "inbox_key")?) {
+            (Some(relay), Some(mailbox), Some(key)) => {
+                Some(InboxRef { relay, mailbox: MailboxId::new(mailbox), key: Zeroizing::new(key) })
+            }
+            _ => None,
+        };
+        Ok(Self {
+            id: ContactId::new(fixed(row, "id")?),
+            account: maybe(row, "account")?.map(PublicKey::new),
+            nickname: row.get("nickname")?,
+            state: state_of(row.get("state")?),
+            verified: row.get("verified")?,
+            devices: row.get("devices")?,
+            letter_number: from_sql(row.get("letter_number")?),
+            inbox,
+            own_key: maybe(row, "own_key")?.map(Zeroizing::new),
+            invite: row.get("invite")?,
+            came_by: maybe(row, "came_by")?.map(PublicKey::new),
+            request: row.get("request")?,
+            conversation: maybe(row, "conversation")?.map(MailboxId::new),
+            ended_at: UnixTime::new(from_sql(row.get("ended_at")?)),
+        })
+    }
+}
+
+impl Db<'_> {
+    /// The contact with this id.
+    pub(crate) fn contact(self, id: ContactId) -> Result<Option<ContactRow>, Error> {
+        let mut query = self.sql.prepare_cached("SELECT * FROM contacts WHERE id = ?1")?;
+        Ok(query.query_row([id.as_bytes()], ContactRow::read).optional()?)
+    }
+
+    /// The contact with this id, which must be there.
+    pub(crate) fn need_contact(self, id: ContactId) -> Result<ContactRow, Error> {
+        self.contact(id)?.ok_or(Error::NoSuchContact)
+    }
+
+    /// All contacts, by nickname.
+    pub(crate) fn contacts(self) -> Result<Vec<ContactRow>, Error> {
+        let sql = "SELECT * FROM contacts ORDER BY nickname COLLATE NOCASE, id";
+        let mut query = self.sql.prepare_cached(sql)?;
+        let rows = query.query_map([], ContactRow::read)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// How many contacts there are.
+    pub(crate) fn contact_count(self) -> Result<u64, Error> {
+        Ok(from_sql(self.sql.query_row("SELECT count(*) FROM contacts", [], |row| row.get(0))?))
+    }
+
+    /// Writes a contact, new or changed.
+    pub(crate) fn put_contact(self, contact: &ContactRow) -> Result<(), Error> {
+        let sql = "INSERT INTO contacts (id, account, nickname, state, verified, devices,
+                letter_number, inbox_relay, inbox, inbox_key, own_key, invite, request,
+                conversation, ended_at, came_by)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
+            ON CONFLICT (id) DO UPDATE SET account = ?2, nickname = ?3, state = ?4, verified = ?5,
+                devices = ?6, letter_number = ?7, inbox_relay = ?8, inbox = ?9, inbox_key = ?10,
+                own_key = ?11, invite = ?12, request = ?13, conversation = ?14, ended_at = ?15,
+                came_by = ?16";
+        let inbox = contact.inbox.as_ref();
+        self.sql.prepare_cached(sql)?.execute(rusqlite::params![
+            contact.id.as_bytes(),
+            contact.account.as_ref().map(PublicKey::as_bytes),
+            contact.nickname,
+            state_number(contact.state),
+            contact.verified,
+            contact.devices,
+            to_sql(contact.letter_number),
+            inbox.map(|inbox| inbox.relay.as_str()),
+            inbox.map(|inbox| inbox.mailbox.as_bytes()),
+            inbox.map(|inbox| &*inbox.key),
+            contact.own_key.as_deref(),
+            contact.invite,
+            contact.request,
+            contact.conversation.as_ref().map(MailboxId::as_bytes),
+            to_sql(contact.ended_at.get()),
+            contact.came_by.as_ref().map(PublicKey::as_bytes),
+        ])?;
+        Ok(())
+    }
+
+    /// A contact as the app sees it.
+    pub(crate) fn show(self, contact: &ContactRow) -> Result<Contact, Error> {
+        let sql = "SELECT count(*) FROM messages WHERE contact = ?1 AND unread = 1";
+        let mut query = self.sql.prepare_cached(sql)?;
+        let unread = query.query_row([contact.id.as_bytes()], |row| row.get(0))?;
+        Ok(Contact {
+            id: contact.id,
+            nickname: contact.nickname.clone(),
+            state: contact.state,
+            unread,
+            verified: contact.verified,
+        })
+    }
+}
+
+/// Layout: the number of each state in the table.
+const fn state_number(state: ContactState) -> u8 {
+    match state {
+        ContactState::Invited => 0,
+        ContactState::Requested => 1,
+        ContactState::Incoming => 2,
+        ContactState::Active => 3,
+        ContactState::Declined => 4,
+        ContactState::Blocked => 5,
+    }
+}
+
+/// An unknown number was never written; it reads as the state that lets nobody in.
+const fn state_of(number: u8) -> ContactState {
+    match number {
+        0 => ContactState::Invited,
+        1 => ContactState::Requested,
+        2 => ContactState::Incoming,
+        3 => ContactState::Active,
+        4 => ContactState::Declined,
+        _ => ContactState::Blocked,
+    }
+}

@@ -1,0 +1,126 @@
+//! Single values: the own account, device, inbox and what was last seen of each relay.
+
+use restante_spec::ids::Incarnation;
+use rusqlite::OptionalExtension;
+use zeroize::Zeroizing;
+
+use super::Db;
+use crate::error::Error;
+
+/// The names of the single values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meta {
+    /// The account's secret key.
+    AccountKey,
+    /// The device's secret key.
+    DeviceKey,
+    /// The device list the account signed.
+    DeviceList,
+    /// The device's letter key.
+    LetterKey,
+    /// The own nickname.
+    Nickname,
+    /// Address of the own relay.
+    Relay,
+    /// Id of the own inbox.
+    Inbox,
+    /// Manage key of the own inbox.
+    ManageKey,
+    /// Reader of the own inbox.
+    InboxReader,
+    /// Everything of the own inbox up to this number is done.
+    InboxCursor,
+    /// Number of the last letter this device wrote.
+    LetterNumber,
+    /// Present: this home was copied, it must not send.
+    Cloned,
+}
+
+impl Meta {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::AccountKey => "account_key",
+            Self::DeviceKey => "device_key",
+            Self::DeviceList => "device_list",
+            Self::LetterKey => "letter_key",
+            Self::Nickname => "nickname",
+            Self::Relay => "relay",
+            Self::Inbox => "inbox",
+            Self::ManageKey => "manage_key",
+            Self::InboxReader => "inbox_reader",
+            Self::InboxCursor => "inbox_cursor",
+            Self::LetterNumber => "letter_number",
+            Self::Cloned => "cloned",
+        }
+    }
+}
+
+impl Db<'_> {
+    /// A single value; wiped when dropped, since some are secret.
+    pub(crate) fn meta(self, which: Meta) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+        let mut query = self.sql.prepare_cached("SELECT value FROM meta WHERE name = ?1")?;
+        let value = query.query_row([which.name()], |row| row.get(0)).optional()?;
+        Ok(value.map(Zeroizing::new))
+    }
+
+    /// A value that every store has.
+    pub(crate) fn need_meta(self, which: Meta) -> Result<Zeroizing<Vec<u8>>, Error> {
+        self.meta(which)?.ok_or(Error::Damaged("a value every store has is missing"))
+    }
+
+    /// A value of fixed size that every store has.
+    pub(crate) fn need_fixed<const N: usize>(
+        self,
+        which: Meta,
+    ) -> Result<Zeroizing<[u8; N]>, Error> {
+        let value = self.need_meta(which)?;
+        let value = value.as_slice().try_into();
+        value.map(Zeroizing::new).map_err(|_| Error::Damaged("a value has another size"))
+    }
+
+    /// A text that every store has.
+    pub(crate) fn need_text(self, which: Meta) -> Result<String, Error> {
+        let value = self.need_meta(which)?;
+        String::from_utf8(value.to_vec()).map_err(|_| Error::Damaged("a text is not UTF-8"))
+    }
+
+    /// A number; 0 when it was never set.
+    pub(crate) fn meta_number(self, which: Meta) -> Result<u64, Error> {
+        match self.meta(which)? {
+            None => Ok(0),
+            Some(value) => {
+                let bytes = value.as_slice().try_into();
+                bytes.map(u64::from_be_bytes).map_err(|_| Error::Damaged("a number's size"))
+            }
+        }
+    }
+
+    /// Sets a single value.
+    pub(crate) fn set_meta(self, which: Meta, value: &[u8]) -> Result<(), Error> {
+        let sql = "INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)";
+        self.sql.prepare_cached(sql)?.execute((which.name(), value))?;
+        Ok(())
+    }
+
+    /// Sets a number.
+    pub(crate) fn set_meta_number(self, which: Meta, number: u64) -> Result<(), Error> {
+        self.set_meta(which, &number.to_be_bytes())
+    }
+
+    /// Notes a relay's incarnation; gives the one noted before if it was another.
+    pub(crate) fn note_incarnation(
+        self,
+        relay: &str,
+        now: &Incarnation,
+    ) -> Result<Option<Incarnation>, Error> {
+        let sql = "SELECT incarnation FROM relays WHERE address = ?1";
+        let before = self.sql.query_row(sql, [relay], |row| row.get::<_, [u8; 16]>(0));
+        let before = before.optional()?.map(Incarnation::new);
+        if before.as_ref() == Some(now) {
+            return Ok(None);
+        }
+        let sql = "INSERT OR REPLACE INTO relays (address, incarnation) VALUES (?1, ?2)";
+        self.sql.execute(sql, (relay, now.as_bytes()))?;
+        Ok(before)
+    }
+}

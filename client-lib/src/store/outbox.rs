@@ -1,0 +1,239 @@
+//! The outbox: contents for conversations, from being written until the relay has them; and the
+//! receipts that are owed.
+
+use restante_spec::ids::{EnvelopeId, Epoch, MailboxId, UnixTime};
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::{Db, fixed, from_sql, maybe, to_sql};
+use crate::error::Error;
+use crate::types::ContactId;
+
+/// A content on its way.
+#[derive(Clone, Debug)]
+pub(crate) struct OutboxRow {
+    pub(crate) row: i64,
+    pub(crate) id: EnvelopeId,
+    pub(crate) kind: ContentKind,
+    /// What it says, as its kind writes it.
+    pub(crate) body: Vec<u8>,
+    pub(crate) at: UnixTime,
+    /// The conversation `counter`, `previous` and `content` were made for.
+    pub(crate) conversation: Option<MailboxId>,
+    pub(crate) counter: u64,
+    pub(crate) previous: Option<[u8; 32]>,
+    /// The exact bytes, the same at every sealing.
+    pub(crate) content: Option<Vec<u8>>,
+    pub(crate) sealed: Option<Sealed>,
+}
+
+/// A sealed content: these very bytes are sent, as long as the epoch lasts.
+#[derive(Clone, Debug)]
+pub(crate) struct Sealed {
+    pub(crate) epoch: Epoch,
+    pub(crate) body: Vec<u8>,
+}
+
+/// What kind of content it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ContentKind {
+    /// A text; the body is its UTF-8.
+    Text,
+    /// Receipts; the body is the ids.
+    Receipts,
+    /// The own profile; the body is the nickname.
+    Profile,
+}
+
+impl OutboxRow {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let sealed = match (maybe(row, "sealed_epoch")?, row.get("sealed")?) {
+            (Some(epoch), Some(body)) => Some(Sealed { epoch: Epoch::new(epoch), body }),
+            _ => None,
+        };
+        Ok(Self {
+            row: row.get("row")?,
+            id: EnvelopeId::new(fixed(row, "id")?),
+            kind: kind_of(row.get("kind")?),
+            body: row.get("body")?,
+            at: UnixTime::new(from_sql(row.get("at")?)),
+            conversation: maybe(row, "conversation")?.map(MailboxId::new),
+            counter: from_sql(row.get("counter")?),
+            previous: maybe(row, "previous")?,
+            content: row.get("content")?,
+            sealed,
+        })
+    }
+}
+
+impl Db<'_> {
+    /// Puts a content at the end.
+    pub(crate) fn put_outbox(
+        self,
+        contact: ContactId,
+        id: &EnvelopeId,
+        kind: ContentKind,
+        body: &[u8],
+        at: UnixTime,
+    ) -> Result<(), Error> {
+        let sql = "INSERT INTO outbox (contact, id, kind, body, at) VALUES (?1, ?2, ?3, ?4, ?5)";
+        self.sql.prepare_cached(sql)?.execute(params![
+            contact.as_bytes(),
+            id.as_bytes(),
+            kind_number(kind),
+            body,
+            to_sql(at.get()),
+        ])?;
+        Ok(())
+    }
+
+    /// The first contents for this contact behind a row, in order.
+    pub(crate) fn outbox(
+        self,
+        contact: ContactId,
+        behind: i64,
+        limit: usize,
+    ) -> Result<Vec<OutboxRow>, Error> {
+        let sql = "SELECT * FROM outbox WHERE contact = ?1 AND row > ?2 ORDER BY row LIMIT ?3";
+        let mut query = self.sql.prepare_cached(sql)?;
+        let rows = query.query_map(
+            params![contact.as_bytes(), behind, i64::try_from(limit).unwrap_or(i64::MAX)],
+            OutboxRow::read,
+        )?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The content with this id.
+    pub(crate) fn outbox_row(self, id: &EnvelopeId) -> Result<Option<OutboxRow>, Error> {
+        let mut query = self.sql.prepare_cached("SELECT * FROM outbox WHERE id = ?1")?;
+        Ok(query.query_row([id.as_bytes()], OutboxRow::read).optional()?)
+    }
+
+    /// How many contents wait for this contact.
+    pub(crate) fn outbox_count(self, contact: ContactId) -> Result<usize, Error> {
+        let sql = "SELECT count(*) FROM outbox WHERE contact = ?1";
+        let mut query = self.sql.prepare_cached(sql)?;
+        Ok(query.query_row([contact.as_bytes()], |row| row.get(0))?)
+    }
+
+    /// Keeps the exact bytes of a content and what they were made of.
+    pub(crate) fn set_content(self, row: &OutboxRow) -> Result<(), Error> {
+        let sql = "UPDATE outbox SET conversation = ?2, counter = ?3, previous = ?4, content = ?5,
+                sealed = ?6, sealed_epoch = ?7 WHERE row = ?1";
+        self.sql.prepare_cached(sql)?.execute(params![
+            row.row,
+            row.conversation.as_ref().map(MailboxId::as_bytes),
+            to_sql(row.counter),
+            row.previous,
+            row.content,
+            row.sealed.as_ref().map(|sealed| sealed.body.as_slice()),
+            row.sealed.as_ref().map(|sealed| sealed.epoch.as_bytes()),
+        ])?;
+        Ok(())
+    }
+
+    /// This content and what stands behind it is made anew before it is sent: it was not stored.
+    pub(crate) fn forget_contents(self, contact: ContactId, from: i64) -> Result<(), Error> {
+        let sql = "UPDATE outbox SET conversation = NULL, content = NULL, sealed = NULL,
+            sealed_epoch = NULL WHERE contact = ?1 AND row >= ?2";
+        self.sql.execute(sql, (contact.as_bytes(), from))?;
+        Ok(())
+    }
+
+    /// The relay has it, or it will not be sent.
+    pub(crate) fn take_outbox(self, id: &EnvelopeId) -> Result<(), Error> {
+        self.sql.prepare_cached("DELETE FROM outbox WHERE id = ?1")?.execute([id.as_bytes()])?;
+        Ok(())
+    }
+
+    /// A contact has it.
+    pub(crate) fn take_outbox_of(self, contact: ContactId, id: &EnvelopeId) -> Result<(), Error> {
+        let sql = "DELETE FROM outbox WHERE contact = ?1 AND id = ?2";
+        self.sql.prepare_cached(sql)?.execute((contact.as_bytes(), id.as_bytes()))?;
+        Ok(())
+    }
+
+    /// Remembers an id this device used in its epoch.
+    pub(crate) fn note_own_id(self, of: &MailboxId, id: &EnvelopeId) -> Result<(), Error> {
+        let sql = "INSERT OR IGNORE INTO own_ids (conversation, id) VALUES (?1, ?2)";
+        self.sql.prepare_cached(sql)?.execute((of.as_bytes(), id.as_bytes()))?;
+        Ok(())
+    }
+
+    /// Whether this device used this id in its epoch.
+    pub(crate) fn is_own_id(self, of: &MailboxId, id: &EnvelopeId) -> Result<bool, Error> {
+        let sql = "SELECT 1 FROM own_ids WHERE conversation = ?1 AND id = ?2";
+        Ok(self.sql.prepare_cached(sql)?.exists((of.as_bytes(), id.as_bytes()))?)
+    }
+
+    /// The epoch was left: nothing of it can come any more.
+    pub(crate) fn forget_own_ids(self, of: &MailboxId) -> Result<(), Error> {
+        self.sql.execute("DELETE FROM own_ids WHERE conversation = ?1", [of.as_bytes()])?;
+        Ok(())
+    }
+
+    /// A receipt is owed.
+    pub(crate) fn owe_receipt(
+        self,
+        contact: ContactId,
+        id: &EnvelopeId,
+        due: UnixTime,
+    ) -> Result<(), Error> {
+        let sql = "INSERT OR IGNORE INTO receipts (contact, id, due) VALUES (?1, ?2, ?3)";
+        let receipt = (contact.as_bytes(), id.as_bytes(), to_sql(due.get()));
+        self.sql.prepare_cached(sql)?.execute(receipt)?;
+        Ok(())
+    }
+
+    /// When the first receipt for each contact is due.
+    pub(crate) fn receipts_due(self) -> Result<Vec<(ContactId, UnixTime)>, Error> {
+        let sql = "SELECT contact, min(due) FROM receipts GROUP BY contact";
+        let mut query = self.sql.prepare_cached(sql)?;
+        let rows = query.query_map([], |row| {
+            Ok((ContactId::new(row.get(0)?), UnixTime::new(from_sql(row.get(1)?))))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Receipts owed to this contact cannot be sent before then.
+    pub(crate) fn put_off_receipts(self, contact: ContactId, due: UnixTime) -> Result<(), Error> {
+        let sql = "UPDATE receipts SET due = ?2 WHERE contact = ?1 AND due < ?2";
+        self.sql.execute(sql, (contact.as_bytes(), to_sql(due.get())))?;
+        Ok(())
+    }
+
+    /// Takes up to `limit` receipts owed to this contact.
+    pub(crate) fn take_receipts(
+        self,
+        contact: ContactId,
+        limit: u32,
+    ) -> Result<Vec<EnvelopeId>, Error> {
+        let sql = "DELETE FROM receipts WHERE contact = ?1 AND id IN
+            (SELECT id FROM receipts WHERE contact = ?1 ORDER BY due LIMIT ?2) RETURNING id";
+        let mut query = self.sql.prepare_cached(sql)?;
+        let rows = query.query_map((contact.as_bytes(), limit), |row| row.get(0))?;
+        Ok(rows.map(|id| id.map(EnvelopeId::new)).collect::<Result<_, _>>()?)
+    }
+
+    /// No receipts are owed to this contact any more.
+    pub(crate) fn drop_receipts(self, contact: ContactId) -> Result<(), Error> {
+        self.sql.execute("DELETE FROM receipts WHERE contact = ?1", [contact.as_bytes()])?;
+        Ok(())
+    }
+}
+
+/// Layout: the number of each kind in the table.
+const fn kind_number(kind: ContentKind) -> u8 {
+    match kind {
+        ContentKind::Text => 0,
+        ContentKind::Receipts => 1,
+        ContentKind::Profile => 2,
+    }
+}
+
+const fn kind_of(number: u8) -> ContentKind {
+    match number {
+        0 => ContentKind::Text,
+        1 => ContentKind::Receipts,
+        _ => ContentKind::Profile,
+    }
+}

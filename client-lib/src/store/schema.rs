@@ -1,0 +1,104 @@
+//! The tables, and how an older file becomes a newer one: forward only, by `user_version`.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::mls;
+use crate::error::Error;
+
+/// Each step brings the file from its index to the next version.
+const STEPS: &[&str] = &[VERSION_1];
+
+/// Layout of version 1.
+const VERSION_1: &str = "
+CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE relays (address TEXT PRIMARY KEY, incarnation BLOB NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE contacts (
+    id BLOB PRIMARY KEY, account BLOB, nickname TEXT NOT NULL, state INTEGER NOT NULL,
+    verified INTEGER NOT NULL DEFAULT 0, devices BLOB, letter_number INTEGER NOT NULL DEFAULT 0,
+    inbox_relay TEXT, inbox BLOB, inbox_key BLOB, own_key BLOB, invite TEXT, came_by BLOB,
+    request BLOB, conversation BLOB, ended_at INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+
+CREATE TABLE conversations (
+    mailbox BLOB PRIMARY KEY, contact BLOB NOT NULL REFERENCES contacts, relay TEXT NOT NULL,
+    generation INTEGER NOT NULL, state INTEGER NOT NULL, reader BLOB NOT NULL,
+    cursor INTEGER NOT NULL DEFAULT 0, epoch BLOB, want INTEGER NOT NULL DEFAULT 0,
+    commit_id BLOB, commit_does INTEGER, commit_body BLOB, commit_next BLOB, commit_add BLOB, commit_strike BLOB,
+    since_update INTEGER NOT NULL DEFAULT 0, counter INTEGER NOT NULL DEFAULT 0, previous BLOB,
+    peer_counter INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE INDEX conversations_of_contact ON conversations (contact);
+
+CREATE TABLE messages (
+    row INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL, contact BLOB NOT NULL,
+    conversation BLOB, generation INTEGER NOT NULL, seq INTEGER NOT NULL,
+    from_me INTEGER NOT NULL, kind INTEGER NOT NULL, text TEXT NOT NULL, content BLOB,
+    at INTEGER NOT NULL, fate INTEGER NOT NULL, code INTEGER NOT NULL DEFAULT 0,
+    expires_at INTEGER NOT NULL DEFAULT 0, unread INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (contact, id)
+);
+CREATE INDEX messages_in_order ON messages (contact, generation, seq, row);
+CREATE INDEX messages_by_id ON messages (id);
+CREATE INDEX messages_unread ON messages (contact) WHERE unread = 1;
+CREATE INDEX messages_queued ON messages (contact) WHERE fate = 0;
+CREATE INDEX messages_to_expire ON messages (expires_at) WHERE fate = 1;
+CREATE VIRTUAL TABLE search USING fts5 (
+    words, content = '', contentless_delete = 1, tokenize = 'unicode61 remove_diacritics 2'
+);
+
+CREATE TABLE outbox (
+    row INTEGER PRIMARY KEY AUTOINCREMENT, contact BLOB NOT NULL, id BLOB NOT NULL UNIQUE,
+    kind INTEGER NOT NULL, body BLOB NOT NULL, at INTEGER NOT NULL, conversation BLOB,
+    counter INTEGER NOT NULL DEFAULT 0, previous BLOB, content BLOB, sealed BLOB,
+    sealed_epoch BLOB
+);
+CREATE INDEX outbox_of_contact ON outbox (contact, row);
+
+CREATE TABLE receipts (
+    contact BLOB NOT NULL, id BLOB NOT NULL, due INTEGER NOT NULL, PRIMARY KEY (contact, id)
+) WITHOUT ROWID;
+
+CREATE TABLE own_ids (
+    conversation BLOB NOT NULL, id BLOB NOT NULL, PRIMARY KEY (conversation, id)
+) WITHOUT ROWID;
+
+CREATE TABLE letters (id BLOB PRIMARY KEY, forget_at INTEGER NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE invites (
+    key BLOB PRIMARY KEY, invite BLOB NOT NULL, secret BLOB NOT NULL, uses INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL, created_at INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE readers (
+    hash BLOB PRIMARY KEY, secret BLOB NOT NULL, created_at INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE jobs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, relay TEXT NOT NULL, mailbox BLOB NOT NULL,
+    kind INTEGER NOT NULL, contact BLOB, key BLOB, envelope BLOB, first_message BLOB, body BLOB,
+    uses INTEGER NOT NULL DEFAULT 0, expires_at INTEGER NOT NULL DEFAULT 0,
+    after INTEGER NOT NULL DEFAULT 0, held_by BLOB
+);
+CREATE INDEX jobs_of_mailbox ON jobs (relay, mailbox, id);
+";
+
+/// Brings the file to the newest version, step by step, each step whole or not at all.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), Error> {
+    let known = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
+    let found: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found > known {
+        return Err(Error::StoreTooNew { found, known });
+    }
+    // OpenMLS keeps its own version in its own table.
+    mls::migrate(connection)?;
+    for (version, step) in (found.saturating_add(1)..=known).zip(STEPS.iter().skip(found as usize))
+    {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "user_version", version)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,298 @@
+//! What an app sees: contacts, messages, fates, positions, links.
+//!
+//! Knows meanings; must not know the store, the network or any key.
+
+use std::fmt;
+use std::str::FromStr;
+
+use data_encoding::HEXLOWER;
+use restante_spec::codes::Code;
+use restante_spec::ids::{Seq, UnixTime};
+
+use crate::error::Error;
+
+/// Declares an id of 16 bytes that is written as 32 hexadecimal digits.
+macro_rules! hex_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name([u8; 16]);
+
+        impl $name {
+            /// Wraps 16 bytes.
+            #[must_use]
+            pub const fn new(bytes: [u8; 16]) -> Self {
+                Self(bytes)
+            }
+
+            /// The 16 bytes.
+            #[must_use]
+            pub const fn as_bytes(&self) -> &[u8; 16] {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&HEXLOWER.encode(&self.0))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "(..)"))
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Error;
+
+            fn from_str(text: &str) -> Result<Self, Error> {
+                let bytes = HEXLOWER.decode(text.as_bytes()).map_err(|_| Error::BadId)?;
+                bytes.try_into().map(Self).map_err(|_| Error::BadId)
+            }
+        }
+    };
+}
+
+hex_id! {
+    /// A contact: the fingerprint of the account, the same in every home that knows it.
+    ContactId
+}
+hex_id! {
+    /// A message: chosen by its sender, the same on both sides.
+    MessageId
+}
+
+/// Somebody this account talks to, or may.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contact {
+    /// Who.
+    pub id: ContactId,
+    /// The name they gave themselves; empty until it is known.
+    pub nickname: String,
+    /// How far the acquaintance has come.
+    pub state: ContactState,
+    /// Messages received and not marked as read.
+    pub unread: u32,
+    /// The safety number was compared and found equal.
+    pub verified: bool,
+}
+
+/// How far an acquaintance has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ContactState {
+    /// Their invite was taken; the first letter is still on this device.
+    Invited,
+    /// The first letter is with their relay; they have not accepted yet.
+    Requested,
+    /// They wrote a first letter; `accept_contact` or `decline_contact` decides.
+    Incoming,
+    /// Both agreed.
+    Active,
+    /// Declined here, or by the invite's end there.
+    Declined,
+    /// Blocked here: the relay refuses them, nothing of theirs is taken.
+    Blocked,
+}
+
+impl ContactState {
+    /// The stable name, as in `--json` and in the store.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Invited => "invited",
+            Self::Requested => "requested",
+            Self::Incoming => "incoming",
+            Self::Active => "active",
+            Self::Declined => "declined",
+            Self::Blocked => "blocked",
+        }
+    }
+}
+
+impl fmt::Display for ContactState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A message of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Chosen by the sender.
+    pub id: MessageId,
+    /// The conversation's other side.
+    pub contact: ContactId,
+    /// Written here.
+    pub from_me: bool,
+    /// What it says; for a kind this version does not know, a line that says so.
+    pub text: String,
+    /// Whether `text` is what the person wrote.
+    pub kind: MessageKind,
+    /// Its place in the conversation's log; `None` until the relay gave it one.
+    pub seq: Option<Seq>,
+    /// The sender's clock when it was written.
+    pub at: UnixTime,
+    /// What became of it.
+    pub fate: Fate,
+    /// Where it stands in the history; hand it to `history` to page further back.
+    pub position: Position,
+}
+
+/// What a row of the history is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MessageKind {
+    /// Text of a person.
+    Text,
+    /// A kind a newer version wrote.
+    Unknown,
+    /// What came could not be opened; it is shown so that its absence is not silent.
+    Unreadable,
+}
+
+/// What became of a message. True at all times: nothing is claimed before it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fate {
+    /// On this device only; it goes out when it can.
+    Queued,
+    /// Safe at the relay.
+    Accepted,
+    /// On the other side's device.
+    Delivered,
+    /// The relay's time for it passed without a sign that it was delivered.
+    Expired,
+    /// It will not be sent: the relay, or the state of the conversation, forbids it.
+    Refused(Code),
+    /// From the other side.
+    Received,
+}
+
+impl Fate {
+    /// The stable name, as in `--json`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Accepted => "accepted",
+            Self::Delivered => "delivered",
+            Self::Expired => "expired",
+            Self::Refused(_) => "refused",
+            Self::Received => "received",
+        }
+    }
+
+    /// Whether the message has come at least as far as `goal`.
+    #[must_use]
+    pub const fn reached(self, goal: Goal) -> bool {
+        match goal {
+            Goal::Accepted => matches!(self, Self::Accepted | Self::Delivered | Self::Received),
+            Goal::Delivered => matches!(self, Self::Delivered | Self::Received),
+        }
+    }
+
+    /// Whether it will not come further.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Delivered | Self::Expired | Self::Refused(_) | Self::Received)
+    }
+}
+
+impl fmt::Display for Fate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(code) => write!(f, "refused ({})", code.name()),
+            Self::Queued | Self::Accepted | Self::Delivered | Self::Expired | Self::Received => {
+                f.write_str(self.name())
+            }
+        }
+    }
+}
+
+/// How far `wait_fate` waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// Safe at the relay.
+    Accepted,
+    /// On the other side's device.
+    Delivered,
+}
+
+/// A place in a conversation's history: larger is later. What is still queued stands behind
+/// everything the log has given a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    pub(crate) generation: u32,
+    pub(crate) seq: u64,
+    pub(crate) row: i64,
+}
+
+/// How an invite may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InviteOptions {
+    /// How many people may use it.
+    pub uses: u32,
+    /// How long it holds, in seconds from now.
+    pub expires_in: restante_spec::ids::Seconds,
+}
+
+impl Default for InviteOptions {
+    /// For one person, for a week.
+    fn default() -> Self {
+        Self { uses: 1, expires_in: crate::limits::INVITE_TTL }
+    }
+}
+
+/// An invite as text: a link that is also short enough for a QR code. Whoever has it may write
+/// one first letter; it shows nothing in `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct InviteLink(String);
+
+impl InviteLink {
+    pub(crate) const fn from_text(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The link.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for InviteLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for InviteLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InviteLink(..)")
+    }
+}
+
+/// What `collect` found and left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Messages received.
+    pub messages: u32,
+    /// Contact requests received.
+    pub requests: u32,
+    /// Messages of this side that are still queued.
+    pub queued: u32,
+}
+
+/// How this client stands with its relays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ConnectionState {
+    /// No connection is wanted.
+    #[default]
+    Offline,
+    /// Trying, for the first time or again.
+    Connecting,
+    /// Connected with its own relay, still collecting what is waiting.
+    Collecting,
+    /// Connected with its own relay and up to date there.
+    Online,
+}

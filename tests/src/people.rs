@@ -1,0 +1,134 @@
+//! People for tests: each with a home of their own, on a relay that is really there.
+
+use std::path::Path;
+use std::time::Duration;
+
+use restante_client::{
+    Client, Contact, ContactId, ContactState, Event, InviteOptions, Message, StoreKey,
+};
+use restante_spec::address::RelayAddress;
+use tempfile::TempDir;
+
+/// Nothing between people takes longer, or the test has failed.
+pub const WITHIN: Duration = Duration::from_secs(60);
+
+/// Someone with an account.
+pub struct Person {
+    /// The account's client, running.
+    pub client: Client,
+    home: TempDir,
+    key: [u8; 32],
+}
+
+impl Person {
+    /// A new account on this relay.
+    pub fn new(nickname: &str, relay: &RelayAddress) -> Self {
+        let home = tempfile::tempdir().expect("a home");
+        let key = crate::wire::random();
+        let client = Client::builder(home.path())
+            .store_key(StoreKey::from_bytes(key))
+            .create(relay, nickname)
+            .expect("an account");
+        client.start().expect("started");
+        Self { client, home, key }
+    }
+
+    /// The folder the account lives in.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// The key of the account's store.
+    pub fn key(&self) -> StoreKey {
+        StoreKey::from_bytes(self.key)
+    }
+
+    /// Closes the client and opens the home again.
+    pub async fn restart(&mut self) {
+        self.client.shutdown().await.expect("closed");
+        self.client = Client::builder(self.home.path())
+            .store_key(StoreKey::from_bytes(self.key))
+            .open()
+            .expect("opened again");
+        self.client.start().expect("started");
+    }
+
+    /// Fetches what is waiting and sends what can be sent.
+    pub async fn collect(&self) {
+        self.client.collect(WITHIN).await.expect("collected");
+    }
+
+    /// The only contact there is.
+    pub async fn only_contact(&self) -> Contact {
+        let mut contacts = self.client.contacts().await.expect("contacts");
+        assert_eq!(contacts.len(), 1, "one contact");
+        contacts.remove(0)
+    }
+
+    /// Waits, connected, until a contact has come to this state.
+    pub async fn until(&self, state: ContactState) -> ContactId {
+        let mut events = self.client.events();
+        self.client.connect().await.expect("connects");
+        let wait = async {
+            loop {
+                let contacts = self.client.contacts().await.expect("contacts");
+                if let Some(found) = contacts.iter().find(|contact| contact.state == state) {
+                    return found.id;
+                }
+                events.next().await.expect("events");
+            }
+        };
+        tokio::time::timeout(WITHIN, wait).await.expect("in time")
+    }
+
+    /// Waits, connected, until so many messages of this contact have arrived.
+    pub async fn until_received(&self, contact: ContactId, count: usize) -> Vec<Message> {
+        let mut events = self.client.events();
+        self.client.connect().await.expect("connects");
+        let wait = async {
+            loop {
+                let all = self.history(contact).await;
+                if all.iter().filter(|message| !message.from_me).count() >= count {
+                    return all;
+                }
+                while !matches!(
+                    events.next().await.expect("events"),
+                    Event::Message(_) | Event::Resync
+                ) {}
+            }
+        };
+        tokio::time::timeout(WITHIN * 5, wait).await.expect("in time")
+    }
+
+    /// The whole conversation, page by page, oldest first.
+    pub async fn history(&self, contact: ContactId) -> Vec<Message> {
+        let mut all: Vec<Message> = Vec::new();
+        loop {
+            let before = all.first().map(|message| message.position);
+            let page = self.client.history(contact, before, 200).await.expect("a page");
+            if page.is_empty() {
+                return all;
+            }
+            all.splice(0..0, page);
+        }
+    }
+
+    /// The texts of a conversation.
+    pub async fn texts(&self, contact: ContactId) -> Vec<String> {
+        self.history(contact).await.into_iter().map(|message| message.text).collect()
+    }
+}
+
+/// Lets two people meet: an invite, a letter, an agreement. Returns what each calls the other.
+pub async fn introduce(alice: &Person, bob: &Person) -> (ContactId, ContactId) {
+    let options = InviteOptions::default();
+    let link = alice.client.invite(options).await.expect("an invite");
+    alice.collect().await;
+    bob.client.accept_invite(link.as_str(), None).await.expect("accepted");
+    bob.collect().await;
+    let of_bob = alice.until(ContactState::Incoming).await;
+    alice.client.accept_contact(of_bob).await.expect("agreed");
+    alice.until(ContactState::Active).await;
+    let of_alice = bob.until(ContactState::Active).await;
+    (of_bob, of_alice)
+}
