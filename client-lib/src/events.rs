@@ -47,7 +47,10 @@ pub enum Notice {
         before: Seq,
     },
     /// The relay no longer has what this device would need to read on.
-    #[error("this device was away for longer than the relay keeps letters and cannot read on")]
+    #[error(
+        "this conversation cannot be read on: the other side has left or blocked it, or this \
+             device was away for longer than the relay keeps letters"
+    )]
     Gone {
         /// In which conversation.
         contact: ContactId,

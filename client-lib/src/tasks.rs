@@ -2,15 +2,34 @@
 
 use std::future::Future;
 
+use tokio::runtime::Handle;
+
 use crate::error::Error;
 
-/// Runs a future on the current runtime.
+/// The runtime tasks are started on.
+#[derive(Debug)]
+pub(crate) struct Spawner(Handle);
+
+impl Spawner {
+    /// The current runtime.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] outside of one.
+    pub(crate) fn here() -> Result<Self, Error> {
+        Handle::try_current().map(Self).map_err(|_| Error::Stopped)
+    }
+
+    /// Starts a task. It ends by itself: when it is told to, or when the last handle is dropped.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        drop(self.0.spawn(work));
+    }
+}
+
+/// Starts a task on the current runtime.
 ///
 /// # Errors
-/// [`Error::Stopped`] outside of a runtime.
+/// [`Error::Stopped`] outside of one.
 pub(crate) fn spawn(work: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
-    let runtime = tokio::runtime::Handle::try_current().map_err(|_| Error::Stopped)?;
-    // The task ends by itself: when it is told to, or when the last handle is dropped.
-    drop(runtime.spawn(work));
+    Spawner::here()?.spawn(work);
     Ok(())
 }

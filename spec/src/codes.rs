@@ -31,7 +31,11 @@ pub enum Retry {
 }
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $variant:ident = $code:literal, $name:literal, $fault:ident, $retry:ident, $closes:literal;)*) => {
+    ($(
+        $(#[$doc:meta])*
+        $variant:ident =
+            $code:literal, $name:literal, $fault:ident, $retry:ident, $closes:literal;
+    )*) => {
         /// Why a request was not done (ERR-1).
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Code {

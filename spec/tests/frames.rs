@@ -127,8 +127,8 @@ quartet! {
     relay_prekey_counts, relay_welcome,
 }
 
-/// FRM-2, FRM-3, FRM-4, FRM-5, LIM-1, LIM-5, ERR-2, ERR-3: bytes that are no frame get the code they
-/// deserve, with the number that could be read, and close the connection only where they must.
+/// FRM-2, FRM-3, FRM-4, FRM-5, LIM-1, LIM-5, ERR-2, ERR-3: bytes that are no frame get the code
+/// they deserve, with the number that could be read, and close the connection only where they must.
 #[test]
 fn bytes_that_are_no_frame_are_refused_by_class() {
     for Bad { name, expect, frame, number, closes, .. } in cases::bad() {

@@ -46,6 +46,11 @@ impl Person {
     /// Closes the client and opens the home again.
     pub async fn restart(&mut self) {
         self.client.shutdown().await.expect("closed");
+        self.reopen();
+    }
+
+    /// Opens the home of a client that was shut down.
+    pub fn reopen(&mut self) {
         self.client = Client::builder(self.home.path())
             .store_key(StoreKey::from_bytes(self.key))
             .open()

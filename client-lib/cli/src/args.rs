@@ -22,7 +22,8 @@ With --json everything goes to stdout, one object per line.";
 
 /// Private messages through a relay that forgets.
 #[derive(Debug, Parser)]
-#[command(name = "restante", version, about, after_help = AFTER_HELP, arg_required_else_help = true)]
+#[command(name = "restante", version, about, after_help = AFTER_HELP)]
+#[command(arg_required_else_help = true)]
 pub(crate) struct Cli {
     /// What every command takes.
     #[command(flatten)]
@@ -106,7 +107,8 @@ pub(crate) struct Init {
 #[derive(Args, Debug)]
 pub(crate) struct Invite {
     /// How many people may use it.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) uses: u32,
     /// How many days it holds.
     #[arg(long, value_name = "DAYS", default_value_t = INVITE_DAYS,

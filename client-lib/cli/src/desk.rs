@@ -7,7 +7,7 @@ use std::time::Duration;
 use restante_client::{Client, Collected, Contact, Error, Event, EventStream, Notice};
 
 use crate::failure::Failure;
-use crate::limits::COLLECT_WAIT;
+use crate::limits::{COLLECT_WAIT, REACH_WAIT};
 use crate::output::Output;
 
 /// An account at work.
@@ -31,14 +31,21 @@ impl Desk {
         if self.offline {
             return Ok(Collected::default());
         }
-        let collected = match self.client.collect(COLLECT_WAIT).await {
-            Ok(collected) => collected,
+        // Where nobody answers at all a person should not have to wait long for hearing so.
+        let collected = match self.client.collect(REACH_WAIT).await {
+            Err(Error::Deadline) => self.client.collect(COLLECT_WAIT).await,
+            collected => collected,
+        };
+        let collected = match collected {
             // The own relay was reached; another one takes longer, and may do so by itself.
-            Err(Error::Deadline) => Collected::default(),
-            Err(error) => return Err(error.into()),
+            Err(Error::Deadline) => Ok(Collected::default()),
+            collected => collected,
         };
         self.tell_notices().await;
-        Ok(collected)
+        if collected.is_err() {
+            self.client.disconnect().await?;
+        }
+        Ok(collected?)
     }
 
     /// The same for a command that has something to show without the network.

@@ -148,7 +148,10 @@ mod tests {
         };
         assert_eq!(
             line(&ContactLine::from(&contact)),
-            r#"{"contact":"abababababababababababababababab","name":"Bob","state":"active","unread":2,"verified":false}"#
+            concat!(
+                r#"{"contact":"abababababababababababababababab","name":"Bob","#,
+                r#""state":"active","unread":2,"verified":false}"#
+            )
         );
         assert_eq!(line(&InviteLine { link: "x" }), r#"{"link":"x"}"#);
         assert_eq!(

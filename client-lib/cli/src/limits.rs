@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
-/// How long a command waits for the relay before it says that it cannot be reached.
+/// How long a relay that refuses connections is tried before a command says so.
+pub(crate) const REACH_WAIT: Duration = Duration::from_secs(4);
+/// How long a command waits for what the relay has.
 pub(crate) const COLLECT_WAIT: Duration = Duration::from_secs(20);
 /// How long `send` waits for its goal unless told otherwise, seconds.
 pub(crate) const SEND_WAIT_SECONDS: u64 = 30;
@@ -24,3 +26,5 @@ pub(crate) const DAY_SECONDS: u32 = 86_400;
 pub(crate) const EXCERPT: usize = 40;
 /// Bytes of a passphrase file; more is none.
 pub(crate) const PASSPHRASE_BYTES: u64 = 4_096;
+/// Columns of a terminal that does not tell its size.
+pub(crate) const COLUMNS: usize = 80;

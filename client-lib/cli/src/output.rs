@@ -8,7 +8,7 @@ use std::io::{self, IsTerminal, Write};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use restante_client::{
-    Contact, ContactId, ContactState, Fate, Message, MessageKind, Notice, UnixTime,
+    Code, Contact, ContactId, ContactState, Fate, Message, MessageKind, Notice, UnixTime,
 };
 use serde::Serialize;
 
@@ -101,6 +101,15 @@ impl Output {
 
 /// A message as a line: when, who, what, and for own ones what became of it.
 pub(crate) fn message_line(message: &Message, who: &str) -> String {
+    let fate = match message.fate {
+        Fate::Received => String::new(),
+        fate => format!("  ({})", fate_words(fate)),
+    };
+    format!("{}{fate}", plain_line(message, who))
+}
+
+/// The same, without what became of it.
+pub(crate) fn plain_line(message: &Message, who: &str) -> String {
     let head = format!("{}  {who}: ", moment(message.at));
     let indent = " ".repeat(head.chars().count());
     let body = text::lines(&message.text, &indent);
@@ -108,11 +117,7 @@ pub(crate) fn message_line(message: &Message, who: &str) -> String {
         MessageKind::Text => body,
         MessageKind::Unknown | MessageKind::Unreadable => format!("[{body}]"),
     };
-    let fate = match message.fate {
-        Fate::Received => String::new(),
-        fate => format!("  ({})", fate_words(fate)),
-    };
-    format!("{head}{body}{fate}")
+    format!("{head}{body}")
 }
 
 /// The name of a contact, fit for a terminal.
@@ -141,6 +146,9 @@ pub(crate) fn fate_words(fate: Fate) -> String {
         Fate::Accepted => "safe at the relay".to_owned(),
         Fate::Delivered => "delivered".to_owned(),
         Fate::Expired => "expired before it was delivered".to_owned(),
+        Fate::Refused(Code::Gone | Code::Superseded | Code::NotFound) => {
+            "refused: this conversation has ended for you".to_owned()
+        }
         Fate::Refused(code) => format!("refused: {}", code.name()),
         Fate::Received => "received".to_owned(),
     }

@@ -85,6 +85,9 @@ impl Store {
         let hex = Zeroizing::new(data_encoding::HEXLOWER.encode(key.as_bytes()));
         let pragma = Zeroizing::new(format!("PRAGMA key = \"x'{}'\";", hex.as_str()));
         connection.execute_batch(&pragma)?;
+        // A wrong key is our error to tell: SQLCipher would write of it to stderr by itself. The
+        // key turns that on, so it is turned off behind it.
+        connection.execute_batch("PRAGMA cipher_log_level = NONE;")?;
         match connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(())) {
             Err(rusqlite::Error::SqliteFailure(failure, _))
                 if failure.code == ErrorCode::NotADatabase =>

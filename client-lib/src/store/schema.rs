@@ -25,7 +25,8 @@ CREATE TABLE conversations (
     mailbox BLOB PRIMARY KEY, contact BLOB NOT NULL REFERENCES contacts, relay TEXT NOT NULL,
     generation INTEGER NOT NULL, state INTEGER NOT NULL, reader BLOB NOT NULL,
     cursor INTEGER NOT NULL DEFAULT 0, epoch BLOB, want INTEGER NOT NULL DEFAULT 0,
-    commit_id BLOB, commit_does INTEGER, commit_body BLOB, commit_next BLOB, commit_add BLOB, commit_strike BLOB,
+    commit_id BLOB, commit_does INTEGER, commit_body BLOB, commit_next BLOB, commit_add BLOB,
+    commit_strike BLOB,
     since_update INTEGER NOT NULL DEFAULT 0, counter INTEGER NOT NULL DEFAULT 0, previous BLOB,
     peer_counter INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;

@@ -1,4 +1,4 @@
-//! Tests of the store: encrypted, whole transactions, order, search, jobs, and the group state in it.
+//! Tests of the store: encrypted, whole transactions, order, search, jobs, the group state in it.
 
 use restante_crypto::{
     AccountKey, Conversation, DeviceKey, DeviceNumber, OwnDevice, RecordPlace, Suite,

@@ -426,10 +426,10 @@ mod tests {
         add(&mut index, 2, UnixTime::new(2_000));
         index.publish();
         index.trim(mailbox(), first, NOW);
-        assert_eq!(index.due(UnixTime::new(2_119), 9), []);
+        assert!(index.due(UnixTime::new(2_119), 9).is_empty());
         assert_eq!(index.due(UnixTime::new(2_120), 9), [2], "expired 120 s ago");
         index.trim(mailbox(), second, UnixTime::new(1_500));
-        assert_eq!(index.due(UnixTime::new(1_619), 9), []);
+        assert!(index.due(UnixTime::new(1_619), 9).is_empty());
         assert_eq!(index.due(UnixTime::new(1_620), 9), [1], "let go 120 s ago");
         assert_eq!(index.due(UnixTime::new(9_999), 1), [1], "bounded, the earliest first");
     }

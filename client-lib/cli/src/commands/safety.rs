@@ -19,15 +19,15 @@ pub(super) async fn verify(args: &Verify, desk: &mut Desk) -> Result<(), Failure
         safety_number: number.digits(),
         verified,
     });
-    let name = name_of(&contact);
-    desk.out.say(&format!("{number}"));
+    let (name, me) = (name_of(&contact), desk.client.nickname().await?);
+    desk.out.say(&number.to_string());
     desk.out.say(&if args.different {
         format!("{name} counts as not verified. If the numbers differ, do not trust this contact.")
     } else if verified {
         format!("You have verified {name}.")
     } else {
         format!(
-            "{name} must see the same number with: restante verify YOU\n\
+            "{name} must see the same number with: restante verify {me}\n\
              Compare it in person or by voice. If it is equal: restante verify {} --equal",
             word_for(&contact)
         )

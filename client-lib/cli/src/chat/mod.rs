@@ -3,19 +3,18 @@
 //! Knows events, stdin and the order in which things are shown; must not know the network. What
 //! was typed and what arrived share one terminal: a line that arrives is put above the prompt.
 
-use std::collections::BTreeMap;
-use std::io::{self, IsTerminal, Write};
+mod editor;
+mod screen;
 
 use restante_client::{
     Client, ConnectionState, Contact, Event, EventStream, Fate, Goal, Message, MessageId, Position,
 };
-use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin};
 
+use self::screen::{Screen, Typed};
 use crate::desk::{Desk, contact_of};
 use crate::failure::Failure;
-use crate::json::MessageLine;
 use crate::limits::{CHAT_BEFORE, CHAT_RESYNC, COLLECT_WAIT, EXCERPT};
-use crate::output::{Output, fate_words, message_line, name_of};
+use crate::output::{fate_words, message_line, name_of, plain_line};
 use crate::text;
 
 /// Talks until the person has enough: end of input, `/quit`, or Ctrl-C.
@@ -28,9 +27,7 @@ pub(crate) async fn run(who: &str, desk: &mut Desk) -> Result<(), Failure> {
     let mut events = desk.client.events();
     let mut chat = Chat::new(desk, contact);
     chat.begin().await?;
-    let done = chat.talk(&mut events).await;
-    chat.screen.leave();
-    done
+    chat.talk(&mut events).await
 }
 
 /// One conversation on the screen.
@@ -41,8 +38,17 @@ struct Chat {
     screen: Screen,
     /// The last message shown that has its place in the log.
     shown: Option<Position>,
-    /// Sent in this chat and not yet delivered: how each begins.
-    sent: BTreeMap<MessageId, String>,
+    /// Sent in this chat and not yet delivered, in that order.
+    sent: Vec<Sent>,
+    /// The person was told that there is no connection.
+    told_away: bool,
+}
+
+/// A message on its way: how it begins, and what the person was told of it.
+struct Sent {
+    id: MessageId,
+    excerpt: String,
+    told: Fate,
 }
 
 /// What a turn of the conversation leaves to do.
@@ -55,14 +61,15 @@ enum Then {
 impl Chat {
     fn new(desk: &Desk, contact: Contact) -> Self {
         let name = name_of(&contact);
-        let screen = Screen::new(desk.out);
+        let screen = Screen::take(desk.out);
         Self {
             client: desk.client.clone(),
             contact,
             name,
             screen,
             shown: None,
-            sent: BTreeMap::new(),
+            sent: Vec::new(),
+            told_away: false,
         }
     }
 
@@ -70,21 +77,19 @@ impl Chat {
     async fn begin(&mut self) -> Result<(), Failure> {
         self.client.connect().await?;
         self.show_since(None, CHAT_BEFORE).await?;
-        if self.screen.is_prompting() {
-            self.screen.show(&format!("-- {}: type, and Enter sends; /quit leaves --", self.name));
+        if self.screen.has_prompt() {
+            self.screen.show(&format!("-- {}: Enter sends, /quit leaves --", self.name));
         }
-        self.screen.prompt();
         Ok(())
     }
 
     async fn talk(&mut self, events: &mut EventStream) -> Result<(), Failure> {
-        let mut input = BufReader::new(tokio::io::stdin()).lines();
         let mut state = self.client.state();
         loop {
             let then = tokio::select! {
-                line = next_line(&mut input) => match line? {
-                    Some(line) => self.take_line(&line).await?,
-                    None => Then::Leave,
+                typed = self.screen.typed() => match typed? {
+                    Typed::Line(line) => self.take_line(&line).await?,
+                    Typed::End => Then::Leave,
                 },
                 event = events.next() => match event {
                     Some(event) => self.take_event(event).await?,
@@ -111,12 +116,15 @@ impl Chat {
             _ => match self.client.send(self.contact.id, line.trim_end()).await {
                 Ok(message) => {
                     self.screen.object(&message);
-                    self.sent.insert(message.id, text::excerpt(&message.text, EXCERPT));
+                    if self.screen.has_prompt() {
+                        self.screen.show(&plain_line(&message, "you"));
+                    }
+                    let excerpt = text::excerpt(&message.text, EXCERPT);
+                    self.sent.push(Sent { id: message.id, excerpt, told: message.fate });
                 }
                 Err(error) => self.screen.show(&format!("   {}", Failure::from(error).text)),
             },
         }
-        self.screen.prompt();
         Ok(Then::GoOn)
     }
 
@@ -148,29 +156,39 @@ impl Chat {
     }
 
     async fn take_fate(&mut self, id: MessageId, fate: Fate) -> Result<(), Failure> {
-        let Some(excerpt) = self.sent.get(&id) else { return Ok(()) };
+        let Some(sent) = self.sent.iter_mut().find(|sent| sent.id == id && sent.told != fate)
+        else {
+            return Ok(());
+        };
+        sent.told = fate;
         let mark = match fate {
             Fate::Accepted => "✓",
             Fate::Delivered => "✓✓",
             Fate::Queued | Fate::Received => "·",
             Fate::Expired | Fate::Refused(_) => "✗",
         };
-        self.screen.show(&format!("   {mark} {}: {excerpt}", fate_words(fate)));
-        if self.screen.out.is_json() {
+        self.screen.show(&format!("   {mark} {}: {}", fate_words(fate), sent.excerpt));
+        if self.screen.is_json() {
             let message = self.client.message(id).await?;
             self.screen.object(&message);
         }
         if fate.is_final() {
-            self.sent.remove(&id);
+            self.sent.retain(|sent| sent.id != id);
         }
         Ok(())
     }
 
+    /// The connection is spoken of when it is lost, and when it is back.
     fn take_state(&mut self, state: ConnectionState) {
-        match state {
-            ConnectionState::Connecting => self.screen.show("   (not connected; trying again)"),
-            ConnectionState::Online => self.screen.show("   (connected)"),
-            ConnectionState::Offline | ConnectionState::Collecting => {}
+        let away = match state {
+            ConnectionState::Connecting => true,
+            ConnectionState::Online => false,
+            ConnectionState::Offline | ConnectionState::Collecting => return,
+        };
+        if away != self.told_away {
+            self.told_away = away;
+            let words = if away { "(not connected; trying again)" } else { "(connected again)" };
+            self.screen.show(&format!("   {words}"));
         }
     }
 
@@ -201,70 +219,18 @@ impl Chat {
 
     /// Nothing that was typed stays behind unsaid if it can be helped.
     async fn finish(&mut self) -> Result<(), Failure> {
-        let ids: Vec<MessageId> = self.sent.keys().copied().collect();
+        let ids: Vec<MessageId> = self.sent.iter().map(|sent| sent.id).collect();
         for id in ids {
-            let before = self.client.message(id).await?.fate;
-            if before == Fate::Queued {
-                // Too late is queued still, and that is said.
+            if self.client.message(id).await?.fate == Fate::Queued {
+                // What is too late stays queued, and goes out another time.
                 let _ = self.client.wait_fate(id, Goal::Accepted, COLLECT_WAIT).await;
-                let now = self.client.message(id).await?.fate;
-                self.take_fate(id, now).await?;
+            }
+            let now = self.client.message(id).await?.fate;
+            self.take_fate(id, now).await?;
+            if now == Fate::Queued {
+                self.screen.show("   · a message is still queued; restante sync sends it");
             }
         }
         Ok(())
     }
-}
-
-/// The terminal, or whatever stdout is.
-struct Screen {
-    out: Output,
-    /// A person types here, so there is a prompt to keep below everything.
-    prompting: bool,
-}
-
-impl Screen {
-    fn new(out: Output) -> Self {
-        Self { out, prompting: out.is_terminal() && io::stdin().is_terminal() }
-    }
-
-    const fn is_prompting(&self) -> bool {
-        self.prompting
-    }
-
-    /// A line above the prompt.
-    fn show(&self, line: &str) {
-        if self.prompting {
-            self.write("\r\x1b[K");
-        }
-        self.out.say(line);
-        self.prompt();
-    }
-
-    fn object(&self, message: &Message) {
-        self.out.object(&MessageLine::from(message));
-    }
-
-    fn prompt(&self) {
-        if self.prompting {
-            self.write("> ");
-        }
-    }
-
-    /// Leaves the prompt's line.
-    fn leave(&self) {
-        if self.prompting {
-            self.write("\r\x1b[K");
-        }
-    }
-
-    fn write(&self, text: &str) {
-        let mut out = io::stdout().lock();
-        // A terminal that is gone needs no prompt.
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    }
-}
-
-async fn next_line(input: &mut Lines<BufReader<Stdin>>) -> Result<Option<String>, Failure> {
-    let failure = |error| Failure::new("stdin", format!("stdin cannot be read: {error}"));
-    input.next_line().await.map_err(failure)
 }

@@ -1,0 +1,293 @@
+//! The program as a shell sees it: arguments, exit codes, JSON, the home. Needs no relay: what has
+//! to be sent waits in the home.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A relay that nobody runs: port 1 is closed everywhere.
+const ADDRESS: &str = "restante://AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE@127.0.0.1:1";
+
+/// A person with a home.
+struct Person {
+    home: PathBuf,
+    passphrase: Option<&'static str>,
+}
+
+/// What a run of the program left.
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Person {
+    fn new(dir: &TempDir, name: &str) -> Self {
+        Self { home: dir.path().join(name), passphrase: None }
+    }
+
+    /// With an account, made without a network.
+    fn with_account(dir: &TempDir, name: &str) -> Self {
+        let person = Self::new(dir, name);
+        let ran = person.run(&["--offline", "init", "--relay", ADDRESS, "--name", name]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        person
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_restante"));
+        command.args(words).env_remove("RESTANTE_HOME").env_remove("RESTANTE_PASSPHRASE");
+        command.env("RESTANTE_HOME", &self.home).stdin(Stdio::null());
+        if let Some(words) = self.passphrase {
+            command.env("RESTANTE_PASSPHRASE", words);
+        }
+        command
+    }
+
+    fn run(&self, words: &[&str]) -> Ran {
+        Ran::from(self.command(words).output().unwrap())
+    }
+
+    /// The one object a command prints, and the exit code.
+    fn json(&self, words: &[&str]) -> (Value, i32) {
+        let ran = self.run(&[&["--json", "--offline"], words].concat());
+        let mut lines = ran.out.lines();
+        let object = serde_json::from_str(lines.next().unwrap_or_default());
+        assert_eq!((lines.next(), ran.err.as_str()), (None, ""), "one object and no more");
+        (object.unwrap(), ran.code)
+    }
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let code = output.status.code().unwrap();
+        Self { code, out: text(output.stdout), err: text(output.stderr) }
+    }
+}
+
+fn fields(object: &Value) -> Vec<&str> {
+    object.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+/// What cannot be understood is usage, 2; asking for help is not.
+#[test]
+fn wrong_usage_is_exit_code_2() {
+    let dir = tempfile::tempdir().unwrap();
+    let person = Person::new(&dir, "nobody");
+    for words in [
+        &["frobnicate"][..],
+        &["send", "Bob"],
+        &["init", "--relay", "not-an-address", "--name", "x"],
+        &["send", "Bob", "hi", "--wait", "eternally"],
+        &["invite", "--uses", "0"],
+        &["completions", "tcsh-of-old"],
+    ] {
+        let ran = person.run(words);
+        assert_eq!(ran.code, 2, "{words:?}");
+        assert!(ran.out.is_empty() && ran.err.contains("error"), "{words:?}");
+    }
+    for words in [&["--help"][..], &["--version"], &["send", "--help"]] {
+        assert_eq!(person.run(words).code, 0, "{words:?}");
+    }
+    assert!(!person.home.exists(), "asking makes nothing");
+}
+
+/// A program that gets the usage wrong learns it in its own form.
+#[test]
+fn wrong_usage_is_an_object_with_json() {
+    let dir = tempfile::tempdir().unwrap();
+    let (error, code) = Person::new(&dir, "nobody").json(&["frobnicate"]);
+    assert_eq!(code, 2);
+    assert_eq!(error["code"], "usage");
+    assert_eq!(error["retryable"], false);
+}
+
+/// An error is 1, with the reason for a person on stderr and for a program as one object.
+#[test]
+fn failures_are_exit_code_1_with_a_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let person = Person::new(&dir, "nobody");
+    let ran = person.run(&["contacts"]);
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""));
+    assert!(ran.err.starts_with("restante: ") && ran.err.contains("restante init"), "{}", ran.err);
+    let (error, code) = person.json(&["contacts"]);
+    assert_eq!(code, 1);
+    assert_eq!(fields(&error), ["code", "error", "retryable"]);
+    assert_eq!(error["code"], "no_store");
+    assert!(!person.home.exists(), "looking makes nothing");
+}
+
+/// `init` makes one account, says where its key is, and does not make another.
+#[test]
+fn init_says_what_its_key_means() {
+    let dir = tempfile::tempdir().unwrap();
+    let person = Person::new(&dir, "Alice");
+    let init = ["--offline", "init", "--relay", ADDRESS, "--name", "Alice"];
+    let first = person.run(&init);
+    assert_eq!(first.code, 0, "{}", first.err);
+    assert!(first.out.contains("`key`") && first.out.contains("--passphrase-file"));
+    let key = std::fs::read_to_string(person.home.join("key")).unwrap();
+    assert_eq!(key.trim().len(), 64);
+    assert_private(&person.home.join("key"));
+    let (error, code) = person.json(&["init", "--relay", ADDRESS, "--name", "Alice"]);
+    assert_eq!((&error["code"], code), (&Value::from("store_exists"), 1));
+    assert_eq!(std::fs::read_to_string(person.home.join("key")).unwrap(), key);
+}
+
+/// A name that is none leaves nothing behind that would be in the way of the next attempt.
+#[test]
+fn refused_init_can_be_repeated() {
+    let dir = tempfile::tempdir().unwrap();
+    let person = Person::new(&dir, "Alice");
+    let (error, code) = person.json(&["init", "--relay", ADDRESS, "--name", ""]);
+    assert_eq!((&error["code"], code), (&Value::from("bad_nickname"), 1));
+    let (account, code) = person.json(&["init", "--relay", ADDRESS, "--name", "Alice"]);
+    assert_eq!(code, 0);
+    assert_eq!(fields(&account), ["account", "home", "key", "name", "relay"]);
+    assert_eq!(account["key"], "file");
+}
+
+/// A relay that is away does not keep an account from being made.
+#[test]
+fn init_works_while_the_relay_is_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let ran = Person::new(&dir, "Alice").run(&["init", "--relay", ADDRESS, "--name", "Alice"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.err.contains("restante sync"), "{}", ran.err);
+}
+
+/// A passphrase opens the home; without it, or with another, the reason is said.
+#[test]
+fn passphrase_opens_its_home_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut person = Person::new(&dir, "Alice");
+    person.passphrase = Some("correct horse");
+    let (account, _) = person.json(&["init", "--relay", ADDRESS, "--name", "Alice"]);
+    assert_eq!(account["key"], "passphrase");
+    assert!(!person.home.join("key").exists());
+    assert_eq!(person.run(&["--offline", "contacts"]).code, 0);
+
+    person.passphrase = Some("wrong horse");
+    let (error, code) = person.json(&["contacts"]);
+    assert_eq!((&error["code"], code), (&Value::from("wrong_key"), 1));
+    person.passphrase = None;
+    let (error, code) = person.json(&["contacts"]);
+    assert_eq!((&error["code"], code), (&Value::from("passphrase_needed"), 1));
+
+    let file = dir.path().join("passphrase");
+    std::fs::write(&file, "correct horse\nanything\n").unwrap();
+    let file = file.to_str().unwrap();
+    assert_eq!(person.run(&["--offline", "--passphrase-file", file, "contacts"]).code, 0);
+    let ran = person.run(&["--offline", "--passphrase-file", "/nowhere/at/all", "contacts"]);
+    assert_eq!(ran.code, 1);
+}
+
+/// Another key file is a wrong key, said so, and nothing is changed by it.
+#[test]
+fn wrong_key_file_fails_clearly() {
+    let dir = tempfile::tempdir().unwrap();
+    let person = Person::with_account(&dir, "Alice");
+    let key = person.home.join("key");
+    let right = std::fs::read(&key).unwrap();
+    std::fs::write(&key, "00".repeat(32)).unwrap();
+    let (error, _) = person.json(&["contacts"]);
+    assert_eq!(error["code"], "wrong_key");
+    std::fs::write(&key, "not a key").unwrap();
+    let (error, _) = person.json(&["contacts"]);
+    assert_eq!(error["code"], "bad_key_file");
+    std::fs::write(&key, right).unwrap();
+    assert_eq!(person.run(&["--offline", "contacts"]).code, 0);
+}
+
+/// Invite, contact and message have their fields, also before anything was sent.
+#[test]
+fn objects_have_their_fields() {
+    let dir = tempfile::tempdir().unwrap();
+    let (alice, bob) = (Person::with_account(&dir, "Alice"), Person::with_account(&dir, "Bob"));
+    let (invite, code) = alice.json(&["invite"]);
+    assert_eq!((fields(&invite), code), (vec!["link"], 0));
+    let link = invite["link"].as_str().unwrap();
+
+    let (contact, code) = bob.json(&["accept", link, "--message", "hello\tAlice"]);
+    assert_eq!((&contact["state"], code), (&Value::from("invited"), 0));
+    assert_eq!(fields(&contact), ["contact", "name", "state", "unread", "verified"]);
+    let who = contact["contact"].as_str().unwrap();
+    assert_eq!(who.len(), 32);
+
+    let (message, _) = bob.json(&["history", who]);
+    let expected = ["at", "contact", "fate", "from_me", "id", "seq", "text"];
+    assert_eq!(fields(&message), expected);
+    assert_eq!(message["text"], "hello\tAlice");
+    assert_eq!(message["from_me"], true);
+    assert_eq!(message["fate"], "queued");
+
+    let (found, _) = bob.json(&["search", "alice"]);
+    assert_eq!(found["id"], message["id"]);
+}
+
+/// What is wrong with an invite or a name is said in stable codes.
+#[test]
+fn refusals_have_stable_codes() {
+    let dir = tempfile::tempdir().unwrap();
+    let alice = Person::with_account(&dir, "Alice");
+    let code = |words: &[&str]| {
+        let (error, code) = alice.json(words);
+        assert_eq!(code, 1);
+        error["code"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(code(&["accept", "restante://nonsense"]), "bad_invite");
+    let (invite, _) = alice.json(&["invite"]);
+    assert_eq!(code(&["accept", invite["link"].as_str().unwrap()]), "own_invite");
+    assert_eq!(code(&["send", "Nobody", "hi"]), "no_such_contact");
+    assert_eq!(code(&["search", "!"]), "empty_search");
+    assert_eq!(code(&["sync"]), "offline");
+}
+
+/// A home is used by one process; another one waits a little, then says which.
+#[test]
+fn home_is_locked_by_one_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let (alice, bob) = (Person::with_account(&dir, "Alice"), Person::with_account(&dir, "Bob"));
+    let (invite, _) = alice.json(&["invite"]);
+    let (contact, _) = bob.json(&["accept", invite["link"].as_str().unwrap()]);
+    let mut chat = bob.command(&["chat", contact["contact"].as_str().unwrap()]);
+    chat.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut first = chat.spawn().unwrap();
+    let pid = first.id().to_string();
+    while std::fs::read_to_string(bob.home.join("lock")).unwrap() != pid {
+        assert_eq!(first.try_wait().unwrap(), None, "the chat holds the home");
+        std::thread::yield_now();
+    }
+    let (error, code) = bob.json(&["contacts"]);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert_eq!((&error["code"], code), (&Value::from("locked"), 1));
+    assert_eq!(error["retryable"], true);
+    assert!(error["error"].as_str().unwrap().contains(&format!("process {pid}")), "{error}");
+    assert_eq!(bob.run(&["--offline", "contacts"]).code, 0, "free again, however it ended");
+}
+
+/// The completions of a shell name the commands.
+#[test]
+fn completions_name_the_commands() {
+    let dir = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish"] {
+        let ran = Person::new(&dir, "nobody").run(&["completions", shell]);
+        assert_eq!(ran.code, 0);
+        assert!(ran.out.contains("restante") && ran.out.contains("history"), "{shell}");
+    }
+}
+
+#[cfg(unix)]
+fn assert_private(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[cfg(not(unix))]
+fn assert_private(_: &Path) {}
