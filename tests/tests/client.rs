@@ -120,33 +120,6 @@ async fn crossing_invites_become_one_conversation() {
     relay.stop().await;
 }
 
-/// A copied home stops: what the copy wrote under the same device is found in the log.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn copied_homes_stop_sending() {
-    let relay = InProcess::start(&[]).await;
-    let mut alice = Person::new("Alice", relay.address());
-    let bob = Person::new("Bob", relay.address());
-    let (of_bob, _) = introduce(&alice, &bob).await;
-    alice.collect().await;
-    alice.client.shutdown().await.unwrap();
-    let copy = tempfile::tempdir().unwrap();
-    for file in std::fs::read_dir(alice.home()).unwrap() {
-        let path = file.unwrap().path();
-        std::fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
-    }
-    let twin = Client::builder(copy.path()).store_key(alice.key()).open().unwrap();
-    twin.start().unwrap();
-    let sent = twin.send(of_bob, "by the copy").await.unwrap();
-    twin.connect().await.unwrap();
-    twin.wait_fate(sent.id, Goal::Accepted, WITHIN).await.unwrap();
-    alice.reopen();
-    let mut events = alice.client.events();
-    alice.client.connect().await.unwrap();
-    while events.next().await.unwrap() != Event::Notice(Notice::Cloned) {}
-    assert_eq!(alice.client.send(of_bob, "no").await, Err(Error::Cloned));
-    relay.stop().await;
-}
-
 /// A home is held by one process; whoever comes second is told which.
 #[tokio::test]
 async fn held_homes_say_by_whom() {

@@ -63,7 +63,10 @@ impl Desk {
     /// Tells what a person should know, of what has happened up to now.
     async fn tell_notices(&mut self) {
         while let Ok(Some(event)) = tokio::time::timeout(Duration::ZERO, self.events.next()).await {
-            if let Event::Notice(notice) = event {
+            // Of another relay's identity the failure speaks that comes with it.
+            if let Event::Notice(notice) = event
+                && notice != Notice::WrongRelay
+            {
                 let contact = contact_of(&notice);
                 self.out.notice(&notice, contact);
             }

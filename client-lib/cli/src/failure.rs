@@ -69,8 +69,7 @@ fn words(error: &Error) -> String {
             return format!("{error}; say the beginning of one's id:{}", ids.collect::<String>());
         }
         Error::WrongState { state } => return not_in_this_state(*state).to_owned(),
-        Error::Unreachable(_) => "; is it running, and is the network there?",
-        Error::WrongRelay => "; nothing was sent to it",
+        Error::WrongRelay => "; nothing was sent to it. Is the address right?",
         Error::Cloned => "; make a new account in a new home",
         _ => "",
     };

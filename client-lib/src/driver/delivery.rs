@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use restante_spec::codes::{Code, Retry};
-use restante_spec::ids::{Handle, MailboxId};
+use restante_spec::ids::{Handle, MailboxId, Seq};
 use restante_spec::message::{Command, Credit, Deliver, Opened, Refusal, Reply, Subscribe};
 use tokio::time::Instant;
 
@@ -79,6 +79,7 @@ impl Driver {
             return Ok(());
         };
         let Some((events, source)) = events else {
+            eprintln!("DBG {:p} link ended", desk.pending);
             desk.relay.handle_lost(None);
             return Ok(());
         };
@@ -88,9 +89,9 @@ impl Driver {
                 LinkEvent::Deliver(deliver, body) => {
                     batches.entry(deliver.handle).or_default().push((deliver, body));
                 }
-                LinkEvent::CaughtUp { handle, .. } => {
+                LinkEvent::CaughtUp { handle, head } => {
                     desk.take_batch(handle, batches.remove(&handle))?;
-                    desk.take_caught_up(handle);
+                    desk.take_caught_up(handle, head)?;
                 }
                 LinkEvent::Closed { handle, code, .. } => {
                     desk.take_batch(handle, batches.remove(&handle))?;
@@ -197,6 +198,7 @@ impl Desk<'_> {
     }
 
     fn take_open_refused(&mut self, mailbox: MailboxId, refusal: Refusal) -> Result<(), Error> {
+        eprintln!("DBG {:p} open refused {refusal:?}", self.pending);
         if let Some(up) = self.relay.up() {
             up.channels.remove(&mailbox);
         }
@@ -237,7 +239,13 @@ impl Desk<'_> {
             envelopes: u32::try_from(batch.len()).unwrap_or(u32::MAX),
             bytes: batch.iter().map(|(_, body)| body.len() as u32).fold(0, u32::saturating_add),
         };
+        eprintln!(
+            "DBG {:p} batch {:?}",
+            self.pending,
+            batch.iter().map(|(d, b)| (d.seq, d.commit, d.own, b.len())).collect::<Vec<_>>()
+        );
         let taken = self.engine.receive(&mailbox, batch)?;
+        eprintln!("DBG taken {taken:?}");
         self.relay.tell(Command::Ack { handle, upto: taken.upto });
         if taken.reopen {
             // The epoch was left: its key reads nothing more, the next one reads on.
@@ -248,11 +256,14 @@ impl Desk<'_> {
         Ok(())
     }
 
-    fn take_caught_up(&mut self, handle: Handle) {
+    fn take_caught_up(&mut self, handle: Handle, head: Seq) -> Result<(), Error> {
+        eprintln!("DBG {:p} caught up {head}", self.pending);
         if let Some((mailbox, channel)) = self.relay.up().and_then(|up| up.channel_of(handle)) {
             channel.phase = Phase::Current;
             self.relay.end_pause(&mailbox);
+            self.engine.caught_up(&mailbox, head)?;
         }
+        Ok(())
     }
 
     /// A subscription has ended, by the relay.
@@ -260,6 +271,7 @@ impl Desk<'_> {
         let Some((mailbox, _)) = self.relay.up().and_then(|up| up.channel_of(handle)) else {
             return Ok(());
         };
+        eprintln!("DBG {:p} closed {code:?}", self.pending);
         self.reopen(&mailbox);
         // After a commit this handle is no longer ours; so it ended without one: not at once again.
         self.relay.pause(mailbox, None);

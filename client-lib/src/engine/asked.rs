@@ -11,7 +11,7 @@ use restante_spec::message::{Deliver, Opened};
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::events::{Event, Notice};
-use crate::store::{ConversationState, Job, JobKind, Meta, NewJob};
+use crate::store::{ConversationState, Job, JobKind, Meta, NewJob, Want};
 
 /// What a batch came to.
 #[derive(Clone, Copy, Debug)]
@@ -112,6 +112,19 @@ impl Engine {
         } else {
             self.transact(|work| work.receive_records(mailbox, batch))
         }
+    }
+
+    /// Everything the relay has for this reader is here. If it has given a higher number than the
+    /// last one that came, something was let go that this device never saw: its time has passed, or
+    /// a copy of this home acknowledged it, after sending from the very ratchet this one stands at.
+    /// So nothing is sent before a commit has given this device fresh keys.
+    pub(crate) fn caught_up(&mut self, mailbox: &MailboxId, head: Seq) -> Result<(), Error> {
+        let Some(mut row) = self.store.read().conversation(mailbox)? else { return Ok(()) };
+        if head <= row.cursor || row.want != Want::Nothing {
+            return Ok(());
+        }
+        row.want = Want::Update;
+        self.transact(|work| work.db.put_conversation(&row))
     }
 
     /// A relay said who it is since when.
