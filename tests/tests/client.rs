@@ -3,9 +3,7 @@
 
 use std::time::Duration;
 
-use restante_client::{
-    Client, ContactState, Error, Event, Fate, Goal, InviteOptions, Message, Notice, StoreKey,
-};
+use restante_client::{Client, ContactState, Error, Fate, Goal, InviteOptions, Message, StoreKey};
 use restante_tests::people::{Person, WITHIN, introduce};
 use restante_tests::proxy::Proxy;
 use restante_tests::relay::InProcess;
