@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use restante_client::{Client, ContactState, Error, Fate, Goal, InviteOptions, Message, StoreKey};
+use restante_client::{
+    Client, ContactState, Error, Event, Fate, Goal, InviteOptions, Message, Notice, StoreKey,
+};
 use restante_tests::people::{Person, WITHIN, introduce};
 use restante_tests::proxy::Proxy;
 use restante_tests::relay::InProcess;
@@ -115,6 +117,35 @@ async fn crossing_invites_become_one_conversation() {
     let expected = |who: &str| (0..5).map(|n| format!("from {who} {n}")).collect::<Vec<_>>();
     assert_eq!(theirs(&at_alice), expected("bob"));
     assert_eq!(theirs(&at_bob), expected("alice"));
+    relay.stop().await;
+}
+
+/// A home and its copy at work together: what the copy wrote under the same device is found in the
+/// log, and the home stops.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn copied_homes_stop_sending() {
+    let relay = InProcess::start(&[]).await;
+    let mut alice = Person::new("Alice", relay.address());
+    let bob = Person::new("Bob", relay.address());
+    let (of_bob, of_alice) = introduce(&alice, &bob).await;
+    bob.client.send(of_alice, "behind every commit").await.unwrap();
+    alice.until_received(of_bob, 1).await;
+    alice.client.shutdown().await.unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(alice.home()).unwrap() {
+        let path = file.unwrap().path();
+        std::fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
+    }
+    alice.reopen();
+    let mut events = alice.client.events();
+    alice.collect().await;
+    let twin = Client::builder(copy.path()).store_key(alice.key()).open().unwrap();
+    twin.start().unwrap();
+    let sent = twin.send(of_bob, "by the copy").await.unwrap();
+    twin.connect().await.unwrap();
+    twin.wait_fate(sent.id, Goal::Accepted, WITHIN).await.unwrap();
+    while events.next().await.unwrap() != Event::Notice(Notice::Cloned) {}
+    assert_eq!(alice.client.send(of_bob, "no").await, Err(Error::Cloned));
     relay.stop().await;
 }
 

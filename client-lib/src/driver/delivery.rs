@@ -79,7 +79,6 @@ impl Driver {
             return Ok(());
         };
         let Some((events, source)) = events else {
-            eprintln!("DBG {:p} link ended", desk.pending);
             desk.relay.handle_lost(None);
             return Ok(());
         };
@@ -198,7 +197,6 @@ impl Desk<'_> {
     }
 
     fn take_open_refused(&mut self, mailbox: MailboxId, refusal: Refusal) -> Result<(), Error> {
-        eprintln!("DBG {:p} open refused {refusal:?}", self.pending);
         if let Some(up) = self.relay.up() {
             up.channels.remove(&mailbox);
         }
@@ -239,13 +237,7 @@ impl Desk<'_> {
             envelopes: u32::try_from(batch.len()).unwrap_or(u32::MAX),
             bytes: batch.iter().map(|(_, body)| body.len() as u32).fold(0, u32::saturating_add),
         };
-        eprintln!(
-            "DBG {:p} batch {:?}",
-            self.pending,
-            batch.iter().map(|(d, b)| (d.seq, d.commit, d.own, b.len())).collect::<Vec<_>>()
-        );
         let taken = self.engine.receive(&mailbox, batch)?;
-        eprintln!("DBG taken {taken:?}");
         self.relay.tell(Command::Ack { handle, upto: taken.upto });
         if taken.reopen {
             // The epoch was left: its key reads nothing more, the next one reads on.
@@ -257,7 +249,6 @@ impl Desk<'_> {
     }
 
     fn take_caught_up(&mut self, handle: Handle, head: Seq) -> Result<(), Error> {
-        eprintln!("DBG {:p} caught up {head}", self.pending);
         if let Some((mailbox, channel)) = self.relay.up().and_then(|up| up.channel_of(handle)) {
             channel.phase = Phase::Current;
             self.relay.end_pause(&mailbox);
@@ -271,10 +262,14 @@ impl Desk<'_> {
         let Some((mailbox, _)) = self.relay.up().and_then(|up| up.channel_of(handle)) else {
             return Ok(());
         };
-        eprintln!("DBG {:p} closed {code:?}", self.pending);
         self.reopen(&mailbox);
         // After a commit this handle is no longer ours; so it ended without one: not at once again.
         self.relay.pause(mailbox, None);
+        let code = match code {
+            // The range has ended, and the commit that ends it never came: it is no longer kept.
+            Code::Superseded => Code::Gone,
+            other => other,
+        };
         self.engine.reading_refused(&mailbox, code)
     }
 

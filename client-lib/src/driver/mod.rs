@@ -187,7 +187,6 @@ impl Driver {
     /// Something failed on this side: the store, or a state that cannot be. The links are given
     /// back, so that everything starts again from what is durable.
     fn report(&mut self, error: Error) {
-        eprintln!("DBG REPORT {error}");
         tracing::error!(code = error.code(), %error, "a step failed and is tried again");
         let pause = Instant::now() + Duration::from_secs(1);
         for relay in self.relays.values_mut() {

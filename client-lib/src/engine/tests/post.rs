@@ -203,13 +203,13 @@ impl Post {
             let behind = |(envelope, _): &&(Deliver, Vec<u8>)| envelope.seq > row.cursor;
             let first = log.iter().find(behind).map(|(envelope, _)| envelope.epoch.unwrap());
             let epoch = first.unwrap_or_else(|| self.epoch(&mailbox));
-            let from = if row.cursor == Seq::START && row.want == Want::Update {
-                // Whoever joins stands at the commit that added it.
-                log.iter().rfind(|(envelope, _)| envelope.commit).map(|(e, _)| e.seq).unwrap()
-            } else {
-                Seq::START
+            // Whoever joins stands at the commit that added it: the first one there is.
+            let joins = row.cursor == Seq::START && row.want == Want::Update;
+            let added = log.iter().find(|(envelope, _)| joins && envelope.commit);
+            let (epoch, from) = match added {
+                Some((commit, _)) => (Epoch::new(1_u64.to_be_bytes()), commit.seq),
+                None => (epoch, Seq::START),
             };
-            let epoch = if from > Seq::START { self.epoch(&mailbox) } else { epoch };
             person.engine.reading_place(&mailbox, &opened(epoch, from)).unwrap();
             let here = log.into_iter().filter(|(envelope, _)| envelope.epoch == Some(epoch));
             let batch: Vec<_> = here.map(|(head, body)| (head, Bytes::from(body))).collect();
