@@ -90,6 +90,9 @@ pub enum ContactState {
     Incoming,
     /// Both agreed.
     Active,
+    /// Their side closed the conversation, or it cannot be read on; a notice said which. A new
+    /// invite begins anew.
+    Ended,
     /// Declined here, or by the invite's end there.
     Declined,
     /// Blocked here: the relay refuses them, nothing of theirs is taken.
@@ -105,6 +108,7 @@ impl ContactState {
             Self::Requested => "requested",
             Self::Incoming => "incoming",
             Self::Active => "active",
+            Self::Ended => "ended",
             Self::Declined => "declined",
             Self::Blocked => "blocked",
         }

@@ -88,6 +88,7 @@ const fn not_in_this_state(state: ContactState) -> &'static str {
              restante contacts accept WHO, or decline WHO"
         }
         ContactState::Active => "you are in touch with them already",
+        ContactState::Ended => "the conversation with them has ended; a new invite begins anew",
         ContactState::Declined => "the request was declined; a new invite begins anew",
         ContactState::Blocked => "you have blocked them; a new invite begins anew",
     }

@@ -160,6 +160,7 @@ const fn state_words(state: ContactState) -> &'static str {
         ContactState::Requested => "asked, not accepted yet",
         ContactState::Incoming => "asks to get in touch",
         ContactState::Active => "in touch",
+        ContactState::Ended => "ended, a new invite begins anew",
         ContactState::Declined => "declined",
         ContactState::Blocked => "blocked",
     }

@@ -10,7 +10,7 @@ use restante_spec::message::{Deliver, Opened};
 
 use super::{Engine, Work};
 use crate::error::Error;
-use crate::events::{Event, Notice};
+use crate::events::Notice;
 use crate::store::{ConversationState, Job, JobKind, Meta, NewJob, Want};
 
 /// What a batch came to.
@@ -212,37 +212,6 @@ impl Engine {
 }
 
 impl Work<'_> {
-    /// A conversation has ended for this device; what waited for it will not be sent in it.
-    pub(super) fn end_conversation(
-        &mut self,
-        mailbox: &MailboxId,
-        state: ConversationState,
-        code: Code,
-    ) -> Result<(), Error> {
-        let mut row = self.db.need_conversation(mailbox)?;
-        if row.state == state {
-            return Ok(());
-        }
-        if let Some(commit) = row.commit.take() {
-            self.db.drop_held_jobs(&commit.id)?;
-        }
-        row.state = state;
-        self.db.put_conversation(&row)?;
-        let contact = row.contact;
-        self.events.push(Event::Notice(match state {
-            ConversationState::Captured => Notice::Captured { contact },
-            ConversationState::Lost => Notice::ConversationLost { contact },
-            ConversationState::Gone => Notice::Gone { contact },
-            ConversationState::Closed | ConversationState::Creating | ConversationState::Live => {
-                Notice::ConversationClosed { contact }
-            }
-        }));
-        if self.db.need_contact(contact)?.conversation == Some(*mailbox) {
-            self.refuse_outbox(contact, code)?;
-        }
-        Ok(())
-    }
-
     /// The relay does not know the inbox: it is made again, with the keys given to contacts.
     fn make_inbox_again(&mut self) -> Result<(), Error> {
         let (relay, inbox) = (self.account.relay.to_string(), self.account.inbox);

@@ -1,14 +1,13 @@
 //! What an app asks: wishes that change something, and questions. Each is one transaction.
 
 use restante_crypto::{AccountId, SafetyNumber, random_bytes};
-use restante_spec::codes::Code;
 use restante_spec::ids::EnvelopeId;
 use restante_spec::limits::{NICK_BYTES, TEXT_BYTES};
 
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::limits::{CONTACTS, OUTBOX};
-use crate::store::{ContactRow, ContentKind, ConversationState, Meta, NewMessage};
+use crate::store::{ContactRow, ContentKind, Meta, NewMessage};
 use crate::types::{
     Contact, ContactId, ContactState, Fate, InviteLink, InviteOptions, Message, MessageId,
     MessageKind, Position,
@@ -154,12 +153,12 @@ impl Work<'_> {
         if self.is_cloned()? {
             return Err(Error::Cloned);
         }
-        let contact = self.db.need_contact(to)?;
-        match contact.state {
+        match self.db.need_contact(to)?.state {
             ContactState::Invited | ContactState::Requested | ContactState::Active => {}
-            state @ (ContactState::Incoming | ContactState::Declined | ContactState::Blocked) => {
-                return Err(Error::WrongState { state });
-            }
+            state @ (ContactState::Incoming
+            | ContactState::Ended
+            | ContactState::Declined
+            | ContactState::Blocked) => return Err(Error::WrongState { state }),
         }
         if self.db.outbox_count(to)? >= OUTBOX {
             return Err(Error::TooMany { what: "unsent messages to this contact", max: OUTBOX });
@@ -177,33 +176,14 @@ impl Work<'_> {
             fate: Fate::Queued,
         })?;
         let message = message.ok_or(Error::NoSuchMessage)?;
-        if let Some(code) = self.why_over(&contact)? {
-            self.db.refuse_message(to, &message.id, code)?;
-            return self.db.message_of(to, &message.id)?.ok_or(Error::NoSuchMessage);
-        }
         self.db.put_outbox(to, &id, ContentKind::Text, text.as_bytes(), self.now)?;
         Ok(message)
-    }
-
-    /// Why nothing can be sent to an active contact, if so: the conversation has ended.
-    fn why_over(&self, contact: &ContactRow) -> Result<Option<Code>, Error> {
-        let Some(mailbox) = contact.conversation else { return Ok(None) };
-        if contact.state != ContactState::Active {
-            return Ok(None);
-        }
-        Ok(match self.db.need_conversation(&mailbox)?.state {
-            ConversationState::Creating | ConversationState::Live => None,
-            ConversationState::Closed => Some(Code::Revoked),
-            ConversationState::Captured => Some(Code::Conflict),
-            ConversationState::Lost => Some(Code::NotFound),
-            ConversationState::Gone => Some(Code::Gone),
-        })
     }
 
     /// Tells everybody who can hear it what this account is called now.
     fn queue_profile(&mut self, nickname: &str) -> Result<(), Error> {
         for contact in self.db.contacts()? {
-            if contact.state == ContactState::Active && self.why_over(&contact)?.is_none() {
+            if contact.state == ContactState::Active {
                 let id = EnvelopeId::new(random_bytes()?);
                 let (kind, body) = (ContentKind::Profile, nickname.as_bytes());
                 self.db.put_outbox(contact.id, &id, kind, body, self.now)?;

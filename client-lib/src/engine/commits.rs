@@ -10,7 +10,6 @@ use restante_spec::message::{Commit, EnvelopeClass, NextKey};
 
 use super::{Engine, Outgoing, Work};
 use crate::error::Error;
-use crate::events::Notice;
 use crate::limits::UPDATE_EVERY;
 use crate::store::{
     ConversationRow, ConversationState, JobKind, Meta, NewJob, PendingCommit, Want,
@@ -179,20 +178,5 @@ impl Work<'_> {
         if row.want == Want::Nothing && row.since_update >= 2 * UPDATE_EVERY {
             row.want = Want::Update;
         }
-    }
-
-    /// The other side closed the conversation, or took this device out of it.
-    pub(super) fn take_end(&mut self, row: &mut ConversationRow) -> Result<(), Error> {
-        if let Some(lost) = row.commit.take() {
-            self.db.drop_held_jobs(&lost.id)?;
-        }
-        row.want = Want::Nothing;
-        row.state = ConversationState::Closed;
-        let contact = self.db.need_contact(row.contact)?;
-        if contact.conversation == Some(row.mailbox) {
-            self.notice(Notice::ConversationClosed { contact: contact.id });
-            self.refuse_outbox(contact.id, restante_spec::codes::Code::Revoked)?;
-        }
-        Ok(())
     }
 }

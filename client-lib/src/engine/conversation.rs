@@ -81,7 +81,7 @@ impl Work<'_> {
                 Ok(Step::EpochOver)
             }
             Processed::Commit { next_key: None, .. } if envelope.commit => {
-                self.take_end(row)?;
+                self.end(row, ConversationState::Closed, Code::Revoked)?;
                 Ok(Step::EpochOver)
             }
             // MLS moved on and the relay did not: nobody can follow both.
@@ -116,7 +116,7 @@ impl Work<'_> {
             self.notice(Notice::Junk { contact: Some(row.contact) });
         }
         if envelope.commit {
-            self.take_end(row)?;
+            self.end(row, ConversationState::Closed, Code::Revoked)?;
             return Ok(Step::EpochOver);
         }
         Ok(Step::SameEpoch)
@@ -210,13 +210,7 @@ impl Work<'_> {
 
     /// The relay holds a commit that members cannot follow.
     fn take_capture(&mut self, row: &mut ConversationRow) -> Result<Step, Error> {
-        if let Some(lost) = row.commit.take() {
-            self.db.drop_held_jobs(&lost.id)?;
-        }
-        row.state = ConversationState::Captured;
-        row.want = Want::Nothing;
-        self.notice(Notice::Captured { contact: row.contact });
-        self.refuse_outbox(row.contact, Code::Conflict)?;
+        self.end(row, ConversationState::Captured, Code::Conflict)?;
         Ok(Step::EpochOver)
     }
 
@@ -263,12 +257,12 @@ impl Work<'_> {
         contact: &mut ContactRow,
         joined: &MailboxId,
     ) -> Result<(), Error> {
-        let before = match contact.conversation {
-            Some(before) if self.has_usable_conversation(contact)? => before,
-            Some(_) | None => {
-                contact.conversation = Some(*joined);
-                return self.db.forget_contents(contact.id, 0);
-            }
+        let before = contact.conversation.map(|before| self.db.need_conversation(&before));
+        let in_use = [ConversationState::Live, ConversationState::Creating];
+        let before = before.transpose()?.filter(|before| in_use.contains(&before.state));
+        let Some(before) = before.map(|before| before.mailbox) else {
+            contact.conversation = Some(*joined);
+            return self.db.forget_contents(contact.id, 0);
         };
         let (kept, other) = if *joined < before { (*joined, before) } else { (before, *joined) };
         if other == before {

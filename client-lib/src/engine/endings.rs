@@ -2,12 +2,15 @@
 
 use restante_crypto::SigningKey;
 use restante_spec::codes::Code;
-use restante_spec::ids::PublicKey;
+use restante_spec::ids::{MailboxId, PublicKey};
 use zeroize::Zeroizing;
 
 use super::Work;
 use crate::error::Error;
-use crate::store::{ContactRow, ContentKind, ConversationState, JobKind, NewJob, Want};
+use crate::events::Notice;
+use crate::store::{
+    ContactRow, ContentKind, ConversationRow, ConversationState, JobKind, NewJob, Want,
+};
 use crate::types::{ContactId, ContactState, MessageId};
 
 impl Work<'_> {
@@ -76,6 +79,48 @@ impl Work<'_> {
         let key = Some(Zeroizing::new(*key.as_bytes()));
         self.db.put_job(&NewJob { key, ..self.own_job(JobKind::Revoke) })?;
         Ok(())
+    }
+
+    /// A conversation has ended for this device: closed by the other side, or it cannot be read on.
+    pub(super) fn end_conversation(
+        &mut self,
+        mailbox: &MailboxId,
+        state: ConversationState,
+        code: Code,
+    ) -> Result<(), Error> {
+        let mut row = self.db.need_conversation(mailbox)?;
+        self.end(&mut row, state, code)?;
+        self.db.put_conversation(&row)
+    }
+
+    /// The same, for a row that its holder writes. If messages went there, the acquaintance has
+    /// ended with it.
+    pub(super) fn end(
+        &mut self,
+        row: &mut ConversationRow,
+        state: ConversationState,
+        code: Code,
+    ) -> Result<(), Error> {
+        if let Some(lost) = row.commit.take() {
+            self.db.drop_held_jobs(&lost.id)?;
+        }
+        (row.state, row.want) = (state, Want::Nothing);
+        let mut contact = self.db.need_contact(row.contact)?;
+        if contact.conversation != Some(row.mailbox) || contact.state != ContactState::Active {
+            return Ok(());
+        }
+        let id = contact.id;
+        self.notice(match state {
+            ConversationState::Captured => Notice::Captured { contact: id },
+            ConversationState::Lost => Notice::ConversationLost { contact: id },
+            ConversationState::Gone => Notice::Gone { contact: id },
+            ConversationState::Closed | ConversationState::Creating | ConversationState::Live => {
+                Notice::ConversationClosed { contact: id }
+            }
+        });
+        contact.state = ContactState::Ended;
+        self.put_contact(&contact)?;
+        self.refuse_outbox(id, code)
     }
 
     /// What waits for a contact will not be sent.

@@ -125,7 +125,7 @@ impl Work<'_> {
     fn known_inviter(&mut self, mut known: ContactRow) -> Result<ContactRow, Error> {
         match known.state {
             ContactState::Declined | ContactState::Blocked | ContactState::Incoming => Ok(known),
-            ContactState::Active if !self.has_usable_conversation(&known)? => {
+            ContactState::Ended => {
                 self.revoke_contact_key(&mut known)?;
                 Ok(known)
             }
@@ -133,13 +133,6 @@ impl Work<'_> {
                 Err(Error::WrongState { state })
             }
         }
-    }
-
-    /// Whether messages to this contact have somewhere to go.
-    pub(super) fn has_usable_conversation(&self, contact: &ContactRow) -> Result<bool, Error> {
-        let Some(mailbox) = contact.conversation else { return Ok(false) };
-        let row = self.db.need_conversation(&mailbox)?;
-        Ok(matches!(row.state, ConversationState::Live | ConversationState::Creating))
     }
 
     fn put_first_message(&mut self, contact: ContactId, text: &str) -> Result<EnvelopeId, Error> {

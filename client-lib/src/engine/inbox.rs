@@ -106,7 +106,7 @@ impl Work<'_> {
                 self.check_contact_count()?;
                 ContactRow::new(id_of(account), ContactState::Incoming)
             }
-            Some(known) if self.may_ask_again(&known, invite)? => known,
+            Some(known) if Self::may_ask_again(&known, invite) => known,
             Some(_) => return Ok(()),
         };
         // Both asked: both agreed.
@@ -127,13 +127,12 @@ impl Work<'_> {
 
     /// Whether somebody known may ask (again) with this invite: who was declined or blocked only
     /// with one made after that.
-    fn may_ask_again(&self, known: &ContactRow, invite: &InviteRow) -> Result<bool, Error> {
-        Ok(match known.state {
-            ContactState::Incoming => false,
-            ContactState::Invited | ContactState::Requested => true,
-            ContactState::Active => !self.has_usable_conversation(known)?,
+    fn may_ask_again(known: &ContactRow, invite: &InviteRow) -> bool {
+        match known.state {
+            ContactState::Incoming | ContactState::Active => false,
+            ContactState::Invited | ContactState::Requested | ContactState::Ended => true,
             ContactState::Declined | ContactState::Blocked => invite.created_at >= known.ended_at,
-        })
+        }
     }
 
     fn take_first_message(
@@ -180,7 +179,10 @@ impl Work<'_> {
         welcome: WelcomeLetter,
     ) -> Result<(), Error> {
         match contact.state {
-            ContactState::Invited | ContactState::Requested | ContactState::Active => {}
+            ContactState::Invited
+            | ContactState::Requested
+            | ContactState::Active
+            | ContactState::Ended => {}
             ContactState::Incoming | ContactState::Declined | ContactState::Blocked => {
                 return Ok(());
             }

@@ -174,6 +174,7 @@ const fn state_number(state: ContactState) -> u8 {
         ContactState::Active => 3,
         ContactState::Declined => 4,
         ContactState::Blocked => 5,
+        ContactState::Ended => 6,
     }
 }
 
@@ -185,6 +186,7 @@ const fn state_of(number: u8) -> ContactState {
         2 => ContactState::Incoming,
         3 => ContactState::Active,
         4 => ContactState::Declined,
+        6 => ContactState::Ended,
         _ => ContactState::Blocked,
     }
 }

@@ -75,7 +75,10 @@ pub(super) async fn take(args: &Accept, desk: &mut Desk) -> Result<(), Failure> 
                  ask for a new one",
             ));
         }
-        ContactState::Incoming | ContactState::Active | ContactState::Blocked => {
+        ContactState::Incoming
+        | ContactState::Active
+        | ContactState::Ended
+        | ContactState::Blocked => {
             desk.out.say(&format!("You know {} already.", name_of(&contact)));
         }
     }

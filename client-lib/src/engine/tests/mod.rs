@@ -238,6 +238,54 @@ fn refused_content_leaves_no_hole() {
     assert_eq!(row.peer_counter, mine.counter);
 }
 
+/// Both invited each other: both keep the conversation with the lower id, what was written in the
+/// other one is there too, and the other one is closed.
+#[test]
+fn mutual_invites_become_one_conversation() {
+    let (mut post, mut alice, mut bob) = (Post::default(), person("Alice"), person("Bob"));
+    let of_alice = alice.engine.invite(InviteOptions::default()).unwrap();
+    let of_bob = bob.engine.invite(InviteOptions::default()).unwrap();
+    post.do_jobs(&mut alice);
+    post.do_jobs(&mut bob);
+    alice.engine.accept_invite(of_bob.as_str(), Some("from alice")).unwrap();
+    bob.engine.accept_invite(of_alice.as_str(), Some("from bob")).unwrap();
+    for person in [&mut alice, &mut bob] {
+        post.do_jobs(person);
+    }
+    // Both find the other's letter before they hear of the other's conversation.
+    for person in [&mut alice, &mut bob] {
+        post.bring_letters(person);
+    }
+    for person in [&mut alice, &mut bob] {
+        post.work(person);
+    }
+    for _ in 0..6 {
+        post.round(&mut alice);
+        post.round(&mut bob);
+    }
+    assert_eq!(alice.log(), bob.log());
+    for person in [&alice, &bob] {
+        let all = person.engine.store.read().conversations_of(person.contact().id).unwrap();
+        assert_eq!(all.len(), 2);
+        let lower = all.iter().map(|row| row.mailbox).min().unwrap();
+        assert_eq!(person.log(), lower);
+        for row in all {
+            let kept = row.mailbox == lower;
+            assert_eq!(row.state == ConversationState::Live, kept, "{:?}", row.state);
+        }
+    }
+    alice.engine.send(alice.contact().id, "one way").unwrap();
+    bob.engine.send(bob.contact().id, "and back").unwrap();
+    for _ in 0..2 {
+        post.round(&mut alice);
+        post.round(&mut bob);
+    }
+    let mut texts = (alice.texts(), bob.texts());
+    assert_eq!(texts.0[2..], texts.1[2..]);
+    texts.0.sort();
+    assert_eq!(texts.0, ["and back", "from alice", "from bob", "one way"]);
+}
+
 /// Blocking strikes the contact's key, removes and closes; the other side learns that it is over,
 /// and nothing of theirs is taken any more.
 #[test]
@@ -260,8 +308,9 @@ fn blocking_closes_the_conversation() {
     let told = events(&mut bob);
     let over = |event: &Event| matches!(event, Event::Notice(Notice::ConversationClosed { .. }));
     assert!(told.iter().any(over), "{told:?}");
-    let refused = bob.engine.send(bob.contact().id, "after").unwrap();
-    assert_eq!(refused.fate, Fate::Refused(Code::Revoked));
+    assert_eq!(bob.contact().state, ContactState::Ended);
+    let state = ContactState::Ended;
+    assert_eq!(bob.engine.send(bob.contact().id, "after"), Err(Error::WrongState { state }));
     let state = ContactState::Blocked;
     let to_blocked = alice.engine.send(alice.contact().id, "no");
     assert_eq!(to_blocked, Err(Error::WrongState { state }));
