@@ -5,13 +5,14 @@
 use std::path::Path;
 
 use restante_crypto::{
-    AccountId, DeviceList, Endorsement, Error, Invite, KemSecret, LetterKeys, LetterPlace,
-    OpenChallenge, OpenedLetter, RecordKey, RecordPlace, SafetyNumber, unpad, verify_possession,
+    AccountId, DeviceList, Error, Invite, KemSecret, LetterKeys, LetterPlace, OpenChallenge,
+    OpenedLetter, RecordKey, RecordPlace, SafetyNumber, unpad, verify_endorsement,
+    verify_possession,
 };
 use restante_spec::ids::{
     EnvelopeId, Epoch, MailboxId, Nonce, PublicKey, Signature, SpkiHash, UnixTime,
 };
-use restante_spec::message::EnvelopeClass;
+use restante_spec::message::{Endorsement, EnvelopeClass};
 use restante_spec::vector::Vector;
 use zeroize::Zeroizing;
 
@@ -76,7 +77,7 @@ fn endorsements() {
             signature: Signature::new(array(v, "signature")),
         };
         let identity = PublicKey::new(array(v, "identity"));
-        endorsement.verify(&identity, UnixTime::new(number(v, "now"))).map_err(class)
+        verify_endorsement(&endorsement, &identity, UnixTime::new(number(v, "now"))).map_err(class)
     });
 }
 

@@ -30,13 +30,9 @@ async fn hello_endorses_the_certificate_of_the_handshake() {
     let wire = Wire::connect(relay.address()).await;
     let welcome = &wire.welcome;
     assert_eq!(welcome.identity, *relay.address().identity());
-    let endorsement = restante_crypto::Endorsement {
-        spki: welcome.endorsement.spki,
-        not_after: welcome.endorsement.not_after,
-        signature: welcome.endorsement.signature,
-    };
-    endorsement.verify(relay.address().identity(), welcome.now).unwrap();
-    assert_eq!(endorsement.spki, spki_of(&wire.certificate()));
+    let identity = relay.address().identity();
+    restante_crypto::verify_endorsement(&welcome.endorsement, identity, welcome.now).unwrap();
+    assert_eq!(welcome.endorsement.spki, spki_of(&wire.certificate()));
     relay.stop().await;
 }
 

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use restante_client::{ContactId, Fate, Goal, Message};
+use restante_client::{ContactId, Event, EventStream, Fate, Goal, Message};
 use restante_tests::people::{Person, WITHIN, introduce};
 use restante_tests::relay::Process;
 
@@ -40,6 +40,10 @@ async fn killed_relays_lose_and_double_no_message() {
         let (of_bob, of_alice) = introduce(&alice, &bob).await;
         pairs.push((alice, of_bob, bob, of_alice));
     }
+    let mut hearing = Vec::new();
+    for person in pairs.iter().flat_map(|(alice, _, bob, _)| [alice, bob]) {
+        hearing.push(tokio::spawn(hear(person.client.events())));
+    }
     let counts = Arc::new(Counts::default());
     let mut sending = Vec::new();
     for (alice, of_bob, bob, of_alice) in &pairs {
@@ -71,6 +75,10 @@ async fn killed_relays_lose_and_double_no_message() {
         bob.until_received(*of_alice, each).await;
         check(&alice.history(*of_bob).await, &bob.history(*of_alice).await, each);
     }
+    drop(pairs);
+    for events in hearing {
+        assert_eq!(events.await.unwrap(), each, "the app was told of each message once");
+    }
     assert_eq!(relay.terminate(), Some(0));
     println!("{kills} kills, {total} messages between {} people: 0 lost, 0 doubled", 2 * PAIRS);
 }
@@ -89,6 +97,20 @@ async fn send(person: Arc<Person>, contact: ContactId, count: usize, counts: Arc
     if let Some(last) = before {
         settle(&person, &last, &counts).await;
     }
+}
+
+/// Counts the messages an app is told of until its client ends; none is told twice, and the
+/// stream never falls behind.
+async fn hear(mut events: EventStream) -> usize {
+    let mut told = HashSet::new();
+    while let Some(event) = events.next().await {
+        match event {
+            Event::Message(message) => assert!(told.insert(message.id), "told twice"),
+            Event::Resync => panic!("events were let go"),
+            _ => {}
+        }
+    }
+    told.len()
 }
 
 async fn settle(person: &Person, message: &Message, counts: &Counts) {

@@ -2,7 +2,7 @@
 //!
 //! Sans-IO: knows `welcome`, the address and the key of the handshake; must not know sockets.
 
-use restante_crypto::Endorsement;
+use restante_crypto::verify_endorsement;
 use restante_spec::address::RelayAddress;
 use restante_spec::ids::{SpkiHash, UnixTime};
 use restante_spec::message::Welcome;
@@ -21,15 +21,11 @@ pub(super) fn check(
     if welcome.identity != *address.identity() {
         return Err(LinkError::WrongIdentity);
     }
-    let endorsement = Endorsement {
-        spki: welcome.endorsement.spki,
-        not_after: welcome.endorsement.not_after,
-        signature: welcome.endorsement.signature,
-    };
     // TRN-5
-    endorsement.verify(address.identity(), now).map_err(LinkError::BadEndorsement)?;
+    verify_endorsement(&welcome.endorsement, address.identity(), now)
+        .map_err(LinkError::BadEndorsement)?;
     // TRN-6
-    if endorsement.spki != *presented {
+    if welcome.endorsement.spki != *presented {
         return Err(LinkError::WrongCertificate);
     }
     Ok(())
@@ -37,26 +33,21 @@ pub(super) fn check(
 
 #[cfg(test)]
 mod tests {
-    use restante_crypto::{SigningKey, spki_hash};
+    use restante_crypto::{SigningKey, endorse, spki_hash};
     use restante_spec::ids::{Incarnation, Nonce, Seconds};
-    use restante_spec::message::{self, Credit, Limits};
+    use restante_spec::message::{Credit, Limits};
 
     use super::*;
 
     const NOW: UnixTime = UnixTime::new(1_800_000_000);
 
     fn welcome(identity: &SigningKey, spki: SpkiHash, not_after: u64) -> Welcome {
-        let made = Endorsement::sign(identity, spki, UnixTime::new(not_after));
         Welcome {
             version: 1,
             identity: identity.public(),
             nonce: Nonce::new([1; 32]),
             incarnation: Incarnation::new([2; 16]),
-            endorsement: message::Endorsement {
-                spki: made.spki,
-                not_after: made.not_after,
-                signature: made.signature,
-            },
+            endorsement: endorse(identity, spki, UnixTime::new(not_after)),
             limits: Limits {
                 body_bytes: 1,
                 mailbox_entries: 1,

@@ -1,8 +1,7 @@
 //! Endorsements, open and possession proofs, safety numbers.
 
 use restante_crypto::{
-    AccountId, Endorsement, Error, OpenChallenge, SafetyNumber, SigningKey, prove_possession,
-    spki_hash,
+    AccountId, Error, OpenChallenge, SafetyNumber, SigningKey, endorse, prove_possession, spki_hash,
 };
 use restante_spec::ids::{MailboxId, Nonce, PublicKey, UnixTime};
 use restante_spec::limits::ENDORSEMENT_MAX;
@@ -18,7 +17,7 @@ pub(crate) fn cases() -> Result<Vec<Case>, Error> {
 fn endorsement(name: &'static str, comment: &'static str, not_after: u64) -> Case {
     let identity = SigningKey::from_seed(&[1; 32]);
     let spki = spki_hash(b"the public key of a certificate");
-    let made = Endorsement::sign(&identity, spki, UnixTime::new(not_after));
+    let made = endorse(&identity, spki, UnixTime::new(not_after));
     Case::new("endorsement", name, "TRN-5", comment)
         .with("identity", identity.public().as_bytes())
         .with("spki", spki.as_bytes())

@@ -3,52 +3,44 @@
 //! Signed: label, SHA-256 of the certificate's SubjectPublicKeyInfo (32 bytes), end (8 bytes, big
 //! endian). Knows no certificates: only the hash of one's key.
 
-use restante_spec::ids::{PublicKey, Signature, SpkiHash, UnixTime};
+use restante_spec::ids::{PublicKey, SpkiHash, UnixTime};
 use restante_spec::limits::ENDORSEMENT_MAX;
+use restante_spec::message::Endorsement;
 
 use crate::error::Error;
 use crate::labels::Label;
 use crate::signing::{SigningKey, sha256, verify};
 
-/// What `hello` carries beside the relay's identity key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Endorsement {
-    /// The key it speaks of.
-    pub spki: SpkiHash,
-    /// The last second it holds.
-    pub not_after: UnixTime,
-    /// By the relay's identity key.
-    pub signature: Signature,
+/// Signs that `identity` vouches for the TLS key of hash `spki` up to `not_after` (TRN-5).
+#[must_use]
+pub fn endorse(identity: &SigningKey, spki: SpkiHash, not_after: UnixTime) -> Endorsement {
+    let parts: [&[u8]; 2] = [spki.as_bytes(), &not_after.get().to_be_bytes()];
+    Endorsement { spki, not_after, signature: identity.sign(Label::ENDORSEMENT, &parts) }
 }
 
-impl Endorsement {
-    /// Signs the endorsement of `spki`, valid to `not_after`.
-    #[must_use]
-    pub fn sign(identity: &SigningKey, spki: SpkiHash, not_after: UnixTime) -> Self {
-        let parts: [&[u8]; 2] = [spki.as_bytes(), &not_after.get().to_be_bytes()];
-        Self { spki, not_after, signature: identity.sign(Label::ENDORSEMENT, &parts) }
+/// Checks that `identity` vouches for the key an endorsement speaks of, now (TRN-5). The caller
+/// compares that key with the one of the handshake (TRN-6).
+///
+/// # Errors
+/// [`Error::BadSignature`] or [`Error::BadKey`], [`Error::EndorsementExpired`],
+/// [`Error::EndorsementTooLong`].
+pub fn verify_endorsement(
+    endorsement: &Endorsement,
+    identity: &PublicKey,
+    now: UnixTime,
+) -> Result<(), Error> {
+    let (not_after, now_secs) = (endorsement.not_after.get(), now.get());
+    let parts: [&[u8]; 2] = [endorsement.spki.as_bytes(), &not_after.to_be_bytes()];
+    verify(identity, Label::ENDORSEMENT, &parts, &endorsement.signature)?;
+    // TRN-5
+    if endorsement.not_after < now {
+        return Err(Error::EndorsementExpired { not_after, now: now_secs });
     }
-
-    /// Checks that `identity` vouches for this key now (TRN-5). The caller compares
-    /// [`Endorsement::spki`] with the key of the handshake (TRN-6).
-    ///
-    /// # Errors
-    /// [`Error::BadSignature`] or [`Error::BadKey`], [`Error::EndorsementExpired`],
-    /// [`Error::EndorsementTooLong`].
-    pub fn verify(&self, identity: &PublicKey, now: UnixTime) -> Result<(), Error> {
-        let (not_after, now_secs) = (self.not_after.get(), now.get());
-        let parts: [&[u8]; 2] = [self.spki.as_bytes(), &not_after.to_be_bytes()];
-        verify(identity, Label::ENDORSEMENT, &parts, &self.signature)?;
-        // TRN-5
-        if self.not_after < now {
-            return Err(Error::EndorsementExpired { not_after, now: now_secs });
-        }
-        if self.not_after > now.after(ENDORSEMENT_MAX) {
-            let max = ENDORSEMENT_MAX.get();
-            return Err(Error::EndorsementTooLong { not_after, now: now_secs, max });
-        }
-        Ok(())
+    if endorsement.not_after > now.after(ENDORSEMENT_MAX) {
+        let max = ENDORSEMENT_MAX.get();
+        return Err(Error::EndorsementTooLong { not_after, now: now_secs, max });
     }
+    Ok(())
 }
 
 /// SHA-256 of a DER-encoded SubjectPublicKeyInfo (RFC 5280 section 4.1).
@@ -66,7 +58,7 @@ mod tests {
     fn signed(not_after: u64) -> (PublicKey, Endorsement) {
         let identity = SigningKey::from_seed(&[1; 32]);
         let not_after = UnixTime::new(not_after);
-        (identity.public(), Endorsement::sign(&identity, spki_hash(b"key"), not_after))
+        (identity.public(), endorse(&identity, spki_hash(b"key"), not_after))
     }
 
     /// TRN-5: valid to its last second and seven days ahead, not one second more.
@@ -77,7 +69,11 @@ mod tests {
             [(NOW.get() - 1, false), (NOW.get(), true), (max, true), (max + 1, false)]
         {
             let (identity, endorsement) = signed(not_after);
-            assert_eq!(endorsement.verify(&identity, NOW).is_ok(), holds, "{not_after}");
+            assert_eq!(
+                verify_endorsement(&endorsement, &identity, NOW).is_ok(),
+                holds,
+                "{not_after}"
+            );
         }
     }
 
@@ -87,9 +83,9 @@ mod tests {
         let (identity, good) = signed(NOW.get() + 60);
         let other_key = Endorsement { spki: spki_hash(b"other"), ..good };
         let other_end = Endorsement { not_after: UnixTime::new(NOW.get() + 61), ..good };
-        assert_eq!(other_key.verify(&identity, NOW), Err(Error::BadSignature));
-        assert_eq!(other_end.verify(&identity, NOW), Err(Error::BadSignature));
         let stranger = SigningKey::from_seed(&[2; 32]).public();
-        assert_eq!(good.verify(&stranger, NOW), Err(Error::BadSignature));
+        for (endorsement, by) in [(other_key, identity), (other_end, identity), (good, stranger)] {
+            assert_eq!(verify_endorsement(&endorsement, &by, NOW), Err(Error::BadSignature));
+        }
     }
 }

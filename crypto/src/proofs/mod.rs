@@ -7,7 +7,7 @@ mod open;
 mod possession;
 mod reader;
 
-pub use endorsement::{Endorsement, spki_hash};
+pub use endorsement::{endorse, spki_hash, verify_endorsement};
 pub use open::OpenChallenge;
 pub use possession::{prove_possession, verify_possession};
 pub use reader::{generate_reader, reader_hash};

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use restante_crypto::SigningKey;
+use restante_crypto::{SigningKey, endorse};
 use restante_spec::ids::{PublicKey, Seconds, SpkiHash, UnixTime};
 use restante_spec::limits;
 use restante_spec::message::Endorsement;
@@ -41,9 +41,7 @@ impl Endorser {
         // A minute less than the longest, so that a client's clock may run a little behind.
         let life = Seconds::new(limits::ENDORSEMENT_MAX.get() - 60);
         let not_after = now.after(life);
-        let made = restante_crypto::Endorsement::sign(&self.identity, self.spki, not_after);
-        let endorsement =
-            Endorsement { spki: made.spki, not_after: made.not_after, signature: made.signature };
+        let endorsement = endorse(&self.identity, self.spki, not_after);
         *current = Some(endorsement);
         endorsement
     }
@@ -63,9 +61,7 @@ mod tests {
         for day in 0..30 {
             let now = UnixTime::new(1_000_000 + day * 86_400);
             let made = endorser.endorsement(now);
-            let Endorsement { spki, not_after, signature } = made;
-            let checked = restante_crypto::Endorsement { spki, not_after, signature };
-            checked.verify(&public, now).unwrap();
+            restante_crypto::verify_endorsement(&made, &public, now).unwrap();
             seen.push(made.not_after);
         }
         seen.dedup();
