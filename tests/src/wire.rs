@@ -39,6 +39,8 @@ pub const PLENTY: Credit = Credit { envelopes: 1_024, bytes: 1_048_576 };
 pub struct Wire {
     stream: TlsStream<TcpStream>,
     input: BytesMut,
+    /// Commands that were queued and not sent.
+    output: BytesMut,
     /// What the relay said in `hello`.
     pub welcome: Welcome,
     /// The operator's words in it.
@@ -62,6 +64,7 @@ impl Wire {
         let mut bytes = BytesMut::new();
         frame::encode_client(&header, b"", &mut bytes).expect("hello fits");
         stream.write_all(&bytes).await.ok()?;
+        stream.flush().await.ok()?;
         let mut input = BytesMut::new();
         let frame = next_frame(&mut stream, &mut input).await?;
         let RelayHeader::Reply(_, Reply::Welcome(welcome)) = frame.0 else {
@@ -69,7 +72,16 @@ impl Wire {
         };
         let (welcome, operator_text) = (*welcome, frame.1);
         let (replies, pushes) = (HashMap::new(), VecDeque::new());
-        Some(Self { stream, input, welcome, operator_text, next_number: 2, replies, pushes })
+        Some(Self {
+            stream,
+            input,
+            output: BytesMut::new(),
+            welcome,
+            operator_text,
+            next_number: 2,
+            replies,
+            pushes,
+        })
     }
 
     /// The negotiated key exchange group.
@@ -98,6 +110,21 @@ impl Wire {
         self.stream.write_all(&bytes).await.ok()?;
         self.stream.flush().await.ok()?;
         Some(number)
+    }
+
+    /// Adds a command to those that [`Wire::flush`] sends, and returns its number.
+    pub fn queue(&mut self, command: Command, body: &[u8]) -> RequestNumber {
+        let number = RequestNumber::new(self.next_number);
+        self.next_number += 1;
+        let header = ClientHeader { number, command };
+        frame::encode_client(&header, body, &mut self.output).expect("the command fits");
+        number
+    }
+
+    /// Sends what was queued, together.
+    pub async fn flush(&mut self) {
+        self.stream.write_all_buf(&mut self.output).await.expect("sent");
+        self.stream.flush().await.expect("flushed");
     }
 
     /// Sends bytes as they are.
