@@ -31,6 +31,19 @@ pub enum Error {
         /// What it should hold.
         what: &'static str,
     },
+    /// The command line or a variable is wrong, or help was asked for; print it.
+    #[error("{0}")]
+    Usage(#[from] clap::Error),
+    /// The configuration file is wrong; correct the line.
+    #[error("{}, line {line}: {what}", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong there.
+        what: String,
+    },
     /// The store cannot be opened.
     #[error("cannot open the store: {0}")]
     Store(String),
@@ -45,6 +58,20 @@ pub enum Error {
     /// The public address has no text form; correct `--public`.
     #[error("the public address is not usable: {0}")]
     Public(#[from] restante_spec::address::AddressError),
+    /// Certificate and key from files cannot be used; correct the files, or their names.
+    #[error("cannot use the certificate {} with the key {}: {what}",
+            certificate.display(), key.display())]
+    Certificate {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+        /// Why not.
+        what: String,
+    },
+    /// A certificate without its key, or a key without its certificate.
+    #[error("tls_cert and tls_key belong together: set both, or neither")]
+    HalfCertificate,
     /// TLS cannot be set up.
     #[error("{0}")]
     Tls(String),

@@ -19,4 +19,5 @@ mod run;
 
 pub use error::Error;
 pub use ops::config::{Cli, Command, Serve};
+pub use ops::file::template;
 pub use run::Relay;

@@ -3,14 +3,25 @@
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
 use restante_relay::{Cli, Command, Error, Relay, Serve};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::error;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let Command::Serve(serve) = Cli::parse().command;
+    let command = match Cli::read(std::env::args_os()) {
+        Ok(cli) => cli.command,
+        Err(Error::Usage(usage)) => usage.exit(),
+        Err(error) => return fail(&error),
+    };
+    match command {
+        Command::Serve(serve) => run(&serve),
+        Command::Config => print(&restante_relay::template()),
+    }
+}
+
+/// Runs a relay until it is told to stop.
+fn run(serve: &Serve) -> ExitCode {
     let filter = EnvFilter::try_new(&serve.log).unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -18,8 +29,7 @@ fn main() -> ExitCode {
         .with_ansi(std::io::stderr().is_terminal())
         .init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let served = runtime.map_err(Error::from_system).and_then(|rt| rt.block_on(run(&serve)));
-    match served {
+    match runtime.map_err(Error::from_system).and_then(|rt| rt.block_on(serve_until_told(serve))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!("{error}");
@@ -28,15 +38,19 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(serve: &Serve) -> Result<(), Error> {
+async fn serve_until_told(serve: &Serve) -> Result<(), Error> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::from_system)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::from_system)?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(Error::from_system)?;
     let relay = Relay::start(serve).await?;
     print_address(&relay.address().to_string());
-    let failed = tokio::select! {
-        _ = terminate.recv() => false,
-        _ = interrupt.recv() => false,
-        () = relay.failed() => true,
+    let failed = loop {
+        tokio::select! {
+            _ = terminate.recv() => break false,
+            _ = interrupt.recv() => break false,
+            _ = hangup.recv() => relay.reload(),
+            () = relay.failed() => break true,
+        }
     };
     relay.stop().await?;
     if failed { Err(Error::PartFailed) } else { Ok(()) }
@@ -54,4 +68,19 @@ fn print_address(address: &str) {
         let _ = writeln!(out, "{picture}");
     }
     let _ = out.flush();
+}
+
+/// Prints what was asked for.
+fn print(text: &str) -> ExitCode {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Says on stderr why not.
+fn fail(error: &Error) -> ExitCode {
+    // Without stderr the exit code says it alone.
+    let _ = writeln!(std::io::stderr(), "restante-relay: {error}");
+    ExitCode::FAILURE
 }

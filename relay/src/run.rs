@@ -21,6 +21,7 @@ use crate::error::Error;
 use crate::gateway::{Endorser, Gateway, Listener};
 use crate::limits::{DRAIN_TIME, SHRINK_EVERY, SWEEP_STEP, TICK};
 use crate::mailbox::Service;
+use crate::ops::certificate::Certificate;
 use crate::ops::clock::Clock;
 use crate::ops::config::{Serve, told_limits};
 use crate::ops::datadir::DataDir;
@@ -32,6 +33,7 @@ type Mailboxes = Arc<Service<RedbBuffer, Hub>>;
 pub struct Relay {
     address: RelayAddress,
     listening: SocketAddr,
+    certificate: Arc<Certificate>,
     tasks: Tasks,
     closing: CancellationToken,
     draining: CancellationToken,
@@ -48,11 +50,14 @@ impl Relay {
     pub async fn start(serve: &Serve) -> Result<Self, Error> {
         let data = DataDir::open(&serve.data_dir()?)?;
         let identity = data.identity()?;
-        let tls = data.tls()?;
+        let certificate = Arc::new(match serve.certificate_files()? {
+            Some(files) => Certificate::from_files(files)?,
+            None => Certificate::own(data.tls()?),
+        });
         let incarnation = data.incarnation()?;
         let tasks = Tasks::new();
 
-        let (buffer, writer) = RedbBuffer::open(&data.buffer(), crate::buffer::Settings::default())
+        let (buffer, writer) = RedbBuffer::open(&data.buffer(), serve.buffer())
             .map_err(|error| Error::Store(error.to_string()))?;
         let writer = tasks.spawn_thread("buffer", move || writer.run()).map_err(Error::System)?;
         // The writer knows no clock: this is its first look at the time.
@@ -65,25 +70,35 @@ impl Relay {
         let gateway = Arc::new(Gateway {
             mailboxes: Arc::clone(&service),
             hub,
-            endorser: Endorser::new(identity, tls.spki()),
+            endorser: Endorser::new(identity),
             incarnation,
             limits: told_limits(&bounds),
             settings: serve.gateway(),
             clock: Clock,
         });
-        let listener = Listener::bind(serve.listen, tls.server_config()?, gateway)
+        let listener = Listener::bind(serve.listen, certificate.current(), gateway)
             .await
             .map_err(|error| Error::Listen { address: serve.listen, error })?;
         let listening = listener.address().map_err(Error::System)?;
         let address = public_address(public, serve.public.as_deref(), listening)?;
 
         let (closing, draining) = (CancellationToken::new(), CancellationToken::new());
-        let keeper = keep(service, Arc::clone(&buffer), closing.clone());
+        let keeper = keep(service, Arc::clone(&buffer), Arc::clone(&certificate), closing.clone());
         tasks.spawn_essential("housekeeping", keeper);
         let accepting = listener.run(tasks.clone(), closing.clone(), draining.clone());
         tasks.spawn_essential("listener", accepting);
         info!(version = env!("CARGO_PKG_VERSION"), "serving");
-        Ok(Self { address, listening, tasks, closing, draining, buffer, writer, _data: data })
+        Ok(Self {
+            address,
+            listening,
+            certificate,
+            tasks,
+            closing,
+            draining,
+            buffer,
+            writer,
+            _data: data,
+        })
     }
 
     /// What clients connect to.
@@ -96,6 +111,11 @@ impl Relay {
     #[must_use]
     pub const fn listening(&self) -> SocketAddr {
         self.listening
+    }
+
+    /// Reads the certificate's files anew; connections stay as they are.
+    pub fn reload(&self) {
+        self.certificate.reload();
     }
 
     /// Waits until a part the relay cannot do without has failed.
@@ -119,8 +139,13 @@ impl Relay {
     }
 }
 
-/// Expiry, mailboxes that are over, and memory, once a second.
-async fn keep(service: Mailboxes, buffer: Arc<RedbBuffer>, closing: CancellationToken) {
+/// Expiry, mailboxes that are over, changed certificates and memory, once a second.
+async fn keep(
+    service: Mailboxes,
+    buffer: Arc<RedbBuffer>,
+    certificate: Arc<Certificate>,
+    closing: CancellationToken,
+) {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut sweeping = None;
@@ -132,6 +157,7 @@ async fn keep(service: Mailboxes, buffer: Arc<RedbBuffer>, closing: Cancellation
         let now = Clock.now();
         buffer.tick(now);
         sweeping = service.sweep(sweeping, SWEEP_STEP, now);
+        certificate.reload_if_changed();
         if tick % SHRINK_EVERY == 0 {
             service.shrink();
         }

@@ -39,8 +39,10 @@ impl InProcess {
 pub fn serve(data: &Path, flags: &[&str]) -> Serve {
     let data = data.to_str().expect("a path in UTF-8");
     let base = ["restante-relay", "serve", "--data", data, "--listen", "127.0.0.1:0"];
-    let restante_relay::Command::Serve(serve) = Cli::parse_from(base.iter().chain(flags)).command;
-    serve
+    match Cli::parse_from(base.iter().chain(flags)).command {
+        restante_relay::Command::Serve(serve) => *serve,
+        other => panic!("another command: {other:?}"),
+    }
 }
 
 /// The program, running.
@@ -52,16 +54,19 @@ pub struct Process {
 impl Process {
     /// Starts it on `data`; logs go to `log`.
     pub fn start(data: &Path, listen: &str, log: &Path) -> Self {
+        Self::start_with(data, log, |command| {
+            command.args(["--listen", listen]);
+        })
+    }
+
+    /// Starts it with flags or variables that `set` adds.
+    pub fn start_with(data: &Path, log: &Path, set: impl FnOnce(&mut Command)) -> Self {
         let log = std::fs::File::options().create(true).append(true).open(log).expect("a log");
-        let mut child = Command::new(program("restante-relay"))
-            .args(["serve", "--data"])
-            .arg(data)
-            .args(["--listen", listen, "--log", "debug"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .expect("the relay's program starts");
+        let mut command = Command::new(program("restante-relay"));
+        command.args(["serve", "--log", "debug", "--data"]).arg(data);
+        set(&mut command);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        let mut child = command.spawn().expect("the relay's program starts");
         let stdout = child.stdout.take().expect("its output");
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line).expect("its address");
@@ -87,10 +92,15 @@ impl Process {
         self.child.wait().expect("gone");
     }
 
+    /// Sends a signal, such as HUP.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        Command::new("kill").args(["-s", name, &pid]).status().expect("kill");
+    }
+
     /// SIGTERM; its exit code.
     pub fn terminate(mut self) -> Option<i32> {
-        let pid = self.child.id().to_string();
-        Command::new("kill").args(["-TERM", &pid]).status().expect("kill");
+        self.signal("TERM");
         self.child.wait().expect("gone").code()
     }
 }

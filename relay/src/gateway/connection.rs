@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use restante_spec::frame::{self, FrameError};
-use restante_spec::ids::{Nonce, RequestNumber, Seconds, Seq};
+use restante_spec::ids::{Nonce, RequestNumber, Seconds, Seq, SpkiHash};
 use restante_spec::limits;
 use restante_spec::message::{Push, Refusal, RelayHeader, Reply, Welcome};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
@@ -28,6 +28,7 @@ use crate::mailbox::api::{Ask, Call, Mailboxes, Origin};
 pub(super) async fn serve<M: Mailboxes>(
     stream: TlsStream<TcpStream>,
     origin: Origin,
+    spki: SpkiHash,
     gateway: Arc<Gateway<M>>,
     draining: CancellationToken,
 ) {
@@ -44,6 +45,7 @@ pub(super) async fn serve<M: Mailboxes>(
     let connection = Connection {
         session: Session::new(nonce, origin),
         nonce,
+        spki,
         subscriptions,
         outlet,
         input: BytesMut::new(),
@@ -61,6 +63,8 @@ struct Connection<M> {
     gateway: Arc<Gateway<M>>,
     session: Session,
     nonce: Nonce,
+    /// The TLS key of its handshake (TRN-5).
+    spki: SpkiHash,
     subscriptions: Subscriptions,
     outlet: Arc<Outlet>,
     input: BytesMut,
@@ -233,7 +237,7 @@ impl<M: Mailboxes> Connection<M> {
             identity: self.gateway.endorser.identity(),
             nonce: self.nonce,
             incarnation: self.gateway.incarnation,
-            endorsement: self.gateway.endorser.endorsement(now),
+            endorsement: self.gateway.endorser.endorsement(self.spki, now),
             limits: restante_spec::message::Limits { idle, ..self.gateway.limits },
             now,
         };

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use restante_spec::ids::Incarnation;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -14,6 +15,7 @@ use super::Settings;
 use super::connection;
 use super::door::{Door, Handshake, Place};
 use super::endorser::Endorser;
+use super::tls::TlsIdentity;
 use crate::delivery::Hub;
 use crate::limits::ACCEPT_RETRY;
 use crate::mailbox::api::{Mailboxes, Origin};
@@ -34,7 +36,8 @@ pub(crate) struct Gateway<M> {
 /// The open port.
 pub(crate) struct Listener<M> {
     socket: TcpListener,
-    acceptor: TlsAcceptor,
+    /// What new handshakes are done with; it may change.
+    tls: watch::Receiver<Arc<TlsIdentity>>,
     gateway: Arc<Gateway<M>>,
     door: Arc<Door>,
     origins: Arc<AtomicU64>,
@@ -47,13 +50,13 @@ impl<M: Mailboxes> Listener<M> {
     /// The system's, when the address cannot be had.
     pub(crate) async fn bind(
         address: SocketAddr,
-        config: Arc<rustls::ServerConfig>,
+        tls: watch::Receiver<Arc<TlsIdentity>>,
         gateway: Arc<Gateway<M>>,
     ) -> std::io::Result<Self> {
         let socket = TcpListener::bind(address).await?;
         let door = Door::new(gateway.settings.clone());
         let origins = Arc::new(AtomicU64::new(1));
-        Ok(Self { socket, acceptor: TlsAcceptor::from(config), gateway, door, origins })
+        Ok(Self { socket, tls, gateway, door, origins })
     }
 
     /// The address it listens on.
@@ -100,9 +103,9 @@ impl<M: Mailboxes> Listener<M> {
         handshake: Handshake,
         origin: Origin,
     ) -> Greeting<M> {
-        let acceptor = self.acceptor.clone();
+        let tls = Arc::clone(&self.tls.borrow());
         let gateway = Arc::clone(&self.gateway);
-        Greeting { stream, place, handshake, origin, acceptor, gateway }
+        Greeting { stream, place, handshake, origin, tls, gateway }
     }
 }
 
@@ -112,13 +115,14 @@ struct Greeting<M> {
     place: Place,
     handshake: Handshake,
     origin: Origin,
-    acceptor: TlsAcceptor,
+    tls: Arc<TlsIdentity>,
     gateway: Arc<Gateway<M>>,
 }
 
 impl<M: Mailboxes> Greeting<M> {
     async fn run(self, tasks: Tasks, draining: CancellationToken) {
-        let Self { stream, place, handshake, origin, acceptor, gateway } = self;
+        let Self { stream, place, handshake, origin, tls, gateway } = self;
+        let acceptor = TlsAcceptor::from(tls.config());
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%error, "a connection without TCP_NODELAY");
         }
@@ -135,9 +139,11 @@ impl<M: Mailboxes> Greeting<M> {
         if stream.get_ref().1.alpn_protocol() != Some(restante_spec::ALPN) {
             return debug!("another protocol");
         }
+        // TRN-5: what is endorsed is the key of this very handshake.
+        let spki = tls.spki();
         // A task of its own, so that the handshake's memory is given back.
         tasks.spawn("connection", async move {
-            connection::serve(stream, origin, gateway, draining).await;
+            connection::serve(stream, origin, spki, gateway, draining).await;
             drop(place);
         });
     }

@@ -62,19 +62,19 @@ impl DataDir {
         Ok(SigningKey::from_seed(&seed))
     }
 
-    /// The TLS key, made at first start.
+    /// The relay's own TLS key, made at first start, with a certificate for it.
     ///
     /// # Errors
     /// [`Error::File`], [`Error::BadFile`], [`Error::Tls`].
     pub(crate) fn tls(&self) -> Result<TlsIdentity, Error> {
         let pem = self.read_or_make("tls.key", || {
-            let identity = TlsIdentity::generate()?;
-            Ok(Zeroizing::new(identity.to_pem().as_bytes().to_vec()))
+            let pem = TlsIdentity::generate_key()?;
+            Ok(Zeroizing::new(pem.as_bytes().to_vec()))
         })?;
         let bad =
             || Error::BadFile { path: self.path.join("tls.key"), what: "a PKCS #8 key in PEM" };
         let pem = std::str::from_utf8(&pem).map_err(|_| bad())?;
-        TlsIdentity::from_pem(pem).map_err(|_| bad())
+        TlsIdentity::self_signed(pem).map_err(|_| bad())
     }
 
     /// The relay's incarnation, made at first start and anew by a restore.

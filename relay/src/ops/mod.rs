@@ -2,7 +2,9 @@
 //!
 //! Knows the process and its files. Must not know mailboxes, frames or connections.
 
+pub(crate) mod certificate;
 pub(crate) mod clock;
 pub(crate) mod config;
 pub(crate) mod datadir;
+pub(crate) mod file;
 pub(crate) mod tasks;

@@ -1,0 +1,161 @@
+//! What an operator does with the program `restante-relay`, and what it answers.
+
+use std::path::Path;
+use std::process::Command;
+
+use restante_crypto::verify_endorsement;
+use restante_spec::ids::SpkiHash;
+use restante_spec::message::Command as Ask;
+use restante_tests::relay::{Process, program};
+use restante_tests::wire::{PATIENCE, Wire, tls};
+
+/// Runs the program to its end: what it said, what it complained of, its exit code.
+fn said_of(words: &[&str]) -> (String, String, Option<i32>) {
+    let output = Command::new(program("restante-relay")).args(words).output().expect("it runs");
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
+    (text(&output.stdout), text(&output.stderr), output.status.code())
+}
+
+/// A relay with these flags and variables, for as long as the test looks at it.
+fn serve(place: &Path, flags: &[&str], variables: &[(&str, &str)]) -> Process {
+    Process::start_with(&place.join("data"), &place.join("log"), |command| {
+        command.args(["--listen", "127.0.0.1:0"]).args(flags).envs(variables.iter().copied());
+    })
+}
+
+/// Flags win over the environment, the environment over the file, the file over the defaults.
+#[tokio::test]
+async fn settings_come_in_layers() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("relay.toml");
+    std::fs::write(&file, "operator_text = 'file'\nmailbox_entries = 100\n").unwrap();
+    let config = ("RESTANTE_CONFIG", file.to_str().unwrap());
+    let variable = ("RESTANTE_OPERATOR_TEXT", "variable");
+    let flag = ["--operator-text", "flag"];
+    let layers: [(&[&str], &[_], &str, u32); 4] = [
+        (&[], &[], "", 10_000),
+        (&[], &[config], "file", 100),
+        (&[], &[config, variable], "variable", 100),
+        (&flag, &[config, variable], "flag", 100),
+    ];
+    for (flags, variables, text, entries) in layers {
+        let relay = serve(place.path(), flags, variables);
+        let wire = Wire::connect(relay.address()).await;
+        assert_eq!(wire.operator_text, text);
+        assert_eq!(wire.welcome.limits.mailbox_entries, entries);
+        relay.kill();
+    }
+}
+
+#[test]
+fn a_wrong_configuration_is_named_and_ends_the_program() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("relay.toml");
+    std::fs::write(&file, "log = 'info'\nlitsen = '127.0.0.1:0'\n").unwrap();
+    let (out, err, code) = said_of(&["serve", "--config", file.to_str().unwrap()]);
+    assert_eq!((out.as_str(), code), ("", Some(1)));
+    assert!(err.contains("relay.toml, line 2: `litsen` is no key"), "{err}");
+}
+
+#[test]
+fn the_template_is_printed_and_accepted() {
+    let place = tempfile::tempdir().unwrap();
+    let (template, _, code) = said_of(&["config"]);
+    assert_eq!(code, Some(0));
+    assert!(template.contains("\n#listen = \"127.0.0.1:7443\"\n"), "{template}");
+    let file = place.path().join("relay.toml");
+    std::fs::write(&file, &template).unwrap();
+    let relay = serve(place.path(), &["--config", file.to_str().unwrap()], &[]);
+    assert_eq!(relay.terminate(), Some(0));
+}
+
+/// Writes a new certificate and its key, each renamed into place.
+fn renew(folder: &Path) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["relay.example.org".to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    for (name, text) in [("cert.pem", certificate.pem()), ("key.pem", key.serialize_pem())] {
+        std::fs::write(folder.join("new"), text).unwrap();
+        std::fs::rename(folder.join("new"), folder.join(name)).unwrap();
+    }
+}
+
+/// A relay whose certificate lies in files, with a first one.
+fn serve_with_certificate(place: &Path) -> Process {
+    renew(place);
+    let path = |name: &str| place.join(name).to_str().unwrap().to_owned();
+    let (certificate, key) = (path("cert.pem"), path("key.pem"));
+    serve(place, &["--tls-cert", &certificate, "--tls-key", &key], &[])
+}
+
+/// The key that the relay has endorsed on this connection, which must be that of the handshake.
+fn endorsed(relay: &Process, wire: &Wire) -> SpkiHash {
+    let endorsement = &wire.welcome.endorsement;
+    verify_endorsement(endorsement, relay.address().identity(), wire.welcome.now).unwrap();
+    assert_eq!(endorsement.spki, wire.spki());
+    endorsement.spki
+}
+
+/// Connects again and again until another key than `before` is shown.
+async fn until_another(relay: &Process, before: SpkiHash) -> SpkiHash {
+    let changed = async {
+        loop {
+            let now = endorsed(relay, &Wire::connect(relay.address()).await);
+            if now != before {
+                return now;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, changed).await.expect("another certificate in time")
+}
+
+/// TRN-5: a connection keeps the certificate of its handshake, and is given the endorsement of its
+/// key, whatever has become of the certificate meanwhile; no connection is dropped.
+#[tokio::test]
+async fn certificates_are_changed_under_live_connections() {
+    let place = tempfile::tempdir().unwrap();
+    let relay = serve_with_certificate(place.path());
+    let mut early = Wire::connect(relay.address()).await;
+    let first = endorsed(&relay, &early);
+    let late = tls(relay.address(), &[restante_spec::ALPN]).await.unwrap();
+
+    renew(place.path());
+    relay.signal("HUP");
+    let second = until_another(&relay, first).await;
+    let late = Wire::hello(late).await.expect("a connection from before the change");
+    assert_eq!(endorsed(&relay, &late), first);
+    early.done(Ask::Ping, b"").await.unwrap();
+    // Without a signal, the relay sees it by itself.
+    renew(place.path());
+    assert_ne!(until_another(&relay, second).await, first);
+    early.done(Ask::Ping, b"").await.unwrap();
+    assert_eq!(relay.terminate(), Some(0));
+}
+
+/// A certificate that cannot be used changes nothing, and the log says why.
+#[tokio::test]
+async fn bad_certificates_leave_the_one_before() {
+    let place = tempfile::tempdir().unwrap();
+    let relay = serve_with_certificate(place.path());
+    let before = endorsed(&relay, &Wire::connect(relay.address()).await);
+    std::fs::write(place.path().join("cert.pem"), "nothing").unwrap();
+    relay.signal("HUP");
+    let log = place.path().join("log");
+    let said = async {
+        while !std::fs::read_to_string(&log).unwrap().contains("no certificate in PEM") {
+            assert_eq!(endorsed(&relay, &Wire::connect(relay.address()).await), before);
+        }
+    };
+    tokio::time::timeout(PATIENCE, said).await.expect("said in time");
+    assert_eq!(endorsed(&relay, &Wire::connect(relay.address()).await), before);
+    // Nor does the relay start with it.
+    let files = ["cert.pem", "key.pem"].map(|name| place.path().join(name));
+    let [certificate, key] = files.each_ref().map(|path| path.to_str().unwrap());
+    let other = place.path().join("other");
+    let flags = ["--data", other.to_str().unwrap(), "--listen", "127.0.0.1:0"];
+    let pair = ["--tls-cert", certificate, "--tls-key", key];
+    let (_, err, code) = said_of(&[&["serve"], &flags[..], &pair].concat());
+    assert!(code == Some(1) && err.contains("cert.pem"), "{err}");
+    let (_, err, code) = said_of(&[&["serve"], &flags[..], &pair[..2]].concat());
+    assert!(code == Some(1) && err.contains("belong together"), "{err}");
+}
