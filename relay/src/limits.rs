@@ -35,3 +35,6 @@ pub(crate) const SHARDS: usize = 64;
 pub(crate) const REOPEN_FIRST: Duration = Duration::from_millis(50);
 /// The longest wait before a failed store is opened anew.
 pub(crate) const REOPEN_LAST: Duration = Duration::from_secs(5);
+
+/// A disk with less than this is not one to start a relay on, bytes: an hour of heavy use.
+pub(crate) const FREE_BYTES: u64 = 256 * 1024 * 1024;

@@ -16,6 +16,7 @@ fn main() -> ExitCode {
     };
     match command {
         Command::Serve(serve) => run(&serve),
+        Command::Check(serve) => look(&serve),
         Command::Config => print(&restante_relay::template()),
     }
 }
@@ -68,6 +69,14 @@ fn print_address(address: &str) {
         let _ = writeln!(out, "{picture}");
     }
     let _ = out.flush();
+}
+
+/// Says of each thing a relay needs whether it is well.
+fn look(serve: &Serve) -> ExitCode {
+    let findings = restante_relay::check(serve);
+    let lines: String = findings.iter().map(|finding| format!("{finding}\n")).collect();
+    let printed = print(&lines);
+    if findings.iter().all(restante_relay::Finding::is_ok) { printed } else { ExitCode::FAILURE }
 }
 
 /// Prints what was asked for.

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use restante_spec::address::RelayAddress;
-use restante_spec::ids::PublicKey;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -80,7 +79,7 @@ impl Relay {
             .await
             .map_err(|error| Error::Listen { address: serve.listen, error })?;
         let listening = listener.address().map_err(Error::System)?;
-        let address = public_address(public, serve.public.as_deref(), listening)?;
+        let address = serve.address(public, listening)?;
 
         let (closing, draining) = (CancellationToken::new(), CancellationToken::new());
         let keeper = keep(service, Arc::clone(&buffer), Arc::clone(&certificate), closing.clone());
@@ -161,49 +160,5 @@ async fn keep(
         if tick % SHRINK_EVERY == 0 {
             service.shrink();
         }
-    }
-}
-
-/// The address clients use: the public name if there is one, and the port.
-fn public_address(
-    identity: PublicKey,
-    public: Option<&str>,
-    listening: SocketAddr,
-) -> Result<RelayAddress, Error> {
-    let Some(public) = public else {
-        let host = listening.ip().to_string();
-        return Ok(RelayAddress::new(identity, &host, listening.port())?);
-    };
-    // `::1` is a host, `[::1]:7443` a host with a port.
-    let with_port = public
-        .rsplit_once(':')
-        .filter(|(host, _)| !host.contains(':') || (host.starts_with('[') && host.ends_with(']')));
-    let (host, port) = match with_port {
-        Some((host, port)) => {
-            (host, port.parse().map_err(|_| restante_spec::address::AddressError::Port)?)
-        }
-        None => (public, listening.port()),
-    };
-    Ok(RelayAddress::new(identity, host, port)?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn address(public: Option<&str>) -> String {
-        let listening = "127.0.0.1:7443".parse().unwrap();
-        let address = public_address(PublicKey::new([0; 32]), public, listening).unwrap();
-        address.to_string().split_once('@').unwrap().1.to_owned()
-    }
-
-    /// TRN-3: what the address names.
-    #[test]
-    fn public_name_and_port_are_taken_over() {
-        assert_eq!(address(None), "127.0.0.1:7443");
-        assert_eq!(address(Some("relay.example.org")), "relay.example.org:7443");
-        assert_eq!(address(Some("relay.example.org:443")), "relay.example.org:443");
-        assert_eq!(address(Some("::1")), "[::1]:7443");
-        assert_eq!(address(Some("[::1]:443")), "[::1]:443");
     }
 }

@@ -1,7 +1,11 @@
 //! What an operator does with the program `restante-relay`, and what it answers.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::SystemTime;
 
 use restante_crypto::verify_endorsement;
 use restante_spec::ids::SpkiHash;
@@ -69,20 +73,25 @@ fn the_template_is_printed_and_accepted() {
     assert_eq!(relay.terminate(), Some(0));
 }
 
-/// Writes a new certificate and its key, each renamed into place.
-fn renew(folder: &Path) {
+/// Writes a new certificate for so many years around now and its key, each renamed into place.
+fn renew(folder: &Path, years: i32) {
     let key = rcgen::KeyPair::generate().unwrap();
-    let params = rcgen::CertificateParams::new(vec!["relay.example.org".to_owned()]).unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["relay.example.org".to_owned()]).unwrap();
+    let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let year = 1970 + i32::try_from(seconds / 31_556_952).unwrap();
+    params.not_before = rcgen::date_time_ymd(year - 2, 1, 1);
+    params.not_after = rcgen::date_time_ymd(year + years, 1, 1);
     let certificate = params.self_signed(&key).unwrap();
     for (name, text) in [("cert.pem", certificate.pem()), ("key.pem", key.serialize_pem())] {
         std::fs::write(folder.join("new"), text).unwrap();
+        std::fs::set_permissions(folder.join("new"), Permissions::from_mode(0o600)).unwrap();
         std::fs::rename(folder.join("new"), folder.join(name)).unwrap();
     }
 }
 
 /// A relay whose certificate lies in files, with a first one.
 fn serve_with_certificate(place: &Path) -> Process {
-    renew(place);
+    renew(place, 1);
     let path = |name: &str| place.join(name).to_str().unwrap().to_owned();
     let (certificate, key) = (path("cert.pem"), path("key.pem"));
     serve(place, &["--tls-cert", &certificate, "--tls-key", &key], &[])
@@ -119,14 +128,14 @@ async fn certificates_are_changed_under_live_connections() {
     let first = endorsed(&relay, &early);
     let late = tls(relay.address(), &[restante_spec::ALPN]).await.unwrap();
 
-    renew(place.path());
+    renew(place.path(), 1);
     relay.signal("HUP");
     let second = until_another(&relay, first).await;
     let late = Wire::hello(late).await.expect("a connection from before the change");
     assert_eq!(endorsed(&relay, &late), first);
     early.done(Ask::Ping, b"").await.unwrap();
     // Without a signal, the relay sees it by itself.
-    renew(place.path());
+    renew(place.path(), 1);
     assert_ne!(until_another(&relay, second).await, first);
     early.done(Ask::Ping, b"").await.unwrap();
     assert_eq!(relay.terminate(), Some(0));
@@ -158,4 +167,120 @@ async fn bad_certificates_leave_the_one_before() {
     assert!(code == Some(1) && err.contains("cert.pem"), "{err}");
     let (_, err, code) = said_of(&[&["serve"], &flags[..], &pair[..2]].concat());
     assert!(code == Some(1) && err.contains("belong together"), "{err}");
+}
+
+/// What `check` says, and whether all is well.
+fn check(place: &Path, flags: &[&str]) -> (String, Option<i32>) {
+    check_on(place, "127.0.0.1:0", flags)
+}
+
+fn check_on(place: &Path, listen: &str, flags: &[&str]) -> (String, Option<i32>) {
+    let data = place.join("data");
+    let base = ["check", "--data", data.to_str().unwrap(), "--listen", listen];
+    let (out, err, code) = said_of(&[&base, flags].concat());
+    assert_eq!(err, "");
+    (out, code)
+}
+
+/// The names, modes, times and contents of everything below a folder.
+fn picture(folder: &Path) -> BTreeMap<PathBuf, (u32, SystemTime, Vec<u8>)> {
+    let mut all = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let data = path.metadata().unwrap();
+        if data.is_dir() {
+            all.extend(picture(&path));
+        }
+        let bytes = if data.is_dir() { Vec::new() } else { std::fs::read(&path).unwrap() };
+        all.insert(path, (data.permissions().mode(), data.modified().unwrap(), bytes));
+    }
+    all
+}
+
+/// The lines that are no `ok`.
+fn problems(said: &str) -> Vec<&str> {
+    said.lines().filter(|line| !line.starts_with("ok ")).collect()
+}
+
+#[test]
+fn checking_changes_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    let (said, code) = check(place.path(), &[]);
+    assert_eq!((problems(&said), code), (Vec::new(), Some(0)), "{said}");
+    assert!(picture(place.path()).is_empty(), "nothing was made");
+    assert_eq!(serve(place.path(), &[], &[]).terminate(), Some(0));
+    let before = picture(place.path());
+    let (said, code) = check(place.path(), &[]);
+    assert_eq!((problems(&said), code), (Vec::new(), Some(0)), "{said}");
+    assert_eq!(picture(place.path()), before);
+}
+
+#[test]
+fn checking_says_when_a_relay_is_running() {
+    let place = tempfile::tempdir().unwrap();
+    let relay = serve(place.path(), &[], &[]);
+    let (said, code) = check(place.path(), &[]);
+    let found = problems(&said);
+    assert!(found.len() == 1 && found[0].contains("a relay is running on this data"), "{said}");
+    assert_eq!(code, Some(1));
+    let listen = format!("127.0.0.1:{}", relay.address().port());
+    let (said, _) = check_on(place.path(), &listen, &[]);
+    assert!(said.contains(&format!("problem  port         cannot listen on {listen}")), "{said}");
+    assert_eq!(relay.terminate(), Some(0), "it was not disturbed");
+}
+
+#[test]
+fn checking_names_what_is_wrong() {
+    type Break = fn(&Path);
+    fn mode(path: &Path, mode: u32) {
+        std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+    let breaks: [(Break, &str); 10] = [
+        (|place| std::fs::write(place.join("data/identity.key"), "short").unwrap(), "32 bytes"),
+        (|place| mode(&place.join("data/identity.key"), 0o640), "chmod go-rwx"),
+        (|place| std::fs::remove_file(place.join("data/identity.key")).unwrap(), "restore it"),
+        (
+            |place| {
+                std::fs::remove_file(place.join("data/buffer.redb")).unwrap();
+                std::fs::create_dir(place.join("data/buffer.redb")).unwrap();
+            },
+            "is no file",
+        ),
+        (|place| mode(&place.join("key.pem"), 0o644), "chmod o-rwx"),
+        (|place| std::fs::write(place.join("key.pem"), "nothing").unwrap(), "no private key"),
+        (|place| std::fs::remove_file(place.join("cert.pem")).unwrap(), "cert.pem"),
+        (
+            |place| {
+                let other = place.join("other");
+                std::fs::create_dir(&other).unwrap();
+                renew(&other, 1);
+                std::fs::rename(other.join("key.pem"), place.join("key.pem")).unwrap();
+            },
+            "used together",
+        ),
+        (|place| renew(place, -1), "has expired"),
+        (
+            |place| {
+                std::fs::remove_dir_all(place.join("data")).unwrap();
+                std::fs::write(place.join("data"), "").unwrap();
+            },
+            "is no directory",
+        ),
+    ];
+    for (spoil, says) in breaks {
+        let place = tempfile::tempdir().unwrap();
+        assert_eq!(serve_with_certificate(place.path()).terminate(), Some(0));
+        let files = ["cert.pem", "key.pem"].map(|name| place.path().join(name));
+        let [cert, key] = files.each_ref().map(|path| path.to_str().unwrap());
+        let flags = ["--tls-cert", cert, "--tls-key", key];
+        assert_eq!(check(place.path(), &flags).1, Some(0));
+        spoil(place.path());
+        let (said, code) = check(place.path(), &flags);
+        assert!(problems(&said).iter().any(|line| line.contains(says)), "{says}: {said}");
+        assert_eq!(code, Some(1));
+    }
+    let place = tempfile::tempdir().unwrap();
+    let (said, code) = check(place.path(), &["--public", "relay.example.org:https"]);
+    assert!(problems(&said)[0].contains("public address"), "{said}");
+    assert_eq!(code, Some(1));
 }

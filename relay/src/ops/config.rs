@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand};
+use restante_spec::address::{AddressError, RelayAddress};
+use restante_spec::ids::PublicKey;
 use restante_spec::limits;
 use restante_spec::message::{Credit, Limits};
 use tracing_subscriber::EnvFilter;
@@ -30,6 +32,8 @@ pub struct Cli {
 pub enum Command {
     /// Runs the relay until it is told to stop (SIGTERM, Ctrl-C).
     Serve(Box<Serve>),
+    /// Says whether a relay could run with these settings; changes nothing.
+    Check(Box<Serve>),
     /// Prints a configuration file with every key, what it does, and its default.
     Config,
 }
@@ -113,6 +117,27 @@ impl Serve {
         Ok(dirs::data_dir().ok_or(Error::NoDataDir)?.join("restante-relay"))
     }
 
+    /// The address clients use: the public name if there is one, and the port.
+    pub(crate) fn address(
+        &self,
+        identity: PublicKey,
+        listening: SocketAddr,
+    ) -> Result<RelayAddress, Error> {
+        let Some(public) = &self.public else {
+            let host = listening.ip().to_string();
+            return Ok(RelayAddress::new(identity, &host, listening.port())?);
+        };
+        // `::1` is a host, `[::1]:7443` a host with a port.
+        let is_host =
+            |host: &str| !host.contains(':') || (host.starts_with('[') && host.ends_with(']'));
+        let with_port = public.rsplit_once(':').filter(|(host, _)| is_host(host));
+        let (host, port) = match with_port {
+            Some((host, port)) => (host, port.parse().map_err(|_| AddressError::Port)?),
+            None => (public.as_str(), listening.port()),
+        };
+        Ok(RelayAddress::new(identity, host, port)?)
+    }
+
     /// Where a certificate of the operator's lies.
     pub(crate) fn certificate_files(&self) -> Result<Option<CertificateFiles>, Error> {
         match (self.tls_cert.clone(), self.tls_key.clone()) {
@@ -175,5 +200,29 @@ pub(crate) fn told_limits(mailbox: &mailbox::Settings) -> Limits {
         handles: number(limits::HANDLES),
         requests_in_flight: number(limits::REQUESTS_IN_FLIGHT),
         credit: Credit { envelopes: limits::CREDIT_ENVELOPES, bytes: limits::CREDIT_BYTES },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(public: &[&str]) -> Result<String, Error> {
+        let words = ["restante-relay", "serve"].iter().chain(public);
+        let Command::Serve(serve) = Cli::parse_from(words).command else { panic!("serve") };
+        let address = serve.address(PublicKey::new([0; 32]), "127.0.0.1:7443".parse().unwrap())?;
+        Ok(address.to_string().split_once('@').unwrap().1.to_owned())
+    }
+
+    /// TRN-3: what the address names.
+    #[test]
+    fn public_name_and_port_are_taken_over() {
+        assert_eq!(address(&[]).unwrap(), "127.0.0.1:7443");
+        let named = |public| address(&["--public", public]).unwrap();
+        assert_eq!(named("relay.example.org"), "relay.example.org:7443");
+        assert_eq!(named("relay.example.org:443"), "relay.example.org:443");
+        assert_eq!(named("::1"), "[::1]:7443");
+        assert_eq!(named("[::1]:443"), "[::1]:443");
+        assert!(address(&["--public", "relay.example.org:https"]).is_err());
     }
 }

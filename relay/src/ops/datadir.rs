@@ -13,6 +13,15 @@ use zeroize::Zeroizing;
 use crate::error::Error;
 use crate::gateway::TlsIdentity;
 
+/// The seed of the identity key.
+pub(super) const IDENTITY: &str = "identity.key";
+/// The relay's own TLS key.
+pub(super) const TLS_KEY: &str = "tls.key";
+/// Locked by the relay that has the directory open.
+pub(super) const LOCK: &str = "lock";
+/// The buffer's file.
+pub(super) const BUFFER: &str = "buffer.redb";
+
 /// A relay's files.
 #[derive(Debug)]
 pub(crate) struct DataDir {
@@ -30,7 +39,7 @@ impl DataDir {
         let fail = |error| Error::File { path: path.to_owned(), error };
         fs::create_dir_all(path).map_err(fail)?;
         restrict(path, 0o700).map_err(fail)?;
-        let lock_path = path.join("lock");
+        let lock_path = path.join(LOCK);
         let lock =
             private().create(true).truncate(false).write(true).open(&lock_path).map_err(fail)?;
         match lock.try_lock() {
@@ -42,7 +51,7 @@ impl DataDir {
 
     /// The buffer's file.
     pub(crate) fn buffer(&self) -> PathBuf {
-        self.path.join("buffer.redb")
+        self.path.join(BUFFER)
     }
 
     /// The relay's identity key, made at first start (TRN-3).
@@ -50,15 +59,13 @@ impl DataDir {
     /// # Errors
     /// [`Error::File`], [`Error::BadFile`], [`Error::Randomness`].
     pub(crate) fn identity(&self) -> Result<SigningKey, Error> {
-        let seed = self.read_or_make("identity.key", || {
+        let seed = self.read_or_make(IDENTITY, || {
             let key = SigningKey::generate().map_err(|_| Error::Randomness)?;
             Ok(Zeroizing::new(key.seed().to_vec()))
         })?;
-        let seed =
-            Zeroizing::new(<[u8; 32]>::try_from(seed.as_slice()).map_err(|_| Error::BadFile {
-                path: self.path.join("identity.key"),
-                what: "32 bytes of an Ed25519 seed",
-            })?);
+        let seed = Zeroizing::new(<[u8; 32]>::try_from(seed.as_slice()).map_err(|_| {
+            Error::BadFile { path: self.path.join(IDENTITY), what: "32 bytes of an Ed25519 seed" }
+        })?);
         Ok(SigningKey::from_seed(&seed))
     }
 
@@ -67,12 +74,11 @@ impl DataDir {
     /// # Errors
     /// [`Error::File`], [`Error::BadFile`], [`Error::Tls`].
     pub(crate) fn tls(&self) -> Result<TlsIdentity, Error> {
-        let pem = self.read_or_make("tls.key", || {
+        let pem = self.read_or_make(TLS_KEY, || {
             let pem = TlsIdentity::generate_key()?;
             Ok(Zeroizing::new(pem.as_bytes().to_vec()))
         })?;
-        let bad =
-            || Error::BadFile { path: self.path.join("tls.key"), what: "a PKCS #8 key in PEM" };
+        let bad = || Error::BadFile { path: self.path.join(TLS_KEY), what: "a PKCS #8 key in PEM" };
         let pem = std::str::from_utf8(&pem).map_err(|_| bad())?;
         TlsIdentity::self_signed(pem).map_err(|_| bad())
     }

@@ -52,7 +52,7 @@ impl Command {
     /// The settings of a command that has any.
     fn serve(&self) -> Option<&Serve> {
         match self {
-            Self::Serve(serve) => Some(serve),
+            Self::Serve(serve) | Self::Check(serve) => Some(serve),
             Self::Config => None,
         }
     }
