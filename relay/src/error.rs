@@ -55,6 +55,14 @@ pub enum Error {
         /// What the system says.
         error: std::io::Error,
     },
+    /// The operator's port cannot be had; choose another with `--metrics-listen`.
+    #[error("cannot listen on {address}: {error}; choose another address with --metrics-listen")]
+    MetricsListen {
+        /// Which.
+        address: SocketAddr,
+        /// What the system says.
+        error: std::io::Error,
+    },
     /// The public address has no text form; correct `--public`.
     #[error("the public address is not usable: {0}")]
     Public(#[from] restante_spec::address::AddressError),

@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     match command {
         Command::Serve(serve) => run(&serve),
         Command::Check(serve) => look(&serve),
-        Command::Config => print(&restante_relay::template()),
+        Command::Config => print(restante_relay::template().as_bytes()),
     }
 }
 
@@ -75,13 +75,13 @@ fn print_address(address: &str) {
 fn look(serve: &Serve) -> ExitCode {
     let findings = restante_relay::check(serve);
     let lines: String = findings.iter().map(|finding| format!("{finding}\n")).collect();
-    let printed = print(&lines);
+    let printed = print(lines.as_bytes());
     if findings.iter().all(restante_relay::Finding::is_ok) { printed } else { ExitCode::FAILURE }
 }
 
 /// Prints what was asked for.
-fn print(text: &str) -> ExitCode {
-    match std::io::stdout().write_all(text.as_bytes()) {
+fn print(text: &[u8]) -> ExitCode {
+    match std::io::stdout().write_all(text) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }

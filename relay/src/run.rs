@@ -6,6 +6,7 @@
 //! ```
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -24,6 +25,8 @@ use crate::ops::certificate::Certificate;
 use crate::ops::clock::Clock;
 use crate::ops::config::{Serve, told_limits};
 use crate::ops::datadir::DataDir;
+use crate::ops::metrics;
+use crate::ops::status::{IsReady, Status};
 use crate::ops::tasks::Tasks;
 
 type Mailboxes = Arc<Service<RedbBuffer, Hub>>;
@@ -32,6 +35,7 @@ type Mailboxes = Arc<Service<RedbBuffer, Hub>>;
 pub struct Relay {
     address: RelayAddress,
     listening: SocketAddr,
+    metrics: Option<SocketAddr>,
     certificate: Arc<Certificate>,
     tasks: Tasks,
     closing: CancellationToken,
@@ -82,14 +86,24 @@ impl Relay {
         let address = serve.address(public, listening)?;
 
         let (closing, draining) = (CancellationToken::new(), CancellationToken::new());
-        let keeper = keep(service, Arc::clone(&buffer), Arc::clone(&certificate), closing.clone());
-        tasks.spawn_essential("housekeeping", keeper);
+        let metrics = match serve.metrics_listen {
+            Some(address) => Some(serve_status(address, &buffer, &tasks, &closing).await?),
+            None => None,
+        };
+        let keeper = Keeper {
+            service,
+            buffer: Arc::clone(&buffer),
+            certificate: Arc::clone(&certificate),
+            store: data.buffer(),
+        };
+        tasks.spawn_essential("housekeeping", keeper.run(closing.clone()));
         let accepting = listener.run(tasks.clone(), closing.clone(), draining.clone());
         tasks.spawn_essential("listener", accepting);
         info!(version = env!("CARGO_PKG_VERSION"), "serving");
         Ok(Self {
             address,
             listening,
+            metrics,
             certificate,
             tasks,
             closing,
@@ -110,6 +124,12 @@ impl Relay {
     #[must_use]
     pub const fn listening(&self) -> SocketAddr {
         self.listening
+    }
+
+    /// Where metrics are, if anywhere.
+    #[must_use]
+    pub const fn metrics(&self) -> Option<SocketAddr> {
+        self.metrics
     }
 
     /// Reads the certificate's files anew; connections stay as they are.
@@ -138,27 +158,59 @@ impl Relay {
     }
 }
 
-/// Expiry, mailboxes that are over, changed certificates and memory, once a second.
-async fn keep(
+/// The operator's port: ready is a relay whose store is open; one that does not listen any more
+/// has closed this port too.
+async fn serve_status(
+    address: SocketAddr,
+    buffer: &Arc<RedbBuffer>,
+    tasks: &Tasks,
+    closing: &CancellationToken,
+) -> Result<SocketAddr, Error> {
+    let buffer = Arc::clone(buffer);
+    let is_ready: IsReady = Arc::new(move || buffer.is_open());
+    let status = Status::bind(address, is_ready)
+        .await
+        .map_err(|error| Error::MetricsListen { address, error })?;
+    let listening = status.address().map_err(Error::System)?;
+    tasks.spawn("status", status.run(tasks.clone(), closing.clone()));
+    Ok(listening)
+}
+
+/// What is looked after once a second: expiry, mailboxes that are over, changed certificates,
+/// memory, and the measures of the store.
+struct Keeper {
     service: Mailboxes,
     buffer: Arc<RedbBuffer>,
     certificate: Arc<Certificate>,
-    closing: CancellationToken,
-) {
-    let mut ticks = tokio::time::interval(TICK);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut sweeping = None;
-    for tick in 0_u64.. {
-        tokio::select! {
-            () = closing.cancelled() => return,
-            _ = ticks.tick() => {}
+    /// The store's file.
+    store: PathBuf,
+}
+
+impl Keeper {
+    async fn run(self, closing: CancellationToken) {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut sweeping = None;
+        for tick in 0_u64.. {
+            tokio::select! {
+                () = closing.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            let now = Clock.now();
+            self.buffer.tick(now);
+            sweeping = self.service.sweep(sweeping, SWEEP_STEP, now);
+            self.certificate.reload_if_changed();
+            self.measure();
+            if tick % SHRINK_EVERY == 0 {
+                self.service.shrink();
+            }
         }
-        let now = Clock.now();
-        buffer.tick(now);
-        sweeping = service.sweep(sweeping, SWEEP_STEP, now);
-        certificate.reload_if_changed();
-        if tick % SHRINK_EVERY == 0 {
-            service.shrink();
+    }
+
+    fn measure(&self) {
+        self.buffer.measure();
+        if let Ok(file) = std::fs::metadata(&self.store) {
+            metrics::STORE_BYTES.set(file.len());
         }
     }
 }

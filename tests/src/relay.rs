@@ -1,6 +1,7 @@
 //! A relay for a test: inside this process, or as the real program that can be killed.
 
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -27,6 +28,11 @@ impl InProcess {
     /// Where clients connect.
     pub fn address(&self) -> &RelayAddress {
         self.relay.address()
+    }
+
+    /// Where its metrics are; it was started with `--metrics-listen`.
+    pub fn metrics(&self) -> SocketAddr {
+        self.relay.metrics().expect("started with metrics")
     }
 
     /// Stops it as SIGTERM does.

@@ -23,6 +23,7 @@ use super::session::{Phase, Said, Session, Step};
 use crate::delivery::{Outlet, Received, Subscriptions};
 use crate::limits::{DELIVERY_RETRY, GOAWAY_JITTER, READ_BYTES, TOUCH_EVERY};
 use crate::mailbox::api::{Ask, Call, Mailboxes, Origin};
+use crate::ops::metrics;
 
 /// Serves a connection until it ends.
 pub(super) async fn serve<M: Mailboxes>(
@@ -153,6 +154,7 @@ impl<M: Mailboxes> Connection<M> {
             match frame::decode_client(&mut self.input) {
                 Ok(None) => return,
                 Ok(Some(frame)) => {
+                    metrics::FRAMES.count(metrics::Direction::Received);
                     let step = self.session.handle_frame(frame);
                     self.take_step(step);
                     self.handle_received();
@@ -302,11 +304,15 @@ impl Output {
     }
 
     fn push(&mut self, push: Push, body: &[u8]) -> usize {
+        if matches!(push, Push::Deliver(_)) {
+            metrics::DELIVERIES.count();
+        }
         self.frame(&RelayHeader::Push(push), body);
         self.room()
     }
 
     fn frame(&mut self, header: &RelayHeader, body: &[u8]) {
+        metrics::FRAMES.count(metrics::Direction::Sent);
         if let Err(error) = frame::encode_relay(header, body, &mut self.bytes) {
             // Nothing the relay says is larger than a frame: this is its own fault.
             error!(%error, "a frame of ours is too large");

@@ -20,6 +20,7 @@ use crate::delivery::Hub;
 use crate::limits::ACCEPT_RETRY;
 use crate::mailbox::api::{Mailboxes, Origin};
 use crate::ops::clock::Clock;
+use crate::ops::metrics;
 use crate::ops::tasks::Tasks;
 
 /// What every connection of this relay shares.
@@ -88,7 +89,11 @@ impl<M: Mailboxes> Listener<M> {
                 }
             };
             // LIM-12: refused before TLS, and before anything is read.
-            let Some((place, handshake)) = self.door.enter(peer.ip()) else { continue };
+            let Some((place, handshake)) = self.door.enter(peer.ip()) else {
+                metrics::CONNECTIONS.count(metrics::Door::Refused);
+                continue;
+            };
+            metrics::CONNECTIONS.count(metrics::Door::Accepted);
             let origin = Origin(self.origins.fetch_add(1, Ordering::Relaxed));
             let greeting = self.clone_for(stream, place, handshake, origin);
             let (after, draining) = (tasks.clone(), draining.clone());
@@ -132,17 +137,25 @@ impl<M: Mailboxes> Greeting<M> {
         drop(handshake);
         let stream = match accepted {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return debug!(kind = ?error.kind(), "no TLS"),
-            Err(_) => return debug!("no TLS in time"),
+            Ok(Err(error)) => {
+                metrics::HANDSHAKES_FAILED.count(metrics::Handshake::Tls);
+                return debug!(kind = ?error.kind(), "no TLS");
+            }
+            Err(_) => {
+                metrics::HANDSHAKES_FAILED.count(metrics::Handshake::Late);
+                return debug!("no TLS in time");
+            }
         };
         // TRN-2: a client that names no protocol at all is none of ours.
         if stream.get_ref().1.alpn_protocol() != Some(restante_spec::ALPN) {
+            metrics::HANDSHAKES_FAILED.count(metrics::Handshake::Protocol);
             return debug!("another protocol");
         }
         // TRN-5: what is endorsed is the key of this very handshake.
         let spki = tls.spki();
         // A task of its own, so that the handshake's memory is given back.
         tasks.spawn("connection", async move {
+            let _present = metrics::CONNECTIONS_OPEN.enter();
             connection::serve(stream, origin, spki, gateway, draining).await;
             drop(place);
         });

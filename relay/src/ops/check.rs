@@ -63,7 +63,10 @@ pub fn check(serve: &Serve) -> Vec<Finding> {
         }
         Err(error) => look("data", Err(error.to_string())),
     }
-    look("port", port(serve.listen));
+    look("port", port(serve.listen, "--listen"));
+    if let Some(address) = serve.metrics_listen {
+        look("metrics port", port(address, "--metrics-listen"));
+    }
     findings
 }
 
@@ -201,10 +204,12 @@ fn certificate_files(files: &CertificateFiles) -> Result<String, String> {
 }
 
 /// The port can be had.
-fn port(listen: SocketAddr) -> Result<String, String> {
-    match TcpListener::bind(listen) {
-        Ok(_) => Ok(listen.to_string()),
-        Err(error) => Err(Error::Listen { address: listen, error }.to_string()),
+fn port(address: SocketAddr, flag: &str) -> Result<String, String> {
+    match TcpListener::bind(address) {
+        Ok(_) => Ok(address.to_string()),
+        Err(error) => {
+            Err(format!("cannot listen on {address}: {error}; choose another with {flag}"))
+        }
     }
 }
 

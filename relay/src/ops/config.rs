@@ -53,6 +53,10 @@ pub struct Serve {
     /// What the relay's address names, where it differs from the listening address.
     #[arg(long, env = "RESTANTE_PUBLIC", value_name = "HOST[:PORT]")]
     pub public: Option<String>,
+    /// A second address, for the operator only: /metrics, /livez and /readyz over HTTP; without it,
+    /// there are none.
+    #[arg(long, env = "RESTANTE_METRICS_LISTEN", value_name = "ADDR")]
+    pub metrics_listen: Option<SocketAddr>,
     /// A certificate and those that lead to its issuer (PEM), read anew when the file changes;
     /// without it, the relay makes its own.
     #[arg(long, env = "RESTANTE_TLS_CERT", value_name = "FILE")]

@@ -157,11 +157,11 @@ mod tests {
 
     /// Everything that is made of the settings.
     fn built(serve: &Serve) -> String {
-        let Serve { listen, public, log, .. } = serve;
+        let Serve { listen, public, metrics_listen, log, .. } = serve;
         let data = serve.data_dir().unwrap();
         let tls = serve.certificate_files().map_err(|error| error.to_string());
         let bounds = (serve.gateway(), serve.mailbox(), serve.buffer());
-        format!("{:#?}", (data, listen, public, tls, log, bounds))
+        format!("{:#?}", (data, listen, public, metrics_listen, tls, log, bounds))
     }
 
     #[test]
@@ -184,6 +184,7 @@ mod tests {
             ("data", "'/elsewhere'"),
             ("listen", "'[::1]:7000'"),
             ("public", "'relay.example.org'"),
+            ("metrics_listen", "'127.0.0.1:9443'"),
             ("tls_cert", "'cert.pem'"),
             ("tls_key", "'key.pem'"),
             ("operator_text", "'run by the reading circle'"),

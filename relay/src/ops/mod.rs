@@ -8,4 +8,6 @@ pub(crate) mod clock;
 pub(crate) mod config;
 pub(crate) mod datadir;
 pub(crate) mod file;
+pub(crate) mod metrics;
+pub(crate) mod status;
 pub(crate) mod tasks;
