@@ -21,4 +21,5 @@ pub use error::Error;
 pub use ops::check::{Finding, check};
 pub use ops::config::{Cli, Command, Serve};
 pub use ops::file::template;
+pub use ops::manual::manual;
 pub use run::Relay;

@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         Command::Serve(serve) => run(&serve),
         Command::Check(serve) => look(&serve),
         Command::Config => print(restante_relay::template().as_bytes()),
+        Command::Man => restante_relay::manual().map_or(ExitCode::FAILURE, |page| print(&page)),
     }
 }
 

@@ -27,6 +27,7 @@ use crate::ops::config::{Serve, told_limits};
 use crate::ops::datadir::DataDir;
 use crate::ops::metrics;
 use crate::ops::status::{IsReady, Status};
+use crate::ops::systemd;
 use crate::ops::tasks::Tasks;
 
 type Mailboxes = Arc<Service<RedbBuffer, Hub>>;
@@ -99,6 +100,7 @@ impl Relay {
         tasks.spawn_essential("housekeeping", keeper.run(closing.clone()));
         let accepting = listener.run(tasks.clone(), closing.clone(), draining.clone());
         tasks.spawn_essential("listener", accepting);
+        systemd::ready();
         info!(version = env!("CARGO_PKG_VERSION"), "serving");
         Ok(Self {
             address,
@@ -134,7 +136,9 @@ impl Relay {
 
     /// Reads the certificate's files anew; connections stay as they are.
     pub fn reload(&self) {
+        systemd::reloading();
         self.certificate.reload();
+        systemd::ready();
     }
 
     /// Waits until a part the relay cannot do without has failed.
@@ -147,6 +151,7 @@ impl Relay {
     /// # Errors
     /// [`Error::PartFailed`] if the buffer's thread had failed.
     pub async fn stop(self) -> Result<(), Error> {
+        systemd::stopping();
         info!("draining");
         self.closing.cancel();
         self.draining.cancel();
@@ -201,6 +206,8 @@ impl Keeper {
             sweeping = self.service.sweep(sweeping, SWEEP_STEP, now);
             self.certificate.reload_if_changed();
             self.measure();
+            // Whoever comes here has been through the store's and the mailboxes' locks.
+            systemd::alive();
             if tick % SHRINK_EVERY == 0 {
                 self.service.shrink();
             }

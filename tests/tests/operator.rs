@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
@@ -283,4 +284,104 @@ fn checking_names_what_is_wrong() {
     let (said, code) = check(place.path(), &["--public", "relay.example.org:https"]);
     assert!(problems(&said)[0].contains("public address"), "{said}");
     assert_eq!(code, Some(1));
+}
+
+/// A file of `relay/dist/`.
+fn dist(name: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../relay/dist");
+    std::fs::read_to_string(folder.join(name)).expect("a file")
+}
+
+/// systemd is told what happens, and hears that the relay lives.
+#[test]
+fn systemd_is_told_how_it_goes() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut seen = Vec::new();
+    // Reads until a message has this line, and not the watchdog's alone.
+    let mut until = |line: &str| {
+        loop {
+            let mut bytes = [0; 512];
+            let size = socket.recv(&mut bytes).unwrap_or_else(|_| panic!("no {line}: {seen:?}"));
+            let message = String::from_utf8(bytes[..size].to_vec()).unwrap();
+            let found = message.lines().any(|said| said == line);
+            seen.push(message);
+            if found {
+                return seen.last().unwrap().clone();
+            }
+        }
+    };
+    let relay = serve(place.path(), &[], &[("NOTIFY_SOCKET", path.to_str().unwrap())]);
+    until("READY=1");
+    until("WATCHDOG=1");
+    relay.signal("HUP");
+    assert!(until("RELOADING=1").contains("MONOTONIC_USEC="));
+    until("READY=1");
+    assert_eq!(relay.terminate(), Some(0));
+    until("STOPPING=1");
+}
+
+/// The unit is valid, and its exposure stays low; `tests/run` installs the tool.
+#[test]
+fn the_unit_is_valid_and_hardened() {
+    let place = tempfile::tempdir().unwrap();
+    let unit = place.path().join("restante-relay.service");
+    let here = program("restante-relay");
+    let text = dist("restante-relay.service");
+    std::fs::write(&unit, text.replace("/usr/bin/restante-relay", here.to_str().unwrap())).unwrap();
+    let analyze = |words: &[&str]| {
+        let mut command = Command::new("systemd-analyze");
+        let output = command.args(words).arg(&unit).output().expect("systemd-analyze is installed");
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&said).into_owned())
+    };
+    let (code, said) = analyze(&["verify", "--man=no"]);
+    assert!(code == Some(0) && said.is_empty(), "{said}");
+    // Tenths: 1.2 with systemd 252.
+    let (code, said) = analyze(&["security", "--offline=true", "--threshold=15"]);
+    assert_eq!(code, Some(0), "{said}");
+    // The control: without what hardens it, the same threshold is missed.
+    let soft: Vec<&str> = text.lines().filter(|line| !line.contains("Protect")).collect();
+    std::fs::write(&unit, soft.join("\n")).unwrap();
+    assert_ne!(analyze(&["security", "--offline=true", "--threshold=15"]).0, Some(0));
+}
+
+/// The man page in the tree is that of the flags as they are. If not, `restante-relay man` prints
+/// the new one.
+#[test]
+fn the_man_page_is_in_step_with_the_flags() {
+    let (page, _, code) = said_of(&["man"]);
+    assert_eq!(code, Some(0));
+    assert!(page == dist("restante-relay.1"), "relay/dist/restante-relay.1 is not up to date");
+    let (help, _, _) = said_of(&["serve", "--help"]);
+    let flags = help.split_whitespace().filter(|word| word.starts_with("--"));
+    let mut count = 0;
+    for flag in flags {
+        let flag = flag.trim_end_matches([',', '.']).replace('-', "\\-");
+        assert!(page.contains(&flag), "{flag}");
+        count += 1;
+    }
+    assert!(count > 10, "{help}");
+}
+
+/// What is shipped beside the program sets only what there is, and is built with the Rust that the
+/// workspace asks for.
+#[test]
+fn shipped_files_name_what_there_is() {
+    let (help, _, _) = said_of(&["serve", "--help"]);
+    for (name, at_least) in [("restante-relay.service", 2), ("Dockerfile", 3)] {
+        let text = dist(name);
+        let names = text.split(|char: char| !char.is_ascii_uppercase() && char != '_');
+        let variables: Vec<&str> = names.filter(|word| word.starts_with("RESTANTE_")).collect();
+        assert!(variables.len() >= at_least, "{name}: {variables:?}");
+        for variable in variables {
+            assert!(help.contains(&format!("[env: {variable}=")), "{name}: {variable}");
+        }
+    }
+    let docker = dist("Dockerfile");
+    assert!(docker.lines().any(|line| line == "USER 65532:65532"), "not root");
+    let rust = concat!("FROM rust:", env!("CARGO_PKG_RUST_VERSION"), "-");
+    assert!(docker.contains(rust), "{rust}");
 }

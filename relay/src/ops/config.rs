@@ -36,6 +36,9 @@ pub enum Command {
     Check(Box<Serve>),
     /// Prints a configuration file with every key, what it does, and its default.
     Config,
+    /// Prints the man page, for packagers.
+    #[command(hide = true)]
+    Man,
 }
 
 /// How to run the relay.

@@ -53,7 +53,7 @@ impl Command {
     fn serve(&self) -> Option<&Serve> {
         match self {
             Self::Serve(serve) | Self::Check(serve) => Some(serve),
-            Self::Config => None,
+            Self::Config | Self::Man => None,
         }
     }
 }
