@@ -92,6 +92,15 @@ pub enum Error {
     /// The platform names no place for data; name one with `--data`.
     #[error("this system names no standard place for data: choose a directory with --data")]
     NoDataDir,
+    /// Nobody answers in the data directory; start a relay, or name its directory.
+    #[error("no relay runs on {}: name the directory of one that does with --data", path.display())]
+    NoRelay {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The running relay cannot be asked.
+    #[error("cannot ask the running relay: {0}")]
+    Admin(std::io::Error),
     /// A part the relay cannot do without has ended by itself; the log says why.
     #[error("a part of the relay has failed, see the log above")]
     PartFailed,

@@ -17,6 +17,14 @@ fn main() -> ExitCode {
     match command {
         Command::Serve(serve) => run(&serve),
         Command::Check(serve) => look(&serve),
+        Command::Stats(serve) => match restante_relay::stats(&serve) {
+            Ok(text) => print(text.as_bytes()),
+            Err(error) => fail(&error),
+        },
+        Command::Drain(serve) => match restante_relay::drain(&serve) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error),
+        },
         Command::Config => print(restante_relay::template().as_bytes()),
         Command::Man => restante_relay::manual().map_or(ExitCode::FAILURE, |page| print(&page)),
     }
@@ -51,6 +59,7 @@ async fn serve_until_told(serve: &Serve) -> Result<(), Error> {
             _ = terminate.recv() => break false,
             _ = interrupt.recv() => break false,
             _ = hangup.recv() => relay.reload(),
+            () = relay.told_to_stop() => break false,
             () = relay.failed() => break true,
         }
     };

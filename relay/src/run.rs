@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 
 use restante_spec::address::RelayAddress;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::buffer::Buffer as _;
 use crate::buffer::redb::RedbBuffer;
@@ -21,6 +21,7 @@ use crate::error::Error;
 use crate::gateway::{Endorser, Gateway, Listener};
 use crate::limits::{DRAIN_TIME, SHRINK_EVERY, SWEEP_STEP, TICK};
 use crate::mailbox::Service;
+use crate::ops::admin::Admin;
 use crate::ops::certificate::Certificate;
 use crate::ops::clock::Clock;
 use crate::ops::config::{Serve, told_limits};
@@ -39,6 +40,7 @@ pub struct Relay {
     metrics: Option<SocketAddr>,
     certificate: Arc<Certificate>,
     tasks: Tasks,
+    told_to_stop: CancellationToken,
     closing: CancellationToken,
     draining: CancellationToken,
     buffer: Arc<RedbBuffer>,
@@ -100,6 +102,7 @@ impl Relay {
         tasks.spawn_essential("housekeeping", keeper.run(closing.clone()));
         let accepting = listener.run(tasks.clone(), closing.clone(), draining.clone());
         tasks.spawn_essential("listener", accepting);
+        let told_to_stop = hear_operator(data.socket(), &tasks, &closing);
         systemd::ready();
         info!(version = env!("CARGO_PKG_VERSION"), "serving");
         Ok(Self {
@@ -108,6 +111,7 @@ impl Relay {
             metrics,
             certificate,
             tasks,
+            told_to_stop,
             closing,
             draining,
             buffer,
@@ -146,6 +150,11 @@ impl Relay {
         self.tasks.failed().await;
     }
 
+    /// Waits until the operator has asked it to drain.
+    pub async fn told_to_stop(&self) {
+        self.told_to_stop.cancelled().await;
+    }
+
     /// Drains and stops: every answer that was owed is given, everything accepted is durable.
     ///
     /// # Errors
@@ -179,6 +188,17 @@ async fn serve_status(
     let listening = status.address().map_err(Error::System)?;
     tasks.spawn("status", status.run(tasks.clone(), closing.clone()));
     Ok(listening)
+}
+
+/// Opens the admin socket; the token says that the operator has asked to drain.
+fn hear_operator(socket: PathBuf, tasks: &Tasks, closing: &CancellationToken) -> CancellationToken {
+    let told_to_stop = CancellationToken::new();
+    match Admin::bind(socket) {
+        Ok(admin) => tasks.spawn("admin", admin.run(told_to_stop.clone(), closing.clone())),
+        // The relay serves all the same, and stops on a signal.
+        Err(error) => warn!(%error, "no admin socket: stats and drain will find no relay"),
+    }
+    told_to_stop
 }
 
 /// What is looked after once a second: expiry, mailboxes that are over, changed certificates,

@@ -105,8 +105,13 @@ impl Process {
     }
 
     /// SIGTERM; its exit code.
-    pub fn terminate(mut self) -> Option<i32> {
+    pub fn terminate(self) -> Option<i32> {
         self.signal("TERM");
+        self.ended()
+    }
+
+    /// Waits until it has ended by itself; its exit code.
+    pub fn ended(mut self) -> Option<i32> {
         self.child.wait().expect("gone").code()
     }
 }

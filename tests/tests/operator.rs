@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use restante_crypto::verify_endorsement;
 use restante_spec::ids::SpkiHash;
-use restante_spec::message::Command as Ask;
+use restante_spec::message::{Command as Ask, Push};
 use restante_tests::relay::{Process, program};
 use restante_tests::wire::{PATIENCE, Wire, tls};
 
@@ -384,4 +384,40 @@ fn shipped_files_name_what_there_is() {
     assert!(docker.lines().any(|line| line == "USER 65532:65532"), "not root");
     let rust = concat!("FROM rust:", env!("CARGO_PKG_RUST_VERSION"), "-");
     assert!(docker.contains(rust), "{rust}");
+}
+
+/// `stats` shows what happened, `drain` returns when the relay has stopped as SIGTERM stops it; a
+/// directory without a relay is named.
+#[tokio::test]
+async fn a_running_relay_is_asked_and_told() {
+    let place = tempfile::tempdir().unwrap();
+    let data = place.path().join("data");
+    let ask = |word| said_of(&[word, "--data", data.to_str().unwrap()]);
+    for word in ["stats", "drain"] {
+        let (out, err, code) = ask(word);
+        assert!(out.is_empty() && code == Some(1) && err.contains("no relay runs on"), "{err}");
+    }
+    let relay = serve(place.path(), &[], &[]);
+    let mut wire = Wire::connect(relay.address()).await;
+    let (stats, _, code) = ask("stats");
+    assert!(code == Some(0) && stats.contains("\nrestante_connections_open 1\n"), "{stats}");
+    let mode = std::fs::metadata(data.join("admin.sock")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let asking = tokio::task::spawn_blocking({
+        let data = data.clone();
+        move || said_of(&["drain", "--data", data.to_str().unwrap()])
+    });
+    while !matches!(wire.push().await.0, Push::Goaway { .. }) {}
+    wire.closed().await;
+    let (out, err, code) = asking.await.unwrap();
+    assert_eq!((out.as_str(), err.as_str(), code), ("", "", Some(0)));
+    assert_eq!(relay.ended(), Some(0));
+    assert_eq!(check(place.path(), &[]).1, Some(0), "nothing holds the directory");
+    assert!(!data.join("admin.sock").exists());
+    // Killed, a relay leaves its socket behind; the next one takes its place.
+    serve(place.path(), &[], &[]).kill();
+    assert!(ask("stats").1.contains("no relay runs on"));
+    let relay = serve(place.path(), &[], &[]);
+    assert_eq!(ask("stats").2, Some(0));
+    assert_eq!(relay.terminate(), Some(0));
 }

@@ -34,6 +34,10 @@ pub enum Command {
     Serve(Box<Serve>),
     /// Says whether a relay could run with these settings; changes nothing.
     Check(Box<Serve>),
+    /// Prints what the relay that runs on the data directory counts, as /metrics does.
+    Stats(Box<Serve>),
+    /// Has the relay that runs on the data directory drain and stop, and waits until it has.
+    Drain(Box<Serve>),
     /// Prints a configuration file with every key, what it does, and its default.
     Config,
     /// Prints the man page, for packagers.

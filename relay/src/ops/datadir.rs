@@ -21,6 +21,8 @@ pub(super) const TLS_KEY: &str = "tls.key";
 pub(super) const LOCK: &str = "lock";
 /// The buffer's file.
 pub(super) const BUFFER: &str = "buffer.redb";
+/// Where the operator's requests come in.
+pub(super) const SOCKET: &str = "admin.sock";
 
 /// A relay's files.
 #[derive(Debug)]
@@ -52,6 +54,11 @@ impl DataDir {
     /// The buffer's file.
     pub(crate) fn buffer(&self) -> PathBuf {
         self.path.join(BUFFER)
+    }
+
+    /// Where the operator's requests come in.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.path.join(SOCKET)
     }
 
     /// The relay's identity key, made at first start (TRN-3).

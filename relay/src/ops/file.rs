@@ -52,7 +52,9 @@ impl Command {
     /// The settings of a command that has any.
     fn serve(&self) -> Option<&Serve> {
         match self {
-            Self::Serve(serve) | Self::Check(serve) => Some(serve),
+            Self::Serve(serve) | Self::Check(serve) | Self::Stats(serve) | Self::Drain(serve) => {
+                Some(serve)
+            }
             Self::Config | Self::Man => None,
         }
     }

@@ -26,6 +26,7 @@ const SECTIONS: [(&str, &[(&str, &str)]); 4] = [
                 "In the data directory: the key that the relay's address pins. Keep a copy.",
             ),
             ("tls.key", "In the data directory: the key of the relay's own certificate."),
+            ("admin.sock", "In the data directory: where stats and drain ask a running relay."),
             ("buffer.redb", "In the data directory: mailboxes and the envelopes they hold."),
         ],
     ),
