@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use restante_spec::ids::Seconds;
 
-/// A connection reads so much at a time, at least, bytes: a TLS record.
-pub(crate) const READ_BYTES: usize = 16 * 1024;
+/// A connection reads so much at a time, bytes: several TLS records with one call of the system.
+pub(crate) const READ_BYTES: usize = 64 * 1024;
 /// A client that is told to leave may take so long (TRN-9).
 pub(crate) const GOAWAY_JITTER: Duration = Duration::from_secs(5);
 /// Connections that are told to leave have so long in all (TRN-9).
 pub(crate) const DRAIN_TIME: Duration = Duration::from_secs(10);
+/// Saying good-bye to a connection may take so long.
+pub(crate) const CLOSE_TIME: Duration = Duration::from_secs(5);
 /// The store is being opened anew: deliveries look again after so long.
 pub(crate) const DELIVERY_RETRY: Duration = Duration::from_millis(200);
 /// The store was not available: what a client is told to wait.

@@ -236,7 +236,11 @@ fn checking_names_what_is_wrong() {
     fn mode(path: &Path, mode: u32) {
         std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
     }
-    let breaks: [(Break, &str); 10] = [
+    let breaks: [(Break, &str); 11] = [
+        (
+            |place| std::fs::remove_file(place.join("data/buffer.keys")).unwrap(),
+            "envelopes are lost",
+        ),
         (|place| std::fs::write(place.join("data/identity.key"), "short").unwrap(), "32 bytes"),
         (|place| mode(&place.join("data/identity.key"), 0o640), "chmod go-rwx"),
         (|place| std::fs::remove_file(place.join("data/identity.key")).unwrap(), "restore it"),

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::BytesMut;
 use restante_spec::ids::Incarnation;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -15,6 +15,7 @@ use super::Settings;
 use super::connection;
 use super::door::{Door, Handshake, Place};
 use super::endorser::Endorser;
+use super::stream::Stream;
 use super::tls::TlsIdentity;
 use crate::delivery::Hub;
 use crate::limits::ACCEPT_RETRY;
@@ -80,7 +81,7 @@ impl<M: Mailboxes> Listener<M> {
                 () = closing.cancelled() => return,
                 accepted = self.socket.accept() => accepted,
             };
-            let (stream, peer) = match accepted {
+            let (socket, peer) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     warn!(%error, "cannot accept connections");
@@ -95,28 +96,27 @@ impl<M: Mailboxes> Listener<M> {
             };
             metrics::CONNECTIONS.count(metrics::Door::Accepted);
             let origin = Origin(self.origins.fetch_add(1, Ordering::Relaxed));
-            let greeting = self.clone_for(stream, place, handshake, origin);
+            let greeting = self.greeting(socket, place, handshake, origin);
             let (after, draining) = (tasks.clone(), draining.clone());
             tasks.spawn("handshake", async move { greeting.run(after, draining).await });
         }
     }
 
-    fn clone_for(
+    fn greeting(
         &self,
-        stream: TcpStream,
+        socket: TcpStream,
         place: Place,
         handshake: Handshake,
         origin: Origin,
     ) -> Greeting<M> {
-        let tls = Arc::clone(&self.tls.borrow());
-        let gateway = Arc::clone(&self.gateway);
-        Greeting { stream, place, handshake, origin, tls, gateway }
+        let (tls, gateway) = (Arc::clone(&self.tls.borrow()), Arc::clone(&self.gateway));
+        Greeting { socket, place, handshake, origin, tls, gateway }
     }
 }
 
 /// A connection before its TLS handshake.
 struct Greeting<M> {
-    stream: TcpStream,
+    socket: TcpStream,
     place: Place,
     handshake: Handshake,
     origin: Origin,
@@ -126,17 +126,21 @@ struct Greeting<M> {
 
 impl<M: Mailboxes> Greeting<M> {
     async fn run(self, tasks: Tasks, draining: CancellationToken) {
-        let Self { stream, place, handshake, origin, tls, gateway } = self;
-        let acceptor = TlsAcceptor::from(tls.config());
-        if let Err(error) = stream.set_nodelay(true) {
+        let Self { socket, place, handshake, origin, tls, gateway } = self;
+        if let Err(error) = socket.set_nodelay(true) {
             debug!(%error, "a connection without TCP_NODELAY");
         }
+        let mut stream = match Stream::new(socket, tls.config()) {
+            Ok(stream) => stream,
+            Err(error) => return warn!(%error, "TLS cannot be set up"),
+        };
+        let mut input = BytesMut::new();
         // LIM-11: one time for TLS, then one for `hello`.
-        let accepted =
-            tokio::time::timeout(gateway.settings.hello_timeout, acceptor.accept(stream)).await;
+        let made = stream.handshake(&mut input);
+        let made = tokio::time::timeout(gateway.settings.hello_timeout, made).await;
         drop(handshake);
-        let stream = match accepted {
-            Ok(Ok(stream)) => stream,
+        match made {
+            Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 metrics::HANDSHAKES_FAILED.count(metrics::Handshake::Tls);
                 return debug!(kind = ?error.kind(), "no TLS");
@@ -145,9 +149,9 @@ impl<M: Mailboxes> Greeting<M> {
                 metrics::HANDSHAKES_FAILED.count(metrics::Handshake::Late);
                 return debug!("no TLS in time");
             }
-        };
+        }
         // TRN-2: a client that names no protocol at all is none of ours.
-        if stream.get_ref().1.alpn_protocol() != Some(restante_spec::ALPN) {
+        if stream.protocol() != Some(restante_spec::ALPN) {
             metrics::HANDSHAKES_FAILED.count(metrics::Handshake::Protocol);
             return debug!("another protocol");
         }
@@ -156,7 +160,7 @@ impl<M: Mailboxes> Greeting<M> {
         // A task of its own, so that the handshake's memory is given back.
         tasks.spawn("connection", async move {
             let _present = metrics::CONNECTIONS_OPEN.enter();
-            connection::serve(stream, origin, spki, gateway, draining).await;
+            connection::serve(stream, input, origin, spki, gateway, draining).await;
             drop(place);
         });
     }

@@ -130,6 +130,7 @@ fn identity(data: &Path) -> Result<String, String> {
     Ok(path.display().to_string())
 }
 
+/// The store and the keys of what is in it.
 fn store(path: &Path) -> Result<String, String> {
     let data = match fs::metadata(path) {
         Ok(data) => data,
@@ -144,6 +145,10 @@ fn store(path: &Path) -> Result<String, String> {
     access(path, Access::READ_OK | Access::WRITE_OK).map_err(|error| {
         format!("cannot use {}: {error}; give it to the relay's user", path.display())
     })?;
+    let keys = path.with_extension("keys");
+    if secret(&keys, 0o077)?.is_none() {
+        return Err(format!("{} is gone: restore it, or envelopes are lost", keys.display()));
+    }
     Ok(format!("{}, {} MiB", path.display(), mib(data.len())))
 }
 

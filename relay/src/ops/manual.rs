@@ -28,6 +28,10 @@ const SECTIONS: [(&str, &[(&str, &str)]); 4] = [
             ("tls.key", "In the data directory: the key of the relay's own certificate."),
             ("admin.sock", "In the data directory: where stats and drain ask a running relay."),
             ("buffer.redb", "In the data directory: mailboxes and the envelopes they hold."),
+            (
+                "buffer.keys",
+                "In the data directory: the keys envelopes are sealed with until they expire.",
+            ),
         ],
     ),
     (

@@ -4,6 +4,7 @@
 //! commits with quick-repair: strangers' bytes lie in the file, and it reopens at once.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -192,6 +193,8 @@ impl Writer {
             }
             batch.finish()?;
             self.next_chunk = batch.open_id;
+            // What cannot be opened after a crash would be lost.
+            self.store.keys_mut().sync()?;
         }
         Ok(transaction)
     }
@@ -284,6 +287,9 @@ impl Writer {
                 return Ok(Err(refused));
             }
         }
+        if store.keys().get(append.expires_at).is_none() {
+            store.keys_mut().prepare(append.expires_at)?;
+        }
         if !batch.open.fits(append.body.len()) {
             batch.next_chunk(self.now)?;
         }
@@ -291,7 +297,11 @@ impl Writer {
         let AppendAct { id, class, expires_at, body, commit, epoch, rows, .. } = append;
         let epoch = epoch.unwrap_or(Seq::START);
         let envelope = Envelope { seq, prev, epoch, id, class, expires_at, commit, body };
-        let offset = batch.open.push(mailbox, &envelope);
+        let keys = store.keys();
+        let key = keys.get(expires_at).ok_or_else(|| io::Error::other("a key went missing"))?;
+        let offset = batch.open.push(mailbox, &envelope, key, keys.salt());
+        let offset = offset.map_err(io::Error::other)?;
+        drop(keys);
         let (chunk, size) = (batch.open_id, envelope.body.len());
         let stored = Stored { seq, prev, expires_at, commit };
         index.add(mailbox, Placed { id, stored, size, chunk, offset }, self.now);
@@ -300,8 +310,12 @@ impl Writer {
         Ok(Ok(Outcome::Stored(stored)))
     }
 
-    /// Lets chunks go whose time has come, some at a time.
+    /// Lets chunks go whose time has come, some at a time, and the keys of what has expired.
     fn expire(&mut self) {
+        if let Err(cause) = self.destroy_keys() {
+            self.close(&cause.into());
+            return self.reopen();
+        }
         let due = self.store.index().due(self.now, self.settings.expiry_step);
         if due.is_empty() {
             return;
@@ -313,6 +327,12 @@ impl Writer {
             self.close(&cause);
             self.reopen();
         }
+    }
+
+    /// MBX-16
+    fn destroy_keys(&self) -> io::Result<()> {
+        let is_due = self.store.keys().has_over(self.now);
+        if is_due { self.store.keys_mut().destroy_over(self.now) } else { Ok(()) }
     }
 
     fn try_expire(&self, database: &Database, due: &[ChunkId]) -> Result<(), redb::Error> {
@@ -365,7 +385,11 @@ impl Writer {
             if self.stopping {
                 return;
             }
-            match open::open(&self.opener) {
+            let opened = open::open(&self.opener).and_then(|opened| {
+                self.store.keys_mut().reload().map_err(open::storage)?;
+                Ok(opened)
+            });
+            match opened {
                 Ok((database, index)) => {
                     self.reserved = index.last_number();
                     *self.store.index() = index;
