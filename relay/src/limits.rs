@@ -37,3 +37,15 @@ pub(crate) const SHARDS: usize = 64;
 pub(crate) const REOPEN_FIRST: Duration = Duration::from_millis(50);
 /// The longest wait before a failed store is opened anew.
 pub(crate) const REOPEN_LAST: Duration = Duration::from_secs(5);
+
+/// Connections to the status port at once; the next one waits.
+pub(crate) const STATUS_CONNECTIONS: usize = 16;
+/// A connection to the status port, or to the admin socket, may take so long.
+pub(crate) const STATUS_TIME: Duration = Duration::from_secs(10);
+/// A request on the admin socket, bytes: what is longer is cut, and not known.
+pub(crate) const ADMIN_REQUEST_BYTES: u64 = 64;
+/// Values of a metric's label at most: checked when the relay is built.
+pub(crate) const LABEL_VALUES: usize = 32;
+
+/// A disk with less than this is not one to start a relay on, bytes: an hour of heavy use.
+pub(crate) const FREE_BYTES: u64 = 256 * 1024 * 1024;

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use restante_crypto::{OpenChallenge, SigningKey, prove_possession};
+use restante_crypto::{OpenChallenge, SigningKey, prove_possession, spki_hash};
 use restante_spec::address::RelayAddress;
 use restante_spec::codes::Code;
 use restante_spec::frame;
 use restante_spec::ids::{
     ChainNumber, EnvelopeId, Epoch, Handle, MailboxId, ReaderHash, ReaderSecret, RequestNumber,
-    Seconds, Seq,
+    Seconds, Seq, SpkiHash,
 };
 use restante_spec::message::{
     Append, Appended, ClientHeader, Command, Commit, Create, Created, Credit, Deliver,
@@ -58,7 +58,11 @@ impl Wire {
 
     /// Connects and says hello; `None` if the line breaks meanwhile.
     pub async fn try_connect(address: &RelayAddress) -> Option<Self> {
-        let mut stream = tls(address, &[restante_spec::ALPN]).await.ok()?;
+        Self::hello(tls(address, &[restante_spec::ALPN]).await.ok()?).await
+    }
+
+    /// Says hello on a connection after its TLS handshake; `None` if the line breaks meanwhile.
+    pub async fn hello(mut stream: TlsStream<TcpStream>) -> Option<Self> {
         let hello = Hello { versions: vec![restante_spec::VERSION], idle: Seconds::new(60) };
         let header = ClientHeader { number: RequestNumber::new(1), command: Command::Hello(hello) };
         let mut bytes = BytesMut::new();
@@ -93,6 +97,13 @@ impl Wire {
     pub fn certificate(&self) -> CertificateDer<'static> {
         let chain = self.stream.get_ref().1.peer_certificates().expect("a certificate");
         chain[0].clone().into_owned()
+    }
+
+    /// The hash of the certificate's public key, which is what the relay endorses.
+    pub fn spki(&self) -> SpkiHash {
+        let certificate = self.certificate();
+        let parsed = rustls::server::ParsedCertificate::try_from(&certificate).expect("X.509");
+        spki_hash(&parsed.subject_public_key_info())
     }
 
     /// Sends a command and returns its number.

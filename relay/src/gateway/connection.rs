@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::BytesMut;
-use restante_spec::ids::Nonce;
+use restante_spec::ids::{Nonce, SpkiHash};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -25,6 +25,7 @@ pub(super) async fn serve<M: Mailboxes>(
     stream: Stream,
     input: BytesMut,
     origin: Origin,
+    spki: SpkiHash,
     gateway: Arc<Gateway<M>>,
     draining: CancellationToken,
 ) {
@@ -33,7 +34,7 @@ pub(super) async fn serve<M: Mailboxes>(
         return warn!(%error, "no randomness for a connection");
     }
     let clock = gateway.clock;
-    let mut peer = Peer::new(gateway, Nonce::new(nonce), origin, Instant::now());
+    let mut peer = Peer::new(gateway, Nonce::new(nonce), origin, spki, Instant::now());
     peer.input = input;
     if let Err(error) = run(stream, peer, clock, draining).await {
         debug!(kind = ?error.kind(), "a connection was lost");

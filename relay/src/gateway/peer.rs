@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use restante_spec::frame::{self, FrameError};
-use restante_spec::ids::{Nonce, RequestNumber, Seconds, Seq, UnixTime};
+use restante_spec::ids::{Nonce, RequestNumber, Seconds, Seq, SpkiHash, UnixTime};
 use restante_spec::limits;
 use restante_spec::message::{Push, Refusal, RelayHeader, Reply, Welcome};
 use tracing::error;
@@ -19,12 +19,15 @@ use super::session::{Phase, Said, Session, Step};
 use crate::delivery::{Outlet, Received, Subscriptions};
 use crate::limits::{GOAWAY_JITTER, TOUCH_EVERY};
 use crate::mailbox::api::{Ask, Call, Mailboxes, Origin};
+use crate::ops::metrics;
 
 /// The relay's half of a connection.
 pub(super) struct Peer<M> {
     gateway: Arc<Gateway<M>>,
     session: Session,
     nonce: Nonce,
+    /// The TLS key of its handshake (TRN-5).
+    spki: SpkiHash,
     subscriptions: Subscriptions,
     outlet: Arc<Outlet>,
     /// Plaintext that has arrived and was not handled yet.
@@ -63,6 +66,7 @@ impl<M: Mailboxes> Peer<M> {
         gateway: Arc<Gateway<M>>,
         nonce: Nonce,
         origin: Origin,
+        spki: SpkiHash,
         now: Instant,
     ) -> Self {
         let outlet = Arc::new(Outlet::default());
@@ -70,6 +74,7 @@ impl<M: Mailboxes> Peer<M> {
         Self {
             session: Session::new(nonce, origin),
             nonce,
+            spki,
             subscriptions: Subscriptions::new(hub, Arc::clone(&outlet), origin),
             outlet,
             input: BytesMut::new(),
@@ -116,6 +121,7 @@ impl<M: Mailboxes> Peer<M> {
             match frame::decode_client(&mut self.input) {
                 Ok(None) => break,
                 Ok(Some(frame)) => {
+                    metrics::FRAMES.count(metrics::Direction::Received);
                     let step = self.session.handle_frame(frame);
                     self.take_step(step, now);
                     if !self.session.is_ready() {
@@ -227,7 +233,7 @@ impl<M: Mailboxes> Peer<M> {
             identity: self.gateway.endorser.identity(),
             nonce: self.nonce,
             incarnation: self.gateway.incarnation,
-            endorsement: self.gateway.endorser.endorsement(now.time),
+            endorsement: self.gateway.endorser.endorsement(self.spki, now.time),
             limits: restante_spec::message::Limits { idle, ..self.gateway.limits },
             now: now.time,
         };
@@ -269,11 +275,15 @@ impl Output {
     }
 
     fn push(&mut self, push: Push, body: &[u8]) -> usize {
+        if matches!(push, Push::Deliver(_)) {
+            metrics::DELIVERIES.count();
+        }
         self.frame(&RelayHeader::Push(push), body);
         self.room()
     }
 
     fn frame(&mut self, header: &RelayHeader, body: &[u8]) {
+        metrics::FRAMES.count(metrics::Direction::Sent);
         if let Err(error) = frame::encode_relay(header, body, &mut self.bytes) {
             // Nothing the relay says is larger than a frame: this is its own fault.
             error!(%error, "a frame of ours is too large");

@@ -33,6 +33,7 @@ use super::settings::Settings;
 use super::{
     Act, Buffer, BufferError, Done, Envelope, Level, Outcome, Page, Part, Row, Span, Stored, chunk,
 };
+use crate::ops::metrics;
 
 /// A buffer in a redb file.
 pub(crate) struct RedbBuffer {
@@ -137,6 +138,17 @@ impl RedbBuffer {
         // A full queue brings writes, which fail as well.
         let _ = self.queue.try_send(Job::Check);
         BufferError::Unavailable
+    }
+
+    /// Whether the store is open: it is not while it is being opened anew after a failure.
+    pub(crate) fn is_open(&self) -> bool {
+        self.store.database().is_ok()
+    }
+
+    /// Tells the metrics how full it is.
+    pub(crate) fn measure(&self) {
+        metrics::QUEUE_BYTES.set(self.queued_bytes.load(Ordering::Relaxed) as u64);
+        metrics::MAILBOXES.set(self.store.index().mailboxes());
     }
 
     /// Lets the writer end, behind everything queued before.
@@ -248,11 +260,13 @@ impl Buffer for RedbBuffer {
         let queued = self.queued_bytes.fetch_add(size, Ordering::Relaxed);
         let full = queued + size > self.settings.queue_bytes && queued > 0;
         let job = Job::Act { mailbox, act, done: Reply(Some(done)) };
+        metrics::QUEUE_ACTS.add(1);
         let sent = if full { Err(TrySendError::Full(job)) } else { self.queue.try_send(job) };
         let Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) = sent else {
             return Ok(());
         };
         self.queued_bytes.fetch_sub(size, Ordering::Relaxed);
+        metrics::QUEUE_ACTS.sub(1);
         match job {
             Job::Act { done, .. } => Err(done.give_back().unwrap_or_else(|| Box::new(|_| ()))),
             Job::Tick(_) | Job::Check | Job::Stop => Ok(()),

@@ -21,6 +21,7 @@ use crate::buffer::index::{ChunkId, Mark, Placed};
 use crate::buffer::settings::Settings;
 use crate::buffer::{Act, AppendAct, BufferError, Envelope, Outcome, Part, RowWrite, Stored};
 use crate::limits::{REOPEN_FIRST, REOPEN_LAST};
+use crate::ops::metrics;
 
 /// The storage thread's work.
 pub(crate) struct Writer {
@@ -100,6 +101,7 @@ impl Writer {
                 next = if self.stopping || full { None } else { self.jobs.try_recv().ok() };
             }
             self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            metrics::QUEUE_ACTS.sub(batch.len());
             self.write(batch);
             self.expire();
             if check {
@@ -122,6 +124,8 @@ impl Writer {
         drop(database);
         match written {
             Ok(()) => {
+                metrics::COMMITS.count();
+                metrics::COMMITTED_ACTS.add(answers.len());
                 self.store.index().publish();
                 for (reply, answer) in answers {
                     reply.answer(answer);
@@ -349,6 +353,7 @@ impl Writer {
             }
         }
         transaction.commit()?;
+        metrics::EXPIRED_CHUNKS.add(due.len());
         Ok(())
     }
 
@@ -366,6 +371,7 @@ impl Writer {
 
     /// From here on readers are told that the store is not available.
     fn close(&self, cause: &redb::Error) {
+        metrics::STORE_FAILURES.count();
         error!(error = %cause, "the store failed");
         self.store.set_database(None);
     }
@@ -410,6 +416,7 @@ impl Writer {
         match job {
             Job::Act { act, done, .. } => {
                 self.queued_bytes.fetch_sub(act.size(), Ordering::Relaxed);
+                metrics::QUEUE_ACTS.sub(1);
                 done.answer(Err(BufferError::Unavailable));
             }
             Job::Tick(now) => self.now = self.now.max(now),
