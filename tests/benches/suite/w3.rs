@@ -28,7 +28,9 @@ pub async fn run(quick: bool, report: &mut Report) {
         wires.extend(futures_util::future::join_all(opening).await);
     }
     let open = server.usage();
-    tokio::time::sleep(WATCH).await;
+    let mut watch = tokio::time::interval(WATCH);
+    watch.tick().await;
+    watch.tick().await;
     let idle = server.usage();
     let per_connection = |bytes: f64| bytes / count as f64;
     let rss = per_connection(idle.rss - before.rss);
