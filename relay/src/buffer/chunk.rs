@@ -103,6 +103,13 @@ impl ChunkWriter {
         Ok(u32::try_from(offset).unwrap_or(u32::MAX))
     }
 
+    /// Adds an entry of another chunk as it stands there; returns where it stands here.
+    pub(super) fn push_entry(&mut self, entry: &Entry<'_>) -> u32 {
+        let offset = self.bytes.len();
+        self.bytes.put_slice(entry.raw);
+        u32::try_from(offset).unwrap_or(u32::MAX)
+    }
+
     /// Whether nothing was added.
     pub(super) fn is_empty(&self) -> bool {
         self.bytes.len() == HEADER_BYTES
@@ -128,6 +135,8 @@ pub(super) struct Entry<'c> {
     pub(super) commit: bool,
     pub(super) id: EnvelopeId,
     salt: Salt,
+    /// All of it, with length and checksum.
+    raw: &'c [u8],
     fields: &'c [u8],
     sealed: &'c [u8],
 }
@@ -197,6 +206,7 @@ fn read_entry(chunk: &[u8], offset: usize) -> Result<(Entry<'_>, usize), Damaged
     let (mailbox, id) = (MailboxId::new(mailbox), EnvelopeId::new(id));
     let end = offset + PREFIX_BYTES + length;
     let offset = u32::try_from(offset).map_err(|_| Damaged::Short)?;
+    let raw = bytes.get(..PREFIX_BYTES + length).ok_or(Damaged::Short)?;
     let fields = all;
     let entry = Entry {
         offset,
@@ -209,6 +219,7 @@ fn read_entry(chunk: &[u8], offset: usize) -> Result<(Entry<'_>, usize), Damaged
         commit,
         id,
         salt,
+        raw,
         fields,
         sealed,
     };

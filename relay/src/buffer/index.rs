@@ -19,6 +19,8 @@ pub(super) struct Index {
     chunks: HashMap<ChunkId, Chunk>,
     /// When each chunk may go, earliest first.
     due: BTreeSet<(UnixTime, ChunkId)>,
+    /// Chunks with few live entries left.
+    sparse: BTreeSet<ChunkId>,
     /// Everything up to here is durable.
     visible: Seq,
     /// The last number given.
@@ -52,8 +54,16 @@ struct Mailbox {
     newest: ChunkId,
 }
 
+/// Unit: a chunk is sparse when at most one in so many of its entries is live.
+const SPARSE: u32 = 4;
+
+#[derive(Default)]
 struct Chunk {
     live: u32,
+    /// Live and dead.
+    entries: u32,
+    /// When the last entry died so far.
+    last_death: UnixTime,
     /// When the last of its entries expires.
     max_expiry: UnixTime,
     due: UnixTime,
@@ -67,6 +77,17 @@ pub(super) struct Placed {
     /// Of its body, bytes.
     pub(super) size: usize,
     pub(super) chunk: ChunkId,
+    pub(super) offset: u32,
+}
+
+/// An entry that was copied to another chunk.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moved {
+    pub(super) mailbox: MailboxId,
+    pub(super) seq: Seq,
+    pub(super) expires_at: UnixTime,
+    pub(super) from: ChunkId,
+    pub(super) to: ChunkId,
     pub(super) offset: u32,
 }
 
@@ -192,12 +213,12 @@ impl Index {
     pub(super) fn add(&mut self, mailbox: MailboxId, placed: Placed, now: UnixTime) {
         let Placed { stored, chunk, .. } = placed;
         let Stored { seq, expires_at, .. } = stored;
-        let state = self.chunks.entry(chunk).or_insert_with(|| Chunk {
-            live: 0,
-            max_expiry: UnixTime::default(),
-            due: UnixTime::default(),
-        });
+        let state = self.chunks.entry(chunk).or_default();
         state.live += 1;
+        state.entries += 1;
+        if state.live > state.entries / SPARSE {
+            self.sparse.remove(&chunk);
+        }
         state.max_expiry = state.max_expiry.max(expires_at);
         let due = state.max_expiry.after(limits::DEDUP_WINDOW);
         self.set_due(chunk, due);
@@ -289,8 +310,41 @@ impl Index {
         }
         if let Some(state) = self.chunks.remove(&chunk) {
             self.due.remove(&(state.due, chunk));
+            self.sparse.remove(&chunk);
         }
         marks.into_iter().collect()
+    }
+
+    /// Chunks with few live entries whose dead ones need not be remembered any more (MBX-5), oldest
+    /// first, at most `max`.
+    pub(super) fn sparse(&self, now: UnixTime, max: usize) -> Vec<ChunkId> {
+        let is_over = |chunk: &&ChunkId| {
+            let state = self.chunks.get(chunk);
+            state.is_some_and(|state| state.last_death.after(limits::DEDUP_WINDOW) <= now)
+        };
+        self.sparse.iter().filter(is_over).take(max).copied().collect()
+    }
+
+    /// Whether an entry is live and stands in this chunk.
+    pub(super) fn is_live_in(&self, mailbox: MailboxId, seq: Seq, chunk: ChunkId) -> bool {
+        let found = self.mailboxes.get(&mailbox);
+        found.is_some_and(|found| found.log.is_live_in(seq, chunk))
+    }
+
+    /// An entry stands in another chunk now, which is durable.
+    pub(super) fn relocate(&mut self, moved: &Moved) {
+        let Moved { mailbox, seq, expires_at, from, to, offset } = *moved;
+        let Some(found) = self.mailboxes.get_mut(&mailbox) else { return };
+        if !found.log.relocate(seq, from, to, offset) {
+            return;
+        }
+        found.newest = found.newest.max(to);
+        let state = self.chunks.entry(to).or_default();
+        state.live += 1;
+        state.entries += 1;
+        state.max_expiry = state.max_expiry.max(expires_at);
+        let due = state.max_expiry.after(limits::DEDUP_WINDOW);
+        self.set_due(to, due);
     }
 
     /// Takes expired entries out of a mailbox's account.
@@ -312,7 +366,12 @@ impl Index {
     fn bury(&mut self, chunk: ChunkId, now: UnixTime) {
         let Some(state) = self.chunks.get_mut(&chunk) else { return };
         state.live = state.live.saturating_sub(1);
+        state.last_death = state.last_death.max(now);
+        if state.live > 0 && state.live <= state.entries / SPARSE {
+            self.sparse.insert(chunk);
+        }
         if state.live == 0 {
+            self.sparse.remove(&chunk);
             let due = now.min(state.max_expiry).after(limits::DEDUP_WINDOW);
             self.set_due(chunk, due);
         }

@@ -218,7 +218,14 @@ impl Log {
         }
     }
 
-    /// An entry now stands in another chunk.
+    /// Whether an entry is live and stands in this chunk.
+    pub(super) fn is_live_in(&self, seq: Seq, chunk: ChunkId) -> bool {
+        let place = self.entries.binary_search_by_key(&seq, |entry| entry.seq);
+        let found = place.ok().and_then(|place| self.entries.get(place));
+        found.is_some_and(|entry| entry.chunk == chunk && entry.state == State::Live)
+    }
+
+    /// A live entry now stands in another chunk; whether there was one.
     pub(super) fn relocate(&mut self, seq: Seq, from: ChunkId, to: ChunkId, offset: u32) -> bool {
         let Ok(place) = self.entries.binary_search_by_key(&seq, |entry| entry.seq) else {
             return false;

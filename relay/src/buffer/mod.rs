@@ -21,6 +21,8 @@
 
 mod chunk;
 #[cfg(test)]
+mod cleaning;
+#[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod crash;

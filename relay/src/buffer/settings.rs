@@ -16,6 +16,8 @@ pub(crate) struct Settings {
     pub(crate) cache_bytes: usize,
     /// Chunks let go in one transaction at most, so that expiry never holds appends up for long.
     pub(crate) expiry_step: usize,
+    /// Sparse chunks packed together in one transaction at most, once in a tick.
+    pub(crate) clean_step: usize,
     /// Sequence numbers reserved at a time (MBX-3).
     pub(crate) reserve: u64,
 }
@@ -29,6 +31,7 @@ impl Default for Settings {
             batch_bytes: 4 * 1024 * 1024,
             cache_bytes: 128 * 1024 * 1024,
             expiry_step: 1_024,
+            clean_step: 256,
             reserve: 1 << 20,
         }
     }

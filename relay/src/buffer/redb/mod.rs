@@ -8,6 +8,7 @@
 //! Knows redb. When the store fails, everything under way is answered `unknown` or `unavailable`,
 //! the file is opened anew and the index rebuilt from what is really there.
 
+mod clean;
 mod open;
 mod tables;
 mod writer;
@@ -227,10 +228,27 @@ impl Store {
         span: Span,
         now: UnixTime,
     ) -> Result<Page, ReadError> {
+        // A chunk that went between the look at the index and the look at the store has expired, or
+        // its envelopes have moved: the index knows where to by now.
+        for _ in 0..LOOKS {
+            if let Some(page) = self.look(mailbox, span, now)? {
+                return Ok(page);
+            }
+        }
+        Err(ReadError::Damaged)
+    }
+
+    /// What the index says is there, read; `None` if a chunk of it is gone.
+    fn look(
+        &self,
+        mailbox: MailboxId,
+        span: Span,
+        now: UnixTime,
+    ) -> Result<Option<Page>, ReadError> {
         let (places, more) = self.index().find(mailbox, span, now);
         let mut envelopes: Vec<Envelope> = Vec::with_capacity(places.len());
         if places.is_empty() {
-            return Ok(Page { envelopes, more });
+            return Ok(Some(Page { envelopes, more }));
         }
         let transaction = self.database()?.begin_read()?;
         let chunks = transaction.open_table(CHUNKS)?;
@@ -240,8 +258,7 @@ impl Store {
             if open.as_ref().is_none_or(|(id, _)| *id != place.chunk) {
                 open = chunks.get(place.chunk)?.map(|bytes| (place.chunk, bytes));
             }
-            // A chunk that went between the look at the index and now held nothing that lives.
-            let Some((_, bytes)) = &open else { continue };
+            let Some((_, bytes)) = &open else { return Ok(None) };
             let entry = chunk::read_at(bytes.value(), place.offset)?;
             if entry.mailbox != mailbox || entry.seq != place.seq {
                 return Err(ReadError::Damaged);
@@ -250,9 +267,12 @@ impl Store {
             let Some(key) = keys.get(entry.expires_at) else { continue };
             envelopes.push(entry.open(key)?);
         }
-        Ok(Page { envelopes, more })
+        Ok(Some(Page { envelopes, more }))
     }
 }
+
+/// Unit: a chunk whose envelopes move in the very moment of a look has moved once, at most twice.
+const LOOKS: usize = 8;
 
 impl Buffer for RedbBuffer {
     fn submit(&self, mailbox: MailboxId, act: Act, done: Done) -> Result<(), Done> {

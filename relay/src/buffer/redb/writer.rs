@@ -25,15 +25,15 @@ use crate::ops::metrics;
 
 /// The storage thread's work.
 pub(crate) struct Writer {
-    store: Arc<Store>,
+    pub(super) store: Arc<Store>,
     jobs: Receiver<Job>,
     queued_bytes: Arc<AtomicUsize>,
     opener: Opener,
-    settings: Settings,
+    pub(super) settings: Settings,
     /// The latest time an act or tick has brought.
-    now: UnixTime,
+    pub(super) now: UnixTime,
     /// Never one that was used since the thread began: a reader may still look for it.
-    next_chunk: ChunkId,
+    pub(super) next_chunk: ChunkId,
     /// Numbers up to here are reserved on disk.
     reserved: Seq,
     /// It was told to end.
@@ -84,7 +84,7 @@ impl Writer {
             let Ok(first) = self.jobs.recv() else { return };
             let mut batch = Vec::new();
             let mut bytes = 0;
-            let mut check = false;
+            let (mut check, mut ticked) = (false, false);
             let mut next = Some(first);
             while let Some(job) = next {
                 match job {
@@ -92,7 +92,10 @@ impl Writer {
                         bytes += act.size();
                         batch.push((mailbox, act, done));
                     }
-                    Job::Tick(now) => self.now = self.now.max(now),
+                    Job::Tick(now) => {
+                        self.now = self.now.max(now);
+                        ticked = true;
+                    }
                     Job::Check => check = true,
                     Job::Stop => self.stopping = true,
                 }
@@ -104,6 +107,9 @@ impl Writer {
             metrics::QUEUE_ACTS.sub(batch.len());
             self.write(batch);
             self.expire();
+            if ticked {
+                self.clean();
+            }
             if check {
                 self.check();
             }
@@ -370,7 +376,7 @@ impl Writer {
     }
 
     /// From here on readers are told that the store is not available.
-    fn close(&self, cause: &redb::Error) {
+    pub(super) fn close(&self, cause: &redb::Error) {
         metrics::STORE_FAILURES.count();
         error!(error = %cause, "the store failed");
         self.store.set_database(None);
@@ -378,7 +384,7 @@ impl Writer {
 
     /// Opens the store anew, unless the writer is told to end. What is queued meanwhile is refused:
     /// it was judged on a state that may not be what is stored.
-    fn reopen(&mut self) {
+    pub(super) fn reopen(&mut self) {
         let mut wait = REOPEN_FIRST;
         loop {
             self.refuse_queued();
