@@ -14,6 +14,8 @@ mod hub;
 mod outlet;
 mod subscription;
 mod subscriptions;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use hub::Hub;
 pub(crate) use outlet::{Outlet, Received};

@@ -29,8 +29,10 @@ pub(crate) struct Received {
     pub(crate) notices: VecDeque<(Handle, Notice)>,
     /// Subscriptions that missed a notice.
     pub(crate) behind: HashSet<Handle>,
-    /// Bytes of bodies in `notices`.
+    /// Bytes of stored envelopes in `notices`.
     bytes: usize,
+    /// Bytes of live ones.
+    live_bytes: usize,
 }
 
 impl Outlet {
@@ -42,14 +44,18 @@ impl Outlet {
         self.wake.notify_one();
     }
 
-    /// Leaves a notice, or the mark that one was missed (LIM-10).
+    /// Leaves a notice, or the mark that one was missed (LIM-10). Live envelopes take no room from
+    /// others; one that finds none is dropped (DLV-9, LIM-16).
     pub(crate) fn notice(&self, handle: Handle, notice: Notice) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let size = match &notice {
-            Notice::Appended { envelope, .. } => envelope.body.len() + limits::HEADER_BYTES,
-            Notice::Struck { .. } | Notice::Deleted => 0,
-        };
-        if waiting.bytes + size > limits::PENDING_OUTPUT_BYTES {
+        let size = notice.size();
+        if notice.is_live() {
+            if waiting.live_bytes + size > limits::LIVE_PENDING_BYTES {
+                return;
+            }
+            waiting.live_bytes += size;
+            waiting.notices.push_back((handle, notice));
+        } else if waiting.bytes + size > limits::PENDING_OUTPUT_BYTES {
             waiting.behind.insert(handle);
         } else {
             waiting.bytes += size;
@@ -80,12 +86,16 @@ mod tests {
     use crate::mailbox::api::{Envelope, Origin};
 
     fn appended(size: usize) -> Notice {
+        notice(EnvelopeClass::Normal, size)
+    }
+
+    fn notice(class: EnvelopeClass, size: usize) -> Notice {
         let envelope = Envelope {
             seq: Seq::new(1),
             prev: Seq::START,
             epoch: Seq::START,
             id: EnvelopeId::new([1; 16]),
-            class: EnvelopeClass::Normal,
+            class,
             expires_at: UnixTime::new(9),
             commit: false,
             body: Bytes::from(vec![0; size]),
@@ -107,5 +117,22 @@ mod tests {
         assert_eq!(received.behind.into_iter().collect::<Vec<_>>(), [Handle::new(5)]);
         outlet.notice(Handle::new(5), appended(size));
         assert_eq!(outlet.take().notices.len(), 1);
+    }
+
+    /// LIM-16, DLV-9: at the bound live ones are kept, one past it they are dropped without a mark,
+    /// and stored ones still have all their room.
+    #[test]
+    fn live_notices_are_dropped_at_their_bound() {
+        let outlet = Outlet::default();
+        let size = limits::LIVE_PENDING_BYTES / 2 - limits::HEADER_BYTES;
+        for _ in 0..3 {
+            outlet.notice(Handle::new(1), notice(EnvelopeClass::Live, size));
+        }
+        for _ in 0..4 {
+            outlet.notice(Handle::new(1), appended(size));
+        }
+        let received = outlet.take();
+        let live = received.notices.iter().filter(|(_, notice)| notice.is_live()).count();
+        assert_eq!((live, received.notices.len(), received.behind.len()), (2, 6, 0));
     }
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use restante_spec::codes::Code;
 use restante_spec::ids::{Handle, ReaderHash, Seq, UnixTime};
-use restante_spec::message::{Credit, Push, Refusal};
+use restante_spec::limits;
+use restante_spec::message::{Credit, EnvelopeClass, Push, Refusal};
 
 use super::hub::{Hub, Registration};
 use super::outlet::Outlet;
@@ -19,6 +20,8 @@ pub(crate) struct Subscriptions {
     outlet: Arc<Outlet>,
     origin: Origin,
     open: HashMap<Handle, Entry>,
+    /// Bytes the connection's output had room for when it was last asked (LIM-10).
+    room: usize,
 }
 
 /// What a `subscribe` asked for.
@@ -44,7 +47,7 @@ pub(crate) type Sink<'a> = &'a mut dyn FnMut(Push, Bytes) -> usize;
 impl Subscriptions {
     /// None yet.
     pub(crate) fn new(hub: Arc<Hub>, outlet: Arc<Outlet>, origin: Origin) -> Self {
-        Self { hub, outlet, origin, open: HashMap::new() }
+        Self { hub, outlet, origin, open: HashMap::new(), room: limits::PENDING_OUTPUT_BYTES }
     }
 
     /// Begins a subscription; one on the same handle is replaced (DLV-7).
@@ -101,11 +104,26 @@ impl Subscriptions {
     pub(crate) fn notice(&mut self, handle: Handle, notice: Notice, sink: Sink<'_>) {
         let Some(entry) = self.open.get_mut(&handle) else { return };
         let code = match notice {
+            Notice::Appended { envelope, origin } if envelope.class == EnvelopeClass::Live => {
+                // DLV-9, LIM-16: not back where it came from, nor into an output that is filling.
+                let waiting = limits::PENDING_OUTPUT_BYTES.saturating_sub(self.room);
+                if origin != self.origin
+                    && waiting <= limits::LIVE_PENDING_BYTES
+                    && let Some(deliver) = entry.subscription.handle_live(&envelope)
+                {
+                    self.room = sink(Push::Deliver(deliver), envelope.body);
+                }
+                return;
+            }
+            Notice::Appended { .. } if self.room == 0 => {
+                // LIM-10: read from the buffer when there is room again.
+                return entry.subscription.handle_missed();
+            }
             Notice::Appended { envelope, origin } => {
                 let own = origin == self.origin;
                 if let Verdict::Send(deliver) = entry.subscription.handle_appended(&envelope, own) {
                     let body = if own { Bytes::new() } else { envelope.body };
-                    sink(Push::Deliver(deliver), body);
+                    self.room = sink(Push::Deliver(deliver), body);
                 }
                 return;
             }
@@ -163,8 +181,9 @@ impl Subscriptions {
         }
         for (handle, End { code, upto }) in over {
             self.open.remove(&handle);
-            sink(Push::Closed { handle, code, upto }, Bytes::new());
+            room = sink(Push::Closed { handle, code, upto }, Bytes::new());
         }
+        self.room = room;
         more
     }
 }

@@ -9,6 +9,7 @@ use restante_spec::ids::{
     EnvelopeId, MailboxId, Nonce, PublicKey, ReaderHash, RequestId, Seq, Signature, Slot, UnixTime,
 };
 use restante_spec::ids::{Epoch, Seconds};
+use restante_spec::limits;
 use restante_spec::message::{
     Appended, Commit, Create, Created, EnvelopeClass, Opened, PrekeyCount, Refusal, Terms,
 };
@@ -116,12 +117,27 @@ pub(crate) trait Notices: Send + Sync + 'static {
 /// What happened to a mailbox.
 #[derive(Clone, Debug)]
 pub(crate) enum Notice {
-    /// An envelope is durable.
+    /// An envelope is durable, or is live and only passed on (MBX-16).
     Appended { envelope: Envelope, origin: Origin },
     /// A key may do nothing any more.
     Struck { key: PublicKey, code: Code },
     /// The mailbox is gone.
     Deleted,
+}
+
+impl Notice {
+    /// Bytes it takes while it waits for a connection.
+    pub(crate) const fn size(&self) -> usize {
+        match self {
+            Self::Appended { envelope, .. } => envelope.body.len() + limits::HEADER_BYTES,
+            Self::Struck { .. } | Self::Deleted => 0,
+        }
+    }
+
+    /// Whether it brings a live envelope (MBX-16).
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self, Self::Appended { envelope, .. } if envelope.class == EnvelopeClass::Live)
+    }
 }
 
 /// The wire's name of an epoch: opaque to clients, the number of the act that began it (MBX-7).

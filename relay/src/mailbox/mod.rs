@@ -14,6 +14,7 @@ mod append;
 mod authorise;
 mod keys;
 mod lifecycle;
+mod live;
 mod prekeys;
 mod rate;
 mod readers;

@@ -5,10 +5,11 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
+use restante_spec::codes::Code;
 use restante_spec::ids::{
     EnvelopeId, MailboxId, PublicKey, ReaderHash, RequestId, Seconds, Seq, Slot, UnixTime,
 };
-use restante_spec::message::{MailboxClass, Rate, Rights, Terms};
+use restante_spec::message::{MailboxClass, Rate, Refusal, Rights, Terms};
 
 use super::api::{ChainLink, Respond};
 use super::rate::Pace;
@@ -41,6 +42,7 @@ pub(super) struct Mailbox {
     /// Everything up to here was let go because its readers have it.
     pub(super) trimmed: Seq,
     pub(super) commit_pace: Pace,
+    pub(super) live_pace: Pace,
     pub(super) acks: Acks,
     /// The store failed under an act: this state may be ahead of it and must be read again.
     pub(super) stale: bool,
@@ -122,6 +124,7 @@ impl Mailbox {
             in_flight: HashMap::new(),
             trimmed: Seq::START,
             commit_pace: Pace::default(),
+            live_pace: Pace::default(),
             acks: Acks::default(),
             stale: false,
             deleted: false,
@@ -169,6 +172,27 @@ impl Mailbox {
     pub(super) fn confirmed(&self, now: UnixTime) -> Option<Seq> {
         let counts = |reader: &&Reader| reader.seen.after(self.ttl) >= now;
         self.readers.values().filter(counts).map(|reader| reader.cursor).min()
+    }
+
+    /// Time, uses and rate of a key with terms, at this moment; spends of the rate (MBX-12).
+    pub(super) fn may_append(
+        &mut self,
+        key: PublicKey,
+        over: bool,
+        now: UnixTime,
+    ) -> Result<&mut Key, Refusal> {
+        let Some(found) = self.keys.get_mut(&key) else {
+            return Err(Refusal::new(Code::Revoked, "this key was struck"));
+        };
+        if over || found.terms.uses.is_some_and(|uses| found.used >= uses) {
+            return Err(Refusal::new(Code::Expired, "this key's time or uses are over"));
+        }
+        if let Some(rate) = found.terms.rate {
+            found.pace.take(rate, now).map_err(|wait| {
+                Refusal::new(Code::Rate, "this key appends too fast").retry_after(wait)
+            })?;
+        }
+        Ok(found)
     }
 
     /// The readers furthest behind, at most as many as an answer names (ERR-4).

@@ -98,7 +98,7 @@ pub enum EnvelopeClass {
     Normal,
     /// Stored, does not wake.
     Quiet,
-    /// To online readers only; `unsupported` in this version.
+    /// To online readers only, never stored (MBX-16).
     Live,
 }
 

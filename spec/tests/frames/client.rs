@@ -136,7 +136,17 @@ fn envelopes() -> Vec<Good> {
     let committing = |commit| Append { commit: Some(commit), ..append.clone() };
     let letter =
         Append { epoch: None, ttl: Some(DAY), class: EnvelopeClass::Quiet, ..append.clone() };
+    let live = Append { ttl: None, class: EnvelopeClass::Live, ..append.clone() };
     vec![
+        with_body(
+            client(
+                "client_append_live",
+                "FRM-1, CMD-11, MBX-16",
+                "passed on to whoever is subscribed, not stored: no TTL",
+                Command::Append(live),
+            ),
+            b"sealed",
+        ),
         with_body(
             client(
                 "client_append",
