@@ -100,7 +100,7 @@ mod tests {
             commit: false,
             body: Bytes::from(vec![0; size]),
         };
-        Notice::Appended { envelope, origin: Origin(1) }
+        Notice::Appended { envelope, origin: Origin(1), at: UnixTime::new(1) }
     }
 
     /// LIM-10: at the bound notices are kept, one past it the subscription is marked as behind;

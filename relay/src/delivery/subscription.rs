@@ -140,6 +140,11 @@ impl Subscription {
         tell
     }
 
+    /// The key's terms as they are now.
+    pub(super) const fn handle_terms(&mut self, expires_at: Option<UnixTime>) {
+        self.range.expires_at = expires_at;
+    }
+
     /// What to read from the buffer now: exclusive, inclusive, at most so many.
     pub(super) fn wants(&self) -> Option<(Seq, Seq, usize)> {
         let open = self.is_behind && self.has_credit() && !self.is_at_end();

@@ -4,15 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use restante_spec::codes::Code;
+use restante_spec::codes::{Code, Retry};
 use restante_spec::ids::{Handle, ReaderHash, Seq, UnixTime};
 use restante_spec::limits;
-use restante_spec::message::{Credit, EnvelopeClass, Push, Refusal};
+use restante_spec::message::{Credit, Deliver, EnvelopeClass, Push, Refusal};
 
 use super::hub::{Hub, Registration};
 use super::outlet::Outlet;
 use super::subscription::{End, Subscription, Verdict};
-use crate::mailbox::api::{Access, Mailboxes, Notice, Origin, Range, Span};
+use crate::mailbox::api::{Access, Envelope, Mailboxes, Notice, Origin, Range, Reading, Span};
 
 /// All subscriptions of a connection.
 pub(crate) struct Subscriptions {
@@ -103,36 +103,27 @@ impl Subscriptions {
     /// Something happened to the mailbox of this handle.
     pub(crate) fn notice(&mut self, handle: Handle, notice: Notice, sink: Sink<'_>) {
         let Some(entry) = self.open.get_mut(&handle) else { return };
+        let subscription = &mut entry.subscription;
         let code = match notice {
-            Notice::Appended { envelope, origin } if envelope.class == EnvelopeClass::Live => {
-                // DLV-9, LIM-16: not back where it came from, nor into an output that is filling.
-                let waiting = limits::PENDING_OUTPUT_BYTES.saturating_sub(self.room);
-                if origin != self.origin
-                    && waiting <= limits::LIVE_PENDING_BYTES
-                    && let Some(deliver) = entry.subscription.handle_live(&envelope)
-                {
-                    self.room = sink(Push::Deliver(deliver), envelope.body);
-                }
-                return;
-            }
-            Notice::Appended { .. } if self.room == 0 => {
-                // LIM-10: read from the buffer when there is room again.
-                return entry.subscription.handle_missed();
-            }
-            Notice::Appended { envelope, origin } => {
+            Notice::Appended { envelope, origin, at } => {
                 let own = origin == self.origin;
-                if let Verdict::Send(deliver) = entry.subscription.handle_appended(&envelope, own) {
-                    let body = if own { Bytes::new() } else { envelope.body };
-                    self.room = sink(Push::Deliver(deliver), body);
-                }
+                let Some(deliver) = announce(subscription, &envelope, own, at, self.room) else {
+                    return;
+                };
+                let body = if own { Bytes::new() } else { envelope.body };
+                self.room = sink(Push::Deliver(deliver), body);
                 return;
             }
-            Notice::Struck { key, code } if *entry.subscription.key() == key => code,
-            Notice::Struck { .. } => return,
+            // DLV-10: judged with the next read.
+            Notice::Changed { key } if *subscription.key() == key => {
+                return subscription.handle_missed();
+            }
+            Notice::Struck { key, code } if *subscription.key() == key => code,
+            Notice::Changed { .. } | Notice::Struck { .. } => return,
             Notice::Deleted => Code::NotFound,
         };
         self.open.remove(&handle);
-        sink(Push::Closed { handle, code, upto: Seq::START }, Bytes::new());
+        self.room = sink(Push::Closed { handle, code, upto: Seq::START }, Bytes::new());
     }
 
     /// Reads on for whoever is behind, as far as there is room; ends what is over. Returns whether
@@ -147,36 +138,12 @@ impl Subscriptions {
         let mut over = Vec::new();
         let mut more = false;
         for (handle, entry) in &mut self.open {
-            while room > 0 {
-                let Some((after, upto, max)) = entry.subscription.wants() else { break };
-                let span = Span { after, upto, max, max_bytes: room };
-                let Ok(page) = mailboxes.page(entry.access.mailbox, span, now) else {
-                    // The store is being reopened: tried again with the next wake-up.
-                    more = true;
-                    break;
-                };
-                let mut is_whole = !page.more;
-                for envelope in page.envelopes {
-                    match entry.subscription.handle_read(&envelope) {
-                        Verdict::Send(deliver) => {
-                            room = sink(Push::Deliver(deliver), envelope.body);
-                        }
-                        Verdict::Never => {}
-                        Verdict::Later => {
-                            // DLV-2: the credit ended within the page.
-                            is_whole = false;
-                            break;
-                        }
-                    }
+            match entry.read_on(*handle, mailboxes, now, &mut room, sink) {
+                Ok(has_more) => {
+                    more |= has_more;
+                    over.extend(entry.subscription.end(now).map(|end| (*handle, end)));
                 }
-                if is_whole && entry.subscription.handle_read_all() {
-                    let head = mailboxes.head(entry.access.mailbox, now);
-                    room = sink(Push::CaughtUp { handle: *handle, head }, Bytes::new());
-                }
-            }
-            more |= entry.subscription.wants().is_some();
-            if let Some(end) = entry.subscription.end(now) {
-                over.push((*handle, end));
+                Err(code) => over.push((*handle, End { code, upto: Seq::START })),
             }
         }
         for (handle, End { code, upto }) in over {
@@ -185,6 +152,82 @@ impl Subscriptions {
         }
         self.room = room;
         more
+    }
+}
+
+impl Entry {
+    /// Delivers from the buffer while it is behind and there is room. Returns whether there is
+    /// more.
+    ///
+    /// # Errors
+    /// Why the key may not read any more (DLV-10).
+    fn read_on(
+        &mut self,
+        handle: Handle,
+        mailboxes: &impl Mailboxes,
+        now: UnixTime,
+        room: &mut usize,
+        sink: Sink<'_>,
+    ) -> Result<bool, Code> {
+        while *room > 0 {
+            let Some((after, upto, max)) = self.subscription.wants() else { break };
+            let span = Span { after, upto, max, max_bytes: *room };
+            let Reading { page, expires_at } = match mailboxes.page(self.access, span, now) {
+                Ok(reading) => reading,
+                // The store is being reopened: tried again with the next wake-up.
+                Err(refusal) if refusal.code.retry() == Retry::Later => return Ok(true),
+                Err(refusal) => return Err(refusal.code),
+            };
+            self.subscription.handle_terms(expires_at);
+            let mut is_whole = !page.more;
+            for envelope in page.envelopes {
+                match self.subscription.handle_read(&envelope) {
+                    Verdict::Send(deliver) => {
+                        *room = sink(Push::Deliver(deliver), envelope.body);
+                    }
+                    Verdict::Never => {}
+                    Verdict::Later => {
+                        // DLV-2: the credit ended within the page.
+                        is_whole = false;
+                        break;
+                    }
+                }
+            }
+            if is_whole && self.subscription.handle_read_all() {
+                let head = mailboxes.head(self.access.mailbox, now);
+                *room = sink(Push::CaughtUp { handle, head }, Bytes::new());
+            }
+        }
+        Ok(self.subscription.wants().is_some())
+    }
+}
+
+/// An envelope that has just been accepted, as a delivery if it may be one now.
+fn announce(
+    subscription: &mut Subscription,
+    envelope: &Envelope,
+    own: bool,
+    at: UnixTime,
+    room: usize,
+) -> Option<Deliver> {
+    // DLV-10: accepted after the key's end.
+    if subscription.end(at).is_some() {
+        return None;
+    }
+    if envelope.class == EnvelopeClass::Live {
+        // DLV-9, LIM-16: not back where it came from, nor into an output that is filling.
+        let waiting = limits::PENDING_OUTPUT_BYTES.saturating_sub(room);
+        let may_join = !own && waiting <= limits::LIVE_PENDING_BYTES;
+        return if may_join { subscription.handle_live(envelope) } else { None };
+    }
+    if room == 0 {
+        // LIM-10: read from the buffer when there is room again.
+        subscription.handle_missed();
+        return None;
+    }
+    match subscription.handle_appended(envelope, own) {
+        Verdict::Send(deliver) => Some(deliver),
+        Verdict::Later | Verdict::Never => None,
     }
 }
 

@@ -16,6 +16,7 @@ use super::authorise::{Authorised, Grant, Need, authorise};
 use super::rows::{self, BadRow, EpochRow, KeyRow, ReaderRow, ReplacedRow};
 use super::service::{Service, damaged, give_back, lock, refusal};
 use super::state::{CurrentEpoch, Mailbox, Reader, Replaced, Waiting};
+use super::tail::Kept;
 use crate::buffer::{Act, AppendAct, Buffer, BufferError, Envelope, Outcome, RowWrite, Stored};
 
 /// How fast commits may come (LIM-13).
@@ -82,6 +83,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             }
         };
         let (class, body, epoch) = (act.class, act.body.clone(), act.epoch);
+        let again = Arc::clone(&cell);
         mailbox.in_flight.insert(id, vec![Waiting { respond, link }]);
         let submitted = self.submit(
             &cell,
@@ -91,10 +93,13 @@ impl<B: Buffer, N: Notices> Service<B, N> {
                 if let Ok(Outcome::Stored(stored)) = outcome {
                     change.apply(mailbox, stored.seq);
                     let Stored { seq, prev, expires_at, commit } = stored;
+                    let kept = Kept { seq, size: body.len(), expires_at };
+                    service.keep_tail(&again, mailbox, kept, change.now);
                     let epoch = epoch.unwrap_or(Seq::START);
                     let envelope =
                         Envelope { seq, prev, epoch, id, class, expires_at, commit, body };
-                    service.notices.notice(mailbox.id, Notice::Appended { envelope, origin });
+                    let at = change.now;
+                    service.notices.notice(mailbox.id, Notice::Appended { envelope, origin, at });
                 } else {
                     service.give_use_back(mailbox, change.used);
                 }
@@ -120,6 +125,9 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         now: UnixTime,
     ) -> Result<(AppendAct, Change, super::api::Origin), Refusal> {
         let (ask, key, grant) = authorised.into_parts();
+        if mailbox.class == MailboxClass::Room {
+            self.tail(mailbox, now)?;
+        }
         let no = |code, detail| Err(Refusal::new(code, detail));
         let mut rows = Vec::new();
         let mut used = None;
@@ -164,7 +172,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             epoch,
             commit: ask.commit.is_some(),
             rows,
-            quota: self.settings.quota,
+            quota: self.settings.quota_of(mailbox.class),
             now,
         };
         Ok((act, Change { used, commit: ask.commit, expires_at, now }, ask.origin))

@@ -37,7 +37,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         let (seq, expires_at) = (envelope.seq, envelope.expires_at);
         // Answered first: how long the passing on takes would tell how many are online.
         respond(Ok(Answer::Appended(Appended { seq, expires_at, already: false, epoch: None })));
-        self.notices.notice(access.mailbox, Notice::Appended { envelope, origin });
+        self.notices.notice(access.mailbox, Notice::Appended { envelope, origin, at: now });
     }
 }
 

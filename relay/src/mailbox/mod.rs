@@ -22,6 +22,7 @@ mod rows;
 mod service;
 mod settings;
 mod state;
+mod tail;
 #[cfg(test)]
 mod tests;
 

@@ -17,6 +17,7 @@ use super::rows::{
     self, BadRow, CONTROL, ControlRow, EPOCH, EpochRow, KEY, KeyRow, OPENED, OpenedRow, READER,
     REPLACED, ReaderRow, ReplacedRow,
 };
+use super::tail::Tail;
 use crate::buffer::Row;
 
 /// One mailbox.
@@ -44,6 +45,8 @@ pub(super) struct Mailbox {
     pub(super) commit_pace: Pace,
     pub(super) live_pace: Pace,
     pub(super) acks: Acks,
+    /// Rooms: what is kept; `None` until first needed.
+    pub(super) tail: Option<Tail>,
     /// The store failed under an act: this state may be ahead of it and must be read again.
     pub(super) stale: bool,
     /// The mailbox was deleted while calls still held it.
@@ -126,6 +129,7 @@ impl Mailbox {
             commit_pace: Pace::default(),
             live_pace: Pace::default(),
             acks: Acks::default(),
+            tail: None,
             stale: false,
             deleted: false,
         };
@@ -168,8 +172,18 @@ impl Mailbox {
         Ok(())
     }
 
+    /// Up to where envelopes are to be let go, if that is further than it was.
+    pub(super) fn trim(&self, now: UnixTime) -> Option<Seq> {
+        let upto = match self.class {
+            MailboxClass::Inbox | MailboxClass::Conversation => self.confirmed(now),
+            // MBX-18
+            MailboxClass::Room => self.tail.as_ref().map(Tail::floor),
+        };
+        upto.filter(|upto| *upto > self.trimmed)
+    }
+
     /// Up to where every reader that counts has everything; `None` when none counts (MBX-10).
-    pub(super) fn confirmed(&self, now: UnixTime) -> Option<Seq> {
+    fn confirmed(&self, now: UnixTime) -> Option<Seq> {
         let counts = |reader: &&Reader| reader.seen.after(self.ttl) >= now;
         self.readers.values().filter(counts).map(|reader| reader.cursor).min()
     }
@@ -209,6 +223,7 @@ fn class_of(number: u8) -> Result<MailboxClass, BadRow> {
     match number {
         1 => Ok(MailboxClass::Inbox),
         2 => Ok(MailboxClass::Conversation),
+        3 => Ok(MailboxClass::Room),
         _ => Err(BadRow),
     }
 }

@@ -155,7 +155,7 @@ impl House {
     fn stored(&self) -> usize {
         let span =
             Span { after: Seq::START, upto: Seq::new(u64::MAX), max: 10_000, max_bytes: 1 << 30 };
-        self.service.page(self.mailbox, span, self.now).unwrap().envelopes.len()
+        self.buffer.read(self.mailbox, span, self.now).unwrap().envelopes.len()
     }
 }
 
@@ -318,6 +318,78 @@ fn open_names_who_is_furthest_behind() {
     assert!(house.open(&key).unwrap().lagging.is_empty());
     house.append(&key, epoch, None).unwrap();
     assert_eq!(house.open(&key).unwrap().lagging, [house.reader]);
+}
+
+/// A room with a host.
+fn room() -> (House, SigningKey) {
+    let mut house = House::new(MailboxClass::Room);
+    let (owner, host) = (SigningKey::from_seed(&[1; 32]), seed(1));
+    let possession = prove_possession(&host, &house.mailbox);
+    let (key, terms) = (host.public(), writer_terms());
+    house.ask(&owner, Ask::Allow { key, possession, terms, card: Bytes::new() }).unwrap();
+    (house, host)
+}
+
+/// LIM-17, MBX-18: a tail is what the store holds, also for a relay that has just started.
+#[test]
+fn a_room_keeps_its_tail_over_a_start() {
+    let (mut house, host) = room();
+    let bound = limits::TAIL_ENTRIES as usize;
+    for _ in 0..bound {
+        house.append(&host, None, None).unwrap();
+    }
+    house.settle();
+    assert_eq!(house.stored(), bound);
+    let identity = PublicKey::new([9; 32]);
+    let (buffer, told) = (Arc::clone(&house.buffer), Arc::clone(&house.told));
+    house.service = Service::new(buffer, told, identity, Settings::default());
+    house.append(&host, None, None).unwrap();
+    house.settle();
+    assert_eq!(house.stored(), bound);
+}
+
+/// MBX-11, MBX-17: what a room keeps expires as anything does; nobody holds it back or lets it go.
+#[test]
+fn what_a_room_keeps_expires() {
+    let (mut house, host) = room();
+    let owner = SigningKey::from_seed(&[1; 32]);
+    let last = house.append(&host, None, None).unwrap();
+    house.ask(&owner, Ask::Ack { reader: house.reader, upto: last.seq }).unwrap();
+    assert_eq!(house.subscribe(&owner, house.reader, Seq::START).unwrap().after, Seq::START);
+    house.settle();
+    house.later(u64::from(limits::TTL_DEFAULT.get()) - 1);
+    assert_eq!(house.stored(), 1);
+    house.later(1);
+    assert_eq!(house.stored(), 0);
+}
+
+/// MBX-16, MBX-12: a live envelope costs no use, and a key without uses sends none.
+#[test]
+fn live_envelopes_cost_no_use() {
+    let (mut house, host) = room();
+    let owner = SigningKey::from_seed(&[1; 32]);
+    let terms = Terms { uses: Some(1), ..writer_terms() };
+    let possession = prove_possession(&host, &house.mailbox);
+    let key = host.public();
+    house.ask(&owner, Ask::Allow { key, possession, terms, card: Bytes::new() }).unwrap();
+    let live = || {
+        Ask::Append(AppendAsk {
+            id: EnvelopeId::new([7; 16]),
+            class: EnvelopeClass::Live,
+            ttl: None,
+            epoch: None,
+            commit: None,
+            body: Bytes::from_static(b"typing"),
+            link: Chain::new().link(),
+            origin: Origin(1),
+        })
+    };
+    for _ in 0..3 {
+        house.ask(&host, live()).unwrap();
+    }
+    house.append(&host, None, None).unwrap();
+    assert_eq!(house.ask(&host, live()).unwrap_err().code, Code::Expired);
+    assert_eq!(house.stored(), 1);
 }
 
 /// CMD-14: the answer to a request is repeated for 120 s, and forgotten after.

@@ -17,6 +17,7 @@ pub(super) fn all() -> Vec<Good> {
     let mut all = connection();
     all.extend(keys());
     all.extend(envelopes());
+    all.extend(rooms());
     all.extend(readers());
     all.extend(prekeys());
     all
@@ -136,17 +137,7 @@ fn envelopes() -> Vec<Good> {
     let committing = |commit| Append { commit: Some(commit), ..append.clone() };
     let letter =
         Append { epoch: None, ttl: Some(DAY), class: EnvelopeClass::Quiet, ..append.clone() };
-    let live = Append { ttl: None, class: EnvelopeClass::Live, ..append.clone() };
     vec![
-        with_body(
-            client(
-                "client_append_live",
-                "FRM-1, CMD-11, MBX-16",
-                "passed on to whoever is subscribed, not stored: no TTL",
-                Command::Append(live),
-            ),
-            b"sealed",
-        ),
         with_body(
             client(
                 "client_append",
@@ -180,6 +171,43 @@ fn envelopes() -> Vec<Good> {
                 "FRM-1, CMD-11, MBX-13",
                 "a closing commit: present and empty, so two bytes of the header",
                 Command::Append(committing(closing)),
+            ),
+            b"sealed",
+        ),
+    ]
+}
+
+fn rooms() -> Vec<Good> {
+    let create = Create {
+        mailbox: MAILBOX,
+        class: MailboxClass::Room,
+        key: KEY,
+        possession: PROOF,
+        reader: READER,
+        ttl: Some(HOUR),
+    };
+    let live = Append {
+        handle: HANDLE,
+        chain: ChainNumber::new(1),
+        id: ENVELOPE,
+        class: EnvelopeClass::Live,
+        ttl: None,
+        epoch: None,
+        commit: None,
+    };
+    vec![
+        client(
+            "client_create_room",
+            "FRM-1, CMD-5, MBX-17",
+            "a room with a TTL of one hour; the reader is there and means nothing",
+            Command::Create(create),
+        ),
+        with_body(
+            client(
+                "client_append_live",
+                "FRM-1, CMD-11, MBX-16",
+                "to a room, passed on and not stored: no epoch, no TTL",
+                Command::Append(live),
             ),
             b"sealed",
         ),
