@@ -61,6 +61,7 @@ impl Relay {
         let bounds = serve.mailbox();
         let public = identity.public();
         let service = Service::new(Arc::clone(&buffer), Arc::clone(&hub), public, bounds);
+        let spreading = Arc::clone(&hub);
 
         let gateway = Arc::new(Gateway {
             mailboxes: Arc::clone(&service),
@@ -78,6 +79,7 @@ impl Relay {
         let address = public_address(public, serve.public.as_deref(), listening)?;
 
         let (closing, draining) = (CancellationToken::new(), CancellationToken::new());
+        tasks.spawn_essential("fan-out", spreading.spread(closing.clone()));
         let keeper = keep(service, Arc::clone(&buffer), closing.clone());
         tasks.spawn_essential("housekeeping", keeper);
         let accepting = listener.run(tasks.clone(), closing.clone(), draining.clone());

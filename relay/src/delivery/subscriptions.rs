@@ -9,6 +9,7 @@ use restante_spec::ids::{Handle, ReaderHash, Seq, UnixTime};
 use restante_spec::limits;
 use restante_spec::message::{Credit, Deliver, EnvelopeClass, Push, Refusal};
 
+use super::group::Seat;
 use super::hub::{Hub, Registration};
 use super::outlet::Outlet;
 use super::subscription::{End, Subscription, Verdict};
@@ -37,8 +38,8 @@ struct Entry {
     subscription: Subscription,
     access: Access,
     reader: ReaderHash,
-    /// Held for its drop: the hub's entry goes with the subscription.
-    _registration: Registration,
+    /// Which notices are its own; the hub's entry goes with it.
+    registration: Registration,
 }
 
 /// Where pushes go; says how many bytes there is still room for.
@@ -56,7 +57,7 @@ impl Subscriptions {
         // Registered before the first read: nothing appended in between is missed.
         let registration = self.hub.register(access.mailbox, &self.outlet, handle);
         let subscription = Subscription::new(handle, access.key, range, credit);
-        let entry = Entry { subscription, access, reader, _registration: registration };
+        let entry = Entry { subscription, access, reader, registration };
         self.open.insert(handle, entry);
     }
 
@@ -100,25 +101,27 @@ impl Subscriptions {
         }
     }
 
-    /// Something happened to the mailbox of this handle.
-    pub(crate) fn notice(&mut self, handle: Handle, notice: Notice, sink: Sink<'_>) {
-        let Some(entry) = self.open.get_mut(&handle) else { return };
+    /// Something happened to the mailbox of this subscription, if it is still there.
+    pub(crate) fn notice(&mut self, seat: Seat, notice: Arc<Notice>, sink: Sink<'_>) {
+        let handle = seat.handle;
+        let found = self.open.get_mut(&handle);
+        let Some(entry) = found.filter(|entry| entry.registration.seat() == seat) else { return };
         let subscription = &mut entry.subscription;
-        let code = match notice {
+        let code = match &*notice {
             Notice::Appended { envelope, origin, at } => {
-                let own = origin == self.origin;
-                let Some(deliver) = announce(subscription, &envelope, own, at, self.room) else {
+                let own = *origin == self.origin;
+                let Some(deliver) = announce(subscription, envelope, own, *at, self.room) else {
                     return;
                 };
-                let body = if own { Bytes::new() } else { envelope.body };
+                let body = if own { Bytes::new() } else { envelope.body.clone() };
                 self.room = sink(Push::Deliver(deliver), body);
                 return;
             }
             // DLV-10: judged with the next read.
-            Notice::Changed { key } if *subscription.key() == key => {
+            Notice::Changed { key } if subscription.key() == key => {
                 return subscription.handle_missed();
             }
-            Notice::Struck { key, code } if *subscription.key() == key => code,
+            Notice::Struck { key, code } if subscription.key() == key => *code,
             Notice::Changed { .. } | Notice::Struck { .. } => return,
             Notice::Deleted => Code::NotFound,
         };
