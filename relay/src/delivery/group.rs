@@ -328,24 +328,4 @@ mod tests {
         spread(&group);
         assert!(outlets.iter().all(|outlet| told(outlet) == (vec![21], false)));
     }
-
-    /// What a recipient costs, printed with `--nocapture`: nothing is asserted about the machine.
-    #[test]
-    fn ten_thousand_are_told() {
-        let (group, outlets) = group(10_000);
-        let rounds = 20;
-        let (mut bringing, mut telling) = (std::time::Duration::ZERO, std::time::Duration::ZERO);
-        for seq in 1..=rounds {
-            let begun = std::time::Instant::now();
-            group.notice(envelope(seq, EnvelopeClass::Normal, 1_024));
-            bringing += begun.elapsed();
-            let begun = std::time::Instant::now();
-            spread(&group);
-            telling += begun.elapsed();
-        }
-        let all: Vec<u64> = (1..=rounds as u64).collect();
-        assert!(outlets.iter().all(|outlet| told(outlet) == (all.clone(), false)));
-        let each = telling.as_nanos() / (rounds * outlets.len()) as u128;
-        eprintln!("10,000 readers: {:?} to bring one, {each} ns to tell each", bringing / 20);
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use restante_crypto::{SigningKey, prove_possession, reader_hash};
@@ -12,14 +13,18 @@ use restante_spec::limits;
 use restante_spec::message::{
     Create, Credit, EnvelopeClass, MailboxClass, Push, Refusal, Rights, Terms,
 };
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::{Hub, Outlet, Received, Subscriptions, Wish};
 use crate::buffer::Buffer as _;
 use crate::buffer::redb::RedbBuffer;
 use crate::mailbox::api::{
-    Access, Answer, AppendAsk, Ask, Call, Chain, Mailboxes as _, Origin, Range,
+    Access, Answer, AppendAsk, Ask, Call, Chain, Envelope, Mailboxes as _, Notice, Notices as _,
+    Origin, Range,
 };
 use crate::mailbox::{Service, Settings};
+use crate::ops::tasks::Tasks;
 
 /// Room that no test uses up by accident.
 const PLENTY: usize = limits::PENDING_OUTPUT_BYTES;
@@ -42,7 +47,7 @@ struct House {
 impl House {
     fn new(class: MailboxClass) -> Self {
         let (buffer, writer) = RedbBuffer::in_memory();
-        crate::ops::tasks::Tasks::new().spawn_thread("buffer", move || writer.run()).unwrap();
+        Tasks::new().spawn_thread("buffer", move || writer.run()).unwrap();
         buffer.tick(NOW);
         let hub = Arc::new(Hub::default());
         let identity = PublicKey::new([9; 32]);
@@ -247,4 +252,65 @@ fn a_missed_notice_ends_what_it_would_have_ended() {
     let received = house.receive(PLENTY);
     assert_eq!(received.iter().map(String::len).collect::<Vec<_>>(), [filling.len(); 4]);
     assert_eq!(house.fill(PLENTY), ["closed revoked"]);
+}
+
+/// Ten thousand waiting tasks are told all of it, in order. What it costs to bring a notice and to
+/// tell one reader, wake-up included, is printed; nothing is asserted about the machine.
+#[tokio::test]
+async fn ten_thousand_readers_are_told_in_order() {
+    const READERS: usize = 10_000;
+    const NOTICES: u64 = 20;
+    let (hub, tasks, closing) = (Arc::new(Hub::default()), Tasks::new(), CancellationToken::new());
+    tasks.spawn("fan-out", Arc::clone(&hub).spread(closing.clone()));
+    let (mailbox, readers) = (MailboxId::new([1; 16]), TaskTracker::new());
+    let mut registrations = Vec::new();
+    for number in 0..READERS {
+        let outlet = Arc::new(Outlet::default());
+        let handle = Handle::new(u32::try_from(number).unwrap());
+        registrations.push(hub.register(mailbox, &outlet, handle));
+        tasks.spawn("reader", readers.track_future(hear(outlet, NOTICES)));
+    }
+    tokio::task::yield_now().await;
+    let begun = Instant::now();
+    let mut bringing = Duration::ZERO;
+    for seq in 1..=NOTICES {
+        let before = Instant::now();
+        hub.notice(mailbox, stored(seq));
+        bringing += before.elapsed();
+        tokio::task::yield_now().await;
+    }
+    readers.close();
+    readers.wait().await;
+    let each = begun.elapsed().as_nanos() / (READERS as u128 * u128::from(NOTICES));
+    eprintln!("{READERS} readers: {:?} to bring a notice, {each} ns for each", bringing / 20);
+    closing.cancel();
+}
+
+/// A reader that waits for so many notices, and takes them one behind the other.
+async fn hear(outlet: Arc<Outlet>, notices: u64) {
+    let mut last = 0;
+    while last < notices {
+        outlet.ready().await;
+        let received = outlet.take();
+        assert!(received.behind.is_empty());
+        for (_, notice) in received.notices {
+            let Notice::Appended { envelope, .. } = &*notice else { panic!("{notice:?}") };
+            assert_eq!(envelope.seq.get(), last + 1);
+            last += 1;
+        }
+    }
+}
+
+fn stored(seq: u64) -> Notice {
+    let envelope = Envelope {
+        seq: Seq::new(seq),
+        prev: Seq::new(seq - 1),
+        epoch: Seq::START,
+        id: EnvelopeId::new([1; 16]),
+        class: EnvelopeClass::Normal,
+        expires_at: NOW,
+        commit: false,
+        body: Bytes::from(vec![7; 1_024]),
+    };
+    Notice::Appended { envelope, origin: Origin(1), at: NOW }
 }

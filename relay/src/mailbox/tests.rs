@@ -20,8 +20,8 @@ use super::api::{
     Access, Answer, AppendAsk, Ask, Call, Chain, Mailboxes, Notice, Notices, Origin, Range, Span,
 };
 use super::{Service, Settings};
-use crate::buffer::Buffer;
 use crate::buffer::redb::RedbBuffer;
+use crate::buffer::{Act, Buffer, Quota};
 
 const DAY: u64 = 86_400;
 
@@ -111,10 +111,18 @@ impl House {
         epoch: Option<Epoch>,
         commit: Option<Commit>,
     ) -> Result<restante_spec::message::Appended, Refusal> {
+        let ask = Ask::Append(self.ask_append(epoch, commit));
+        match self.ask(key, ask)? {
+            Answer::Appended(appended) => Ok(appended),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn ask_append(&mut self, epoch: Option<Epoch>, commit: Option<Commit>) -> AppendAsk {
         let mut id = [self.count; 16];
         getrandom::fill(&mut id[1..]).unwrap();
         self.count = self.count.wrapping_add(1);
-        let ask = Ask::Append(AppendAsk {
+        AppendAsk {
             id: EnvelopeId::new(id),
             class: EnvelopeClass::Normal,
             ttl: None,
@@ -123,10 +131,6 @@ impl House {
             body: Bytes::from_static(b"sealed"),
             link: Chain::new().link(),
             origin: Origin(1),
-        });
-        match self.ask(key, ask)? {
-            Answer::Appended(appended) => Ok(appended),
-            other => panic!("{other:?}"),
         }
     }
 
@@ -348,6 +352,38 @@ fn a_room_keeps_its_tail_over_a_start() {
     assert_eq!(house.stored(), bound);
 }
 
+/// MBX-18, LIM-3: as many at once as a room's quota takes are stored, one more is `quota`; then the
+/// tail is let go to its bound, and the room goes on.
+#[test]
+fn a_room_written_faster_than_it_lets_go_says_quota() {
+    let (mut house, host) = room();
+    let (buffer, told) = (Arc::clone(&house.buffer), Arc::clone(&house.told));
+    let quota = Quota { entries: 8, ..Settings::default().quota };
+    let settings = Settings { quota, ..Settings::default() };
+    house.service = Service::new(buffer, told, PublicKey::new([9; 32]), settings);
+    // The buffer's thread stands still until everything is queued.
+    let (release, held) = sync_channel::<()>(0);
+    let done = Box::new(move |_| held.recv().unwrap());
+    assert!(house.buffer.submit(MailboxId::new([0xfd; 16]), Act::Delete, done).is_ok());
+    let (sender, receiver) = sync_channel(16);
+    for _ in 0..9 {
+        let access = Access { mailbox: house.mailbox, key: host.public() };
+        let ask = Ask::Append(house.ask_append(None, None));
+        let sender = sender.clone();
+        let respond = Box::new(move |answer: Result<Answer, Refusal>| {
+            sender.send(answer.map(|_| ()).map_err(|refusal| refusal.code)).unwrap();
+        });
+        house.service.call(Call::With(access, ask), house.now, respond);
+    }
+    release.send(()).unwrap();
+    let answers: Vec<_> = receiver.iter().take(9).collect();
+    assert_eq!(answers[..8], [Ok(()); 8]);
+    assert_eq!(answers[8], Err(Code::Quota));
+    house.settle();
+    assert_eq!(house.stored(), 4);
+    house.append(&host, None, None).unwrap();
+}
+
 /// MBX-11, MBX-17: what a room keeps expires as anything does; nobody holds it back or lets it go.
 #[test]
 fn what_a_room_keeps_expires() {
@@ -372,23 +408,16 @@ fn live_envelopes_cost_no_use() {
     let possession = prove_possession(&host, &house.mailbox);
     let key = host.public();
     house.ask(&owner, Ask::Allow { key, possession, terms, card: Bytes::new() }).unwrap();
-    let live = || {
-        Ask::Append(AppendAsk {
-            id: EnvelopeId::new([7; 16]),
-            class: EnvelopeClass::Live,
-            ttl: None,
-            epoch: None,
-            commit: None,
-            body: Bytes::from_static(b"typing"),
-            link: Chain::new().link(),
-            origin: Origin(1),
-        })
+    let live = |house: &mut House| {
+        let class = EnvelopeClass::Live;
+        let ask = Ask::Append(AppendAsk { class, ..house.ask_append(None, None) });
+        house.ask(&host, ask)
     };
     for _ in 0..3 {
-        house.ask(&host, live()).unwrap();
+        live(&mut house).unwrap();
     }
     house.append(&host, None, None).unwrap();
-    assert_eq!(house.ask(&host, live()).unwrap_err().code, Code::Expired);
+    assert_eq!(live(&mut house).unwrap_err().code, Code::Expired);
     assert_eq!(house.stored(), 1);
 }
 
