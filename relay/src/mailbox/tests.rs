@@ -231,7 +231,8 @@ fn absent_readers_stop_holding_back() {
     assert_eq!(house.stored(), 1, "only the newest is not confirmed");
 }
 
-/// MBX-9: when the commit that ends a key's range is over, the key is not known any more.
+/// MBX-9, DLV-10: when the commit that ends a key's range is over, the key is not known any more,
+/// and what is still subscribed with it is gone.
 #[test]
 fn replaced_keys_end_with_their_commit() {
     let mut house = House::new(MailboxClass::Conversation);
@@ -240,8 +241,14 @@ fn replaced_keys_end_with_their_commit() {
     let commit = commit_to(&house, &next, &[]);
     let commit = house.append(&first, epoch, commit).unwrap();
     assert_eq!(house.open(&first).unwrap().upto, Some(commit.seq));
+    let access = Access { mailbox: house.mailbox, key: first.public() };
+    let span = Span { after: Seq::START, upto: commit.seq, max: 10, max_bytes: 1_000 };
+    let reading = house.service.page(access, span, house.now).unwrap();
+    assert_eq!(reading.page.envelopes.len(), 1);
     house.later(u64::from(limits::TTL_DEFAULT.get()));
     assert_eq!(house.open(&first).unwrap_err().code, Code::NotFound);
+    let gone = house.service.page(access, span, house.now).unwrap_err();
+    assert_eq!(gone.code, Code::Gone);
 }
 
 /// MBX-9: a reader that was struck still reads its range, as long as the end of it is kept.
