@@ -283,6 +283,8 @@ pub struct Collected {
     pub messages: u32,
     /// Contact requests received.
     pub requests: u32,
+    /// Messages of this side that the relay has accepted.
+    pub sent: u32,
     /// Messages of this side that are still queued.
     pub queued: u32,
 }

@@ -31,6 +31,19 @@ pub enum Error {
         /// What it should hold.
         what: &'static str,
     },
+    /// The command line or a variable is wrong, or help was asked for; print it.
+    #[error("{0}")]
+    Usage(#[from] clap::Error),
+    /// The configuration file is wrong; correct the line.
+    #[error("{}, line {line}: {what}", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong there.
+        what: String,
+    },
     /// The store cannot be opened.
     #[error("cannot open the store: {0}")]
     Store(String),
@@ -42,9 +55,31 @@ pub enum Error {
         /// What the system says.
         error: std::io::Error,
     },
+    /// The operator's port cannot be had; choose another with `--metrics-listen`.
+    #[error("cannot listen on {address}: {error}; choose another address with --metrics-listen")]
+    MetricsListen {
+        /// Which.
+        address: SocketAddr,
+        /// What the system says.
+        error: std::io::Error,
+    },
     /// The public address has no text form; correct `--public`.
     #[error("the public address is not usable: {0}")]
     Public(#[from] restante_spec::address::AddressError),
+    /// Certificate and key from files cannot be used; correct the files, or their names.
+    #[error("cannot use the certificate {} with the key {}: {what}",
+            certificate.display(), key.display())]
+    Certificate {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+        /// Why not.
+        what: String,
+    },
+    /// A certificate without its key, or a key without its certificate.
+    #[error("tls_cert and tls_key belong together: set both, or neither")]
+    HalfCertificate,
     /// TLS cannot be set up.
     #[error("{0}")]
     Tls(String),
@@ -57,6 +92,15 @@ pub enum Error {
     /// The platform names no place for data; name one with `--data`.
     #[error("this system names no standard place for data: choose a directory with --data")]
     NoDataDir,
+    /// Nobody answers in the data directory; start a relay, or name its directory.
+    #[error("no relay runs on {}: name the directory of one that does with --data", path.display())]
+    NoRelay {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The running relay cannot be asked.
+    #[error("cannot ask the running relay: {0}")]
+    Admin(std::io::Error),
     /// A part the relay cannot do without has ended by itself; the log says why.
     #[error("a part of the relay has failed, see the log above")]
     PartFailed,

@@ -18,5 +18,9 @@ mod ops;
 mod run;
 
 pub use error::Error;
+pub use ops::admin::{drain, stats};
+pub use ops::check::{Finding, check};
 pub use ops::config::{Cli, Command, Serve};
+pub use ops::file::template;
+pub use ops::manual::manual;
 pub use run::Relay;

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use restante_spec::ids::Seconds;
 
-/// A connection reads so much at a time, at least, bytes: a TLS record.
-pub(crate) const READ_BYTES: usize = 16 * 1024;
+/// A connection reads so much at a time, bytes: several TLS records with one call of the system.
+pub(crate) const READ_BYTES: usize = 64 * 1024;
 /// A client that is told to leave may take so long (TRN-9).
 pub(crate) const GOAWAY_JITTER: Duration = Duration::from_secs(5);
 /// Connections that are told to leave have so long in all (TRN-9).
 pub(crate) const DRAIN_TIME: Duration = Duration::from_secs(10);
+/// Saying good-bye to a connection may take so long.
+pub(crate) const CLOSE_TIME: Duration = Duration::from_secs(5);
 /// The store is being opened anew: deliveries look again after so long.
 pub(crate) const DELIVERY_RETRY: Duration = Duration::from_millis(200);
 /// The store was not available: what a client is told to wait.
@@ -43,3 +45,15 @@ pub(crate) const SHARDS: usize = 64;
 pub(crate) const REOPEN_FIRST: Duration = Duration::from_millis(50);
 /// The longest wait before a failed store is opened anew.
 pub(crate) const REOPEN_LAST: Duration = Duration::from_secs(5);
+
+/// Connections to the status port at once; the next one waits.
+pub(crate) const STATUS_CONNECTIONS: usize = 16;
+/// A connection to the status port, or to the admin socket, may take so long.
+pub(crate) const STATUS_TIME: Duration = Duration::from_secs(10);
+/// A request on the admin socket, bytes: what is longer is cut, and not known.
+pub(crate) const ADMIN_REQUEST_BYTES: u64 = 64;
+/// Values of a metric's label at most: checked when the relay is built.
+pub(crate) const LABEL_VALUES: usize = 32;
+
+/// A disk with less than this is not one to start a relay on, bytes: an hour of heavy use.
+pub(crate) const FREE_BYTES: u64 = 256 * 1024 * 1024;

@@ -6,13 +6,13 @@
 //! ```
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use restante_spec::address::RelayAddress;
-use restante_spec::ids::PublicKey;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::buffer::Buffer as _;
 use crate::buffer::redb::RedbBuffer;
@@ -21,9 +21,14 @@ use crate::error::Error;
 use crate::gateway::{Endorser, Gateway, Listener};
 use crate::limits::{DRAIN_TIME, SHRINK_EVERY, SWEEP_STEP, TICK};
 use crate::mailbox::Service;
+use crate::ops::admin::Admin;
+use crate::ops::certificate::Certificate;
 use crate::ops::clock::Clock;
 use crate::ops::config::{Serve, told_limits};
 use crate::ops::datadir::DataDir;
+use crate::ops::metrics;
+use crate::ops::status::{IsReady, Status};
+use crate::ops::systemd;
 use crate::ops::tasks::Tasks;
 
 type Mailboxes = Arc<Service<RedbBuffer, Hub>>;
@@ -32,7 +37,10 @@ type Mailboxes = Arc<Service<RedbBuffer, Hub>>;
 pub struct Relay {
     address: RelayAddress,
     listening: SocketAddr,
+    metrics: Option<SocketAddr>,
+    certificate: Arc<Certificate>,
     tasks: Tasks,
+    told_to_stop: CancellationToken,
     closing: CancellationToken,
     draining: CancellationToken,
     buffer: Arc<RedbBuffer>,
@@ -48,11 +56,14 @@ impl Relay {
     pub async fn start(serve: &Serve) -> Result<Self, Error> {
         let data = DataDir::open(&serve.data_dir()?)?;
         let identity = data.identity()?;
-        let tls = data.tls()?;
+        let certificate = Arc::new(match serve.certificate_files()? {
+            Some(files) => Certificate::from_files(files)?,
+            None => Certificate::own(data.tls()?),
+        });
         let incarnation = data.incarnation()?;
         let tasks = Tasks::new();
 
-        let (buffer, writer) = RedbBuffer::open(&data.buffer(), crate::buffer::Settings::default())
+        let (buffer, writer) = RedbBuffer::open(&data.buffer(), serve.buffer())
             .map_err(|error| Error::Store(error.to_string()))?;
         let writer = tasks.spawn_thread("buffer", move || writer.run()).map_err(Error::System)?;
         // The writer knows no clock: this is its first look at the time.
@@ -66,26 +77,49 @@ impl Relay {
         let gateway = Arc::new(Gateway {
             mailboxes: Arc::clone(&service),
             hub,
-            endorser: Endorser::new(identity, tls.spki()),
+            endorser: Endorser::new(identity),
             incarnation,
             limits: told_limits(&bounds),
             settings: serve.gateway(),
             clock: Clock,
         });
-        let listener = Listener::bind(serve.listen, tls.server_config()?, gateway)
+        let listener = Listener::bind(serve.listen, certificate.current(), gateway)
             .await
             .map_err(|error| Error::Listen { address: serve.listen, error })?;
         let listening = listener.address().map_err(Error::System)?;
-        let address = public_address(public, serve.public.as_deref(), listening)?;
+        let address = serve.address(public, listening)?;
 
         let (closing, draining) = (CancellationToken::new(), CancellationToken::new());
         tasks.spawn_essential("fan-out", spreading.spread(closing.clone()));
-        let keeper = keep(service, Arc::clone(&buffer), closing.clone());
-        tasks.spawn_essential("housekeeping", keeper);
+        let metrics = match serve.metrics_listen {
+            Some(address) => Some(serve_status(address, &buffer, &tasks, &closing).await?),
+            None => None,
+        };
+        let keeper = Keeper {
+            service,
+            buffer: Arc::clone(&buffer),
+            certificate: Arc::clone(&certificate),
+            store: data.buffer(),
+        };
+        tasks.spawn_essential("housekeeping", keeper.run(closing.clone()));
         let accepting = listener.run(tasks.clone(), closing.clone(), draining.clone());
         tasks.spawn_essential("listener", accepting);
+        let told_to_stop = hear_operator(data.socket(), &tasks, &closing);
+        systemd::ready();
         info!(version = env!("CARGO_PKG_VERSION"), "serving");
-        Ok(Self { address, listening, tasks, closing, draining, buffer, writer, _data: data })
+        Ok(Self {
+            address,
+            listening,
+            metrics,
+            certificate,
+            tasks,
+            told_to_stop,
+            closing,
+            draining,
+            buffer,
+            writer,
+            _data: data,
+        })
     }
 
     /// What clients connect to.
@@ -100,9 +134,27 @@ impl Relay {
         self.listening
     }
 
+    /// Where metrics are, if anywhere.
+    #[must_use]
+    pub const fn metrics(&self) -> Option<SocketAddr> {
+        self.metrics
+    }
+
+    /// Reads the certificate's files anew; connections stay as they are.
+    pub fn reload(&self) {
+        systemd::reloading();
+        self.certificate.reload();
+        systemd::ready();
+    }
+
     /// Waits until a part the relay cannot do without has failed.
     pub async fn failed(&self) {
         self.tasks.failed().await;
+    }
+
+    /// Waits until the operator has asked it to drain.
+    pub async fn told_to_stop(&self) {
+        self.told_to_stop.cancelled().await;
     }
 
     /// Drains and stops: every answer that was owed is given, everything accepted is durable.
@@ -110,6 +162,7 @@ impl Relay {
     /// # Errors
     /// [`Error::PartFailed`] if the buffer's thread had failed.
     pub async fn stop(self) -> Result<(), Error> {
+        systemd::stopping();
         info!("draining");
         self.closing.cancel();
         self.draining.cancel();
@@ -121,65 +174,72 @@ impl Relay {
     }
 }
 
-/// Expiry, mailboxes that are over, and memory, once a second.
-async fn keep(service: Mailboxes, buffer: Arc<RedbBuffer>, closing: CancellationToken) {
-    let mut ticks = tokio::time::interval(TICK);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut sweeping = None;
-    for tick in 0_u64.. {
-        tokio::select! {
-            () = closing.cancelled() => return,
-            _ = ticks.tick() => {}
-        }
-        let now = Clock.now();
-        buffer.tick(now);
-        sweeping = service.sweep(sweeping, SWEEP_STEP, now);
-        if tick % SHRINK_EVERY == 0 {
-            service.shrink();
-        }
-    }
+/// The operator's port: ready is a relay whose store is open; one that does not listen any more
+/// has closed this port too.
+async fn serve_status(
+    address: SocketAddr,
+    buffer: &Arc<RedbBuffer>,
+    tasks: &Tasks,
+    closing: &CancellationToken,
+) -> Result<SocketAddr, Error> {
+    let buffer = Arc::clone(buffer);
+    let is_ready: IsReady = Arc::new(move || buffer.is_open());
+    let status = Status::bind(address, is_ready)
+        .await
+        .map_err(|error| Error::MetricsListen { address, error })?;
+    let listening = status.address().map_err(Error::System)?;
+    tasks.spawn("status", status.run(tasks.clone(), closing.clone()));
+    Ok(listening)
 }
 
-/// The address clients use: the public name if there is one, and the port.
-fn public_address(
-    identity: PublicKey,
-    public: Option<&str>,
-    listening: SocketAddr,
-) -> Result<RelayAddress, Error> {
-    let Some(public) = public else {
-        let host = listening.ip().to_string();
-        return Ok(RelayAddress::new(identity, &host, listening.port())?);
-    };
-    // `::1` is a host, `[::1]:7443` a host with a port.
-    let with_port = public
-        .rsplit_once(':')
-        .filter(|(host, _)| !host.contains(':') || (host.starts_with('[') && host.ends_with(']')));
-    let (host, port) = match with_port {
-        Some((host, port)) => {
-            (host, port.parse().map_err(|_| restante_spec::address::AddressError::Port)?)
-        }
-        None => (public, listening.port()),
-    };
-    Ok(RelayAddress::new(identity, host, port)?)
+/// Opens the admin socket; the token says that the operator has asked to drain.
+fn hear_operator(socket: PathBuf, tasks: &Tasks, closing: &CancellationToken) -> CancellationToken {
+    let told_to_stop = CancellationToken::new();
+    match Admin::bind(socket) {
+        Ok(admin) => tasks.spawn("admin", admin.run(told_to_stop.clone(), closing.clone())),
+        // The relay serves all the same, and stops on a signal.
+        Err(error) => warn!(%error, "no admin socket: stats and drain will find no relay"),
+    }
+    told_to_stop
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// What is looked after once a second: expiry, mailboxes that are over, changed certificates,
+/// memory, and the measures of the store.
+struct Keeper {
+    service: Mailboxes,
+    buffer: Arc<RedbBuffer>,
+    certificate: Arc<Certificate>,
+    /// The store's file.
+    store: PathBuf,
+}
 
-    fn address(public: Option<&str>) -> String {
-        let listening = "127.0.0.1:7443".parse().unwrap();
-        let address = public_address(PublicKey::new([0; 32]), public, listening).unwrap();
-        address.to_string().split_once('@').unwrap().1.to_owned()
+impl Keeper {
+    async fn run(self, closing: CancellationToken) {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut sweeping = None;
+        for tick in 0_u64.. {
+            tokio::select! {
+                () = closing.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            let now = Clock.now();
+            self.buffer.tick(now);
+            sweeping = self.service.sweep(sweeping, SWEEP_STEP, now);
+            self.certificate.reload_if_changed();
+            self.measure();
+            // Whoever comes here has been through the store's and the mailboxes' locks.
+            systemd::alive();
+            if tick % SHRINK_EVERY == 0 {
+                self.service.shrink();
+            }
+        }
     }
 
-    /// TRN-3: what the address names.
-    #[test]
-    fn public_name_and_port_are_taken_over() {
-        assert_eq!(address(None), "127.0.0.1:7443");
-        assert_eq!(address(Some("relay.example.org")), "relay.example.org:7443");
-        assert_eq!(address(Some("relay.example.org:443")), "relay.example.org:443");
-        assert_eq!(address(Some("::1")), "[::1]:7443");
-        assert_eq!(address(Some("[::1]:443")), "[::1]:443");
+    fn measure(&self) {
+        self.buffer.measure();
+        if let Ok(file) = std::fs::metadata(&self.store) {
+            metrics::STORE_BYTES.set(file.len());
+        }
     }
 }

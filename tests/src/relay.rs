@@ -1,6 +1,7 @@
 //! A relay for a test: inside this process, or as the real program that can be killed.
 
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -29,6 +30,11 @@ impl InProcess {
         self.relay.address()
     }
 
+    /// Where its metrics are; it was started with `--metrics-listen`.
+    pub fn metrics(&self) -> SocketAddr {
+        self.relay.metrics().expect("started with metrics")
+    }
+
     /// Stops it as SIGTERM does.
     pub async fn stop(self) {
         self.relay.stop().await.expect("stopped");
@@ -39,8 +45,10 @@ impl InProcess {
 pub fn serve(data: &Path, flags: &[&str]) -> Serve {
     let data = data.to_str().expect("a path in UTF-8");
     let base = ["restante-relay", "serve", "--data", data, "--listen", "127.0.0.1:0"];
-    let restante_relay::Command::Serve(serve) = Cli::parse_from(base.iter().chain(flags)).command;
-    serve
+    match Cli::parse_from(base.iter().chain(flags)).command {
+        restante_relay::Command::Serve(serve) => *serve,
+        other => panic!("another command: {other:?}"),
+    }
 }
 
 /// The program, running.
@@ -52,16 +60,19 @@ pub struct Process {
 impl Process {
     /// Starts it on `data`; logs go to `log`.
     pub fn start(data: &Path, listen: &str, log: &Path) -> Self {
+        Self::start_with(data, log, |command| {
+            command.args(["--listen", listen]);
+        })
+    }
+
+    /// Starts it with flags or variables that `set` adds.
+    pub fn start_with(data: &Path, log: &Path, set: impl FnOnce(&mut Command)) -> Self {
         let log = std::fs::File::options().create(true).append(true).open(log).expect("a log");
-        let mut child = Command::new(program("restante-relay"))
-            .args(["serve", "--data"])
-            .arg(data)
-            .args(["--listen", listen, "--log", "debug"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .expect("the relay's program starts");
+        let mut command = Command::new(program("restante-relay"));
+        command.args(["serve", "--log", "debug", "--data"]).arg(data);
+        set(&mut command);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        let mut child = command.spawn().expect("the relay's program starts");
         let stdout = child.stdout.take().expect("its output");
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line).expect("its address");
@@ -87,10 +98,20 @@ impl Process {
         self.child.wait().expect("gone");
     }
 
-    /// SIGTERM; its exit code.
-    pub fn terminate(mut self) -> Option<i32> {
+    /// Sends a signal, such as HUP.
+    pub fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
-        Command::new("kill").args(["-TERM", &pid]).status().expect("kill");
+        Command::new("kill").args(["-s", name, &pid]).status().expect("kill");
+    }
+
+    /// SIGTERM; its exit code.
+    pub fn terminate(self) -> Option<i32> {
+        self.signal("TERM");
+        self.ended()
+    }
+
+    /// Waits until it has ended by itself; its exit code.
+    pub fn ended(mut self) -> Option<i32> {
         self.child.wait().expect("gone").code()
     }
 }

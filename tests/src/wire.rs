@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use restante_crypto::{OpenChallenge, SigningKey, prove_possession};
+use restante_crypto::{OpenChallenge, SigningKey, prove_possession, spki_hash};
 use restante_spec::address::RelayAddress;
 use restante_spec::codes::Code;
 use restante_spec::frame;
 use restante_spec::ids::{
     ChainNumber, EnvelopeId, Epoch, Handle, MailboxId, ReaderHash, ReaderSecret, RequestNumber,
-    Seconds, Seq,
+    Seconds, Seq, SpkiHash,
 };
 use restante_spec::message::{
     Append, Appended, ClientHeader, Command, Commit, Create, Created, Credit, Deliver,
@@ -39,6 +39,8 @@ pub const PLENTY: Credit = Credit { envelopes: 1_024, bytes: 1_048_576 };
 pub struct Wire {
     stream: TlsStream<TcpStream>,
     input: BytesMut,
+    /// Commands that were queued and not sent.
+    output: BytesMut,
     /// What the relay said in `hello`.
     pub welcome: Welcome,
     /// The operator's words in it.
@@ -56,12 +58,17 @@ impl Wire {
 
     /// Connects and says hello; `None` if the line breaks meanwhile.
     pub async fn try_connect(address: &RelayAddress) -> Option<Self> {
-        let mut stream = tls(address, &[restante_spec::ALPN]).await.ok()?;
+        Self::hello(tls(address, &[restante_spec::ALPN]).await.ok()?).await
+    }
+
+    /// Says hello on a connection after its TLS handshake; `None` if the line breaks meanwhile.
+    pub async fn hello(mut stream: TlsStream<TcpStream>) -> Option<Self> {
         let hello = Hello { versions: vec![restante_spec::VERSION], idle: Seconds::new(60) };
         let header = ClientHeader { number: RequestNumber::new(1), command: Command::Hello(hello) };
         let mut bytes = BytesMut::new();
         frame::encode_client(&header, b"", &mut bytes).expect("hello fits");
         stream.write_all(&bytes).await.ok()?;
+        stream.flush().await.ok()?;
         let mut input = BytesMut::new();
         let frame = next_frame(&mut stream, &mut input).await?;
         let RelayHeader::Reply(_, Reply::Welcome(welcome)) = frame.0 else {
@@ -69,7 +76,16 @@ impl Wire {
         };
         let (welcome, operator_text) = (*welcome, frame.1);
         let (replies, pushes) = (HashMap::new(), VecDeque::new());
-        Some(Self { stream, input, welcome, operator_text, next_number: 2, replies, pushes })
+        Some(Self {
+            stream,
+            input,
+            output: BytesMut::new(),
+            welcome,
+            operator_text,
+            next_number: 2,
+            replies,
+            pushes,
+        })
     }
 
     /// The negotiated key exchange group.
@@ -81,6 +97,13 @@ impl Wire {
     pub fn certificate(&self) -> CertificateDer<'static> {
         let chain = self.stream.get_ref().1.peer_certificates().expect("a certificate");
         chain[0].clone().into_owned()
+    }
+
+    /// The hash of the certificate's public key, which is what the relay endorses.
+    pub fn spki(&self) -> SpkiHash {
+        let certificate = self.certificate();
+        let parsed = rustls::server::ParsedCertificate::try_from(&certificate).expect("X.509");
+        spki_hash(&parsed.subject_public_key_info())
     }
 
     /// Sends a command and returns its number.
@@ -98,6 +121,21 @@ impl Wire {
         self.stream.write_all(&bytes).await.ok()?;
         self.stream.flush().await.ok()?;
         Some(number)
+    }
+
+    /// Adds a command to those that [`Wire::flush`] sends, and returns its number.
+    pub fn queue(&mut self, command: Command, body: &[u8]) -> RequestNumber {
+        let number = RequestNumber::new(self.next_number);
+        self.next_number += 1;
+        let header = ClientHeader { number, command };
+        frame::encode_client(&header, body, &mut self.output).expect("the command fits");
+        number
+    }
+
+    /// Sends what was queued, together.
+    pub async fn flush(&mut self) {
+        self.stream.write_all_buf(&mut self.output).await.expect("sent");
+        self.stream.flush().await.expect("flushed");
     }
 
     /// Sends bytes as they are.

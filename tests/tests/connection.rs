@@ -1,7 +1,7 @@
 //! The connection as the spec has it (TRN, FRM), against a real relay over TLS.
 
 use bytes::{BufMut, BytesMut};
-use restante_crypto::{SigningKey, spki_hash};
+use restante_crypto::SigningKey;
 use restante_spec::codes::Code;
 use restante_spec::frame;
 use restante_spec::ids::{Handle, RequestNumber, Seconds};
@@ -10,7 +10,6 @@ use restante_spec::message::{ClientHeader, Command, Hello, MailboxClass, Push, R
 use restante_tests::relay::InProcess;
 use restante_tests::wire::{Owner, PATIENCE, PLENTY, Wire, envelope, tls};
 use rustls::NamedGroup;
-use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -32,7 +31,7 @@ async fn hello_endorses_the_certificate_of_the_handshake() {
     assert_eq!(welcome.identity, *relay.address().identity());
     let identity = relay.address().identity();
     restante_crypto::verify_endorsement(&welcome.endorsement, identity, welcome.now).unwrap();
-    assert_eq!(welcome.endorsement.spki, spki_of(&wire.certificate()));
+    assert_eq!(welcome.endorsement.spki, wire.spki());
     relay.stop().await;
 }
 
@@ -259,9 +258,4 @@ async fn draining_says_goaway_and_answers_first() {
 fn created_at(created: &restante_spec::message::Created) -> restante_spec::ids::Seq {
     let epoch = created.epoch.expect("a conversation has an epoch");
     restante_spec::ids::Seq::new(u64::from_be_bytes(*epoch.as_bytes()))
-}
-
-fn spki_of(certificate: &CertificateDer<'_>) -> restante_spec::ids::SpkiHash {
-    let parsed = rustls::server::ParsedCertificate::try_from(certificate).unwrap();
-    spki_hash(&parsed.subject_public_key_info())
 }

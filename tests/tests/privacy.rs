@@ -1,12 +1,19 @@
-//! What is left on disks and in logs: searched for everything that must not be there. The same
-//! search finds all of it in a file where it was planted.
+//! What is left on disks, in logs and in metrics: searched for everything that must not be there.
+//! The same search finds all of it in a file where it was planted.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use restante_client::Goal;
+use restante_spec::codes::Code;
+use restante_spec::ids::Seq;
+use restante_spec::message::MailboxClass;
 use restante_tests::people::{Person, introduce};
-use restante_tests::relay::Process;
+use restante_tests::relay::{InProcess, Process};
+use restante_tests::wire::{Owner, PLENTY, Wire, envelope};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 const TEXT: &str = "the heron stands in the reeds at dawn";
 const ALICE: &str = "Alice-Quillfeather";
@@ -78,4 +85,101 @@ async fn nothing_readable_is_left_behind() {
     let planted: Vec<u8> = at_relay.iter().flat_map(|(_, needle)| needle.clone()).collect();
     std::fs::write(control.join("planted"), planted).unwrap();
     assert_eq!(search(&control, &at_relay).len(), at_relay.len());
+}
+
+/// One GET; the body.
+async fn get(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: relay\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    body.to_owned()
+}
+
+/// The ways in which bytes could be printed.
+fn forms(bytes: &[u8]) -> [Vec<u8>; 5] {
+    use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
+    let printed =
+        [&HEXLOWER, &HEXUPPER, &BASE64_NOPAD, &BASE64URL_NOPAD].map(|form| form.encode(bytes));
+    let [lower, upper, base64, url] = printed.map(String::into_bytes);
+    [bytes.to_vec(), lower, upper, base64, url]
+}
+
+/// Metrics after real traffic hold no address, key, mailbox, reader or envelope id; every label is
+/// one of a closed list, and the traffic was really counted.
+#[tokio::test]
+async fn metrics_know_nobody() {
+    let relay = InProcess::start(&["--metrics-listen", "127.0.0.1:0"]).await;
+    let mut wire = Wire::connect(relay.address()).await;
+    let owner = Owner::new();
+    let created = wire.create(MailboxClass::Conversation, &owner).await;
+    wire.open(1, owner.mailbox, &owner.key).await;
+    wire.subscribe(1, &owner.reader, Seq::START, PLENTY).await.unwrap();
+    let append = envelope(1, created.epoch);
+    let id = append.id;
+    wire.append(append, TEXT.as_bytes()).await.unwrap();
+    wire.deliver().await;
+    let stale = wire.append(envelope(1, None), b"x").await.unwrap_err();
+    assert_eq!(stale.code, Code::StaleEpoch);
+    let mut garbage =
+        TcpStream::connect((relay.address().host(), relay.address().port())).await.unwrap();
+    garbage.write_all(&[0x47; 100]).await.unwrap();
+    let _ = garbage.read_to_end(&mut Vec::new()).await;
+    let scraped = get(relay.metrics(), "/metrics").await;
+
+    let (key, hash) = (owner.key.public(), owner.reader_hash());
+    let secrets: [(&str, &[u8]); 7] = [
+        ("a mailbox", owner.mailbox.as_bytes()),
+        ("a key", key.as_bytes()),
+        ("a reader", owner.reader.as_bytes()),
+        ("a reader's hash", hash.as_bytes()),
+        ("an envelope's id", id.as_bytes()),
+        ("the relay's key", relay.address().identity().as_bytes()),
+        ("plaintext", TEXT.as_bytes()),
+    ];
+    let mut needles: Vec<(&'static str, Vec<u8>)> =
+        vec![("an address", b"127.0.0.1".to_vec()), ("an address", b"::1".to_vec())];
+    for (name, secret) in secrets {
+        needles.extend(forms(secret).map(|form| (name, form)));
+    }
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("metrics"), &scraped).unwrap();
+    assert_eq!(search(place.path(), &needles), Vec::<String>::new());
+    // The control: planted among the same lines, each is found.
+    let planted: Vec<u8> = needles.iter().flat_map(|(_, needle)| needle.clone()).collect();
+    std::fs::write(place.path().join("metrics"), [scraped.as_bytes(), &planted].concat()).unwrap();
+    assert_eq!(search(place.path(), &needles).len(), needles.len());
+
+    let words = ["accepted", "refused", "tls", "late", "protocol", "received", "sent"];
+    let known: Vec<&str> =
+        words.into_iter().chain(Code::ALL.iter().map(|code| code.name())).collect();
+    let mut counted = Vec::new();
+    for line in scraped.lines().filter(|line| !line.starts_with('#')) {
+        let (name, value) = line.rsplit_once(' ').expect("a name and a value");
+        let value: u64 = value.parse().unwrap_or_else(|_| panic!("{line}"));
+        if let Some((_, label)) = name.split_once('{') {
+            let label = label.split('"').nth(1).unwrap_or_else(|| panic!("{line}"));
+            assert!(known.contains(&label), "{line}");
+        }
+        counted.push((name, value));
+    }
+    for (name, at_least) in [
+        ("restante_connections_open", 1),
+        ("restante_connections_total{result=\"accepted\"}", 2),
+        ("restante_handshakes_failed_total{reason=\"tls\"}", 1),
+        ("restante_frames_total{direction=\"received\"}", 6),
+        ("restante_frames_total{direction=\"sent\"}", 7),
+        ("restante_appends_accepted_total", 1),
+        ("restante_appends_refused_total{code=\"stale_epoch\"}", 1),
+        ("restante_deliveries_total", 1),
+        ("restante_commits_total", 2),
+        ("restante_committed_acts_total", 2),
+    ] {
+        let found = counted.iter().find(|(known, _)| *known == name);
+        assert!(found.is_some_and(|(_, value)| *value >= at_least), "{name}: {found:?}");
+    }
+    relay.stop().await;
 }

@@ -87,13 +87,14 @@ pub(crate) struct VerifyLine<'a> {
 pub(crate) struct SyncLine {
     messages: u32,
     requests: u32,
+    sent: u32,
     queued: u32,
 }
 
 impl From<Collected> for SyncLine {
     fn from(collected: Collected) -> Self {
-        let Collected { messages, requests, queued } = collected;
-        Self { messages, requests, queued }
+        let Collected { messages, requests, sent, queued } = collected;
+        Self { messages, requests, sent, queued }
     }
 }
 

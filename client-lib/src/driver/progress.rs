@@ -6,7 +6,7 @@ use super::relay::LinkState;
 use crate::error::Error;
 use crate::events::Event;
 use crate::net::LinkError;
-use crate::types::{Collected, ConnectionState, ContactState};
+use crate::types::{Collected, ConnectionState, ContactState, Fate};
 use restante_spec::message::Refusal;
 
 /// How far things are. Every change of it is seen by whoever waits.
@@ -22,6 +22,7 @@ pub(crate) struct Progress {
     revision: u64,
     messages: u32,
     requests: u32,
+    sent: u32,
     queued: u32,
 }
 
@@ -38,6 +39,7 @@ impl Progress {
             _ => Ok(Collected {
                 messages: self.messages.saturating_sub(before.messages),
                 requests: self.requests.saturating_sub(before.requests),
+                sent: self.sent.saturating_sub(before.sent),
                 queued: self.queued,
             }),
         }
@@ -92,6 +94,7 @@ impl Driver {
                     Event::Contact(contact) if contact.state == ContactState::Incoming => {
                         progress.requests += 1;
                     }
+                    Event::Fate { fate: Fate::Accepted, .. } => progress.sent += 1,
                     _ => {}
                 }
             }

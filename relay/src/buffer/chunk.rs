@@ -1,34 +1,37 @@
 //! The packed form of envelopes on disk: a chunk holds what arrived together.
 //!
 //! ```text
-//!  chunk = u8 version | u32 sealing key (0: not sealed) | u64 written at | entry ...
+//!  chunk = u8 version | u64 written at | entry ...
 //!  entry = u32 length | u32 crc32 of the rest | mailbox 16 | seq 8 | prev 8 | epoch 8 | expires 8
-//!        | class 1 | flags 1 | id 16 | body
+//!        | class 1 | flags 1 | salt 4 | id 16 | sealed body
 //! ```
 //!
-//! Numbers are big-endian. Sans-IO: knows bytes only. Damage is an error, never skipped.
+//! Numbers are big-endian. A body is sealed with the fields before it (`seal.rs`); an entry can
+//! move to another chunk as it is. Sans-IO: knows bytes only. Damage is an error, never skipped.
 
-use bytes::{Buf, BufMut, Bytes};
+use bytes::{Buf, BufMut, BytesMut};
 use restante_spec::ids::{EnvelopeId, MailboxId, Seq, UnixTime};
 use restante_spec::message::EnvelopeClass;
 
 use super::Envelope;
+use super::seal::{BucketKey, Salt, TAG_BYTES, Unopenable};
 
 /// The version of this form.
-const VERSION: u8 = 1;
-/// Version, key, time.
-const HEADER_BYTES: usize = 1 + 4 + 8;
+const VERSION: u8 = 2;
+/// Version, time.
+const HEADER_BYTES: usize = 1 + 8;
 /// Length and checksum of an entry.
 const PREFIX_BYTES: usize = 4 + 4;
 /// An entry's fields before its body.
-const FIELD_BYTES: usize = 16 + 8 + 8 + 8 + 8 + 1 + 1 + 16;
+const FIELD_BYTES: usize = 16 + 8 + 8 + 8 + 8 + 1 + 1 + 4 + 16;
 /// A chunk's most: with redb's own bytes just under 2^16, so that no page is half empty.
 const CHUNK_BYTES: usize = 65_000;
 /// The flag of a commit.
 const COMMIT: u8 = 1;
 
 const _: () = assert!(
-    HEADER_BYTES + PREFIX_BYTES + FIELD_BYTES + restante_spec::limits::BODY_BYTES <= CHUNK_BYTES
+    HEADER_BYTES + PREFIX_BYTES + FIELD_BYTES + restante_spec::limits::BODY_BYTES + TAG_BYTES
+        <= CHUNK_BYTES
 );
 
 /// A chunk under construction.
@@ -41,14 +44,14 @@ pub(super) struct ChunkWriter {
 pub(super) enum Damaged {
     #[error("a chunk of version {0}, this relay knows version {VERSION}")]
     Version(u8),
-    #[error("a chunk sealed with key {0}, this relay knows no sealing")]
-    Sealed(u32),
     #[error("a chunk that ends within an entry")]
     Short,
     #[error("an entry whose checksum is wrong")]
     Checksum,
     #[error("an entry of an unknown class")]
     Class,
+    #[error(transparent)]
+    Sealed(#[from] Unopenable),
 }
 
 impl ChunkWriter {
@@ -56,20 +59,25 @@ impl ChunkWriter {
     pub(super) fn new(written_at: UnixTime) -> Self {
         let mut bytes = Vec::with_capacity(CHUNK_BYTES);
         bytes.put_u8(VERSION);
-        bytes.put_u32(0);
         bytes.put_u64(written_at.get());
         Self { bytes }
     }
 
     /// Whether an envelope with this body still fits.
     pub(super) fn fits(&self, body: usize) -> bool {
-        self.bytes.len() + PREFIX_BYTES + FIELD_BYTES + body <= CHUNK_BYTES
+        self.bytes.len() + PREFIX_BYTES + FIELD_BYTES + body + TAG_BYTES <= CHUNK_BYTES
     }
 
-    /// Adds an envelope that fits; returns where it stands.
-    pub(super) fn push(&mut self, mailbox: MailboxId, envelope: &Envelope) -> u32 {
+    /// Seals and adds an envelope that fits; returns where it stands.
+    pub(super) fn push(
+        &mut self,
+        mailbox: MailboxId,
+        envelope: &Envelope,
+        key: &BucketKey,
+        salt: Salt,
+    ) -> Result<u32, Unopenable> {
         let offset = self.bytes.len();
-        let length = FIELD_BYTES + envelope.body.len();
+        let length = FIELD_BYTES + envelope.body.len() + TAG_BYTES;
         self.bytes.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
         self.bytes.put_u32(0);
         self.bytes.put_slice(mailbox.as_bytes());
@@ -79,15 +87,20 @@ impl ChunkWriter {
         self.bytes.put_u64(envelope.expires_at.get());
         self.bytes.put_u8(class_number(envelope.class));
         self.bytes.put_u8(if envelope.commit { COMMIT } else { 0 });
+        self.bytes.put_u32(salt.0);
         self.bytes.put_slice(envelope.id.as_bytes());
         self.bytes.put_slice(&envelope.body);
+        let entry = self.bytes.get_mut(offset + PREFIX_BYTES..).unwrap_or_default();
+        let (fields, body) = entry.split_at_mut_checked(FIELD_BYTES).ok_or(Unopenable)?;
+        let tag = key.seal(salt, envelope.seq, fields, body)?;
+        self.bytes.put_slice(&tag);
         if let Some(entry) = self.bytes.get_mut(offset..)
-            && let Some((prefix, fields)) = entry.split_at_mut_checked(PREFIX_BYTES)
+            && let Some((prefix, rest)) = entry.split_at_mut_checked(PREFIX_BYTES)
         {
-            let checksum = crc32fast::hash(fields).to_be_bytes();
+            let checksum = crc32fast::hash(rest).to_be_bytes();
             prefix.iter_mut().skip(4).zip(checksum).for_each(|(byte, sum)| *byte = sum);
         }
-        u32::try_from(offset).unwrap_or(u32::MAX)
+        Ok(u32::try_from(offset).unwrap_or(u32::MAX))
     }
 
     /// Whether nothing was added.
@@ -101,7 +114,7 @@ impl ChunkWriter {
     }
 }
 
-/// An entry as it stands in its chunk; the body is not copied.
+/// An entry as it stands in its chunk; nothing is copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry<'c> {
     /// Where it stands.
@@ -114,15 +127,25 @@ pub(super) struct Entry<'c> {
     pub(super) class: EnvelopeClass,
     pub(super) commit: bool,
     pub(super) id: EnvelopeId,
-    pub(super) body: &'c [u8],
+    salt: Salt,
+    fields: &'c [u8],
+    sealed: &'c [u8],
 }
 
 impl Entry<'_> {
+    /// Bytes of its body, once opened.
+    pub(super) const fn size(&self) -> usize {
+        self.sealed.len().saturating_sub(TAG_BYTES)
+    }
+
     /// The envelope, with a body of its own.
-    pub(super) fn to_envelope(self) -> Envelope {
-        let Self { seq, prev, epoch, id, class, expires_at, commit, body, .. } = self;
-        let body = Bytes::copy_from_slice(body);
-        Envelope { seq, prev, epoch, id, class, expires_at, commit, body }
+    pub(super) fn open(self, key: &BucketKey) -> Result<Envelope, Unopenable> {
+        let Self { seq, prev, epoch, id, class, expires_at, commit, .. } = self;
+        let mut body = BytesMut::from(self.sealed);
+        key.open(self.salt, seq, self.fields, &mut body)?;
+        body.truncate(self.size());
+        let body = body.freeze();
+        Ok(Envelope { seq, prev, epoch, id, class, expires_at, commit, body })
     }
 }
 
@@ -137,10 +160,6 @@ pub(super) fn read_all(chunk: &[u8]) -> Result<Vec<Entry<'_>>, Damaged> {
     match header.get_u8() {
         VERSION => {}
         other => return Err(Damaged::Version(other)),
-    }
-    match header.get_u32() {
-        0 => {}
-        key => return Err(Damaged::Sealed(key)),
     }
     let mut entries = Vec::new();
     let mut offset = HEADER_BYTES;
@@ -162,7 +181,8 @@ fn read_entry(chunk: &[u8], offset: usize) -> Result<(Entry<'_>, usize), Damaged
     if crc32fast::hash(entry) != checksum {
         return Err(Damaged::Checksum);
     }
-    let (mut fields, body) = entry.split_at_checked(FIELD_BYTES).ok_or(Damaged::Short)?;
+    let (all, sealed) = entry.split_at_checked(FIELD_BYTES).ok_or(Damaged::Short)?;
+    let mut fields = all;
     let mut mailbox = [0; MailboxId::SIZE];
     fields.copy_to_slice(&mut mailbox);
     let seq = Seq::new(fields.get_u64());
@@ -171,12 +191,27 @@ fn read_entry(chunk: &[u8], offset: usize) -> Result<(Entry<'_>, usize), Damaged
     let expires_at = UnixTime::new(fields.get_u64());
     let class = class_of(fields.get_u8())?;
     let commit = fields.get_u8() & COMMIT != 0;
+    let salt = Salt(fields.get_u32());
     let mut id = [0; EnvelopeId::SIZE];
     fields.copy_to_slice(&mut id);
     let (mailbox, id) = (MailboxId::new(mailbox), EnvelopeId::new(id));
     let end = offset + PREFIX_BYTES + length;
     let offset = u32::try_from(offset).map_err(|_| Damaged::Short)?;
-    let entry = Entry { offset, mailbox, seq, prev, epoch, expires_at, class, commit, id, body };
+    let fields = all;
+    let entry = Entry {
+        offset,
+        mailbox,
+        seq,
+        prev,
+        epoch,
+        expires_at,
+        class,
+        commit,
+        id,
+        salt,
+        fields,
+        sealed,
+    };
     Ok((entry, end))
 }
 
@@ -199,7 +234,19 @@ const fn class_of(number: u8) -> Result<EnvelopeClass, Damaged> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
+
+    const SALT: Salt = Salt(9);
+
+    fn key() -> BucketKey {
+        BucketKey::new(&[8; 32]).unwrap()
+    }
+
+    fn push(writer: &mut ChunkWriter, envelope: &Envelope) -> u32 {
+        writer.push(MailboxId::new([1; 16]), envelope, &key(), SALT).unwrap()
+    }
 
     fn envelope(seq: u64, size: usize) -> Envelope {
         Envelope {
@@ -216,9 +263,7 @@ mod tests {
 
     fn chunk() -> (Vec<u8>, Vec<u32>) {
         let mut writer = ChunkWriter::new(UnixTime::new(7));
-        let mailbox = MailboxId::new([1; 16]);
-        let offsets =
-            [0, 1, 500].map(|size| writer.push(mailbox, &envelope(size + 2, size as usize)));
+        let offsets = [0, 1, 500].map(|size| push(&mut writer, &envelope(size + 2, size as usize)));
         (writer.bytes().to_vec(), offsets.to_vec())
     }
 
@@ -230,7 +275,9 @@ mod tests {
         for (found, expected) in all.into_iter().zip(offsets) {
             assert_eq!((found.offset, found.mailbox), (expected, MailboxId::new([1; 16])));
             let size = usize::try_from(found.seq.get() - 2).unwrap();
-            assert_eq!(found.to_envelope(), envelope(found.seq.get(), size));
+            assert_eq!(found.size(), size);
+            assert_eq!(found.open(&key()), Ok(envelope(found.seq.get(), size)));
+            assert_eq!(found.open(&BucketKey::new(&[7; 32]).unwrap()), Err(Unopenable));
             assert_eq!(read_at(&bytes, expected), Ok(found));
         }
     }
@@ -240,7 +287,7 @@ mod tests {
     fn the_largest_body_has_room() {
         let mut writer = ChunkWriter::new(UnixTime::new(7));
         assert!(writer.fits(restante_spec::limits::BODY_BYTES));
-        writer.push(MailboxId::new([1; 16]), &envelope(2, restante_spec::limits::BODY_BYTES));
+        push(&mut writer, &envelope(2, restante_spec::limits::BODY_BYTES));
         assert!(writer.bytes().len() <= CHUNK_BYTES);
         assert!(!writer.fits(100));
     }
@@ -265,12 +312,17 @@ mod tests {
     }
 
     #[test]
-    fn other_versions_and_sealed_chunks_are_named() {
+    fn other_versions_are_named() {
         let (mut bytes, _) = chunk();
-        bytes[4] = 9;
-        assert_eq!(read_all(&bytes), Err(Damaged::Sealed(9)));
-        bytes[0] = 2;
-        assert_eq!(read_all(&bytes), Err(Damaged::Version(2)));
+        bytes[0] = 1;
+        assert_eq!(read_all(&bytes), Err(Damaged::Version(1)));
+    }
+
+    /// What is stored of a body is not the body.
+    #[test]
+    fn bodies_stand_sealed() {
+        let (bytes, _) = chunk();
+        assert!(!bytes.windows(8).any(|window| window == [0xab; 8]));
     }
 
     /// Whatever can be written can be read again: a class nobody stores does not spoil a store.
@@ -287,7 +339,7 @@ mod tests {
         fn arbitrary_bytes_never_panic(bytes: Vec<u8>, offset: u32) {
             let _ = read_all(&bytes);
             let _ = read_at(&bytes, offset);
-            let mut headed = vec![VERSION, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+            let mut headed = vec![VERSION, 0, 0, 0, 0, 0, 0, 0, 0];
             headed.extend(bytes);
             let _ = read_all(&headed);
         }

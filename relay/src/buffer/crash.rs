@@ -86,7 +86,7 @@ fn chunks_go_and_the_head_stays() {
 fn a_power_cut_leaves_acts_whole_or_not_at_all() {
     let part = |number: u32| Part { tag: 9, key: number.to_be_bytes().to_vec() };
     let (mut torn, mut unanswered) = (0, 0);
-    for fuse in 0..60_u32 {
+    for fuse in 0..120_u32 {
         let disk = Faulty::default();
         let (buffer, _thread) = start(&disk);
         let before = Rig::new(buffer);
@@ -199,7 +199,7 @@ fn damaged_and_newer_stores_are_refused() {
     assert!(matches!(refused(), Some(OpenError::Damaged(_))));
     assert!(refused().unwrap().to_string().contains("restore it from a backup"));
     change(&|transaction| {
-        transaction.open_table(META).unwrap().insert("format", 2).unwrap();
+        transaction.open_table(META).unwrap().insert("format", 3).unwrap();
     });
-    assert!(matches!(refused(), Some(OpenError::Format(2))));
+    assert!(matches!(refused(), Some(OpenError::Format(3))));
 }

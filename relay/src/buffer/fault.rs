@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use redb::{Database, StorageBackend};
+use zeroize::Zeroizing;
 
 use super::conformance::{NOW, QUOTA, Rig, append, id, mailbox};
+use super::keys::KeyFile;
 use super::redb::RedbBuffer;
 use super::{Act, AppendAct, Buffer, BufferError, Outcome, Quota, Settings};
 
@@ -26,6 +28,9 @@ struct Disk {
     /// The next read fails.
     fails_to_read: bool,
     failures: u32,
+    /// The file of the keys beside the store: never torn, but forgotten when it was not synced.
+    keys: Vec<u8>,
+    synced_keys: Vec<u8>,
 }
 
 /// A process's view of a disk.
@@ -58,6 +63,8 @@ impl Faulty {
         Self(Arc::new(Mutex::new(Disk {
             current: found.clone(),
             synced: found,
+            keys: disk.synced_keys.clone(),
+            synced_keys: disk.synced_keys.clone(),
             ..Disk::default()
         })))
     }
@@ -67,6 +74,7 @@ impl Faulty {
         let mut disk = self.0.lock().unwrap();
         disk.current = disk.synced.clone();
         disk.unsynced.clear();
+        disk.keys = disk.synced_keys.clone();
         drop(disk);
         self.clone()
     }
@@ -103,6 +111,29 @@ impl Faulty {
 
     fn set(&self, change: impl FnOnce(&mut Disk)) {
         change(&mut self.0.lock().unwrap());
+    }
+}
+
+impl KeyFile for Faulty {
+    fn read(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
+        Ok(Zeroizing::new(self.0.lock().unwrap().keys.clone()))
+    }
+
+    fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        let mut disk = self.0.lock().unwrap();
+        Self::burn(&mut disk)?;
+        let begin = usize::try_from(offset).unwrap();
+        let size = disk.keys.len().max(begin + bytes.len());
+        disk.keys.resize(size, 0);
+        disk.keys[begin..begin + bytes.len()].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<(), Error> {
+        let mut disk = self.0.lock().unwrap();
+        Self::burn(&mut disk)?;
+        disk.synced_keys = disk.keys.clone();
+        Ok(())
     }
 }
 
@@ -148,12 +179,12 @@ impl StorageBackend for Faulty {
 
 /// A process that opens the disk.
 pub(super) fn start(disk: &Faulty) -> (Arc<RedbBuffer>, std::thread::JoinHandle<()>) {
-    let disk = disk.clone();
+    let (disk, keys) = (disk.clone(), Box::new(disk.clone()));
     let opener = Box::new(move || {
         // A small cache, so that reads and writes reach the disk early.
         Database::builder().set_cache_size(64 * 1024).create_with_backend(disk.reopened())
     });
-    let (buffer, writer) = RedbBuffer::open_with(opener, Settings::default()).unwrap();
+    let (buffer, writer) = RedbBuffer::open_with(opener, keys, Settings::default()).unwrap();
     (buffer, crate::ops::tasks::Tasks::new().spawn_thread("buffer", move || writer.run()).unwrap())
 }
 
@@ -336,18 +367,21 @@ fn the_queue_ends_at_its_bounds() {
         buffer.submit(mailbox(1), Act::Append(act), Box::new(|_| ()))
     };
     let settings = Settings { queue_acts: 3, ..Settings::default() };
-    let (buffer, _writer) = RedbBuffer::open_with(opener(), settings).unwrap();
+    let (buffer, _writer) =
+        RedbBuffer::open_with(opener(), Box::new(Faulty::default()), settings).unwrap();
     for _ in 0..3 {
         assert!(submit(&buffer, 1).is_ok());
     }
     assert!(submit(&buffer, 1).is_err());
     let settings = Settings { queue_bytes: 100, ..Settings::default() };
-    let (buffer, writer) = RedbBuffer::open_with(opener(), settings).unwrap();
+    let (buffer, writer) =
+        RedbBuffer::open_with(opener(), Box::new(Faulty::default()), settings).unwrap();
     assert!(submit(&buffer, 60).is_ok());
     assert!(submit(&buffer, 40).is_ok());
     assert!(submit(&buffer, 1).is_err());
     buffer.stop();
     writer.run();
-    let (buffer, _writer) = RedbBuffer::open_with(opener(), settings).unwrap();
+    let (buffer, _writer) =
+        RedbBuffer::open_with(opener(), Box::new(Faulty::default()), settings).unwrap();
     assert!(submit(&buffer, 101).is_ok());
 }

@@ -27,11 +27,15 @@ mod crash;
 #[cfg(test)]
 mod fault;
 mod index;
+pub(crate) mod keys;
 #[cfg(test)]
 mod memory;
 #[cfg(test)]
 mod play;
 pub(crate) mod redb;
+mod seal;
+#[cfg(test)]
+mod sealed;
 mod settings;
 
 pub(crate) use settings::Settings;

@@ -3,7 +3,7 @@
 //! Few are told at once, by whoever brings the notice. Many are told in steps by the hub's own
 //! task, in the order in which the notices came: whoever brings one, the buffer's thread above all,
 //! pays for one entry in a list, however many there are. Live envelopes always go that way, so that
-//! their sender's time does not tell who is there (MBX-16); stored ones do not wait for them.
+//! their sender's time does not tell who is there (MBX-19); stored ones do not wait for them.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -259,7 +259,7 @@ mod tests {
         assert!(outlets.iter().all(|outlet| told(outlet) == (vec![1], false)));
     }
 
-    /// MBX-16: whoever brings a live envelope tells nobody, one reader or many; DLV-9: stored ones
+    /// MBX-19: whoever brings a live envelope tells nobody, one reader or many; DLV-9: stored ones
     /// do not wait for it.
     #[test]
     fn live_envelopes_are_never_told_by_who_brings_them() {

@@ -1,4 +1,4 @@
-//! Vouches for the TLS key with the identity key, anew before the last word runs out (TRN-5).
+//! Vouches for TLS keys with the identity key, anew before the last word runs out (TRN-5).
 
 use std::sync::{Mutex, PoisonError};
 
@@ -7,10 +7,11 @@ use restante_spec::ids::{PublicKey, Seconds, SpkiHash, UnixTime};
 use restante_spec::limits;
 use restante_spec::message::Endorsement;
 
-/// Signs endorsements of one TLS key.
+/// Signs endorsements of the TLS keys that handshakes were done with.
 pub(crate) struct Endorser {
     identity: SigningKey,
-    spki: SpkiHash,
+    /// The last one signed. After a change of certificates, the connections that shook hands before
+    /// have another one signed for them.
     current: Mutex<Option<Endorsement>>,
 }
 
@@ -18,9 +19,9 @@ pub(crate) struct Endorser {
 const RENEW_BEFORE: Seconds = Seconds::new(limits::ENDORSEMENT_MAX.get() / 2);
 
 impl Endorser {
-    /// For a relay's identity and its TLS key.
-    pub(crate) fn new(identity: SigningKey, spki: SpkiHash) -> Self {
-        Self { identity, spki, current: Mutex::new(None) }
+    /// For a relay's identity.
+    pub(crate) fn new(identity: SigningKey) -> Self {
+        Self { identity, current: Mutex::new(None) }
     }
 
     /// The relay's identity key.
@@ -28,11 +29,12 @@ impl Endorser {
         self.identity.public()
     }
 
-    /// An endorsement that holds for half its life at least.
-    pub(crate) fn endorsement(&self, now: UnixTime) -> Endorsement {
+    /// An endorsement of this key that holds for half its life at least.
+    pub(crate) fn endorsement(&self, spki: SpkiHash, now: UnixTime) -> Endorsement {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = |endorsement: &Endorsement| {
-            now.after(RENEW_BEFORE) < endorsement.not_after
+            endorsement.spki == spki
+                && now.after(RENEW_BEFORE) < endorsement.not_after
                 && endorsement.not_after <= now.after(limits::ENDORSEMENT_MAX)
         };
         if let Some(endorsement) = current.filter(fresh) {
@@ -41,7 +43,7 @@ impl Endorser {
         // A minute less than the longest, so that a client's clock may run a little behind.
         let life = Seconds::new(limits::ENDORSEMENT_MAX.get() - 60);
         let not_after = now.after(life);
-        let endorsement = endorse(&self.identity, self.spki, not_after);
+        let endorsement = endorse(&self.identity, spki, not_after);
         *current = Some(endorsement);
         endorsement
     }
@@ -51,16 +53,18 @@ impl Endorser {
 mod tests {
     use super::*;
 
+    const SPKI: SpkiHash = SpkiHash::new([1; 32]);
+
     /// TRN-5: renewed by itself before it runs out, and always valid.
     #[test]
     fn endorsement_renews_itself() {
         let identity = SigningKey::from_seed(&[7; 32]);
         let public = identity.public();
-        let endorser = Endorser::new(identity, SpkiHash::new([1; 32]));
+        let endorser = Endorser::new(identity);
         let mut seen = Vec::new();
         for day in 0..30 {
             let now = UnixTime::new(1_000_000 + day * 86_400);
-            let made = endorser.endorsement(now);
+            let made = endorser.endorsement(SPKI, now);
             restante_crypto::verify_endorsement(&made, &public, now).unwrap();
             seen.push(made.not_after);
         }
@@ -71,9 +75,19 @@ mod tests {
     /// TRN-5: after the clock was set back, an endorsement too far ahead is replaced.
     #[test]
     fn endorsement_follows_a_clock_set_back() {
-        let endorser = Endorser::new(SigningKey::from_seed(&[7; 32]), SpkiHash::new([1; 32]));
-        endorser.endorsement(UnixTime::new(9_000_000));
+        let endorser = Endorser::new(SigningKey::from_seed(&[7; 32]));
+        endorser.endorsement(SPKI, UnixTime::new(9_000_000));
         let now = UnixTime::new(1_000_000);
-        assert!(endorser.endorsement(now).not_after <= now.after(limits::ENDORSEMENT_MAX));
+        assert!(endorser.endorsement(SPKI, now).not_after <= now.after(limits::ENDORSEMENT_MAX));
+    }
+
+    /// TRN-5: each key gets its own, in whatever order they are asked for.
+    #[test]
+    fn endorsement_is_of_the_key_asked_for() {
+        let endorser = Endorser::new(SigningKey::from_seed(&[7; 32]));
+        let (other, now) = (SpkiHash::new([2; 32]), UnixTime::new(1_000_000));
+        for spki in [SPKI, other, SPKI] {
+            assert_eq!(endorser.endorsement(spki, now).spki, spki);
+        }
     }
 }

@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::BytesMut;
 use restante_spec::ids::Incarnation;
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -14,10 +15,13 @@ use super::Settings;
 use super::connection;
 use super::door::{Door, Handshake, Place};
 use super::endorser::Endorser;
+use super::stream::Stream;
+use super::tls::TlsIdentity;
 use crate::delivery::Hub;
 use crate::limits::ACCEPT_RETRY;
 use crate::mailbox::api::{Mailboxes, Origin};
 use crate::ops::clock::Clock;
+use crate::ops::metrics;
 use crate::ops::tasks::Tasks;
 
 /// What every connection of this relay shares.
@@ -34,7 +38,8 @@ pub(crate) struct Gateway<M> {
 /// The open port.
 pub(crate) struct Listener<M> {
     socket: TcpListener,
-    acceptor: TlsAcceptor,
+    /// What new handshakes are done with; it may change.
+    tls: watch::Receiver<Arc<TlsIdentity>>,
     gateway: Arc<Gateway<M>>,
     door: Arc<Door>,
     origins: Arc<AtomicU64>,
@@ -47,13 +52,13 @@ impl<M: Mailboxes> Listener<M> {
     /// The system's, when the address cannot be had.
     pub(crate) async fn bind(
         address: SocketAddr,
-        config: Arc<rustls::ServerConfig>,
+        tls: watch::Receiver<Arc<TlsIdentity>>,
         gateway: Arc<Gateway<M>>,
     ) -> std::io::Result<Self> {
         let socket = TcpListener::bind(address).await?;
         let door = Door::new(gateway.settings.clone());
         let origins = Arc::new(AtomicU64::new(1));
-        Ok(Self { socket, acceptor: TlsAcceptor::from(config), gateway, door, origins })
+        Ok(Self { socket, tls, gateway, door, origins })
     }
 
     /// The address it listens on.
@@ -76,7 +81,7 @@ impl<M: Mailboxes> Listener<M> {
                 () = closing.cancelled() => return,
                 accepted = self.socket.accept() => accepted,
             };
-            let (stream, peer) = match accepted {
+            let (socket, peer) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     warn!(%error, "cannot accept connections");
@@ -85,59 +90,77 @@ impl<M: Mailboxes> Listener<M> {
                 }
             };
             // LIM-12: refused before TLS, and before anything is read.
-            let Some((place, handshake)) = self.door.enter(peer.ip()) else { continue };
+            let Some((place, handshake)) = self.door.enter(peer.ip()) else {
+                metrics::CONNECTIONS.count(metrics::Door::Refused);
+                continue;
+            };
+            metrics::CONNECTIONS.count(metrics::Door::Accepted);
             let origin = Origin(self.origins.fetch_add(1, Ordering::Relaxed));
-            let greeting = self.clone_for(stream, place, handshake, origin);
+            let greeting = self.greeting(socket, place, handshake, origin);
             let (after, draining) = (tasks.clone(), draining.clone());
             tasks.spawn("handshake", async move { greeting.run(after, draining).await });
         }
     }
 
-    fn clone_for(
+    fn greeting(
         &self,
-        stream: TcpStream,
+        socket: TcpStream,
         place: Place,
         handshake: Handshake,
         origin: Origin,
     ) -> Greeting<M> {
-        let acceptor = self.acceptor.clone();
-        let gateway = Arc::clone(&self.gateway);
-        Greeting { stream, place, handshake, origin, acceptor, gateway }
+        let (tls, gateway) = (Arc::clone(&self.tls.borrow()), Arc::clone(&self.gateway));
+        Greeting { socket, place, handshake, origin, tls, gateway }
     }
 }
 
 /// A connection before its TLS handshake.
 struct Greeting<M> {
-    stream: TcpStream,
+    socket: TcpStream,
     place: Place,
     handshake: Handshake,
     origin: Origin,
-    acceptor: TlsAcceptor,
+    tls: Arc<TlsIdentity>,
     gateway: Arc<Gateway<M>>,
 }
 
 impl<M: Mailboxes> Greeting<M> {
     async fn run(self, tasks: Tasks, draining: CancellationToken) {
-        let Self { stream, place, handshake, origin, acceptor, gateway } = self;
-        if let Err(error) = stream.set_nodelay(true) {
+        let Self { socket, place, handshake, origin, tls, gateway } = self;
+        if let Err(error) = socket.set_nodelay(true) {
             debug!(%error, "a connection without TCP_NODELAY");
         }
-        // LIM-11: one time for TLS, then one for `hello`.
-        let accepted =
-            tokio::time::timeout(gateway.settings.hello_timeout, acceptor.accept(stream)).await;
-        drop(handshake);
-        let stream = match accepted {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return debug!(kind = ?error.kind(), "no TLS"),
-            Err(_) => return debug!("no TLS in time"),
+        let mut stream = match Stream::new(socket, tls.config()) {
+            Ok(stream) => stream,
+            Err(error) => return warn!(%error, "TLS cannot be set up"),
         };
+        let mut input = BytesMut::new();
+        // LIM-11: one time for TLS, then one for `hello`.
+        let made = stream.handshake(&mut input);
+        let made = tokio::time::timeout(gateway.settings.hello_timeout, made).await;
+        drop(handshake);
+        match made {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                metrics::HANDSHAKES_FAILED.count(metrics::Handshake::Tls);
+                return debug!(kind = ?error.kind(), "no TLS");
+            }
+            Err(_) => {
+                metrics::HANDSHAKES_FAILED.count(metrics::Handshake::Late);
+                return debug!("no TLS in time");
+            }
+        }
         // TRN-2: a client that names no protocol at all is none of ours.
-        if stream.get_ref().1.alpn_protocol() != Some(restante_spec::ALPN) {
+        if stream.protocol() != Some(restante_spec::ALPN) {
+            metrics::HANDSHAKES_FAILED.count(metrics::Handshake::Protocol);
             return debug!("another protocol");
         }
+        // TRN-5: what is endorsed is the key of this very handshake.
+        let spki = tls.spki();
         // A task of its own, so that the handshake's memory is given back.
         tasks.spawn("connection", async move {
-            connection::serve(stream, origin, gateway, draining).await;
+            let _present = metrics::CONNECTIONS_OPEN.enter();
+            connection::serve(stream, input, origin, spki, gateway, draining).await;
             drop(place);
         });
     }

@@ -126,7 +126,7 @@ pub(crate) trait Notices: Send + Sync + 'static {
 /// What happened to a mailbox.
 #[derive(Clone, Debug)]
 pub(crate) enum Notice {
-    /// An envelope is durable, or is live and only passed on (MBX-16).
+    /// An envelope is durable, or is live and only passed on (MBX-19).
     /// It was accepted at `at`.
     Appended { envelope: Envelope, origin: Origin, at: UnixTime },
     /// A key may do nothing any more.
@@ -146,7 +146,7 @@ impl Notice {
         }
     }
 
-    /// Whether it brings a live envelope (MBX-16).
+    /// Whether it brings a live envelope (MBX-19).
     pub(crate) fn is_live(&self) -> bool {
         matches!(self, Self::Appended { envelope, .. } if envelope.class == EnvelopeClass::Live)
     }

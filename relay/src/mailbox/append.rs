@@ -43,7 +43,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         now: UnixTime,
         respond: Respond,
     ) {
-        // MBX-16
+        // MBX-19
         if ask.class == EnvelopeClass::Live {
             return self.pass_on(access, ask, now, respond);
         }

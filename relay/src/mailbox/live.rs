@@ -1,4 +1,4 @@
-//! Live envelopes: passed on to whoever is subscribed, never stored (MBX-16).
+//! Live envelopes: passed on to whoever is subscribed, never stored (MBX-19).
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ const LIVE_RATE: Rate = Rate {
 };
 
 impl<B: Buffer, N: Notices> Service<B, N> {
-    /// Passes a live envelope on (MBX-16). Its place in the chain is left as it is.
+    /// Passes a live envelope on (MBX-19). Its place in the chain is left as it is.
     pub(super) fn pass_on(
         self: &Arc<Self>,
         access: Access,

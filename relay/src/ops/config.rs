@@ -1,14 +1,22 @@
-//! What the operator may set, by flag or environment; each with its default and its effect.
+//! What the operator may set, by flag, environment or file; each with its default and its effect.
+//!
+//! Every field of [`Serve`] but `config` is a flag `--some-key`, a variable `RESTANTE_SOME_KEY` and
+//! a key `some_key` of the file (`ops/file.rs`): one declaration, one check.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand};
+use restante_spec::address::{AddressError, RelayAddress};
+use restante_spec::ids::PublicKey;
 use restante_spec::limits;
 use restante_spec::message::{Credit, Limits};
+use tracing_subscriber::EnvFilter;
 
+use super::certificate::CertificateFiles;
 use crate::error::Error;
-use crate::{gateway, mailbox};
+use crate::{buffer, gateway, mailbox};
 
 /// Keeps sealed letters for a while, until they are called for.
 #[derive(Debug, Parser)]
@@ -23,13 +31,27 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Runs the relay until it is told to stop (SIGTERM, Ctrl-C).
-    Serve(Serve),
+    Serve(Box<Serve>),
+    /// Says whether a relay could run with these settings; changes nothing.
+    Check(Box<Serve>),
+    /// Prints what the relay that runs on the data directory counts, as /metrics does.
+    Stats(Box<Serve>),
+    /// Has the relay that runs on the data directory drain and stop, and waits until it has.
+    Drain(Box<Serve>),
+    /// Prints a configuration file with every key, what it does, and its default.
+    Config,
+    /// Prints the man page, for packagers.
+    #[command(hide = true)]
+    Man,
 }
 
 /// How to run the relay.
 #[derive(Args, Clone, Debug)]
 pub struct Serve {
-    /// Where identity, keys and the buffer are kept [default: the platform's place for data].
+    /// A configuration file (TOML); flags win over the environment, and that over the file.
+    #[arg(long, env = "RESTANTE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where identity, keys and the buffer are kept; without it, the platform's place for data.
     #[arg(long, env = "RESTANTE_DATA", value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// The address to listen on; port 0 lets the system choose.
@@ -38,22 +60,41 @@ pub struct Serve {
     /// What the relay's address names, where it differs from the listening address.
     #[arg(long, env = "RESTANTE_PUBLIC", value_name = "HOST[:PORT]")]
     pub public: Option<String>,
-    /// A few words to every client, such as who runs this relay.
+    /// A second address, for the operator only: /metrics, /livez and /readyz over HTTP; without it,
+    /// there are none.
+    #[arg(long, env = "RESTANTE_METRICS_LISTEN", value_name = "ADDR")]
+    pub metrics_listen: Option<SocketAddr>,
+    /// A certificate and those that lead to its issuer (PEM), read anew when the file changes;
+    /// without it, the relay makes its own.
+    #[arg(long, env = "RESTANTE_TLS_CERT", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// The private key of the certificate (PEM).
+    #[arg(long, env = "RESTANTE_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+    /// A few words to every client, such as who runs this relay; cut at 1024 bytes.
     #[arg(long, env = "RESTANTE_OPERATOR_TEXT", value_name = "TEXT", default_value = "")]
     pub operator_text: String,
     /// How much is logged, on stderr: error, warn, info, debug.
-    #[arg(long, env = "RESTANTE_LOG", value_name = "LEVEL", default_value = "info")]
+    #[arg(long, env = "RESTANTE_LOG", value_name = "LEVEL", default_value = "info",
+          value_parser = log_level)]
     pub log: String,
     /// The most connections at once.
     #[arg(long, env = "RESTANTE_CONNECTIONS", value_name = "N",
-          default_value_t = limits::CONNECTIONS)]
+          default_value_t = limits::CONNECTIONS, value_parser = up_to(limits::CONNECTIONS))]
     pub connections: usize,
     /// The most connections at once from one address (IPv6: from one /64).
     #[arg(long, env = "RESTANTE_CONNECTIONS_PER_PREFIX", value_name = "N",
-          default_value_t = limits::CONNECTIONS_PER_PREFIX)]
+          default_value_t = limits::CONNECTIONS_PER_PREFIX,
+          value_parser = up_to(limits::CONNECTIONS))]
     pub connections_per_prefix: usize,
-    /// The most mailboxes.
-    #[arg(long, env = "RESTANTE_MAILBOXES", value_name = "N", default_value_t = limits::MAILBOXES)]
+    /// The most TLS handshakes under way at once.
+    #[arg(long, env = "RESTANTE_HANDSHAKES", value_name = "N",
+          default_value_t = limits::HANDSHAKES_IN_FLIGHT,
+          value_parser = up_to(limits::HANDSHAKES_IN_FLIGHT))]
+    pub handshakes: usize,
+    /// The most mailboxes; 0 takes no new ones.
+    #[arg(long, env = "RESTANTE_MAILBOXES", value_name = "N", default_value_t = limits::MAILBOXES,
+          value_parser = clap::value_parser!(u64).range(0..=limits::MAILBOXES))]
     pub mailboxes: u64,
     /// The most envelopes one mailbox may hold.
     #[arg(long, env = "RESTANTE_MAILBOX_ENTRIES", value_name = "N",
@@ -61,7 +102,22 @@ pub struct Serve {
           value_parser = clap::value_parser!(u32).range(
               i64::from(limits::COMMIT_RESERVE_ENTRIES) + 1..=i64::from(limits::MAILBOX_ENTRIES)))]
     pub mailbox_entries: u32,
+    /// The most bytes one mailbox may hold.
+    #[arg(long, env = "RESTANTE_MAILBOX_BYTES", value_name = "N",
+          default_value_t = limits::MAILBOX_BYTES,
+          value_parser = clap::value_parser!(u64).range(
+              2 * limits::COMMIT_RESERVE_BYTES..=limits::MAILBOX_BYTES))]
+    pub mailbox_bytes: u64,
+    /// Memory for pages of the store, in MiB.
+    #[arg(long, env = "RESTANTE_CACHE_MIB", value_name = "N", default_value_t = CACHE_MIB,
+          value_parser = up_to(CACHE_MIB_MAX))]
+    pub cache_mib: usize,
 }
+
+/// Memory for pages of the store, in MiB: it touches its newest pages most.
+const CACHE_MIB: usize = 128;
+/// The most of it, in MiB; more memory serves the system's own cache better.
+const CACHE_MIB_MAX: usize = 65_536;
 
 impl Serve {
     /// The data directory.
@@ -72,6 +128,36 @@ impl Serve {
         Ok(dirs::data_dir().ok_or(Error::NoDataDir)?.join("restante-relay"))
     }
 
+    /// The address clients use: the public name if there is one, and the port.
+    pub(crate) fn address(
+        &self,
+        identity: PublicKey,
+        listening: SocketAddr,
+    ) -> Result<RelayAddress, Error> {
+        let Some(public) = &self.public else {
+            let host = listening.ip().to_string();
+            return Ok(RelayAddress::new(identity, &host, listening.port())?);
+        };
+        // `::1` is a host, `[::1]:7443` a host with a port.
+        let is_host =
+            |host: &str| !host.contains(':') || (host.starts_with('[') && host.ends_with(']'));
+        let with_port = public.rsplit_once(':').filter(|(host, _)| is_host(host));
+        let (host, port) = match with_port {
+            Some((host, port)) => (host, port.parse().map_err(|_| AddressError::Port)?),
+            None => (public.as_str(), listening.port()),
+        };
+        Ok(RelayAddress::new(identity, host, port)?)
+    }
+
+    /// Where a certificate of the operator's lies.
+    pub(crate) fn certificate_files(&self) -> Result<Option<CertificateFiles>, Error> {
+        match (self.tls_cert.clone(), self.tls_key.clone()) {
+            (None, None) => Ok(None),
+            (Some(certificate), Some(key)) => Ok(Some(CertificateFiles { certificate, key })),
+            _ => Err(Error::HalfCertificate),
+        }
+    }
+
     /// Bounds of connections.
     pub(crate) fn gateway(&self) -> gateway::Settings {
         let mut operator_text = self.operator_text.clone();
@@ -79,8 +165,9 @@ impl Serve {
             operator_text.pop();
         }
         gateway::Settings {
-            connections: self.connections.min(limits::CONNECTIONS),
+            connections: self.connections,
             connections_per_prefix: self.connections_per_prefix,
+            handshakes: self.handshakes,
             operator_text,
             ..gateway::Settings::default()
         }
@@ -90,8 +177,25 @@ impl Serve {
     pub(crate) fn mailbox(&self) -> mailbox::Settings {
         let mut settings = mailbox::Settings { mailboxes: self.mailboxes, ..Default::default() };
         settings.quota.entries = self.mailbox_entries;
+        settings.quota.bytes = self.mailbox_bytes;
         settings
     }
+
+    /// Sizes of the buffer.
+    pub(crate) fn buffer(&self) -> buffer::Settings {
+        let cache_bytes = self.cache_mib * 1024 * 1024;
+        buffer::Settings { cache_bytes, ..buffer::Settings::default() }
+    }
+}
+
+/// From one to the bound.
+fn up_to(bound: usize) -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=bound as u64)
+}
+
+/// A level, or tracing's directives for those who know them.
+fn log_level(text: &str) -> Result<String, tracing_subscriber::filter::ParseError> {
+    EnvFilter::try_new(text).map(|_| text.to_owned())
 }
 
 /// What `hello` says of a relay with these settings.
@@ -107,5 +211,29 @@ pub(crate) fn told_limits(mailbox: &mailbox::Settings) -> Limits {
         handles: number(limits::HANDLES),
         requests_in_flight: number(limits::REQUESTS_IN_FLIGHT),
         credit: Credit { envelopes: limits::CREDIT_ENVELOPES, bytes: limits::CREDIT_BYTES },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(public: &[&str]) -> Result<String, Error> {
+        let words = ["restante-relay", "serve"].iter().chain(public);
+        let Command::Serve(serve) = Cli::parse_from(words).command else { panic!("serve") };
+        let address = serve.address(PublicKey::new([0; 32]), "127.0.0.1:7443".parse().unwrap())?;
+        Ok(address.to_string().split_once('@').unwrap().1.to_owned())
+    }
+
+    /// TRN-3: what the address names.
+    #[test]
+    fn public_name_and_port_are_taken_over() {
+        assert_eq!(address(&[]).unwrap(), "127.0.0.1:7443");
+        let named = |public| address(&["--public", public]).unwrap();
+        assert_eq!(named("relay.example.org"), "relay.example.org:7443");
+        assert_eq!(named("relay.example.org:443"), "relay.example.org:443");
+        assert_eq!(named("::1"), "[::1]:7443");
+        assert_eq!(named("[::1]:443"), "[::1]:443");
+        assert!(address(&["--public", "relay.example.org:https"]).is_err());
     }
 }

@@ -13,6 +13,17 @@ use zeroize::Zeroizing;
 use crate::error::Error;
 use crate::gateway::TlsIdentity;
 
+/// The seed of the identity key.
+pub(super) const IDENTITY: &str = "identity.key";
+/// The relay's own TLS key.
+pub(super) const TLS_KEY: &str = "tls.key";
+/// Locked by the relay that has the directory open.
+pub(super) const LOCK: &str = "lock";
+/// The buffer's file.
+pub(super) const BUFFER: &str = "buffer.redb";
+/// Where the operator's requests come in.
+pub(super) const SOCKET: &str = "admin.sock";
+
 /// A relay's files.
 #[derive(Debug)]
 pub(crate) struct DataDir {
@@ -30,7 +41,7 @@ impl DataDir {
         let fail = |error| Error::File { path: path.to_owned(), error };
         fs::create_dir_all(path).map_err(fail)?;
         restrict(path, 0o700).map_err(fail)?;
-        let lock_path = path.join("lock");
+        let lock_path = path.join(LOCK);
         let lock =
             private().create(true).truncate(false).write(true).open(&lock_path).map_err(fail)?;
         match lock.try_lock() {
@@ -42,7 +53,12 @@ impl DataDir {
 
     /// The buffer's file.
     pub(crate) fn buffer(&self) -> PathBuf {
-        self.path.join("buffer.redb")
+        self.path.join(BUFFER)
+    }
+
+    /// Where the operator's requests come in.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.path.join(SOCKET)
     }
 
     /// The relay's identity key, made at first start (TRN-3).
@@ -50,31 +66,28 @@ impl DataDir {
     /// # Errors
     /// [`Error::File`], [`Error::BadFile`], [`Error::Randomness`].
     pub(crate) fn identity(&self) -> Result<SigningKey, Error> {
-        let seed = self.read_or_make("identity.key", || {
+        let seed = self.read_or_make(IDENTITY, || {
             let key = SigningKey::generate().map_err(|_| Error::Randomness)?;
             Ok(Zeroizing::new(key.seed().to_vec()))
         })?;
-        let seed =
-            Zeroizing::new(<[u8; 32]>::try_from(seed.as_slice()).map_err(|_| Error::BadFile {
-                path: self.path.join("identity.key"),
-                what: "32 bytes of an Ed25519 seed",
-            })?);
+        let seed = Zeroizing::new(<[u8; 32]>::try_from(seed.as_slice()).map_err(|_| {
+            Error::BadFile { path: self.path.join(IDENTITY), what: "32 bytes of an Ed25519 seed" }
+        })?);
         Ok(SigningKey::from_seed(&seed))
     }
 
-    /// The TLS key, made at first start.
+    /// The relay's own TLS key, made at first start, with a certificate for it.
     ///
     /// # Errors
     /// [`Error::File`], [`Error::BadFile`], [`Error::Tls`].
     pub(crate) fn tls(&self) -> Result<TlsIdentity, Error> {
-        let pem = self.read_or_make("tls.key", || {
-            let identity = TlsIdentity::generate()?;
-            Ok(Zeroizing::new(identity.to_pem().as_bytes().to_vec()))
+        let pem = self.read_or_make(TLS_KEY, || {
+            let pem = TlsIdentity::generate_key()?;
+            Ok(Zeroizing::new(pem.as_bytes().to_vec()))
         })?;
-        let bad =
-            || Error::BadFile { path: self.path.join("tls.key"), what: "a PKCS #8 key in PEM" };
+        let bad = || Error::BadFile { path: self.path.join(TLS_KEY), what: "a PKCS #8 key in PEM" };
         let pem = std::str::from_utf8(&pem).map_err(|_| bad())?;
-        TlsIdentity::from_pem(pem).map_err(|_| bad())
+        TlsIdentity::self_signed(pem).map_err(|_| bad())
     }
 
     /// The relay's incarnation, made at first start and anew by a restore.

@@ -98,7 +98,7 @@ pub enum EnvelopeClass {
     Normal,
     /// Stored, does not wake.
     Quiet,
-    /// To online readers only, never stored (MBX-16).
+    /// To online readers only, never stored (MBX-19).
     Live,
 }
 

@@ -205,7 +205,7 @@ fn rooms() -> Vec<Good> {
         with_body(
             client(
                 "client_append_live",
-                "FRM-1, CMD-11, MBX-16",
+                "FRM-1, CMD-11, MBX-19",
                 "to a room, passed on and not stored: no epoch, no TTL",
                 Command::Append(live),
             ),

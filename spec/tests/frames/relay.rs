@@ -153,7 +153,7 @@ fn stored() -> Vec<Good> {
         ),
         relay(
             "relay_appended_live",
-            "FRM-1, CMD-11, MBX-16",
+            "FRM-1, CMD-11, MBX-19",
             "taken to be passed on: an empty message",
             reply(12, Reply::Appended(live)),
         ),

@@ -20,6 +20,8 @@ pub struct Usage {
     pub cpu_s: f64,
     /// Bytes it made the disk write.
     pub written: f64,
+    /// Its memory, bytes.
+    pub rss: f64,
 }
 
 impl Server {
@@ -40,6 +42,30 @@ impl Server {
         Self { child, address }
     }
 
+    /// Starts this program again, as one of the servers in `bare.rs`; its address is one that no
+    /// client of ours would take.
+    pub fn bare(role: &str) -> (Self, u16) {
+        let mut child = Command::new(std::env::current_exe().expect("this program"))
+            .args(["--role", role])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("this program again");
+        let stdout = child.stdout.take().expect("its output");
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line).expect("its port");
+        let port = line.trim().parse().expect("a port");
+        let nobody = restante_spec::ids::PublicKey::new([0; 32]);
+        let address = RelayAddress::new(nobody, "127.0.0.1", port).expect("an address");
+        (Self { child, address }, port)
+    }
+
+    /// Kills it and waits until it is gone; its data stays.
+    pub fn kill(mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("gone");
+    }
+
     /// What it has used so far.
     pub fn usage(&self) -> Usage {
         let proc = PathBuf::from(format!("/proc/{}", self.child.id()));
@@ -52,6 +78,8 @@ impl Server {
         Usage {
             cpu_s: (field(14) + field(15)) / 100.0,
             written: written.and_then(|text| text.parse().ok()).expect("write_bytes"),
+            // Field 24, in pages of 4 KiB.
+            rss: field(24) * 4_096.0,
         }
     }
 }

@@ -135,11 +135,15 @@ async fn send(
         let append =
             Append { id: EnvelopeId::new(random()), ..envelope(handle, talks[talk].epoch) };
         ids.push(append.id);
-        waiting.push_back(wire.send(Command::Append(append), &body).await);
+        waiting.push_back(wire.queue(Command::Append(append), &body));
         if waiting.len() >= WINDOW {
-            settle(&mut wire, waiting.pop_front()).await;
+            wire.flush().await;
+            while waiting.len() > WINDOW / 2 {
+                settle(&mut wire, waiting.pop_front()).await;
+            }
         }
     }
+    wire.flush().await;
     while let Some(number) = waiting.pop_front() {
         settle(&mut wire, Some(number)).await;
     }

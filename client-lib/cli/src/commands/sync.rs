@@ -14,6 +14,7 @@ pub(super) async fn run(desk: &mut Desk) -> Result<(), Failure> {
     let mut parts = Vec::new();
     parts.extend(count(collected.messages, "new message", "new messages"));
     parts.extend(count(collected.requests, "new contact request", "new contact requests"));
+    parts.extend(count(collected.sent, "message sent", "messages sent"));
     parts.extend(count(collected.queued, "message still queued", "messages still queued"));
     desk.out.say(&if parts.is_empty() {
         "Nothing new, nothing queued.".to_owned()

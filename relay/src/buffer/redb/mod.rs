@@ -1,8 +1,8 @@
 //! The embedded buffer: one redb file, one storage thread, an index in memory.
 //!
 //! ```text
-//!  submit --> queue --> writer: judge in the index, pack into chunks, one two-phase commit
-//!  read   --> index (places) --> read transaction beside the writer
+//!  submit --> queue --> writer: judge in the index, seal, pack into chunks, one two-phase commit
+//!  read   --> index (places) --> read transaction beside the writer, open
 //! ```
 //!
 //! Knows redb. When the store fails, everything under way is answered `unknown` or `unavailable`,
@@ -16,7 +16,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use redb::{Database, ReadableDatabase};
 use restante_spec::ids::{EnvelopeId, MailboxId, UnixTime};
@@ -27,10 +27,13 @@ pub(crate) use writer::Writer;
 use self::open::Opener;
 use self::tables::{CHUNKS, MARKS, ROWS};
 use super::index::Index;
+use super::keys::{KeyFile, Keys, OnDisk};
+use super::seal::Unopenable;
 use super::settings::Settings;
 use super::{
     Act, Buffer, BufferError, Done, Envelope, Level, Outcome, Page, Part, Row, Span, Stored, chunk,
 };
+use crate::ops::metrics;
 
 /// A buffer in a redb file.
 pub(crate) struct RedbBuffer {
@@ -45,6 +48,7 @@ struct Store {
     /// `None` while the file is being opened anew.
     database: RwLock<Option<Arc<Database>>>,
     index: Mutex<Index>,
+    keys: RwLock<Keys>,
 }
 
 /// What the writer is asked.
@@ -85,12 +89,14 @@ impl Drop for Reply {
 }
 
 impl RedbBuffer {
-    /// Opens the file, or makes it, and rebuilds the index. The writer is to be run on a thread.
+    /// Opens the file and the one with its keys, or makes them, and rebuilds the index. The writer
+    /// is to be run on a thread.
     ///
     /// # Errors
     /// [`OpenError`].
     pub(crate) fn open(path: &Path, settings: Settings) -> Result<(Arc<Self>, Writer), OpenError> {
-        Self::open_with(open::file(path, settings.cache_bytes), settings)
+        let keys = OnDisk::open(&path.with_extension("keys")).map_err(open::storage)?;
+        Self::open_with(open::file(path, settings.cache_bytes), Box::new(keys), settings)
     }
 
     /// A buffer that ends with the test.
@@ -98,18 +104,22 @@ impl RedbBuffer {
     pub(crate) fn in_memory() -> (Arc<Self>, Writer) {
         let backend = || redb::backends::InMemoryBackend::new();
         let opener: Opener = Box::new(move || Database::builder().create_with_backend(backend()));
-        Self::open_with(opener, Settings::default()).unwrap()
+        let keys = Box::new(super::keys::InMemory::default());
+        Self::open_with(opener, keys, Settings::default()).unwrap()
     }
 
     /// Opens whatever `opener` gives, now and after a failure.
     pub(super) fn open_with(
         opener: Opener,
+        keys: Box<dyn KeyFile>,
         settings: Settings,
     ) -> Result<(Arc<Self>, Writer), OpenError> {
         let (database, index) = open::open(&opener)?;
+        let keys = Keys::load(keys).map_err(open::storage)?;
         let store = Arc::new(Store {
             database: RwLock::new(Some(Arc::new(database))),
             index: Mutex::new(index),
+            keys: RwLock::new(keys),
         });
         let (queue, jobs) = sync_channel(settings.queue_acts);
         let queued_bytes = Arc::new(AtomicUsize::new(0));
@@ -130,6 +140,17 @@ impl RedbBuffer {
         BufferError::Unavailable
     }
 
+    /// Whether the store is open: it is not while it is being opened anew after a failure.
+    pub(crate) fn is_open(&self) -> bool {
+        self.store.database().is_ok()
+    }
+
+    /// Tells the metrics how full it is.
+    pub(crate) fn measure(&self) {
+        metrics::QUEUE_BYTES.set(self.queued_bytes.load(Ordering::Relaxed) as u64);
+        metrics::MAILBOXES.set(self.store.index().mailboxes());
+    }
+
     /// Lets the writer end, behind everything queued before.
     pub(crate) fn stop(&self) {
         // It fails only when the writer has ended already.
@@ -140,6 +161,14 @@ impl RedbBuffer {
 impl Store {
     fn index(&self) -> MutexGuard<'_, Index> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keys(&self) -> RwLockReadGuard<'_, Keys> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keys_mut(&self) -> RwLockWriteGuard<'_, Keys> {
+        self.keys.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn database(&self) -> Result<Arc<Database>, BufferError> {
@@ -205,6 +234,7 @@ impl Store {
         }
         let transaction = self.database()?.begin_read()?;
         let chunks = transaction.open_table(CHUNKS)?;
+        let keys = self.keys();
         let mut open = None;
         for place in places {
             if open.as_ref().is_none_or(|(id, _)| *id != place.chunk) {
@@ -216,7 +246,9 @@ impl Store {
             if entry.mailbox != mailbox || entry.seq != place.seq {
                 return Err(ReadError::Damaged);
             }
-            envelopes.push(entry.to_envelope());
+            // Without its key it has expired, by a clock that was set back since.
+            let Some(key) = keys.get(entry.expires_at) else { continue };
+            envelopes.push(entry.open(key)?);
         }
         Ok(Page { envelopes, more })
     }
@@ -228,11 +260,13 @@ impl Buffer for RedbBuffer {
         let queued = self.queued_bytes.fetch_add(size, Ordering::Relaxed);
         let full = queued + size > self.settings.queue_bytes && queued > 0;
         let job = Job::Act { mailbox, act, done: Reply(Some(done)) };
+        metrics::QUEUE_ACTS.add(1);
         let sent = if full { Err(TrySendError::Full(job)) } else { self.queue.try_send(job) };
         let Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) = sent else {
             return Ok(());
         };
         self.queued_bytes.fetch_sub(size, Ordering::Relaxed);
+        metrics::QUEUE_ACTS.sub(1);
         match job {
             Job::Act { done, .. } => Err(done.give_back().unwrap_or_else(|| Box::new(|_| ()))),
             Job::Tick(_) | Job::Check | Job::Stop => Ok(()),
@@ -286,6 +320,8 @@ enum ReadError {
     Transaction(#[from] redb::TransactionError),
     #[error(transparent)]
     Chunk(#[from] chunk::Damaged),
+    #[error(transparent)]
+    Sealed(#[from] Unopenable),
     #[error("the store is damaged")]
     Damaged,
 }

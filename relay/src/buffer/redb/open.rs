@@ -16,8 +16,8 @@ use super::super::chunk;
 use super::super::index::{Index, Placed};
 use super::tables::{CHUNKS, FORMAT, MARKS, META, RESERVED, ROWS, mark_of};
 
-/// The form of the tables this relay reads and writes.
-const FORMAT_NUMBER: u64 = 1;
+/// Layout: the form of the tables this relay reads and writes.
+const FORMAT_NUMBER: u64 = 2;
 
 /// Opens the database, again and again if need be.
 pub(crate) type Opener = Box<dyn Fn() -> Result<Database, DatabaseError> + Send>;
@@ -28,8 +28,8 @@ pub(crate) enum OpenError {
     /// Another process has the file open.
     #[error("another process has the store open: stop it first")]
     Locked,
-    /// The file was written by a newer relay.
-    #[error("the store has form {0}, this relay knows form {FORMAT_NUMBER}: use a newer relay")]
+    /// The file was written by another version of the relay.
+    #[error("the store has form {0}, this relay knows form {FORMAT_NUMBER}: use the other relay")]
     Format(u64),
     /// A chunk or row does not read: nothing is dropped in silence.
     #[error("the store is damaged ({0}): restore it from a backup")]
@@ -119,7 +119,7 @@ fn rebuild(database: &Database) -> Result<Index, OpenError> {
             let placed = Placed {
                 id: name,
                 stored: Stored { seq, prev, expires_at, commit },
-                size: entry.body.len(),
+                size: entry.size(),
                 chunk: id.value(),
                 offset: entry.offset,
             };
@@ -137,6 +137,6 @@ fn system_time() -> UnixTime {
     UnixTime::new(since.as_secs())
 }
 
-fn storage(error: impl std::fmt::Display) -> OpenError {
+pub(super) fn storage(error: impl std::fmt::Display) -> OpenError {
     OpenError::Storage(error.to_string())
 }

@@ -4,6 +4,7 @@
 //! commits with quick-repair: strangers' bytes lie in the file, and it reopens at once.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -20,6 +21,7 @@ use crate::buffer::index::{ChunkId, Mark, Placed};
 use crate::buffer::settings::Settings;
 use crate::buffer::{Act, AppendAct, BufferError, Envelope, Outcome, Part, RowWrite, Stored};
 use crate::limits::{REOPEN_FIRST, REOPEN_LAST};
+use crate::ops::metrics;
 
 /// The storage thread's work.
 pub(crate) struct Writer {
@@ -99,6 +101,7 @@ impl Writer {
                 next = if self.stopping || full { None } else { self.jobs.try_recv().ok() };
             }
             self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            metrics::QUEUE_ACTS.sub(batch.len());
             self.write(batch);
             self.expire();
             if check {
@@ -121,6 +124,8 @@ impl Writer {
         drop(database);
         match written {
             Ok(()) => {
+                metrics::COMMITS.count();
+                metrics::COMMITTED_ACTS.add(answers.len());
                 self.store.index().publish();
                 for (reply, answer) in answers {
                     reply.answer(answer);
@@ -188,6 +193,8 @@ impl Writer {
             }
             batch.finish()?;
             self.next_chunk = batch.open_id;
+            // What cannot be opened after a crash would be lost.
+            self.store.keys_mut().sync()?;
         }
         Ok(transaction)
     }
@@ -280,6 +287,9 @@ impl Writer {
                 return Ok(Err(refused));
             }
         }
+        if store.keys().get(append.expires_at).is_none() {
+            store.keys_mut().prepare(append.expires_at)?;
+        }
         if !batch.open.fits(append.body.len()) {
             batch.next_chunk(self.now)?;
         }
@@ -287,7 +297,11 @@ impl Writer {
         let AppendAct { id, class, expires_at, body, commit, epoch, rows, .. } = append;
         let epoch = epoch.unwrap_or(Seq::START);
         let envelope = Envelope { seq, prev, epoch, id, class, expires_at, commit, body };
-        let offset = batch.open.push(mailbox, &envelope);
+        let keys = store.keys();
+        let key = keys.get(expires_at).ok_or_else(|| io::Error::other("a key went missing"))?;
+        let offset = batch.open.push(mailbox, &envelope, key, keys.salt());
+        let offset = offset.map_err(io::Error::other)?;
+        drop(keys);
         let (chunk, size) = (batch.open_id, envelope.body.len());
         let stored = Stored { seq, prev, expires_at, commit };
         index.add(mailbox, Placed { id, stored, size, chunk, offset }, self.now);
@@ -296,8 +310,12 @@ impl Writer {
         Ok(Ok(Outcome::Stored(stored)))
     }
 
-    /// Lets chunks go whose time has come, some at a time.
+    /// Lets chunks go whose time has come, some at a time, and the keys of what has expired.
     fn expire(&mut self) {
+        if let Err(cause) = self.destroy_keys() {
+            self.close(&cause.into());
+            return self.reopen();
+        }
         let due = self.store.index().due(self.now, self.settings.expiry_step);
         if due.is_empty() {
             return;
@@ -309,6 +327,12 @@ impl Writer {
             self.close(&cause);
             self.reopen();
         }
+    }
+
+    /// MBX-16
+    fn destroy_keys(&self) -> io::Result<()> {
+        let is_due = self.store.keys().has_over(self.now);
+        if is_due { self.store.keys_mut().destroy_over(self.now) } else { Ok(()) }
     }
 
     fn try_expire(&self, database: &Database, due: &[ChunkId]) -> Result<(), redb::Error> {
@@ -329,6 +353,7 @@ impl Writer {
             }
         }
         transaction.commit()?;
+        metrics::EXPIRED_CHUNKS.add(due.len());
         Ok(())
     }
 
@@ -346,6 +371,7 @@ impl Writer {
 
     /// From here on readers are told that the store is not available.
     fn close(&self, cause: &redb::Error) {
+        metrics::STORE_FAILURES.count();
         error!(error = %cause, "the store failed");
         self.store.set_database(None);
     }
@@ -359,7 +385,11 @@ impl Writer {
             if self.stopping {
                 return;
             }
-            match open::open(&self.opener) {
+            let opened = open::open(&self.opener).and_then(|opened| {
+                self.store.keys_mut().reload().map_err(open::storage)?;
+                Ok(opened)
+            });
+            match opened {
                 Ok((database, index)) => {
                     self.reserved = index.last_number();
                     *self.store.index() = index;
@@ -386,6 +416,7 @@ impl Writer {
         match job {
             Job::Act { act, done, .. } => {
                 self.queued_bytes.fetch_sub(act.size(), Ordering::Relaxed);
+                metrics::QUEUE_ACTS.sub(1);
                 done.answer(Err(BufferError::Unavailable));
             }
             Job::Tick(now) => self.now = self.now.max(now),

@@ -1,0 +1,286 @@
+//! The keys of the expiry buckets: a small file beside the store, written in place.
+//!
+//! ```text
+//!  file = slot ...            the slot of bucket b is number b modulo the slots there are
+//!  slot = bucket 8 | key 32 | crc32 of both 4 | 0 4           all zero: free
+//! ```
+//!
+//! A key is synced before anything sealed with it is, and overwritten and synced when its bucket
+//! is over. A copy-on-write store would keep old pages: that is why the keys are not in it.
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::Path;
+
+use bytes::{Buf, BufMut};
+use restante_spec::ids::UnixTime;
+use zeroize::Zeroizing;
+
+use super::seal::{Bucket, BucketKey, Salt};
+
+/// Where the keys are kept.
+pub(crate) trait KeyFile: Send + Sync {
+    /// Everything in it.
+    fn read(&self) -> io::Result<Zeroizing<Vec<u8>>>;
+    /// Writes in place.
+    fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    /// What was written is on the medium when this returns.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// The keys there are.
+pub(super) struct Keys {
+    file: Box<dyn KeyFile>,
+    keys: HashMap<Bucket, BucketKey>,
+    salt: Salt,
+    /// A key was made and is not synced.
+    is_dirty: bool,
+}
+
+/// Layout: bucket, key, checksum, and zeros to a power of two within a sector.
+const SLOT_BYTES: usize = 8 + 32 + 4 + 4;
+/// Layout: a ring that holds the buckets of the longest TTL and more, as one preallocated file.
+const SLOTS: u64 = 4_096;
+
+impl Keys {
+    /// Reads the keys, and makes the file's slots at first.
+    pub(super) fn load(file: Box<dyn KeyFile>) -> io::Result<Self> {
+        let mut salt = [0; 4];
+        getrandom::fill(&mut salt)?;
+        let salt = Salt(u32::from_be_bytes(salt));
+        let mut keys = Self { file, keys: HashMap::new(), salt, is_dirty: false };
+        keys.reload()?;
+        Ok(keys)
+    }
+
+    /// Takes over what is really in the file, after a failure.
+    pub(super) fn reload(&mut self) -> io::Result<()> {
+        let bytes = self.file.read()?;
+        self.keys = bytes.chunks_exact(SLOT_BYTES).filter_map(read_slot).collect();
+        self.is_dirty = false;
+        if bytes.len() < SLOT_BYTES * usize::try_from(SLOTS).unwrap_or(usize::MAX) {
+            let missing = vec![0; SLOT_BYTES * 4_096 - bytes.len()];
+            self.file.write(bytes.len() as u64, &missing)?;
+            self.file.sync()?;
+        }
+        Ok(())
+    }
+
+    /// The salt of this start.
+    pub(super) const fn salt(&self) -> Salt {
+        self.salt
+    }
+
+    /// The key of what expires then, if it is not gone.
+    pub(super) fn get(&self, expires_at: UnixTime) -> Option<&BucketKey> {
+        self.keys.get(&Bucket::of(expires_at))
+    }
+
+    /// Makes the key of what expires then, if there is none; it is safe after [`Keys::sync`].
+    pub(super) fn prepare(&mut self, expires_at: UnixTime) -> io::Result<()> {
+        let bucket = Bucket::of(expires_at);
+        if self.keys.contains_key(&bucket) {
+            return Ok(());
+        }
+        if self.keys.keys().any(|other| slot_of(*other) == slot_of(bucket)) {
+            return Err(io::Error::other("two living keys would share a slot"));
+        }
+        let mut bytes = Zeroizing::new([0; 32]);
+        getrandom::fill(&mut *bytes)?;
+        let key = BucketKey::new(&bytes).ok_or_else(|| io::Error::other("no key of 32 bytes"))?;
+        self.file.write(slot_of(bucket), &write_slot(bucket, &bytes))?;
+        self.is_dirty = true;
+        self.keys.insert(bucket, key);
+        Ok(())
+    }
+
+    /// Keys that were made are on the medium when this returns.
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        if self.is_dirty {
+            self.file.sync()?;
+            self.is_dirty = false;
+        }
+        Ok(())
+    }
+
+    /// Whether some key's time is over.
+    pub(super) fn has_over(&self, now: UnixTime) -> bool {
+        self.keys.keys().any(|bucket| bucket.is_over(now))
+    }
+
+    /// Overwrites the keys whose time is over: what they sealed cannot be read any more.
+    pub(super) fn destroy_over(&mut self, now: UnixTime) -> io::Result<()> {
+        let over: Vec<_> = self.keys.keys().copied().filter(|key| key.is_over(now)).collect();
+        for bucket in &over {
+            self.file.write(slot_of(*bucket), &[0; SLOT_BYTES])?;
+        }
+        self.file.sync()?;
+        self.is_dirty = false;
+        for bucket in over {
+            self.keys.remove(&bucket);
+        }
+        Ok(())
+    }
+}
+
+/// Where a bucket's slot begins.
+const fn slot_of(bucket: Bucket) -> u64 {
+    bucket.0 % SLOTS * SLOT_BYTES as u64
+}
+
+fn write_slot(bucket: Bucket, key: &[u8; 32]) -> Zeroizing<Vec<u8>> {
+    let mut slot = Zeroizing::new(Vec::with_capacity(SLOT_BYTES));
+    slot.put_u64(bucket.0);
+    slot.put_slice(key);
+    let checksum = crc32fast::hash(&slot);
+    slot.put_u32(checksum);
+    slot.resize(SLOT_BYTES, 0);
+    slot
+}
+
+/// A slot that was torn by a crash holds a key that nothing was sealed with: it reads as free.
+fn read_slot(slot: &[u8]) -> Option<(Bucket, BucketKey)> {
+    let (named, mut rest) = slot.split_at_checked(8 + 32)?;
+    if rest.try_get_u32().ok()? != crc32fast::hash(named) {
+        return None;
+    }
+    let (mut bucket, key) = named.split_at_checked(8)?;
+    Some((Bucket(bucket.try_get_u64().ok()?), BucketKey::new(key.try_into().ok()?)?))
+}
+
+/// The file in the data directory.
+pub(crate) struct OnDisk(File);
+
+impl OnDisk {
+    /// Opens the file, or makes it; only its owner may read it.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(path)?;
+        // A new file's name must outlive a power cut as well as its content.
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+        Ok(Self(file))
+    }
+}
+
+impl KeyFile for OnDisk {
+    fn read(&self) -> io::Result<Zeroizing<Vec<u8>>> {
+        use std::io::{Read, Seek};
+        let mut file = &self.0;
+        file.rewind()?;
+        let size = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+        let mut bytes = Zeroizing::new(Vec::with_capacity(size));
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        use std::io::{Seek, SeekFrom, Write};
+        let mut file = &self.0;
+        file.seek(SeekFrom::Start(offset))?;
+        file.write_all(bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_all()
+    }
+}
+
+/// Keys that end with the test.
+#[cfg(test)]
+#[derive(Clone, Default)]
+pub(super) struct InMemory(pub(super) std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+#[cfg(test)]
+impl KeyFile for InMemory {
+    fn read(&self) -> io::Result<Zeroizing<Vec<u8>>> {
+        Ok(Zeroizing::new(self.0.lock().unwrap().clone()))
+    }
+
+    fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut file = self.0.lock().unwrap();
+        let begin = usize::try_from(offset).unwrap();
+        let size = file.len().max(begin + bytes.len());
+        file.resize(size, 0);
+        file[begin..begin + bytes.len()].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LATER: UnixTime = UnixTime::new(1_800_000_000);
+
+    fn opens(keys: &Keys, at: UnixTime, sealed: &[u8], tag: &[u8]) -> bool {
+        let mut bytes = [sealed, tag].concat();
+        let key = keys.get(at);
+        key.is_some_and(|key| key.open(Salt(1), SEQ, b"", &mut bytes).is_ok())
+    }
+
+    const SEQ: restante_spec::ids::Seq = restante_spec::ids::Seq::new(5);
+
+    /// A key outlives its process, and not its bucket: afterwards no byte of it is in the file.
+    #[test]
+    fn keys_live_as_long_as_their_bucket() {
+        let file = InMemory::default();
+        let mut keys = Keys::load(Box::new(file.clone())).unwrap();
+        keys.prepare(LATER).unwrap();
+        keys.sync().unwrap();
+        let mut body = *b"a sealed body";
+        let tag = keys.get(LATER).unwrap().seal(Salt(1), SEQ, b"", &mut body).unwrap();
+        let mut keys = Keys::load(Box::new(file.clone())).unwrap();
+        assert!(opens(&keys, LATER, &body, &tag));
+        let slot = file.0.lock().unwrap().clone();
+        let key = slot.chunks_exact(SLOT_BYTES).find(|slot| slot[0..8] != [0; 8]).unwrap();
+        let key = key[8..40].to_vec();
+        assert!(!keys.has_over(LATER));
+        let over = LATER.after(restante_spec::ids::Seconds::new(900));
+        assert!(keys.has_over(over));
+        keys.destroy_over(over).unwrap();
+        assert!(keys.get(LATER).is_none());
+        assert!(!file.0.lock().unwrap().windows(32).any(|window| window == key));
+        let again = Keys::load(Box::new(file)).unwrap();
+        assert!(!opens(&again, LATER, &body, &tag));
+    }
+
+    /// The longest TTL has room in the ring; two keys that live never share a slot.
+    #[test]
+    fn the_ring_holds_the_longest_ttl() {
+        let file = InMemory::default();
+        let mut keys = Keys::load(Box::new(file)).unwrap();
+        keys.prepare(LATER).unwrap();
+        keys.prepare(LATER.after(restante_spec::limits::TTL_MAX)).unwrap();
+        let round = u64::from(900_u32) * SLOTS;
+        let same_slot = UnixTime::new(LATER.get() + round);
+        assert!(keys.prepare(same_slot).is_err());
+        keys.destroy_over(UnixTime::new(LATER.get() + 900)).unwrap();
+        keys.prepare(same_slot).unwrap();
+    }
+
+    /// A slot that a crash has torn is free, and its neighbours are whole.
+    #[test]
+    fn torn_slots_are_free() {
+        let file = InMemory::default();
+        let mut keys = Keys::load(Box::new(file.clone())).unwrap();
+        keys.prepare(LATER).unwrap();
+        keys.prepare(UnixTime::new(LATER.get() + 900)).unwrap();
+        let place = usize::try_from(slot_of(Bucket::of(LATER))).unwrap();
+        file.0.lock().unwrap()[place + 20..place + 40].fill(0);
+        let keys = Keys::load(Box::new(file)).unwrap();
+        assert!(keys.get(LATER).is_none());
+        assert!(keys.get(UnixTime::new(LATER.get() + 900)).is_some());
+    }
+}

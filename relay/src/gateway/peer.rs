@@ -1,0 +1,293 @@
+//! One connection without its socket: bytes and answers in, bytes out.
+//!
+//! Back-pressure is decided here: nothing is read while 256 KiB wait to be written or 256 calls
+//! are unanswered, and nothing is taken from the buffer that there is no room for (LIM-8, LIM-10).
+//! Sans-IO: time is an argument; knows frames and mailboxes, must not know sockets or TLS.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use restante_spec::frame::{self, FrameError};
+use restante_spec::ids::{Nonce, RequestNumber, Seconds, Seq, SpkiHash, UnixTime};
+use restante_spec::limits;
+use restante_spec::message::{Push, Refusal, RelayHeader, Reply, Welcome};
+use tracing::error;
+
+use super::listener::Gateway;
+use super::session::{Phase, Said, Session, Step};
+use crate::delivery::{Outlet, Received, Subscriptions};
+use crate::limits::{GOAWAY_JITTER, TOUCH_EVERY};
+use crate::mailbox::api::{Ask, Call, Mailboxes, Origin};
+use crate::ops::metrics;
+
+/// The relay's half of a connection.
+pub(super) struct Peer<M> {
+    gateway: Arc<Gateway<M>>,
+    session: Session,
+    nonce: Nonce,
+    /// The TLS key of its handshake (TRN-5).
+    spki: SpkiHash,
+    subscriptions: Subscriptions,
+    outlet: Arc<Outlet>,
+    /// Plaintext that has arrived and was not handled yet.
+    pub(super) input: BytesMut,
+    pub(super) output: Output,
+    /// Told to leave: nothing new is taken.
+    is_leaving: bool,
+    /// The silence the client chose (TRN-8).
+    idle: Duration,
+    begun: Instant,
+    heard: Instant,
+    touched: Instant,
+}
+
+/// What is to be sent.
+#[derive(Default)]
+pub(super) struct Output {
+    /// Plaintext.
+    pub(super) bytes: BytesMut,
+    /// After these bytes the connection is closed.
+    is_last: bool,
+}
+
+/// One moment, by both clocks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Now {
+    /// For what is kept and told.
+    pub(super) time: UnixTime,
+    /// For how long something has lasted.
+    pub(super) instant: Instant,
+}
+
+impl<M: Mailboxes> Peer<M> {
+    /// A connection whose handshake is made.
+    pub(super) fn new(
+        gateway: Arc<Gateway<M>>,
+        nonce: Nonce,
+        origin: Origin,
+        spki: SpkiHash,
+        now: Instant,
+    ) -> Self {
+        let outlet = Arc::new(Outlet::default());
+        let hub = Arc::clone(&gateway.hub);
+        Self {
+            session: Session::new(nonce, origin),
+            nonce,
+            spki,
+            subscriptions: Subscriptions::new(hub, Arc::clone(&outlet), origin),
+            outlet,
+            input: BytesMut::new(),
+            output: Output::default(),
+            is_leaving: false,
+            idle: Duration::from_secs(u64::from(limits::IDLE_MIN.get())),
+            begun: now,
+            heard: now,
+            touched: now,
+            gateway,
+        }
+    }
+
+    /// Where others leave what is for this connection.
+    pub(super) fn outlet(&self) -> Arc<Outlet> {
+        Arc::clone(&self.outlet)
+    }
+
+    /// Whether more bytes may be taken in.
+    pub(super) fn reads(&self) -> bool {
+        !self.is_leaving
+            && !self.output.is_last
+            && self.session.is_ready()
+            && self.output.room() > 0
+    }
+
+    /// Whether nothing is left to be said, and the connection may be closed.
+    pub(super) fn is_over(&self) -> bool {
+        let is_done = self.is_leaving && self.session.in_flight() == 0;
+        (is_done || self.output.is_last) && self.output.bytes.is_empty()
+    }
+
+    /// Something has arrived: the other side lives (TRN-8).
+    pub(super) const fn handle_heard(&mut self, now: Instant) {
+        self.heard = now;
+    }
+
+    /// Does what can be done: takes what others have left, handles the frames that have arrived,
+    /// and delivers as far as there is room. Returns whether there is more to deliver that could
+    /// not be read just now.
+    pub(super) fn work(&mut self, now: Now) -> bool {
+        self.handle_received();
+        while self.reads() {
+            match frame::decode_client(&mut self.input) {
+                Ok(None) => break,
+                Ok(Some(frame)) => {
+                    metrics::FRAMES.count(metrics::Direction::Received);
+                    let step = self.session.handle_frame(frame);
+                    self.take_step(step, now);
+                    if !self.session.is_ready() {
+                        // What is answered at once lets it go on.
+                        self.handle_received();
+                    }
+                }
+                Err(error) => self.refuse_frame(&error),
+            }
+        }
+        if self.input.is_empty() {
+            // An idle connection holds no memory.
+            self.input = BytesMut::new();
+        }
+        self.handle_received();
+        self.fill(now.time)
+    }
+
+    /// TRN-9: told to leave; what was asked before is still answered.
+    pub(super) fn leave(&mut self, now: Instant) {
+        if !self.is_leaving {
+            let jitter_ms = u32::try_from(GOAWAY_JITTER.as_millis()).unwrap_or(u32::MAX);
+            self.output.push(Push::Goaway { after_ms: 0, jitter_ms }, &[]);
+            (self.is_leaving, self.begun) = (true, now);
+        }
+    }
+
+    /// When the connection ends if nothing happens (LIM-11, TRN-8).
+    pub(super) fn deadline(&self) -> Instant {
+        if self.is_leaving {
+            return self.begun + GOAWAY_JITTER;
+        }
+        match self.session.phase() {
+            Phase::Hello | Phase::Idle => self.begun + self.gateway.settings.hello_timeout,
+            Phase::Active => self.heard + self.idle,
+        }
+    }
+
+    fn take_step(&mut self, step: Step, now: Now) {
+        match step {
+            Step::Reply(number, reply, body) => self.reply(number, reply, &body),
+            Step::Greet(number, idle) => self.greet(number, idle, now),
+            Step::Ping(number) => {
+                self.touch(now);
+                self.reply(number, Reply::Done, &[]);
+            }
+            Step::Call(number, call) => {
+                let outlet = Arc::clone(&self.outlet);
+                let respond = Box::new(move |answer| outlet.answer(number, answer));
+                self.gateway.mailboxes.call(call, now.time, respond);
+            }
+            Step::Credit(number, handle, credit) => {
+                if let Err(refusal) = self.subscriptions.credit(handle, credit) {
+                    self.reply(number, Reply::Error(refusal), &[]);
+                }
+            }
+            Step::Ack(number, handle, upto) => match self.subscriptions.ack(handle, upto) {
+                Err(refusal) => self.reply(number, Reply::Error(refusal), &[]),
+                Ok((access, reader)) => {
+                    let step = self.session.acknowledge(number, access, reader, upto);
+                    self.take_step(step, now);
+                }
+            },
+            Step::Unsubscribe(number, handle) => {
+                self.subscriptions.end(handle);
+                self.reply(number, Reply::Done, &[]);
+            }
+        }
+    }
+
+    /// Handles what others have left: answers, notices, and that some were missed.
+    fn handle_received(&mut self) {
+        let Received { answers, notices, behind, .. } = self.outlet.take();
+        for (number, answer) in answers {
+            match self.session.handle_answer(number, answer) {
+                Some(Said::Reply(reply, body)) => self.reply(number, reply, &body),
+                Some(Said::Subscribed(wish, range)) => {
+                    self.reply(number, Reply::Done, &[]);
+                    self.subscriptions.begin(wish, range);
+                }
+                None => {}
+            }
+        }
+        for (handle, notice) in notices {
+            let output = &mut self.output;
+            self.subscriptions.notice(handle, notice, &mut |push, body| output.push(push, &body));
+        }
+        for handle in behind {
+            self.subscriptions.missed(handle);
+        }
+    }
+
+    /// Delivers from the buffer as far as there is room. Returns whether there is more.
+    fn fill(&mut self, now: UnixTime) -> bool {
+        let output = &mut self.output;
+        if output.is_last {
+            return false;
+        }
+        let room = output.room();
+        let mut sink = |push, body: Bytes| output.push(push, &body);
+        self.subscriptions.fill(&self.gateway.mailboxes, now, room, &mut sink)
+    }
+
+    fn greet(&mut self, number: RequestNumber, idle: Seconds, now: Now) {
+        self.idle = Duration::from_secs(u64::from(idle.get()));
+        self.begun = now.instant;
+        let welcome = Welcome {
+            version: restante_spec::VERSION,
+            identity: self.gateway.endorser.identity(),
+            nonce: self.nonce,
+            incarnation: self.gateway.incarnation,
+            endorsement: self.gateway.endorser.endorsement(self.spki, now.time),
+            limits: restante_spec::message::Limits { idle, ..self.gateway.limits },
+            now: now.time,
+        };
+        let gateway = Arc::clone(&self.gateway);
+        let text = gateway.settings.operator_text.as_bytes();
+        self.reply(number, Reply::Welcome(Box::new(welcome)), text);
+    }
+
+    /// A reader that is online counts as seen, whether anything arrives for it or not.
+    fn touch(&mut self, now: Now) {
+        if now.instant.duration_since(self.touched) < TOUCH_EVERY {
+            return;
+        }
+        self.touched = now.instant;
+        for (access, reader) in self.subscriptions.online() {
+            let ask = Ask::Ack { reader, upto: Seq::START };
+            self.gateway.mailboxes.call(Call::With(access, ask), now.time, Box::new(|_| ()));
+        }
+    }
+
+    /// Answers a frame that cannot be handled; the table says whether the connection ends (FRM-3).
+    fn refuse_frame(&mut self, error: &FrameError) {
+        let refusal = Refusal::new(error.code(), error.to_string());
+        self.reply(error.number(), Reply::Error(refusal), &[]);
+        self.output.is_last |= error.closes();
+    }
+
+    fn reply(&mut self, number: RequestNumber, reply: Reply, body: &[u8]) {
+        // ERR-2
+        self.output.is_last |= matches!(&reply, Reply::Error(refusal) if refusal.code.closes());
+        self.output.frame(&RelayHeader::Reply(number, reply), body);
+    }
+}
+
+impl Output {
+    /// Bytes that may still be added by deliveries (LIM-10).
+    fn room(&self) -> usize {
+        limits::PENDING_OUTPUT_BYTES.saturating_sub(self.bytes.len())
+    }
+
+    fn push(&mut self, push: Push, body: &[u8]) -> usize {
+        if matches!(push, Push::Deliver(_)) {
+            metrics::DELIVERIES.count();
+        }
+        self.frame(&RelayHeader::Push(push), body);
+        self.room()
+    }
+
+    fn frame(&mut self, header: &RelayHeader, body: &[u8]) {
+        metrics::FRAMES.count(metrics::Direction::Sent);
+        if let Err(error) = frame::encode_relay(header, body, &mut self.bytes) {
+            // Nothing the relay says is larger than a frame: this is its own fault.
+            error!(%error, "a frame of ours is too large");
+            self.is_last = true;
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! The relay's ear for its operator: a socket in the data directory, for the owner's user only.
+//!
+//! A request is a line, its answer is everything up to the end; one is answered after the other.
+//! What else an operator may ask of a running relay becomes a variant of [`Request`].
+
+use std::fs;
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixListener;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::config::Serve;
+use super::datadir::{LOCK, SOCKET};
+use super::metrics;
+use crate::error::Error;
+use crate::limits::{ACCEPT_RETRY, ADMIN_REQUEST_BYTES, STATUS_TIME};
+
+/// What an operator asks of a running relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Request {
+    /// The metrics.
+    Stats,
+    /// To drain and stop.
+    Drain,
+}
+
+impl Request {
+    const ALL: [Self; 2] = [Self::Stats, Self::Drain];
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Stats => "stats",
+            Self::Drain => "drain",
+        }
+    }
+
+    fn read(line: &str) -> Option<Self> {
+        let line = line.strip_suffix('\n')?;
+        Self::ALL.into_iter().find(|request| request.word() == line)
+    }
+}
+
+/// The open socket.
+pub(crate) struct Admin {
+    socket: UnixListener,
+    path: PathBuf,
+}
+
+impl Admin {
+    /// Listens in a data directory that is ours: what lies there from before belongs to nobody.
+    ///
+    /// # Errors
+    /// The system's; a path to the directory of more than about 100 bytes has no place for it.
+    pub(crate) fn bind(path: PathBuf) -> io::Result<Self> {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let socket = UnixListener::bind(&path)?;
+        let admin = Self { socket, path };
+        fs::set_permissions(&admin.path, fs::Permissions::from_mode(0o600))?;
+        Ok(admin)
+    }
+
+    /// Answers until `closing`; cancels `stop` when it is asked to drain.
+    pub(crate) async fn run(self, stop: CancellationToken, closing: CancellationToken) {
+        loop {
+            let accepted = tokio::select! {
+                () = closing.cancelled() => return,
+                accepted = self.socket.accept() => accepted,
+            };
+            let answered = match accepted {
+                Ok((stream, _)) => tokio::time::timeout(STATUS_TIME, answer(stream, &stop)).await,
+                Err(error) => {
+                    warn!(%error, "cannot accept connections of the operator");
+                    tokio::time::sleep(ACCEPT_RETRY).await;
+                    continue;
+                }
+            };
+            match answered {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => debug!(%error, "a request of the operator failed"),
+                Err(_) => debug!("a request of the operator took too long"),
+            }
+        }
+    }
+}
+
+impl Drop for Admin {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(&self.path) {
+            debug!(%error, "the admin socket stays behind");
+        }
+    }
+}
+
+async fn answer(stream: tokio::net::UnixStream, stop: &CancellationToken) -> io::Result<()> {
+    let (reader, mut writer) = stream.into_split();
+    let mut line = String::new();
+    // A longer line is cut: without its end it is none.
+    tokio::io::BufReader::new(reader.take(ADMIN_REQUEST_BYTES)).read_line(&mut line).await?;
+    let request = Request::read(&line);
+    let text = match request {
+        Some(Request::Stats) => format!("ok\n{}", metrics::render()),
+        Some(Request::Drain) => "ok\n".to_owned(),
+        None => "unknown\n".to_owned(),
+    };
+    writer.write_all(text.as_bytes()).await?;
+    writer.shutdown().await?;
+    if request == Some(Request::Drain) {
+        info!("the operator asks to drain");
+        stop.cancel();
+    }
+    Ok(())
+}
+
+/// What the relay that runs with these settings counts, as Prometheus reads it.
+///
+/// # Errors
+/// [`Error::NoRelay`], [`Error::Admin`], [`Error::NoDataDir`].
+pub fn stats(serve: &Serve) -> Result<String, Error> {
+    ask(&serve.data_dir()?, Request::Stats)
+}
+
+/// Has the relay that runs with these settings drain and stop; returns when it has.
+///
+/// # Errors
+/// [`Error::NoRelay`], [`Error::Admin`], [`Error::NoDataDir`].
+pub fn drain(serve: &Serve) -> Result<(), Error> {
+    let data = serve.data_dir()?;
+    // Opened before: the relay may be gone by the time of its answer.
+    let lock = fs::File::open(data.join(LOCK)).map_err(|error| no_relay(&data, error))?;
+    ask(&data, Request::Drain)?;
+    lock.lock_shared().map_err(Error::Admin)
+}
+
+fn ask(data: &Path, request: Request) -> Result<String, Error> {
+    let socket = data.join(SOCKET);
+    let mut stream = UnixStream::connect(&socket).map_err(|error| no_relay(data, error))?;
+    let answer = exchange(&mut stream, request).map_err(Error::Admin)?;
+    match answer.split_once('\n') {
+        Some(("ok", rest)) => Ok(rest.to_owned()),
+        _ => Err(Error::Admin(io::Error::other("the relay is of another version"))),
+    }
+}
+
+fn exchange(stream: &mut UnixStream, request: Request) -> io::Result<String> {
+    stream.set_read_timeout(Some(STATUS_TIME))?;
+    stream.write_all(format!("{}\n", request.word()).as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+fn no_relay(data: &Path, error: io::Error) -> Error {
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
+            Error::NoRelay { path: data.to_owned() }
+        }
+        _ => Error::Admin(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::tasks::Tasks;
+
+    /// A line at the bound is read, one past it is cut and never done; the next one is answered.
+    #[tokio::test]
+    async fn what_is_not_known_is_not_done() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join(SOCKET);
+        let (stop, closing) = (CancellationToken::new(), CancellationToken::new());
+        let tasks = Tasks::new();
+        let admin = Admin::bind(path.clone()).unwrap();
+        tasks.spawn("admin", admin.run(stop.clone(), closing.clone()));
+        let bound = usize::try_from(ADMIN_REQUEST_BYTES).unwrap();
+        let (at, past) = (" ".repeat(bound - 6), " ".repeat(bound - 5));
+        let cases = [
+            ("backup\n".to_owned(), "unknown\n"),
+            (format!("drain{at}\n"), "unknown\n"),
+            (format!("drain{past}\n"), ""),
+            ("\n".to_owned(), "unknown\n"),
+            ("drain\n".to_owned(), "ok\n"),
+        ];
+        for (line, expected) in cases {
+            assert!(!stop.is_cancelled());
+            let mut stream = tokio::net::UnixStream::connect(&path).await.unwrap();
+            stream.write_all(line.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            // What was not read of a line resets the connection, with or behind the answer.
+            let is_whole = stream.read_to_string(&mut answer).await.is_ok();
+            assert!(answer == expected || !is_whole && expected.is_empty(), "{line:?}: {answer}");
+        }
+        stop.cancelled().await;
+        closing.cancel();
+        tasks.join(STATUS_TIME).await;
+        assert!(!path.exists(), "the socket is gone with the relay");
+    }
+
+    #[tokio::test]
+    async fn a_socket_left_behind_is_replaced_and_the_owner_s_alone() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join(SOCKET);
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let _admin = Admin::bind(path.clone()).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}

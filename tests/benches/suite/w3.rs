@@ -1,0 +1,82 @@
+//! W3, idle: many connections, each with a subscription, that say nothing.
+
+use std::time::Duration;
+
+use restante_spec::ids::Seq;
+use restante_spec::message::MailboxClass;
+use restante_tests::wire::{Owner, PLENTY, Wire, tls};
+
+use super::process::Server;
+use super::report::Report;
+
+/// Connections made at a time.
+const AT_ONCE: usize = 50;
+/// How long idleness is watched.
+const WATCH: Duration = Duration::from_secs(10);
+
+/// Runs the load and notes its figures.
+pub async fn run(quick: bool, report: &mut Report) {
+    let count = if quick { 1_000 } else { 10_000 };
+    println!("W3: {count} idle connections");
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(&folder.path().join("data"));
+    let owners = create(&server, count).await;
+    let before = server.usage();
+    let mut wires = Vec::with_capacity(count);
+    for some in owners.chunks(AT_ONCE) {
+        let opening = some.iter().map(|owner| connect(&server, owner));
+        wires.extend(futures_util::future::join_all(opening).await);
+    }
+    let open = server.usage();
+    let mut watch = tokio::time::interval(WATCH);
+    watch.tick().await;
+    watch.tick().await;
+    let idle = server.usage();
+    let per_connection = |bytes: f64| bytes / count as f64;
+    let rss = per_connection(idle.rss - before.rss);
+    report.note("w3.rss_bytes_per_connection", rss, "B", Some("<= 6144"));
+    let connecting = open.cpu_s - before.cpu_s;
+    report.note("w3.connects_per_cpu_s", count as f64 / connecting, "1/s", None);
+    let minute = (idle.cpu_s - open.cpu_s) / WATCH.as_secs_f64() * 60.0;
+    report.note("w3.idle_cpu_s_per_minute", minute, "s", None);
+    drop(wires);
+    let bare = bare_cpu(count).await;
+    report.note("w3.vs_bare_handshake_cpu", connecting / bare, "ratio", Some("<= 1.5"));
+}
+
+async fn create(server: &Server, count: usize) -> Vec<Owner> {
+    let mut wire = Wire::connect(&server.address).await;
+    let mut owners = Vec::with_capacity(count);
+    for _ in 0..count / AT_ONCE {
+        let some: Vec<_> = (0..AT_ONCE).map(|_| Owner::new()).collect();
+        let create = |owner: &Owner| owner.create(MailboxClass::Conversation);
+        let numbers: Vec<_> = some.iter().map(|owner| wire.queue(create(owner), b"")).collect();
+        wire.flush().await;
+        for number in numbers {
+            wire.reply(number).await;
+        }
+        owners.extend(some);
+    }
+    owners
+}
+
+async fn connect(server: &Server, owner: &Owner) -> Wire {
+    let mut wire = Wire::connect(&server.address).await;
+    wire.open(1, owner.mailbox, &owner.key).await;
+    wire.subscribe(1, &owner.reader, Seq::START, PLENTY).await.expect("subscribed");
+    wire.backlog().await;
+    wire
+}
+
+/// CPU seconds of a process that makes as many handshakes and nothing else.
+async fn bare_cpu(count: usize) -> f64 {
+    let (server, _) = Server::bare("handshakes");
+    let before = server.usage();
+    let mut streams = Vec::with_capacity(count);
+    for _ in 0..count / AT_ONCE {
+        let connecting = (0..AT_ONCE).map(|_| tls(&server.address, &[restante_spec::ALPN]));
+        streams.extend(futures_util::future::join_all(connecting).await);
+    }
+    assert!(streams.iter().all(Result::is_ok), "every handshake is made");
+    server.usage().cpu_s - before.cpu_s
+}
