@@ -5,7 +5,7 @@
 //! pays for one entry in a list, however many there are. Live envelopes always go that way, so that
 //! their sender's time does not tell who is there (MBX-19); stored ones do not wait for them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use restante_spec::ids::Handle;
@@ -29,8 +29,9 @@ pub(super) struct Group(Mutex<Inside>);
 
 #[derive(Default)]
 struct Inside {
-    /// By their seats' numbers, which rise: a walk over them may pause anywhere.
-    places: BTreeMap<u64, Place>,
+    /// In the order of their seats' numbers: a walk over them may pause anywhere. A list, since
+    /// most mailboxes have one reader.
+    places: Vec<(u64, Place)>,
     /// What not everyone was told yet, but for live envelopes.
     rounds: Rounds,
     /// Live envelopes that not everyone was told yet.
@@ -75,13 +76,15 @@ impl Group {
         let mut inside = self.lock();
         inside.next = seat.number + 1;
         let place = Place { handle: seat.handle, outlet: Arc::clone(outlet) };
-        inside.places.insert(seat.number, place);
+        inside.places.push((seat.number, place));
     }
 
     /// Somebody goes. Returns whether nobody is left.
     pub(super) fn leave(&self, seat: Seat) -> bool {
         let mut inside = self.lock();
-        inside.places.remove(&seat.number);
+        if let Ok(at) = inside.places.binary_search_by_key(&seat.number, |(number, _)| *number) {
+            inside.places.remove(at);
+        }
         inside.places.is_empty()
     }
 
@@ -122,9 +125,9 @@ impl Group {
         let mut inside = self.lock();
         let Inside { places, rounds, live, .. } = &mut *inside;
         let round = rounds.waiting.front_mut().or_else(|| live.waiting.front_mut())?;
-        let left = places.range(round.from..round.until);
-        let few: Vec<_> =
-            left.take(FAN_OUT_STEP).map(|(number, place)| (*number, place.clone())).collect();
+        let begin = places.partition_point(|(number, _)| *number < round.from);
+        let left = places.iter().skip(begin).take_while(|(number, _)| *number < round.until);
+        let few: Vec<_> = left.take(FAN_OUT_STEP).cloned().collect();
         let last = if few.len() < FAN_OUT_STEP { None } else { few.last() };
         round.from = last.map_or(round.until, |(number, _)| number + 1);
         Some((round.news.clone(), few))
