@@ -4,17 +4,18 @@
 //! It is rebuilt from the chunks at start. While a batch is being written it runs ahead of the
 //! disk; readers see only what is at or below `visible`.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use restante_spec::ids::{EnvelopeId, MailboxId, Seq, UnixTime};
 use restante_spec::limits;
 
+use super::log::Log;
 use super::{AppendAct, BufferError, Level, Quota, Span, Stored};
 
 /// All mailboxes and chunks.
 #[derive(Default)]
 pub(super) struct Index {
-    logs: HashMap<MailboxId, Log>,
+    mailboxes: HashMap<MailboxId, Mailbox>,
     chunks: HashMap<ChunkId, Chunk>,
     /// When each chunk may go, earliest first.
     due: BTreeSet<(UnixTime, ChunkId)>,
@@ -40,29 +41,15 @@ pub(super) struct Mark {
     pub(super) epoch: Seq,
 }
 
+/// A mailbox: its log, and what is known beside it.
 #[derive(Default)]
-struct Log {
+struct Mailbox {
     mark: Mark,
-    entries: VecDeque<Entry>,
-    /// Ids of entries whose chunk is still there, stored or not any more (MBX-5).
-    ids: HashMap<EnvelopeId, Stored>,
-    /// Sum of the bodies in `entries`, bytes.
-    bytes: u64,
+    log: Log,
     /// The newest durable number while `mark.head` is not durable yet.
     settled: Seq,
     /// The chunk of the newest entry; 0 for none.
     newest: ChunkId,
-    /// No entry expires before this.
-    next_expiry: UnixTime,
-}
-
-#[derive(Clone, Copy)]
-struct Entry {
-    seq: Seq,
-    chunk: ChunkId,
-    offset: u32,
-    size: u32,
-    expires_at: UnixTime,
 }
 
 struct Chunk {
@@ -115,33 +102,32 @@ impl Index {
 
     /// How many mailboxes there are.
     pub(super) fn mailboxes(&self) -> u64 {
-        self.logs.len() as u64
+        self.mailboxes.len() as u64
     }
 
     /// The mark of a mailbox, if it exists.
     pub(super) fn mark(&self, mailbox: MailboxId) -> Option<Mark> {
-        self.logs.get(&mailbox).map(|log| log.mark)
+        self.mailboxes.get(&mailbox).map(|found| found.mark)
     }
 
     /// A mailbox begins, or is read back from the store.
     pub(super) fn insert(&mut self, mailbox: MailboxId, mark: Mark) {
-        self.logs.insert(mailbox, Log { mark, ..Log::default() });
+        self.mailboxes.insert(mailbox, Mailbox { mark, ..Mailbox::default() });
     }
 
     /// Another epoch begins, or none.
     pub(super) fn set_epoch(&mut self, mailbox: MailboxId, epoch: Seq) {
-        if let Some(log) = self.logs.get_mut(&mailbox) {
-            log.mark.epoch = epoch;
+        if let Some(found) = self.mailboxes.get_mut(&mailbox) {
+            found.mark.epoch = epoch;
         }
     }
 
     /// The mailbox ends; its ids are forgotten.
     pub(super) fn remove(&mut self, mailbox: MailboxId, now: UnixTime) {
-        if let Some(log) = self.logs.remove(&mailbox) {
-            for entry in log.entries {
-                self.bury(entry.chunk, now);
-            }
-        }
+        let Some(mut found) = self.mailboxes.remove(&mailbox) else { return };
+        let mut dead = Vec::new();
+        found.log.trim(Seq::new(u64::MAX), &mut dead);
+        self.bury_all(dead, now);
     }
 
     /// Judges an append, in the order of the contract; `Ok(None)`: it may be stored.
@@ -154,17 +140,17 @@ impl Index {
         act: &AppendAct,
     ) -> Result<Option<Stored>, BufferError> {
         // MBX-5: a known id first, whatever else has changed.
-        let known = self.logs.get(&mailbox).and_then(|log| log.ids.get(&act.id));
-        if let Some(stored) = known {
-            return Ok(Some(*stored));
+        let known = self.mailboxes.get(&mailbox).and_then(|found| found.log.find_id(&act.id));
+        if known.is_some() {
+            return Ok(known);
         }
         // MBX-6
         if act.link.is_aborted() {
             return Err(BufferError::Aborted);
         }
-        let log = self.logs.get(&mailbox).ok_or(BufferError::NoMailbox)?;
+        let epoch = self.mailboxes.get(&mailbox).ok_or(BufferError::NoMailbox)?.mark.epoch;
         // MBX-7: the one place where an epoch decides over an append. `START` is no epoch.
-        let current = (log.mark.epoch != Seq::START).then_some(log.mark.epoch);
+        let current = (epoch != Seq::START).then_some(epoch);
         if act.epoch.is_some() && act.epoch != current {
             return Err(BufferError::StaleEpoch);
         }
@@ -184,7 +170,7 @@ impl Index {
         now: UnixTime,
     ) -> bool {
         self.purge(mailbox, now);
-        let Some(log) = self.logs.get(&mailbox) else { return false };
+        let Some(found) = self.mailboxes.get(&mailbox) else { return false };
         let (entries, bytes) = if commit {
             (quota.entries, quota.bytes)
         } else {
@@ -193,18 +179,18 @@ impl Index {
                 quota.bytes.saturating_sub(quota.reserve_bytes),
             )
         };
-        log.entries.len() < entries as usize && log.bytes + size as u64 <= bytes
+        found.log.live() < entries && found.log.bytes() + size as u64 <= bytes
     }
 
     /// The number before the next envelope of a mailbox (DLV-1).
     pub(super) fn head(&self, mailbox: MailboxId) -> Seq {
-        self.logs.get(&mailbox).map_or(Seq::START, |log| log.mark.head)
+        self.mailboxes.get(&mailbox).map_or(Seq::START, |found| found.mark.head)
     }
 
     /// Notes an envelope that stands in a chunk. One that was let go before, or belongs to an
     /// earlier mailbox, counts as dead from `now` on.
     pub(super) fn add(&mut self, mailbox: MailboxId, placed: Placed, now: UnixTime) {
-        let Placed { id, stored, size, chunk, offset } = placed;
+        let Placed { stored, chunk, .. } = placed;
         let Stored { seq, expires_at, .. } = stored;
         let state = self.chunks.entry(chunk).or_insert_with(|| Chunk {
             live: 0,
@@ -216,78 +202,66 @@ impl Index {
         let due = state.max_expiry.after(limits::DEDUP_WINDOW);
         self.set_due(chunk, due);
         let visible = self.visible;
-        let Some(log) = self.logs.get_mut(&mailbox).filter(|log| seq > log.mark.born) else {
-            return self.bury(chunk, now);
-        };
-        log.ids.insert(id, stored);
-        if log.mark.head <= visible {
-            log.settled = log.mark.head;
+        let found = self.mailboxes.get_mut(&mailbox).filter(|found| seq > found.mark.born);
+        let Some(found) = found else { return self.bury(chunk, now) };
+        if found.mark.head <= visible {
+            found.settled = found.mark.head;
         }
-        log.mark.head = log.mark.head.max(seq);
-        log.newest = log.newest.max(chunk);
-        if seq <= log.mark.floor {
-            return self.bury(chunk, now);
+        found.mark.head = found.mark.head.max(seq);
+        found.newest = found.newest.max(chunk);
+        let is_live = seq > found.mark.floor;
+        found.log.add(&placed, is_live);
+        if !is_live {
+            self.bury(chunk, now);
         }
-        let size = u32::try_from(size).unwrap_or(u32::MAX);
-        let first = log.entries.is_empty();
-        log.next_expiry = if first { expires_at } else { log.next_expiry.min(expires_at) };
-        log.bytes += u64::from(size);
-        log.entries.push_back(Entry { seq, chunk, offset, size, expires_at });
     }
 
     /// Lets go of everything up to `upto`.
     pub(super) fn trim(&mut self, mailbox: MailboxId, upto: Seq, now: UnixTime) {
-        let Some(log) = self.logs.get_mut(&mailbox) else { return };
+        let Some(found) = self.mailboxes.get_mut(&mailbox) else { return };
         // Beyond the newest there is nothing to let go, and nothing to come may be lost.
-        let upto = upto.min(log.mark.head);
-        log.mark.floor = log.mark.floor.max(upto);
+        let upto = upto.min(found.mark.head);
+        found.mark.floor = found.mark.floor.max(upto);
         let mut dead = Vec::new();
-        while let Some(first) = log.entries.front().filter(|first| first.seq <= upto) {
-            log.bytes -= u64::from(first.size);
-            dead.push(first.chunk);
-            log.entries.pop_front();
-        }
-        for chunk in dead {
-            self.bury(chunk, now);
-        }
+        found.log.trim(upto, &mut dead);
+        self.bury_all(dead, now);
     }
 
     /// How full a mailbox is.
     pub(super) fn level(&mut self, mailbox: MailboxId, now: UnixTime) -> Level {
         self.purge(mailbox, now);
-        let Some(log) = self.logs.get(&mailbox) else { return Level::default() };
-        let head = if log.mark.head <= self.visible { log.mark.head } else { log.settled };
-        let entries = u32::try_from(log.entries.len()).unwrap_or(u32::MAX);
-        Level { entries, bytes: log.bytes, head }
+        let Some(Mailbox { mark, log, settled, .. }) = self.mailboxes.get(&mailbox) else {
+            return Level::default();
+        };
+        let head = if mark.head <= self.visible { mark.head } else { *settled };
+        Level { entries: log.live(), bytes: log.bytes(), head }
     }
 
     /// The answer once given to an id, if it is durable and remembered (MBX-5).
     pub(super) fn lookup(&self, mailbox: MailboxId, id: EnvelopeId) -> Option<Stored> {
-        let found = self.logs.get(&mailbox)?.ids.get(&id)?;
-        (found.seq <= self.visible).then_some(*found)
+        let found = self.mailboxes.get(&mailbox)?.log.find_id(&id)?;
+        (found.seq <= self.visible).then_some(found)
     }
 
     /// Where the envelopes of a span stand, and whether there are more (MBX-11).
     pub(super) fn find(&self, mailbox: MailboxId, span: Span, now: UnixTime) -> (Vec<Place>, bool) {
-        let Some(log) = self.logs.get(&mailbox) else { return (Vec::new(), false) };
+        let Some(found) = self.mailboxes.get(&mailbox) else { return (Vec::new(), false) };
         let upto = span.upto.min(self.visible);
-        let begin = log.entries.partition_point(|entry| entry.seq <= span.after);
         let mut places = Vec::new();
         let mut bytes = 0;
-        for entry in log.entries.range(begin..) {
+        for entry in found.log.live_behind(span.after) {
             if entry.seq > upto {
                 break;
             }
-            if entry.expires_at <= now {
+            if entry.expires_at() <= now {
                 continue;
             }
-            bytes += entry.size as usize;
+            bytes += entry.size();
             let fits = places.is_empty() || bytes <= span.max_bytes;
             if places.len() >= span.max || !fits {
                 return (places, true);
             }
-            let Entry { seq, chunk, offset, .. } = *entry;
-            places.push(Place { seq, chunk, offset });
+            places.push(Place { seq: entry.seq, chunk: entry.chunk, offset: entry.offset() });
         }
         (places, false)
     }
@@ -303,21 +277,14 @@ impl Index {
     pub(super) fn drop_chunk(
         &mut self,
         chunk: ChunkId,
-        entries: &[(MailboxId, EnvelopeId, Seq)],
+        entries: &[(MailboxId, Seq)],
     ) -> Vec<(MailboxId, Mark)> {
         let mut marks = BTreeMap::new();
-        for (mailbox, id, seq) in entries {
-            let Some(log) = self.logs.get_mut(mailbox) else { continue };
-            if log.ids.get(id).is_some_and(|stored| stored.seq == *seq) {
-                log.ids.remove(id);
-            }
-            if let Ok(place) = log.entries.binary_search_by_key(seq, |entry| entry.seq)
-                && let Some(entry) = log.entries.remove(place)
-            {
-                log.bytes -= u64::from(entry.size);
-            }
-            if log.newest == chunk {
-                marks.insert(*mailbox, log.mark);
+        for (mailbox, seq) in entries {
+            let Some(found) = self.mailboxes.get_mut(mailbox) else { continue };
+            found.log.forget(*seq, chunk);
+            if found.newest == chunk {
+                marks.insert(*mailbox, found.mark);
             }
         }
         if let Some(state) = self.chunks.remove(&chunk) {
@@ -328,21 +295,13 @@ impl Index {
 
     /// Takes expired entries out of a mailbox's account.
     fn purge(&mut self, mailbox: MailboxId, now: UnixTime) {
-        let Some(log) = self.logs.get_mut(&mailbox) else { return };
-        if log.entries.is_empty() || log.next_expiry > now {
-            return;
-        }
+        let Some(found) = self.mailboxes.get_mut(&mailbox) else { return };
         let mut dead = Vec::new();
-        log.entries.retain(|entry| {
-            let lives = entry.expires_at > now;
-            if !lives {
-                log.bytes -= u64::from(entry.size);
-                dead.push(entry.chunk);
-            }
-            lives
-        });
-        let next = log.entries.iter().map(|entry| entry.expires_at).min();
-        log.next_expiry = next.unwrap_or_default();
+        found.log.purge(now, &mut dead);
+        self.bury_all(dead, now);
+    }
+
+    fn bury_all(&mut self, dead: Vec<ChunkId>, now: UnixTime) {
         for chunk in dead {
             self.bury(chunk, now);
         }

@@ -28,6 +28,7 @@ mod crash;
 mod fault;
 mod index;
 pub(crate) mod keys;
+mod log;
 #[cfg(test)]
 mod memory;
 #[cfg(test)]

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::Settings;
-use super::connection;
+use super::connection::Connection;
 use super::door::{Door, Handshake, Place};
 use super::endorser::Endorser;
 use super::stream::Stream;
@@ -156,12 +156,11 @@ impl<M: Mailboxes> Greeting<M> {
             return debug!("another protocol");
         }
         // TRN-5: what is endorsed is the key of this very handshake.
-        let spki = tls.spki();
-        // A task of its own, so that the handshake's memory is given back.
-        tasks.spawn("connection", async move {
-            let _present = metrics::CONNECTIONS_OPEN.enter();
-            connection::serve(stream, input, origin, spki, gateway, draining).await;
-            drop(place);
-        });
+        let connection = Connection::new(stream, input, tls.spki(), origin, place, gateway);
+        match connection {
+            // A task of its own, so that the handshake's memory is given back.
+            Ok(connection) => tasks.spawn("connection", connection.serve(draining)),
+            Err(error) => warn!(%error, "no randomness for a connection"),
+        }
     }
 }

@@ -109,7 +109,7 @@ impl Stream {
     ///
     /// # Errors
     /// The socket's, or rustls'.
-    pub(super) async fn close(mut self) -> io::Result<()> {
+    pub(super) async fn close(&mut self) -> io::Result<()> {
         self.tls.close(&mut self.unsent).map_err(tls)?;
         while self.is_stuck() {
             std::future::poll_fn(|cx| self.poll_unsent(cx)).await?;

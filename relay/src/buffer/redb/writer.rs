@@ -345,7 +345,7 @@ impl Writer {
                 let entries: Vec<_> = chunk::read_all(bytes.value())
                     .map_err(|damage| redb::Error::Corrupted(damage.to_string()))?
                     .into_iter()
-                    .map(|entry| (entry.mailbox, entry.id, entry.seq))
+                    .map(|entry| (entry.mailbox, entry.seq))
                     .collect();
                 for (mailbox, mark) in self.store.index().drop_chunk(*id, &entries) {
                     marks.insert(mailbox.as_bytes(), &tables::mark_bytes(mark))?;
