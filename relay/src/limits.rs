@@ -24,6 +24,14 @@ pub(crate) const TOUCH_EVERY: Duration = Duration::from_secs(3_600);
 /// A reader's last sign of life is written down at most so often (MBX-10).
 pub(crate) const SEEN_EVERY: Seconds = Seconds::new(3_600);
 
+/// So many readers of a mailbox are told of news by whoever brings it; more are told in steps, by a
+/// task of its own: the bringer, often the buffer's thread, is held up for some microseconds.
+pub(crate) const FAN_OUT_AT_ONCE: usize = 32;
+/// Readers told in one step; then others have their turn.
+pub(crate) const FAN_OUT_STEP: usize = 64;
+/// News of a mailbox waiting to be told, bytes; with more, its readers look into the buffer.
+pub(crate) const FAN_OUT_BYTES: usize = 1024 * 1024;
+
 /// The buffer lets go of what has expired so often.
 pub(crate) const TICK: Duration = Duration::from_secs(1);
 /// Mailboxes nobody uses are taken out of memory so often, in ticks.

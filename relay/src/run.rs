@@ -72,6 +72,7 @@ impl Relay {
         let bounds = serve.mailbox();
         let public = identity.public();
         let service = Service::new(Arc::clone(&buffer), Arc::clone(&hub), public, bounds);
+        let spreading = Arc::clone(&hub);
 
         let gateway = Arc::new(Gateway {
             mailboxes: Arc::clone(&service),
@@ -89,6 +90,7 @@ impl Relay {
         let address = serve.address(public, listening)?;
 
         let (closing, draining) = (CancellationToken::new(), CancellationToken::new());
+        tasks.spawn_essential("fan-out", spreading.spread(closing.clone()));
         let metrics = match serve.metrics_listen {
             Some(address) => Some(serve_status(address, &buffer, &tasks, &closing).await?),
             None => None,

@@ -77,6 +77,17 @@ pub const COMMITS_PER_SECOND: u32 = 1;
 pub const COMMIT_BURST: u32 = 16;
 /// Mailboxes of a relay (LIM-14): one more is `admission`.
 pub const MAILBOXES: u64 = 1_000_000;
+/// Live envelopes of a mailbox per second in the long run (LIM-15): more is `rate`.
+pub const LIVE_PER_SECOND: u32 = 16;
+/// Live envelopes of a mailbox at once (LIM-15): one more is `rate`.
+pub const LIVE_BURST: u32 = 64;
+/// Envelopes a room keeps for who joins later (LIM-17): with one more the oldest goes.
+pub const TAIL_ENTRIES: u32 = 1_024;
+/// Bytes of bodies a room keeps for who joins later (LIM-17): with one more the oldest go.
+pub const TAIL_BYTES: u64 = 1024 * 1024;
+/// Bytes waiting to be sent on a connection up to which a live envelope still joins them (LIM-16):
+/// with more it is dropped for that reader.
+pub const LIVE_PENDING_BYTES: usize = PENDING_OUTPUT_BYTES / 2;
 /// A conversation nobody opened for so long is deleted (MBX-13): 400 days.
 pub const IDLE_CONVERSATION: Seconds = Seconds::new(400 * 86_400);
 
@@ -127,6 +138,9 @@ const _: () = {
     assert!(COMMIT_RESERVE_BYTES < MAILBOX_BYTES);
     assert!(CREDIT_BYTES as usize >= BODY_BYTES);
     assert!(PENDING_OUTPUT_BYTES > HEADER_BYTES + BODY_BYTES);
+    assert!(LIVE_PENDING_BYTES > HEADER_BYTES + BODY_BYTES);
+    assert!(TAIL_BYTES > BODY_BYTES as u64 && TAIL_BYTES < MAILBOX_BYTES);
+    assert!(LIVE_BURST.is_multiple_of(LIVE_PER_SECOND));
     assert!(TTL_DEFAULT.get() <= TTL_MAX.get());
     assert!(IDLE_MIN.get() <= IDLE_MAX.get());
     assert!(SEALED_CARD_BYTES <= CARD_BYTES);

@@ -9,7 +9,9 @@ use bytes::{Bytes, BytesMut};
 use restante_spec::codes::Code;
 use restante_spec::frame::{self, Frame};
 use restante_spec::ids::{Handle, RequestNumber, Seq};
-use restante_spec::message::{ClientHeader, Command, Deliver, Push, Refusal, RelayHeader, Reply};
+use restante_spec::message::{
+    ClientHeader, Command, Deliver, EnvelopeClass, Push, Refusal, RelayHeader, Reply,
+};
 
 use super::error::LinkError;
 
@@ -110,7 +112,7 @@ impl<T> Exchange<T> {
                 };
                 waiter.map_or(Said::Nothing, |waiter| Said::Answer(waiter, answer))
             }
-            RelayHeader::Push(push) => Said::Event(event(push, body)),
+            RelayHeader::Push(push) => event(push, body).map_or(Said::Nothing, Said::Event),
         }
     }
 
@@ -130,17 +132,20 @@ const fn is_answered(command: &Command) -> bool {
     !matches!(command, Command::Credit { .. } | Command::Ack { .. })
 }
 
-fn event(push: Push, body: Bytes) -> LinkEvent {
-    match push {
+fn event(push: Push, body: Bytes) -> Option<LinkEvent> {
+    Some(match push {
+        // DLV-9: nothing here knows what to do with one, and it is not acknowledged.
+        Push::Deliver(deliver) if deliver.class == EnvelopeClass::Live => return None,
         Push::Deliver(deliver) => LinkEvent::Deliver(deliver, body),
         Push::CaughtUp { handle, head } => LinkEvent::CaughtUp { handle, head },
         Push::Closed { handle, code, upto } => LinkEvent::Closed { handle, code, upto },
         Push::Goaway { after_ms, jitter_ms } => LinkEvent::Goaway { after_ms, jitter_ms },
-    }
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use restante_spec::ids::{EnvelopeId, UnixTime};
     use restante_spec::limits::BODY_BYTES;
 
     use super::*;
@@ -194,6 +199,29 @@ mod tests {
         let ahead = Refusal::new(Code::AckAhead, "");
         let refused = exchange.handle_frame(reply(2, Reply::Error(ahead)));
         assert!(matches!(refused, Said::Nothing));
+    }
+
+    /// DLV-9: a live envelope is passed over, a stored one is not.
+    #[test]
+    fn live_envelopes_are_passed_over() {
+        let mut exchange = exchange(1);
+        let deliver = |class| Deliver {
+            handle: Handle::new(1),
+            seq: Seq::START,
+            prev: Seq::START,
+            epoch: None,
+            id: EnvelopeId::new([1; 16]),
+            class,
+            expires_at: UnixTime::default(),
+            commit: false,
+            own: false,
+        };
+        let mut said = |class| {
+            let header = RelayHeader::Push(Push::Deliver(deliver(class)));
+            exchange.handle_frame(Frame { header, body: Bytes::from_static(b"typing") })
+        };
+        assert!(matches!(said(EnvelopeClass::Live), Said::Nothing));
+        assert!(matches!(said(EnvelopeClass::Quiet), Said::Event(LinkEvent::Deliver(..))));
     }
 
     /// TRN-10: after 2^32 requests the numbers begin anew, past 0 and past those in use.

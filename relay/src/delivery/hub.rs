@@ -1,31 +1,47 @@
-//! Who is online: which connections are subscribed to which mailbox.
+//! Who is online: which connections are subscribed to which mailbox, and how they are told.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use restante_spec::ids::{Handle, MailboxId};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
+use super::group::{Group, Seat};
 use super::outlet::Outlet;
+use crate::limits::SHARDS;
 use crate::mailbox::api::{Notice, Notices};
 
 /// Every subscription of this process, by mailbox.
-#[derive(Default)]
 pub(crate) struct Hub {
-    online: Mutex<HashMap<MailboxId, Vec<Place>>>,
+    /// A lock for each part of the mailboxes, held for a look-up only.
+    shards: [Mutex<Groups>; SHARDS],
+    /// The next seat's number.
+    seats: AtomicU64,
+    /// Groups with somebody to be told, each once.
+    due: Mutex<VecDeque<Arc<Group>>>,
+    wake: Notify,
 }
 
-/// Where notices of a subscription go.
-struct Place {
-    outlet: Arc<Outlet>,
-    handle: Handle,
-}
+type Groups = HashMap<MailboxId, Arc<Group>>;
 
 /// A subscription's entry; dropped, the entry goes.
 pub(super) struct Registration {
     hub: Arc<Hub>,
     mailbox: MailboxId,
-    outlet: Arc<Outlet>,
-    handle: Handle,
+    seat: Seat,
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self {
+            shards: std::array::from_fn(|_| Mutex::default()),
+            seats: AtomicU64::new(0),
+            due: Mutex::default(),
+            wake: Notify::new(),
+        }
+    }
 }
 
 impl Hub {
@@ -36,33 +52,70 @@ impl Hub {
         outlet: &Arc<Outlet>,
         handle: Handle,
     ) -> Registration {
-        let place = Place { outlet: Arc::clone(outlet), handle };
-        let mut online = self.online.lock().unwrap_or_else(PoisonError::into_inner);
-        online.entry(mailbox).or_default().push(place);
-        Registration { hub: Arc::clone(self), mailbox, outlet: Arc::clone(outlet), handle }
+        let mut groups = self.shard(mailbox);
+        let number = self.seats.fetch_add(1, Ordering::Relaxed);
+        let seat = Seat { number, handle };
+        groups.entry(mailbox).or_default().join(seat, outlet);
+        Registration { hub: Arc::clone(self), mailbox, seat }
+    }
+
+    /// Tells those of large mailboxes, a few of each in turn, until `closing`.
+    pub(crate) async fn spread(self: Arc<Self>, closing: CancellationToken) {
+        while !closing.is_cancelled() {
+            if self.spread_once() {
+                // Those who were told write now.
+                tokio::task::yield_now().await;
+                continue;
+            }
+            tokio::select! {
+                () = closing.cancelled() => return,
+                () = self.wake.notified() => {}
+            }
+        }
+    }
+
+    /// Tells the next few of one mailbox. Returns whether there was somebody to tell.
+    pub(super) fn spread_once(&self) -> bool {
+        let Some(group) = self.due().pop_front() else { return false };
+        if group.spread() {
+            self.due().push_back(group);
+        }
+        true
+    }
+
+    fn due(&self) -> MutexGuard<'_, VecDeque<Arc<Group>>> {
+        self.due.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "a remainder of the array's length")]
+    fn shard(&self, mailbox: MailboxId) -> MutexGuard<'_, Groups> {
+        let [first, ..] = *mailbox.as_bytes();
+        self.shards[usize::from(first) % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Notices for Hub {
     fn notice(&self, mailbox: MailboxId, notice: Notice) {
-        let online = self.online.lock().unwrap_or_else(PoisonError::into_inner);
-        for place in online.get(&mailbox).into_iter().flatten() {
-            place.outlet.notice(place.handle, notice.clone());
+        let group = self.shard(mailbox).get(&mailbox).map(Arc::clone);
+        if let Some(group) = group.filter(|group| group.notice(notice)) {
+            self.due().push_back(group);
+            self.wake.notify_one();
         }
+    }
+}
+
+impl Registration {
+    /// Whose notices are this subscription's.
+    pub(super) const fn seat(&self) -> Seat {
+        self.seat
     }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        let mut online = self.hub.online.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(places) = online.get_mut(&self.mailbox) else { return };
-        let own =
-            |place: &Place| place.handle == self.handle && Arc::ptr_eq(&place.outlet, &self.outlet);
-        if let Some(found) = places.iter().position(own) {
-            places.swap_remove(found);
-        }
-        if places.is_empty() {
-            online.remove(&self.mailbox);
+        let mut groups = self.hub.shard(self.mailbox);
+        if groups.get(&self.mailbox).is_some_and(|group| group.leave(self.seat)) {
+            groups.remove(&self.mailbox);
         }
     }
 }

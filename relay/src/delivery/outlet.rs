@@ -4,13 +4,14 @@
 //! is not kept, the subscription is marked as behind and reads from the buffer later.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use restante_spec::ids::{Handle, RequestNumber};
 use restante_spec::limits;
 use restante_spec::message::Refusal;
 use tokio::sync::Notify;
 
+use super::group::Seat;
 use crate::mailbox::api::{Answer, Notice};
 
 /// What others leave for a connection.
@@ -26,11 +27,13 @@ pub(crate) struct Received {
     /// Answers to its calls.
     pub(crate) answers: VecDeque<(RequestNumber, Result<Answer, Refusal>)>,
     /// What happened to mailboxes it is subscribed to.
-    pub(crate) notices: VecDeque<(Handle, Notice)>,
+    pub(crate) notices: VecDeque<(Seat, Arc<Notice>)>,
     /// Subscriptions that missed a notice.
     pub(crate) behind: HashSet<Handle>,
-    /// Bytes of bodies in `notices`.
+    /// Bytes of stored envelopes in `notices`.
     bytes: usize,
+    /// Bytes of live ones.
+    live_bytes: usize,
 }
 
 impl Outlet {
@@ -42,20 +45,34 @@ impl Outlet {
         self.wake.notify_one();
     }
 
-    /// Leaves a notice, or the mark that one was missed (LIM-10).
-    pub(crate) fn notice(&self, handle: Handle, notice: Notice) {
+    /// Leaves a notice, or the mark that one was missed (LIM-10). Live envelopes take no room from
+    /// others; one that finds none is dropped (DLV-9, LIM-16).
+    pub(super) fn notice(&self, seat: Seat, notice: &Arc<Notice>) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let size = match &notice {
-            Notice::Appended { envelope, .. } => envelope.body.len() + limits::HEADER_BYTES,
-            Notice::Struck { .. } | Notice::Deleted => 0,
-        };
-        if waiting.bytes + size > limits::PENDING_OUTPUT_BYTES {
-            waiting.behind.insert(handle);
+        if waiting.behind.contains(&seat.handle) {
+            // Nothing may come before what was missed: it may have been the end (DLV-10).
+            return;
+        }
+        let size = notice.size();
+        if notice.is_live() {
+            if waiting.live_bytes + size > limits::LIVE_PENDING_BYTES {
+                return;
+            }
+            waiting.live_bytes += size;
+            waiting.notices.push_back((seat, Arc::clone(notice)));
+        } else if waiting.bytes + size > limits::PENDING_OUTPUT_BYTES {
+            waiting.behind.insert(seat.handle);
         } else {
             waiting.bytes += size;
-            waiting.notices.push_back((handle, notice));
+            waiting.notices.push_back((seat, Arc::clone(notice)));
         }
         drop(waiting);
+        self.wake.notify_one();
+    }
+
+    /// Leaves the mark that a notice was missed.
+    pub(super) fn missed(&self, handle: Handle) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).behind.insert(handle);
         self.wake.notify_one();
     }
 
@@ -79,18 +96,26 @@ mod tests {
     use super::*;
     use crate::mailbox::api::{Envelope, Origin};
 
-    fn appended(size: usize) -> Notice {
+    fn seat(handle: u32) -> Seat {
+        Seat { number: u64::from(handle), handle: Handle::new(handle) }
+    }
+
+    fn appended(size: usize) -> Arc<Notice> {
+        notice(EnvelopeClass::Normal, size)
+    }
+
+    fn notice(class: EnvelopeClass, size: usize) -> Arc<Notice> {
         let envelope = Envelope {
             seq: Seq::new(1),
             prev: Seq::START,
             epoch: Seq::START,
             id: EnvelopeId::new([1; 16]),
-            class: EnvelopeClass::Normal,
+            class,
             expires_at: UnixTime::new(9),
             commit: false,
             body: Bytes::from(vec![0; size]),
         };
-        Notice::Appended { envelope, origin: Origin(1) }
+        Arc::new(Notice::Appended { envelope, origin: Origin(1), at: UnixTime::new(1) })
     }
 
     /// LIM-10: at the bound notices are kept, one past it the subscription is marked as behind;
@@ -100,12 +125,45 @@ mod tests {
         let outlet = Outlet::default();
         let size = limits::PENDING_OUTPUT_BYTES / 4 - limits::HEADER_BYTES;
         for handle in 1..=5 {
-            outlet.notice(Handle::new(handle), appended(size));
+            outlet.notice(seat(handle), &appended(size));
         }
         let received = outlet.take();
         assert_eq!(received.notices.len(), 4);
         assert_eq!(received.behind.into_iter().collect::<Vec<_>>(), [Handle::new(5)]);
-        outlet.notice(Handle::new(5), appended(size));
+        outlet.notice(seat(5), &appended(size));
         assert_eq!(outlet.take().notices.len(), 1);
+    }
+
+    /// DLV-10: behind a missed notice nothing is told, live ones included, until it was looked at.
+    #[test]
+    fn nothing_is_told_past_a_missed_notice() {
+        let outlet = Outlet::default();
+        outlet.notice(seat(1), &appended(1));
+        outlet.missed(Handle::new(1));
+        outlet.notice(seat(1), &appended(1));
+        outlet.notice(seat(1), &notice(EnvelopeClass::Live, 1));
+        outlet.notice(seat(2), &appended(1));
+        let received = outlet.take();
+        let told: Vec<_> = received.notices.iter().map(|(seat, _)| seat.number).collect();
+        assert_eq!((told, received.behind.len()), (vec![1, 2], 1));
+        outlet.notice(seat(1), &appended(1));
+        assert_eq!(outlet.take().notices.len(), 1);
+    }
+
+    /// LIM-16, DLV-9: at the bound live ones are kept, one past it they are dropped without a mark,
+    /// and stored ones still have all their room.
+    #[test]
+    fn live_notices_are_dropped_at_their_bound() {
+        let outlet = Outlet::default();
+        let size = limits::LIVE_PENDING_BYTES / 2 - limits::HEADER_BYTES;
+        for _ in 0..3 {
+            outlet.notice(seat(1), &notice(EnvelopeClass::Live, size));
+        }
+        for _ in 0..4 {
+            outlet.notice(seat(1), &appended(size));
+        }
+        let received = outlet.take();
+        let live = received.notices.iter().filter(|(_, notice)| notice.is_live()).count();
+        assert_eq!((live, received.notices.len(), received.behind.len()), (2, 6, 0));
     }
 }

@@ -1,6 +1,6 @@
 //! One subscription: what its reader was sent, what it may be sent, when it ends.
 //!
-//! Spec: `spec/05-delivery.md`, rules DLV-1 to DLV-6.
+//! Spec: `spec/05-delivery.md`, rules DLV-1 to DLV-6 and DLV-9.
 //! Sans-IO: knows numbers, sizes and the key's range; must not know sockets, the buffer or locks.
 //! The transport is reliable: what was sent is not sent again, a reader that lost it subscribes
 //! anew behind its durable position.
@@ -119,6 +119,14 @@ impl Subscription {
         verdict
     }
 
+    /// A live envelope came: only a reader that has everything stored and has credit gets it, and
+    /// spends none (DLV-9). A replaced key's reader gets none of the epochs behind it.
+    pub(super) fn handle_live(&self, envelope: &Envelope) -> Option<Deliver> {
+        let current = self.range.upto.is_none() && envelope.epoch == self.range.epoch;
+        let ready = current && !self.is_behind && self.has_credit();
+        ready.then(|| self.deliver(envelope, false))
+    }
+
     /// An envelope was read from the buffer, next behind `position`.
     pub(super) fn handle_read(&mut self, envelope: &Envelope) -> Verdict {
         self.judge(envelope, false)
@@ -130,6 +138,11 @@ impl Subscription {
         let tell = !self.told_caught_up;
         self.told_caught_up = true;
         tell
+    }
+
+    /// The key's terms as they are now.
+    pub(super) const fn handle_terms(&mut self, expires_at: Option<UnixTime>) {
+        self.range.expires_at = expires_at;
     }
 
     /// What to read from the buffer now: exclusive, inclusive, at most so many.
@@ -172,7 +185,11 @@ impl Subscription {
         if envelope.commit && envelope.epoch == self.range.epoch {
             self.range.upto = Some(envelope.seq);
         }
-        Verdict::Send(Deliver {
+        Verdict::Send(self.deliver(envelope, own))
+    }
+
+    fn deliver(&self, envelope: &Envelope, own: bool) -> Deliver {
+        Deliver {
             handle: self.handle,
             seq: envelope.seq,
             prev: envelope.prev,
@@ -182,7 +199,7 @@ impl Subscription {
             expires_at: envelope.expires_at,
             commit: envelope.commit,
             own,
-        })
+        }
     }
 }
 
@@ -269,6 +286,30 @@ mod tests {
         assert_eq!(subscription.handle_appended(&envelope(9, 8, 1), false), Verdict::Later);
         assert_eq!(subscription.wants().unwrap().0, Seq::new(5));
         assert!(!subscription.handle_read_all());
+    }
+
+    /// DLV-9: a live one comes to a reader that has all and has credit, and spends none; a replaced
+    /// key gets none.
+    #[test]
+    fn live_envelopes_wait_for_nobody_and_cost_nothing() {
+        let mut live = envelope(0, 0, 900);
+        live.class = EnvelopeClass::Live;
+        let mut reader = subscription(4, None, credit(1, 10));
+        assert!(reader.handle_live(&live).is_none(), "the backlog comes first");
+        reader.handle_read_all();
+        for _ in 0..3 {
+            let deliver = reader.handle_live(&live).unwrap();
+            assert_eq!((deliver.seq, deliver.prev), (Seq::START, Seq::START));
+        }
+        assert_eq!((reader.envelopes, reader.bytes, reader.position), (1, 10, Seq::new(4)));
+        live.epoch = Seq::new(5);
+        assert!(reader.handle_live(&live).is_none(), "another epoch");
+        live.epoch = Seq::new(3);
+        assert!(is_sent(reader.handle_appended(&envelope(5, 4, 1), false)));
+        assert!(reader.handle_live(&live).is_none(), "no credit");
+        let mut replaced = subscription(4, Some(9), credit(8, 1_000));
+        replaced.handle_read_all();
+        assert!(replaced.handle_live(&live).is_none(), "a replaced key");
     }
 
     /// DLV-6: the own echo costs no bytes.

@@ -4,14 +4,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use restante_spec::codes::Code;
+use restante_spec::codes::{Code, Retry};
 use restante_spec::ids::{Handle, ReaderHash, Seq, UnixTime};
-use restante_spec::message::{Credit, Push, Refusal};
+use restante_spec::limits;
+use restante_spec::message::{Credit, Deliver, EnvelopeClass, Push, Refusal};
 
+use super::group::Seat;
 use super::hub::{Hub, Registration};
 use super::outlet::Outlet;
 use super::subscription::{End, Subscription, Verdict};
-use crate::mailbox::api::{Access, Mailboxes, Notice, Origin, Range, Span};
+use crate::mailbox::api::{Access, Envelope, Mailboxes, Notice, Origin, Range, Reading, Span};
 
 /// All subscriptions of a connection.
 pub(crate) struct Subscriptions {
@@ -19,6 +21,8 @@ pub(crate) struct Subscriptions {
     outlet: Arc<Outlet>,
     origin: Origin,
     open: HashMap<Handle, Entry>,
+    /// Bytes the connection's output had room for when it was last asked (LIM-10).
+    room: usize,
 }
 
 /// What a `subscribe` asked for.
@@ -34,8 +38,8 @@ struct Entry {
     subscription: Subscription,
     access: Access,
     reader: ReaderHash,
-    /// Held for its drop: the hub's entry goes with the subscription.
-    _registration: Registration,
+    /// Which notices are its own; the hub's entry goes with it.
+    registration: Registration,
 }
 
 /// Where pushes go; says how many bytes there is still room for.
@@ -44,7 +48,7 @@ pub(crate) type Sink<'a> = &'a mut dyn FnMut(Push, Bytes) -> usize;
 impl Subscriptions {
     /// None yet.
     pub(crate) fn new(hub: Arc<Hub>, outlet: Arc<Outlet>, origin: Origin) -> Self {
-        Self { hub, outlet, origin, open: HashMap::new() }
+        Self { hub, outlet, origin, open: HashMap::new(), room: limits::PENDING_OUTPUT_BYTES }
     }
 
     /// Begins a subscription; one on the same handle is replaced (DLV-7).
@@ -53,7 +57,7 @@ impl Subscriptions {
         // Registered before the first read: nothing appended in between is missed.
         let registration = self.hub.register(access.mailbox, &self.outlet, handle);
         let subscription = Subscription::new(handle, access.key, range, credit);
-        let entry = Entry { subscription, access, reader, _registration: registration };
+        let entry = Entry { subscription, access, reader, registration };
         self.open.insert(handle, entry);
     }
 
@@ -97,24 +101,32 @@ impl Subscriptions {
         }
     }
 
-    /// Something happened to the mailbox of this handle.
-    pub(crate) fn notice(&mut self, handle: Handle, notice: Notice, sink: Sink<'_>) {
-        let Some(entry) = self.open.get_mut(&handle) else { return };
-        let code = match notice {
-            Notice::Appended { envelope, origin } => {
-                let own = origin == self.origin;
-                if let Verdict::Send(deliver) = entry.subscription.handle_appended(&envelope, own) {
-                    let body = if own { Bytes::new() } else { envelope.body };
-                    sink(Push::Deliver(deliver), body);
-                }
+    /// Something happened to the mailbox of this subscription, if it is still there.
+    pub(crate) fn notice(&mut self, seat: Seat, notice: Arc<Notice>, sink: Sink<'_>) {
+        let handle = seat.handle;
+        let found = self.open.get_mut(&handle);
+        let Some(entry) = found.filter(|entry| entry.registration.seat() == seat) else { return };
+        let subscription = &mut entry.subscription;
+        let code = match &*notice {
+            Notice::Appended { envelope, origin, at } => {
+                let own = *origin == self.origin;
+                let Some(deliver) = announce(subscription, envelope, own, *at, self.room) else {
+                    return;
+                };
+                let body = if own { Bytes::new() } else { envelope.body.clone() };
+                self.room = sink(Push::Deliver(deliver), body);
                 return;
             }
-            Notice::Struck { key, code } if *entry.subscription.key() == key => code,
-            Notice::Struck { .. } => return,
+            // DLV-10: judged with the next read.
+            Notice::Changed { key } if subscription.key() == key => {
+                return subscription.handle_missed();
+            }
+            Notice::Struck { key, code } if subscription.key() == key => *code,
+            Notice::Changed { .. } | Notice::Struck { .. } => return,
             Notice::Deleted => Code::NotFound,
         };
         self.open.remove(&handle);
-        sink(Push::Closed { handle, code, upto: Seq::START }, Bytes::new());
+        self.room = sink(Push::Closed { handle, code, upto: Seq::START }, Bytes::new());
     }
 
     /// Reads on for whoever is behind, as far as there is room; ends what is over. Returns whether
@@ -129,43 +141,96 @@ impl Subscriptions {
         let mut over = Vec::new();
         let mut more = false;
         for (handle, entry) in &mut self.open {
-            while room > 0 {
-                let Some((after, upto, max)) = entry.subscription.wants() else { break };
-                let span = Span { after, upto, max, max_bytes: room };
-                let Ok(page) = mailboxes.page(entry.access.mailbox, span, now) else {
-                    // The store is being reopened: tried again with the next wake-up.
-                    more = true;
-                    break;
-                };
-                let mut is_whole = !page.more;
-                for envelope in page.envelopes {
-                    match entry.subscription.handle_read(&envelope) {
-                        Verdict::Send(deliver) => {
-                            room = sink(Push::Deliver(deliver), envelope.body);
-                        }
-                        Verdict::Never => {}
-                        Verdict::Later => {
-                            // DLV-2: the credit ended within the page.
-                            is_whole = false;
-                            break;
-                        }
-                    }
+            match entry.read_on(*handle, mailboxes, now, &mut room, sink) {
+                Ok(has_more) => {
+                    more |= has_more;
+                    over.extend(entry.subscription.end(now).map(|end| (*handle, end)));
                 }
-                if is_whole && entry.subscription.handle_read_all() {
-                    let head = mailboxes.head(entry.access.mailbox, now);
-                    room = sink(Push::CaughtUp { handle: *handle, head }, Bytes::new());
-                }
-            }
-            more |= entry.subscription.wants().is_some();
-            if let Some(end) = entry.subscription.end(now) {
-                over.push((*handle, end));
+                Err(code) => over.push((*handle, End { code, upto: Seq::START })),
             }
         }
         for (handle, End { code, upto }) in over {
             self.open.remove(&handle);
-            sink(Push::Closed { handle, code, upto }, Bytes::new());
+            room = sink(Push::Closed { handle, code, upto }, Bytes::new());
         }
+        self.room = room;
         more
+    }
+}
+
+impl Entry {
+    /// Delivers from the buffer while it is behind and there is room. Returns whether there is
+    /// more.
+    ///
+    /// # Errors
+    /// Why the key may not read any more (DLV-10).
+    fn read_on(
+        &mut self,
+        handle: Handle,
+        mailboxes: &impl Mailboxes,
+        now: UnixTime,
+        room: &mut usize,
+        sink: Sink<'_>,
+    ) -> Result<bool, Code> {
+        while *room > 0 {
+            let Some((after, upto, max)) = self.subscription.wants() else { break };
+            let span = Span { after, upto, max, max_bytes: *room };
+            let Reading { page, expires_at } = match mailboxes.page(self.access, span, now) {
+                Ok(reading) => reading,
+                // The store is being reopened: tried again with the next wake-up.
+                Err(refusal) if refusal.code.retry() == Retry::Later => return Ok(true),
+                Err(refusal) => return Err(refusal.code),
+            };
+            self.subscription.handle_terms(expires_at);
+            let mut is_whole = !page.more;
+            for envelope in page.envelopes {
+                match self.subscription.handle_read(&envelope) {
+                    Verdict::Send(deliver) => {
+                        *room = sink(Push::Deliver(deliver), envelope.body);
+                    }
+                    Verdict::Never => {}
+                    Verdict::Later => {
+                        // DLV-2: the credit ended within the page.
+                        is_whole = false;
+                        break;
+                    }
+                }
+            }
+            if is_whole && self.subscription.handle_read_all() {
+                let head = mailboxes.head(self.access.mailbox, now);
+                *room = sink(Push::CaughtUp { handle, head }, Bytes::new());
+            }
+        }
+        Ok(self.subscription.wants().is_some())
+    }
+}
+
+/// An envelope that has just been accepted, as a delivery if it may be one now.
+fn announce(
+    subscription: &mut Subscription,
+    envelope: &Envelope,
+    own: bool,
+    at: UnixTime,
+    room: usize,
+) -> Option<Deliver> {
+    // DLV-10: accepted after the key's end.
+    if subscription.end(at).is_some() {
+        return None;
+    }
+    if envelope.class == EnvelopeClass::Live {
+        // DLV-9, LIM-16: not back where it came from, nor into an output that is filling.
+        let waiting = limits::PENDING_OUTPUT_BYTES.saturating_sub(room);
+        let may_join = !own && waiting <= limits::LIVE_PENDING_BYTES;
+        return if may_join { subscription.handle_live(envelope) } else { None };
+    }
+    if room == 0 {
+        // LIM-10: read from the buffer when there is room again.
+        subscription.handle_missed();
+        return None;
+    }
+    match subscription.handle_appended(envelope, own) {
+        Verdict::Send(deliver) => Some(deliver),
+        Verdict::Later | Verdict::Never => None,
     }
 }
 

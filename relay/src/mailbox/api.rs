@@ -9,11 +9,12 @@ use restante_spec::ids::{
     EnvelopeId, MailboxId, Nonce, PublicKey, ReaderHash, RequestId, Seq, Signature, Slot, UnixTime,
 };
 use restante_spec::ids::{Epoch, Seconds};
+use restante_spec::limits;
 use restante_spec::message::{
     Appended, Commit, Create, Created, EnvelopeClass, Opened, PrekeyCount, Refusal, Terms,
 };
 
-pub(crate) use crate::buffer::{BufferError, Chain, ChainLink, Envelope, Page, Span};
+pub(crate) use crate::buffer::{Chain, ChainLink, Envelope, Page, Span};
 
 /// The business side as the access side sees it.
 pub(crate) trait Mailboxes: Send + Sync + 'static {
@@ -21,14 +22,23 @@ pub(crate) trait Mailboxes: Send + Sync + 'static {
     /// order of the calls as far as changes of one mailbox go. It must be short.
     fn call(&self, call: Call, now: UnixTime, respond: Respond);
 
-    /// Envelopes to deliver (DLV-1).
+    /// Envelopes to deliver (DLV-1). The key is judged behind the read: whatever was read was
+    /// accepted before the key lost its right to it (DLV-10).
     ///
     /// # Errors
-    /// [`BufferError::Unavailable`].
-    fn page(&self, mailbox: MailboxId, span: Span, now: UnixTime) -> Result<Page, BufferError>;
+    /// `unavailable`, or why the key may not read.
+    fn page(&self, access: Access, span: Span, now: UnixTime) -> Result<Reading, Refusal>;
 
     /// The newest number of a mailbox.
     fn head(&self, mailbox: MailboxId, now: UnixTime) -> Seq;
+}
+
+/// What a subscription reads on with.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) page: Page,
+    /// When the key ends by its own terms, as they are now.
+    pub(crate) expires_at: Option<UnixTime>,
 }
 
 /// Takes the answer to a call.
@@ -116,12 +126,30 @@ pub(crate) trait Notices: Send + Sync + 'static {
 /// What happened to a mailbox.
 #[derive(Clone, Debug)]
 pub(crate) enum Notice {
-    /// An envelope is durable.
-    Appended { envelope: Envelope, origin: Origin },
+    /// An envelope is durable, or is live and only passed on (MBX-19).
+    /// It was accepted at `at`.
+    Appended { envelope: Envelope, origin: Origin, at: UnixTime },
     /// A key may do nothing any more.
     Struck { key: PublicKey, code: Code },
+    /// A key has other terms than before.
+    Changed { key: PublicKey },
     /// The mailbox is gone.
     Deleted,
+}
+
+impl Notice {
+    /// Bytes it takes while it waits for a connection.
+    pub(crate) const fn size(&self) -> usize {
+        match self {
+            Self::Appended { envelope, .. } => envelope.body.len() + limits::HEADER_BYTES,
+            Self::Struck { .. } | Self::Changed { .. } | Self::Deleted => limits::HEADER_BYTES,
+        }
+    }
+
+    /// Whether it brings a live envelope (MBX-19).
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self, Self::Appended { envelope, .. } if envelope.class == EnvelopeClass::Live)
+    }
 }
 
 /// The wire's name of an epoch: opaque to clients, the number of the act that began it (MBX-7).

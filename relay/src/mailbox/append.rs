@@ -16,6 +16,7 @@ use super::authorise::{Authorised, Grant, Need, authorise};
 use super::rows::{self, BadRow, EpochRow, KeyRow, ReaderRow, ReplacedRow};
 use super::service::{Service, damaged, give_back, lock, refusal};
 use super::state::{CurrentEpoch, Mailbox, Reader, Replaced, Waiting};
+use super::tail::Kept;
 use crate::buffer::{Act, AppendAct, Buffer, BufferError, Envelope, Outcome, RowWrite, Stored};
 
 /// How fast commits may come (LIM-13).
@@ -42,6 +43,10 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         now: UnixTime,
         respond: Respond,
     ) {
+        // MBX-19
+        if ask.class == EnvelopeClass::Live {
+            return self.pass_on(access, ask, now, respond);
+        }
         let cell = match self.get(access) {
             Ok(cell) => cell,
             Err(refusal) => {
@@ -78,6 +83,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             }
         };
         let (class, body, epoch) = (act.class, act.body.clone(), act.epoch);
+        let again = Arc::clone(&cell);
         mailbox.in_flight.insert(id, vec![Waiting { respond, link }]);
         let submitted = self.submit(
             &cell,
@@ -87,10 +93,13 @@ impl<B: Buffer, N: Notices> Service<B, N> {
                 if let Ok(Outcome::Stored(stored)) = outcome {
                     change.apply(mailbox, stored.seq);
                     let Stored { seq, prev, expires_at, commit } = stored;
+                    let kept = Kept { seq, size: body.len(), expires_at };
+                    service.keep_tail(&again, mailbox, kept, change.now);
                     let epoch = epoch.unwrap_or(Seq::START);
                     let envelope =
                         Envelope { seq, prev, epoch, id, class, expires_at, commit, body };
-                    service.notices.notice(mailbox.id, Notice::Appended { envelope, origin });
+                    let at = change.now;
+                    service.notices.notice(mailbox.id, Notice::Appended { envelope, origin, at });
                 } else {
                     service.give_use_back(mailbox, change.used);
                 }
@@ -116,10 +125,10 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         now: UnixTime,
     ) -> Result<(AppendAct, Change, super::api::Origin), Refusal> {
         let (ask, key, grant) = authorised.into_parts();
-        let no = |code, detail| Err(Refusal::new(code, detail));
-        if ask.class == EnvelopeClass::Live {
-            return no(Code::Unsupported, "this version has no live class");
+        if mailbox.class == MailboxClass::Room {
+            self.tail(mailbox, now)?;
         }
+        let no = |code, detail| Err(Refusal::new(code, detail));
         let mut rows = Vec::new();
         let mut used = None;
         let epoch = match grant {
@@ -135,7 +144,14 @@ impl<B: Buffer, N: Notices> Service<B, N> {
                 if ask.epoch.is_some() || ask.commit.is_some() {
                     return no(Code::Unsupported, "this mailbox has no epochs");
                 }
-                self.reserve_use(mailbox, key, over, now, &mut rows)?;
+                // MBX-12: the use is written with the envelope.
+                let found = mailbox.may_append(key, over, now)?;
+                if found.terms.uses.is_some() {
+                    found.used += 1;
+                    let row = KeyRow::from((&found.terms, found.used));
+                    let part = rows::of_key(rows::KEY, &key);
+                    rows.push(rows::put(part, &row).map_err(|_| damaged())?);
+                }
                 used = Some(key);
                 None
             }
@@ -156,38 +172,10 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             epoch,
             commit: ask.commit.is_some(),
             rows,
-            quota: self.settings.quota,
+            quota: self.settings.quota_of(mailbox.class),
             now,
         };
         Ok((act, Change { used, commit: ask.commit, expires_at, now }, ask.origin))
-    }
-
-    /// Time, uses and rate of a key with terms (MBX-12). The use is written with the envelope.
-    fn reserve_use(
-        &self,
-        mailbox: &mut Mailbox,
-        key: PublicKey,
-        over: bool,
-        now: UnixTime,
-        rows: &mut Vec<RowWrite>,
-    ) -> Result<(), Refusal> {
-        let Some(found) = mailbox.keys.get_mut(&key) else {
-            return Err(Refusal::new(Code::Revoked, "this key was struck"));
-        };
-        if over || found.terms.uses.is_some_and(|uses| found.used >= uses) {
-            return Err(Refusal::new(Code::Expired, "this key's time or uses are over"));
-        }
-        if let Some(rate) = found.terms.rate {
-            found.pace.take(rate, now).map_err(|wait| {
-                Refusal::new(Code::Rate, "this key appends too fast").retry_after(wait)
-            })?;
-        }
-        if found.terms.uses.is_some() {
-            found.used += 1;
-            let row = KeyRow::from((&found.terms, found.used));
-            rows.push(rows::put(rows::of_key(rows::KEY, &key), &row).map_err(|_| damaged())?);
-        }
-        Ok(())
     }
 
     /// The envelope was not stored: its use does not count (MBX-12). Written down, since a later

@@ -7,7 +7,7 @@ use restante_crypto::verify_possession;
 use restante_spec::codes::Code;
 use restante_spec::ids::{PublicKey, ReaderHash, Seq, Signature, UnixTime};
 use restante_spec::limits;
-use restante_spec::message::{Refusal, Terms};
+use restante_spec::message::{MailboxClass, Refusal, Terms};
 
 use super::api::{Access, Answer, Notice, Notices, Respond};
 use super::authorise::{Need, authorise};
@@ -27,6 +27,8 @@ type Apply = Box<dyn FnOnce(&mut Mailbox, Seq) + Send>;
 pub(super) struct Managed {
     rows: Vec<RowWrite>,
     apply: Apply,
+    /// What is told then.
+    notice: Option<Notice>,
 }
 
 impl<B: Buffer, N: Notices> Service<B, N> {
@@ -60,7 +62,10 @@ impl<B: Buffer, N: Notices> Service<B, N> {
                 return Err(Refusal::new(Code::Quota, "as many keys as there may be"));
             }
             // Repeated, it replaces the terms and keeps the count: a retry gives no new uses.
-            let used = mailbox.keys.get(&key).map_or(0, |found| found.used);
+            let before = mailbox.keys.get(&key);
+            let used = before.map_or(0, |found| found.used);
+            // DLV-10
+            let notice = before.map(|_| Notice::Changed { key });
             let row = rows::put(rows::of_key(rows::KEY, &key), &KeyRow::from((&terms, used)));
             let part = rows::of_key(rows::CARD, &key);
             let card = RowWrite { part, value: (!card.is_empty()).then_some(card) };
@@ -70,6 +75,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
                     let fresh = Key { terms, used, pace: Pace::default() };
                     mailbox.keys.entry(key).or_insert(fresh).terms = terms;
                 }),
+                notice,
             })
         });
     }
@@ -109,8 +115,13 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         respond: Respond,
     ) {
         self.manage(access, now, respond, move |mailbox| {
+            // MBX-17
+            if mailbox.class == MailboxClass::Room {
+                return Err(Refusal::new(Code::Unsupported, "a room has no registered readers"));
+            }
             if mailbox.readers.contains_key(&reader) {
-                return Ok(Managed { rows: Vec::new(), apply: Box::new(|_, _| ()) });
+                let apply = Box::new(|_: &mut Mailbox, _| ());
+                return Ok(Managed { rows: Vec::new(), apply, notice: None });
             }
             // LIM-4
             if mailbox.readers.len() >= limits::READERS {
@@ -124,6 +135,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
                     let fresh = Reader { cursor: number, seen: now };
                     mailbox.readers.entry(reader).or_insert(fresh);
                 }),
+                notice: None,
             })
         });
     }
@@ -139,16 +151,19 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         F: FnOnce(&mut Mailbox) -> Result<Managed, Refusal>,
     {
         self.change(access, Need::Manage, now, respond, |mailbox| {
-            let managed = change(mailbox)?;
-            let apply = managed.apply;
-            Ok((managed.rows, move |_: &Arc<Self>, mailbox: &mut Mailbox, outcome| match outcome {
+            let Managed { rows, apply, notice } = change(mailbox)?;
+            let done = move |service: &Arc<Self>, mailbox: &mut Mailbox, outcome| match outcome {
                 Ok(Outcome::Written(number)) => {
                     apply(mailbox, number);
+                    if let Some(notice) = notice {
+                        service.notices.notice(mailbox.id, notice);
+                    }
                     Ok(Answer::Done)
                 }
                 Ok(Outcome::Stored(_) | Outcome::Already(_)) => Err(damaged()),
                 Err(error) => Err(refusal(error)),
-            }))
+            };
+            Ok((rows, done))
         });
     }
 

@@ -209,16 +209,13 @@ fn first_rows(create: &Create, ttl: Seconds, now: UnixTime) -> Result<Vec<RowWri
     verify_possession(&create.key, &create.mailbox, &create.possession)
         .map_err(|_| Refusal::new(Code::Denied, "the key's proof of possession is wrong"))?;
     let first = match create.class {
-        MailboxClass::Inbox => {
+        MailboxClass::Inbox | MailboxClass::Room => {
             let rights = Rights { read: true, manage: true, ..Rights::default() };
             let terms = Terms { rights, expires_at: None, uses: None, rate: None };
             rows::put(rows::of_key(rows::KEY, &create.key), &KeyRow::from((&terms, 0)))
         }
         MailboxClass::Conversation => {
             rows::put(rows::single(rows::EPOCH), &EpochRow { key: *create.key.as_bytes() })
-        }
-        MailboxClass::Room => {
-            return Err(Refusal::new(Code::Unsupported, "this version has no rooms"));
         }
     };
     let control = ControlRow {
@@ -228,15 +225,17 @@ fn first_rows(create: &Create, ttl: Seconds, now: UnixTime) -> Result<Vec<RowWri
     };
     let day = u32::try_from(now.get() / DAY).unwrap_or(u32::MAX);
     let all = || -> Result<Vec<RowWrite>, BadRow> {
-        Ok(vec![
+        let mut all = vec![
             rows::put(rows::single(rows::CONTROL), &control)?,
             first?,
-            rows::put(
-                rows::of_reader(&create.reader),
-                &ReaderRow { cursor: None, seen: now.get() },
-            )?,
             rows::put(rows::single(rows::OPENED), &OpenedRow { day })?,
-        ])
+        ];
+        // MBX-17: a room has no readers.
+        if create.class != MailboxClass::Room {
+            let reader = ReaderRow { cursor: None, seen: now.get() };
+            all.push(rows::put(rows::of_reader(&create.reader), &reader)?);
+        }
+        Ok(all)
     };
     all().map_err(|BadRow| damaged())
 }

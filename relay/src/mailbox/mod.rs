@@ -14,6 +14,7 @@ mod append;
 mod authorise;
 mod keys;
 mod lifecycle;
+mod live;
 mod prekeys;
 mod rate;
 mod readers;
@@ -21,6 +22,7 @@ mod rows;
 mod service;
 mod settings;
 mod state;
+mod tail;
 #[cfg(test)]
 mod tests;
 

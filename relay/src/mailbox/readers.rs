@@ -1,17 +1,19 @@
-//! Readers: where they stand, what they hold back, what is let go (CMD-12, CMD-17; MBX-9, MBX-10).
+//! Readers: where they stand, what they hold back, what is let go (CMD-12, CMD-17; MBX-9, MBX-10,
+//! MBX-18).
 
 use std::sync::Arc;
 
 use restante_spec::codes::Code;
-use restante_spec::ids::{ReaderHash, Seq, UnixTime};
-use restante_spec::message::Refusal;
+use restante_spec::ids::{MailboxId, ReaderHash, Seq, UnixTime};
+use restante_spec::message::{MailboxClass, Refusal};
 
 use super::api::{Access, Notices, Range};
 use super::authorise::{Grant, Need, authorise};
 use super::rows::{self, ReaderRow};
-use super::service::{Cell, Service, give_back, lock, refusal};
-use super::state::{Mailbox, Replaced};
-use crate::buffer::{Act, Buffer, Done, Span};
+use super::service::{Cell, Service, lock, refusal};
+use super::state::{Acks, Mailbox, Replaced};
+use super::tail::{Kept, Tail, TailBound};
+use crate::buffer::{Act, Buffer, Envelope, Span};
 use crate::limits::SEEN_EVERY;
 
 impl<B: Buffer, N: Notices> Service<B, N> {
@@ -42,14 +44,17 @@ impl<B: Buffer, N: Notices> Service<B, N> {
                 registered(&mailbox, &reader, head)?;
                 Range { after: after.max(number), upto: None, epoch: number, expires_at: None }
             }
+            // MBX-17: nobody is registered. What is about to be let go is not begun with.
+            Grant::Terms { expires_at, .. } if mailbox.class == MailboxClass::Room => {
+                let after = after.max(self.tail(&mut mailbox, now)?.floor());
+                Range { after, upto: None, epoch: Seq::START, expires_at }
+            }
             Grant::Terms { expires_at, .. } => {
                 registered(&mailbox, &reader, head)?;
                 Range { after, upto: None, epoch: Seq::START, expires_at }
             }
         };
-        let submitted = self.advance(&cell, &mut mailbox, reader, after, now);
-        drop(mailbox);
-        give_back(submitted);
+        self.advance(&cell, &mut mailbox, reader, after, now);
         Ok(range)
     }
 
@@ -64,10 +69,79 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         let cell = self.get(access)?;
         let mut mailbox = lock(&cell);
         authorise(&mailbox, access.key, Need::Read, (), now)?;
-        let submitted = self.advance(&cell, &mut mailbox, reader, upto, now);
-        drop(mailbox);
-        give_back(submitted);
+        self.advance(&cell, &mut mailbox, reader, upto, now);
         Ok(())
+    }
+
+    /// A room's tail, read from the buffer when it is first needed: while nothing is in flight.
+    pub(super) fn tail<'m>(
+        &self,
+        mailbox: &'m mut Mailbox,
+        now: UnixTime,
+    ) -> Result<&'m mut Tail, Refusal> {
+        let bound = self.settings.tail();
+        let found = match mailbox.tail.take() {
+            Some(tail) => tail,
+            None => self.read_tail(mailbox.id, bound, now)?,
+        };
+        Ok(mailbox.tail.insert(found))
+    }
+
+    fn read_tail(
+        &self,
+        mailbox: MailboxId,
+        bound: TailBound,
+        now: UnixTime,
+    ) -> Result<Tail, Refusal> {
+        let mut tail = Tail::default();
+        let max_bytes = usize::try_from(bound.bytes).unwrap_or(usize::MAX);
+        let mut span =
+            Span { after: Seq::START, upto: Seq::new(u64::MAX), max: bound.entries, max_bytes };
+        loop {
+            let page = self.buffer.read(mailbox, span, now).map_err(refusal)?;
+            for Envelope { seq, body, expires_at, .. } in page.envelopes {
+                tail.add(Kept { seq, size: body.len(), expires_at }, bound, now);
+                span.after = seq;
+            }
+            if !page.more {
+                return Ok(tail);
+            }
+        }
+    }
+
+    /// An envelope was stored in a room: lets go of what has no room beside it (MBX-18).
+    pub(super) fn keep_tail(
+        self: &Arc<Self>,
+        cell: &Arc<Cell>,
+        mailbox: &mut Mailbox,
+        newest: Kept,
+        now: UnixTime,
+    ) {
+        let Some(tail) = &mut mailbox.tail else { return };
+        tail.add(newest, self.settings.tail(), now);
+        if mailbox.trim(now).is_some() && !mailbox.acks.writing {
+            self.write_cursors(cell, mailbox, now);
+        }
+    }
+
+    /// Whether a subscription's key may still read (DLV-10), and until when by its own terms.
+    pub(super) fn may_read(
+        &self,
+        access: Access,
+        now: UnixTime,
+    ) -> Result<Option<UnixTime>, Refusal> {
+        let cell = self.get(access)?;
+        let mailbox = lock(&cell);
+        let judged = authorise(&mailbox, access.key, Need::Read, (), now);
+        match judged.map(|authorised| authorised.into_parts().2) {
+            Ok(Grant::Terms { expires_at, .. }) => Ok(expires_at),
+            Ok(Grant::Epoch { .. } | Grant::Replaced(_)) => Ok(None),
+            // MBX-9: nobody strikes an epoch's key, it is forgotten with the end of its range.
+            Err(_) if mailbox.class == MailboxClass::Conversation => {
+                Err(Refusal::new(Code::Gone, "this key's range is not kept any more"))
+            }
+            Err(refusal) => Err(refusal),
+        }
     }
 
     /// The newest number a position may name: the head, or where the mailbox or epoch began.
@@ -110,49 +184,44 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         reader: ReaderHash,
         upto: Seq,
         now: UnixTime,
-    ) -> Result<(), Done> {
-        let Some(found) = mailbox.readers.get_mut(&reader) else { return Ok(()) };
+    ) {
+        let Some(found) = mailbox.readers.get_mut(&reader) else { return };
         let moved = upto > found.cursor;
         if !moved && found.seen.after(SEEN_EVERY) > now {
-            return Ok(());
+            return;
         }
         found.cursor = found.cursor.max(upto);
         found.seen = now;
         if !mailbox.acks.dirty.contains(&reader) {
             mailbox.acks.dirty.push(reader);
         }
-        if mailbox.acks.writing {
-            return Ok(());
+        if !mailbox.acks.writing {
+            self.write_cursors(cell, mailbox, now);
         }
-        self.write_cursors(cell, mailbox, now)
     }
 
-    fn write_cursors(
-        self: &Arc<Self>,
-        cell: &Arc<Cell>,
-        mailbox: &mut Mailbox,
-        now: UnixTime,
-    ) -> Result<(), Done> {
+    fn write_cursors(self: &Arc<Self>, cell: &Arc<Cell>, mailbox: &mut Mailbox, now: UnixTime) {
         let mut rows = Vec::new();
-        for reader in std::mem::take(&mut mailbox.acks.dirty) {
-            let Some(found) = mailbox.readers.get(&reader) else { continue };
+        for reader in &mailbox.acks.dirty {
+            let Some(found) = mailbox.readers.get(reader) else { continue };
             let row = ReaderRow { cursor: Some(found.cursor.get()), seen: found.seen.get() };
-            rows.extend(rows::put(rows::of_reader(&reader), &row));
+            rows.extend(rows::put(rows::of_reader(reader), &row));
         }
-        let trim = mailbox.confirmed(now).filter(|upto| *upto > mailbox.trimmed);
-        if let Some(upto) = trim {
-            mailbox.trimmed = upto;
-        }
-        mailbox.acks.writing = true;
+        let trim = mailbox.trim(now);
         let again = Arc::clone(cell);
         let act = Act::Write { rows, trim };
-        self.submit(cell, mailbox.id, act, move |service, mailbox, outcome| {
+        let submitted = self.submit(cell, mailbox.id, act, move |service, mailbox, outcome| {
             mailbox.acks.writing = false;
-            if outcome.is_ok() && !mailbox.acks.dirty.is_empty() {
-                // A full queue loses nothing: `after` tells the position again.
-                let _ = service.write_cursors(&again, mailbox, now);
+            let more = !mailbox.acks.dirty.is_empty() || mailbox.trim(now).is_some();
+            if outcome.is_ok() && more {
+                service.write_cursors(&again, mailbox, now);
             }
-        })
+        });
+        // With a full queue nothing is lost: what moved goes with the next.
+        if submitted.is_ok() {
+            mailbox.acks = Acks { writing: true, dirty: Vec::new() };
+            mailbox.trimmed = trim.unwrap_or(mailbox.trimmed);
+        }
     }
 }
 

@@ -12,11 +12,11 @@ use restante_spec::ids::{MailboxId, PublicKey, Seq, UnixTime};
 use restante_spec::message::Refusal;
 
 use super::Settings;
-use super::api::{Access, Answer, Ask, Call, Mailboxes, Notices, Respond};
+use super::api::{Access, Answer, Ask, Call, Mailboxes, Notices, Reading, Respond};
 use super::authorise::not_found;
 use super::rows;
 use super::state::Mailbox;
-use crate::buffer::{Act, Buffer, BufferError, Done, Outcome, Page, Span};
+use crate::buffer::{Act, Buffer, BufferError, Done, Outcome, Span};
 use crate::limits::{SHARDS, STORE_RETRY};
 use crate::ops::metrics;
 
@@ -144,8 +144,10 @@ impl<B: Buffer, N: Notices> Mailboxes for Arc<Service<B, N>> {
         }
     }
 
-    fn page(&self, mailbox: MailboxId, span: Span, now: UnixTime) -> Result<Page, BufferError> {
-        self.buffer.read(mailbox, span, now)
+    fn page(&self, access: Access, span: Span, now: UnixTime) -> Result<Reading, Refusal> {
+        let page = self.buffer.read(access.mailbox, span, now).map_err(refusal)?;
+        let expires_at = self.may_read(access, now)?;
+        Ok(Reading { page, expires_at })
     }
 
     fn head(&self, mailbox: MailboxId, now: UnixTime) -> Seq {

@@ -2,7 +2,9 @@
 
 use restante_spec::ids::Seconds;
 use restante_spec::limits;
+use restante_spec::message::MailboxClass;
 
+use super::tail::TailBound;
 use crate::buffer::Quota;
 
 /// Bounds of mailboxes; the defaults are the protocol's limits.
@@ -16,6 +18,22 @@ pub(crate) struct Settings {
     pub(crate) mailboxes: u64,
     /// What one mailbox may hold (LIM-3).
     pub(crate) quota: Quota,
+}
+
+impl Settings {
+    /// What a mailbox of this class may hold: without commits nothing is kept free for them.
+    pub(super) const fn quota_of(&self, class: MailboxClass) -> Quota {
+        match class {
+            MailboxClass::Inbox | MailboxClass::Conversation => self.quota,
+            MailboxClass::Room => Quota { reserve_entries: 0, reserve_bytes: 0, ..self.quota },
+        }
+    }
+
+    /// What a room keeps (LIM-17); the rest of its quota is for what is about to go.
+    pub(super) fn tail(&self) -> TailBound {
+        let entries = limits::TAIL_ENTRIES.min(self.quota.entries / 2);
+        TailBound { entries: entries as usize, bytes: limits::TAIL_BYTES }
+    }
 }
 
 impl Default for Settings {

@@ -5,10 +5,11 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
+use restante_spec::codes::Code;
 use restante_spec::ids::{
     EnvelopeId, MailboxId, PublicKey, ReaderHash, RequestId, Seconds, Seq, Slot, UnixTime,
 };
-use restante_spec::message::{MailboxClass, Rate, Rights, Terms};
+use restante_spec::message::{MailboxClass, Rate, Refusal, Rights, Terms};
 
 use super::api::{ChainLink, Respond};
 use super::rate::Pace;
@@ -16,6 +17,7 @@ use super::rows::{
     self, BadRow, CONTROL, ControlRow, EPOCH, EpochRow, KEY, KeyRow, OPENED, OpenedRow, READER,
     REPLACED, ReaderRow, ReplacedRow,
 };
+use super::tail::Tail;
 use crate::buffer::Row;
 
 /// One mailbox.
@@ -41,7 +43,10 @@ pub(super) struct Mailbox {
     /// Everything up to here was let go because its readers have it.
     pub(super) trimmed: Seq,
     pub(super) commit_pace: Pace,
+    pub(super) live_pace: Pace,
     pub(super) acks: Acks,
+    /// Rooms: what is kept; `None` until first needed.
+    pub(super) tail: Option<Tail>,
     /// The store failed under an act: this state may be ahead of it and must be read again.
     pub(super) stale: bool,
     /// The mailbox was deleted while calls still held it.
@@ -122,7 +127,9 @@ impl Mailbox {
             in_flight: HashMap::new(),
             trimmed: Seq::START,
             commit_pace: Pace::default(),
+            live_pace: Pace::default(),
             acks: Acks::default(),
+            tail: None,
             stale: false,
             deleted: false,
         };
@@ -165,10 +172,41 @@ impl Mailbox {
         Ok(())
     }
 
+    /// Up to where envelopes are to be let go, if that is further than it was.
+    pub(super) fn trim(&self, now: UnixTime) -> Option<Seq> {
+        let upto = match self.class {
+            MailboxClass::Inbox | MailboxClass::Conversation => self.confirmed(now),
+            // MBX-18
+            MailboxClass::Room => self.tail.as_ref().map(Tail::floor),
+        };
+        upto.filter(|upto| *upto > self.trimmed)
+    }
+
     /// Up to where every reader that counts has everything; `None` when none counts (MBX-10).
-    pub(super) fn confirmed(&self, now: UnixTime) -> Option<Seq> {
+    fn confirmed(&self, now: UnixTime) -> Option<Seq> {
         let counts = |reader: &&Reader| reader.seen.after(self.ttl) >= now;
         self.readers.values().filter(counts).map(|reader| reader.cursor).min()
+    }
+
+    /// Time, uses and rate of a key with terms, at this moment; spends of the rate (MBX-12).
+    pub(super) fn may_append(
+        &mut self,
+        key: PublicKey,
+        over: bool,
+        now: UnixTime,
+    ) -> Result<&mut Key, Refusal> {
+        let Some(found) = self.keys.get_mut(&key) else {
+            return Err(Refusal::new(Code::Revoked, "this key was struck"));
+        };
+        if over || found.terms.uses.is_some_and(|uses| found.used >= uses) {
+            return Err(Refusal::new(Code::Expired, "this key's time or uses are over"));
+        }
+        if let Some(rate) = found.terms.rate {
+            found.pace.take(rate, now).map_err(|wait| {
+                Refusal::new(Code::Rate, "this key appends too fast").retry_after(wait)
+            })?;
+        }
+        Ok(found)
     }
 
     /// The readers furthest behind, at most as many as an answer names (ERR-4).
@@ -185,6 +223,7 @@ fn class_of(number: u8) -> Result<MailboxClass, BadRow> {
     match number {
         1 => Ok(MailboxClass::Inbox),
         2 => Ok(MailboxClass::Conversation),
+        3 => Ok(MailboxClass::Room),
         _ => Err(BadRow),
     }
 }

@@ -20,8 +20,8 @@ use super::api::{
     Access, Answer, AppendAsk, Ask, Call, Chain, Mailboxes, Notice, Notices, Origin, Range, Span,
 };
 use super::{Service, Settings};
-use crate::buffer::Buffer;
 use crate::buffer::redb::RedbBuffer;
+use crate::buffer::{Act, Buffer, Quota};
 
 const DAY: u64 = 86_400;
 
@@ -111,10 +111,18 @@ impl House {
         epoch: Option<Epoch>,
         commit: Option<Commit>,
     ) -> Result<restante_spec::message::Appended, Refusal> {
+        let ask = Ask::Append(self.ask_append(epoch, commit));
+        match self.ask(key, ask)? {
+            Answer::Appended(appended) => Ok(appended),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn ask_append(&mut self, epoch: Option<Epoch>, commit: Option<Commit>) -> AppendAsk {
         let mut id = [self.count; 16];
         getrandom::fill(&mut id[1..]).unwrap();
         self.count = self.count.wrapping_add(1);
-        let ask = Ask::Append(AppendAsk {
+        AppendAsk {
             id: EnvelopeId::new(id),
             class: EnvelopeClass::Normal,
             ttl: None,
@@ -123,10 +131,6 @@ impl House {
             body: Bytes::from_static(b"sealed"),
             link: Chain::new().link(),
             origin: Origin(1),
-        });
-        match self.ask(key, ask)? {
-            Answer::Appended(appended) => Ok(appended),
-            other => panic!("{other:?}"),
         }
     }
 
@@ -155,7 +159,7 @@ impl House {
     fn stored(&self) -> usize {
         let span =
             Span { after: Seq::START, upto: Seq::new(u64::MAX), max: 10_000, max_bytes: 1 << 30 };
-        self.service.page(self.mailbox, span, self.now).unwrap().envelopes.len()
+        self.buffer.read(self.mailbox, span, self.now).unwrap().envelopes.len()
     }
 }
 
@@ -227,7 +231,8 @@ fn absent_readers_stop_holding_back() {
     assert_eq!(house.stored(), 1, "only the newest is not confirmed");
 }
 
-/// MBX-9: when the commit that ends a key's range is over, the key is not known any more.
+/// MBX-9, DLV-10: when the commit that ends a key's range is over, the key is not known any more,
+/// and what is still subscribed with it is gone.
 #[test]
 fn replaced_keys_end_with_their_commit() {
     let mut house = House::new(MailboxClass::Conversation);
@@ -236,8 +241,14 @@ fn replaced_keys_end_with_their_commit() {
     let commit = commit_to(&house, &next, &[]);
     let commit = house.append(&first, epoch, commit).unwrap();
     assert_eq!(house.open(&first).unwrap().upto, Some(commit.seq));
+    let access = Access { mailbox: house.mailbox, key: first.public() };
+    let span = Span { after: Seq::START, upto: commit.seq, max: 10, max_bytes: 1_000 };
+    let reading = house.service.page(access, span, house.now).unwrap();
+    assert_eq!(reading.page.envelopes.len(), 1);
     house.later(u64::from(limits::TTL_DEFAULT.get()));
     assert_eq!(house.open(&first).unwrap_err().code, Code::NotFound);
+    let gone = house.service.page(access, span, house.now).unwrap_err();
+    assert_eq!(gone.code, Code::Gone);
 }
 
 /// MBX-9: a reader that was struck still reads its range, as long as the end of it is kept.
@@ -318,6 +329,105 @@ fn open_names_who_is_furthest_behind() {
     assert!(house.open(&key).unwrap().lagging.is_empty());
     house.append(&key, epoch, None).unwrap();
     assert_eq!(house.open(&key).unwrap().lagging, [house.reader]);
+}
+
+/// A room with a host.
+fn room() -> (House, SigningKey) {
+    let mut house = House::new(MailboxClass::Room);
+    let (owner, host) = (SigningKey::from_seed(&[1; 32]), seed(1));
+    let possession = prove_possession(&host, &house.mailbox);
+    let (key, terms) = (host.public(), writer_terms());
+    house.ask(&owner, Ask::Allow { key, possession, terms, card: Bytes::new() }).unwrap();
+    (house, host)
+}
+
+/// LIM-17, MBX-18: a tail is what the store holds, also for a relay that has just started.
+#[test]
+fn a_room_keeps_its_tail_over_a_start() {
+    let (mut house, host) = room();
+    let bound = limits::TAIL_ENTRIES as usize;
+    for _ in 0..bound {
+        house.append(&host, None, None).unwrap();
+    }
+    house.settle();
+    assert_eq!(house.stored(), bound);
+    let identity = PublicKey::new([9; 32]);
+    let (buffer, told) = (Arc::clone(&house.buffer), Arc::clone(&house.told));
+    house.service = Service::new(buffer, told, identity, Settings::default());
+    house.append(&host, None, None).unwrap();
+    house.settle();
+    assert_eq!(house.stored(), bound);
+}
+
+/// MBX-18, LIM-3: as many at once as a room's quota takes are stored, one more is `quota`; then the
+/// tail is let go to its bound, and the room goes on.
+#[test]
+fn a_room_written_faster_than_it_lets_go_says_quota() {
+    let (mut house, host) = room();
+    let (buffer, told) = (Arc::clone(&house.buffer), Arc::clone(&house.told));
+    let quota = Quota { entries: 8, ..Settings::default().quota };
+    let settings = Settings { quota, ..Settings::default() };
+    house.service = Service::new(buffer, told, PublicKey::new([9; 32]), settings);
+    // The buffer's thread stands still until everything is queued.
+    let (release, held) = sync_channel::<()>(0);
+    let done = Box::new(move |_| held.recv().unwrap());
+    assert!(house.buffer.submit(MailboxId::new([0xfd; 16]), Act::Delete, done).is_ok());
+    let (sender, receiver) = sync_channel(16);
+    for _ in 0..9 {
+        let access = Access { mailbox: house.mailbox, key: host.public() };
+        let ask = Ask::Append(house.ask_append(None, None));
+        let sender = sender.clone();
+        let respond = Box::new(move |answer: Result<Answer, Refusal>| {
+            sender.send(answer.map(|_| ()).map_err(|refusal| refusal.code)).unwrap();
+        });
+        house.service.call(Call::With(access, ask), house.now, respond);
+    }
+    release.send(()).unwrap();
+    let answers: Vec<_> = receiver.iter().take(9).collect();
+    assert_eq!(answers[..8], [Ok(()); 8]);
+    assert_eq!(answers[8], Err(Code::Quota));
+    // What was to be let go while something was being let go follows it.
+    house.settle();
+    house.settle();
+    assert_eq!(house.stored(), 4);
+    house.append(&host, None, None).unwrap();
+}
+
+/// MBX-11, MBX-17: what a room keeps expires as anything does; nobody holds it back or lets it go.
+#[test]
+fn what_a_room_keeps_expires() {
+    let (mut house, host) = room();
+    let owner = SigningKey::from_seed(&[1; 32]);
+    let last = house.append(&host, None, None).unwrap();
+    house.ask(&owner, Ask::Ack { reader: house.reader, upto: last.seq }).unwrap();
+    assert_eq!(house.subscribe(&owner, house.reader, Seq::START).unwrap().after, Seq::START);
+    house.settle();
+    house.later(u64::from(limits::TTL_DEFAULT.get()) - 1);
+    assert_eq!(house.stored(), 1);
+    house.later(1);
+    assert_eq!(house.stored(), 0);
+}
+
+/// MBX-19, MBX-12: a live envelope costs no use, and a key without uses sends none.
+#[test]
+fn live_envelopes_cost_no_use() {
+    let (mut house, host) = room();
+    let owner = SigningKey::from_seed(&[1; 32]);
+    let terms = Terms { uses: Some(1), ..writer_terms() };
+    let possession = prove_possession(&host, &house.mailbox);
+    let key = host.public();
+    house.ask(&owner, Ask::Allow { key, possession, terms, card: Bytes::new() }).unwrap();
+    let live = |house: &mut House| {
+        let class = EnvelopeClass::Live;
+        let ask = Ask::Append(AppendAsk { class, ..house.ask_append(None, None) });
+        house.ask(&host, ask)
+    };
+    for _ in 0..3 {
+        live(&mut house).unwrap();
+    }
+    house.append(&host, None, None).unwrap();
+    assert_eq!(live(&mut house).unwrap_err().code, Code::Expired);
+    assert_eq!(house.stored(), 1);
 }
 
 /// CMD-14: the answer to a request is repeated for 120 s, and forgotten after.

@@ -146,12 +146,12 @@ pub struct Opened {
     pub lagging: Vec<ReaderHash>,
 }
 
-/// An envelope is safe.
+/// An envelope is safe, or, if it is live, was taken to be passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Appended {
-    /// Its place.
+    /// Its place; 0 for a live one, which has none.
     pub seq: Seq,
-    /// Until when it is kept.
+    /// Until when it is kept; 0 for a live one, which is not.
     pub expires_at: UnixTime,
     /// It was there already: the first answer again (MBX-5).
     pub already: bool,
@@ -175,7 +175,7 @@ pub struct PrekeyCount {
 pub struct Deliver {
     /// The subscribed handle.
     pub handle: Handle,
-    /// Its place.
+    /// Its place; 0 for a live one (DLV-9), and so are `prev` and `expires_at`.
     pub seq: Seq,
     /// The number before it in this mailbox; above the own position means a gap.
     pub prev: Seq,

@@ -87,7 +87,7 @@ pub enum MailboxClass {
     Inbox,
     /// Of members who share an epoch key; nobody owns it.
     Conversation,
-    /// Broadcast; `unsupported` in this version.
+    /// Of hosts who write and an audience that reads, without registered readers (MBX-17).
     Room,
 }
 
@@ -98,7 +98,7 @@ pub enum EnvelopeClass {
     Normal,
     /// Stored, does not wake.
     Quiet,
-    /// To online readers only; `unsupported` in this version.
+    /// To online readers only, never stored (MBX-19).
     Live,
 }
 
@@ -109,11 +109,11 @@ pub struct Create {
     pub mailbox: MailboxId,
     /// Its kind.
     pub class: MailboxClass,
-    /// Manage key of an inbox, first epoch key of a conversation.
+    /// Manage key of an inbox or room, first epoch key of a conversation.
     pub key: PublicKey,
     /// By `key`, over the mailbox id (CMD-3).
     pub possession: Signature,
-    /// The creator's own reader.
+    /// The creator's own reader; means nothing for a room.
     pub reader: ReaderHash,
     /// Wished TTL; `None`: the relay's default.
     pub ttl: Option<Seconds>,
@@ -226,7 +226,7 @@ pub struct NextKey {
 pub struct Subscribe {
     /// A handle with `read`.
     pub handle: Handle,
-    /// The reader's secret.
+    /// The reader's secret; means nothing in a room.
     pub reader: ReaderSecret,
     /// The client's durable position; counts as acknowledgement.
     pub after: Seq,

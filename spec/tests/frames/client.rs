@@ -17,6 +17,7 @@ pub(super) fn all() -> Vec<Good> {
     let mut all = connection();
     all.extend(keys());
     all.extend(envelopes());
+    all.extend(rooms());
     all.extend(readers());
     all.extend(prekeys());
     all
@@ -170,6 +171,43 @@ fn envelopes() -> Vec<Good> {
                 "FRM-1, CMD-11, MBX-13",
                 "a closing commit: present and empty, so two bytes of the header",
                 Command::Append(committing(closing)),
+            ),
+            b"sealed",
+        ),
+    ]
+}
+
+fn rooms() -> Vec<Good> {
+    let create = Create {
+        mailbox: MAILBOX,
+        class: MailboxClass::Room,
+        key: KEY,
+        possession: PROOF,
+        reader: READER,
+        ttl: Some(HOUR),
+    };
+    let live = Append {
+        handle: HANDLE,
+        chain: ChainNumber::new(1),
+        id: ENVELOPE,
+        class: EnvelopeClass::Live,
+        ttl: None,
+        epoch: None,
+        commit: None,
+    };
+    vec![
+        client(
+            "client_create_room",
+            "FRM-1, CMD-5, MBX-17",
+            "a room with a TTL of one hour; the reader is there and means nothing",
+            Command::Create(create),
+        ),
+        with_body(
+            client(
+                "client_append_live",
+                "FRM-1, CMD-11, MBX-19",
+                "to a room, passed on and not stored: no epoch, no TTL",
+                Command::Append(live),
             ),
             b"sealed",
         ),

@@ -141,6 +141,7 @@ fn replies() -> Vec<Good> {
 fn stored() -> Vec<Good> {
     let appended = Appended { seq: Seq::new(42), expires_at: LATER, already: false, epoch: None };
     let committed = Appended { epoch: Some(NEXT_EPOCH), already: true, ..appended };
+    let live = Appended { seq: Seq::START, expires_at: UnixTime::default(), ..appended };
     let count = |slot, count, last_resort| PrekeyCount { slot, count, last_resort };
     let counts = vec![count(SLOT, 98, true), count(Slot::new(0x0002_0003), 0, false)];
     vec![
@@ -149,6 +150,12 @@ fn stored() -> Vec<Good> {
             "FRM-1, CMD-11",
             "stored as 42",
             reply(9, Reply::Appended(appended)),
+        ),
+        relay(
+            "relay_appended_live",
+            "FRM-1, CMD-11, MBX-19",
+            "taken to be passed on: an empty message",
+            reply(12, Reply::Appended(live)),
         ),
         relay(
             "relay_appended_already",
@@ -213,6 +220,14 @@ fn pushes() -> Vec<Good> {
         own: false,
     };
     let echo = Deliver { own: true, commit: false, ..deliver };
+    let live = Deliver {
+        seq: Seq::START,
+        prev: Seq::START,
+        class: EnvelopeClass::Live,
+        expires_at: UnixTime::default(),
+        commit: false,
+        ..deliver
+    };
     let push = RelayHeader::Push;
     vec![
         with_body(
@@ -224,6 +239,15 @@ fn pushes() -> Vec<Good> {
             "FRM-1, DLV-6",
             "the echo, without body",
             push(Push::Deliver(echo)),
+        ),
+        with_body(
+            relay(
+                "relay_deliver_live",
+                "FRM-1, DLV-9",
+                "a live one: without number, the one before it, and expiry",
+                push(Push::Deliver(live)),
+            ),
+            b"sealed",
         ),
         relay(
             "relay_caught_up",
