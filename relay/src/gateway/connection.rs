@@ -130,7 +130,7 @@ mod tests {
         size_of::<F>()
     }
 
-    /// What a task holds for life is small: everything else is in the connection's own memory, once.
+    /// What a task holds for life is small: all else is in the connection's own memory, once.
     #[test]
     fn tasks_of_connections_are_small() {
         type All = Arc<Service<RedbBuffer, Hub>>;
