@@ -18,8 +18,8 @@ fn roomy(number: u32) -> AppendAct {
     AppendAct { quota, expires_at, ..append(number) }
 }
 
-/// One of ten envelopes stays in mailbox 1, the others go from mailbox 2; they come at once, so that
-/// they share chunks. Returns what stays.
+/// One of ten envelopes stays in mailbox 1, the others go from mailbox 2; they come at once, so
+/// that they share chunks. Returns what stays.
 fn fill(rig: &Rig) -> Vec<Stored> {
     let to = |number: u32| if number.is_multiple_of(10) { 1 } else { 2 };
     let submit = |number| rig.submit(to(number), Act::Append(roomy(number)));
