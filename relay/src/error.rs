@@ -101,6 +101,14 @@ pub enum Error {
     /// The running relay cannot be asked.
     #[error("cannot ask the running relay: {0}")]
     Admin(std::io::Error),
+    /// A backup is not whole, or cannot be made: take another one.
+    #[error("the backup {} cannot be used: {what}", path.display())]
+    Backup {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        what: String,
+    },
     /// A part the relay cannot do without has ended by itself; the log says why.
     #[error("a part of the relay has failed, see the log above")]
     PartFailed,

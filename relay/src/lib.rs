@@ -19,6 +19,7 @@ mod run;
 
 pub use error::Error;
 pub use ops::admin::{drain, stats};
+pub use ops::backup::{backup, restore, verify};
 pub use ops::check::{Finding, check};
 pub use ops::config::{Cli, Command, Serve};
 pub use ops::file::template;

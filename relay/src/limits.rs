@@ -32,6 +32,14 @@ pub(crate) const FAN_OUT_STEP: usize = 64;
 /// News of a mailbox waiting to be told, bytes; with more, its readers look into the buffer.
 pub(crate) const FAN_OUT_BYTES: usize = 1024 * 1024;
 
+/// Records of a backup that are restored in one transaction.
+pub(crate) const RESTORE_BATCH: usize = 4_096;
+/// Numbers that a relay may have given after a backup was taken: a restored one begins above them
+/// (MBX-3). More than a hundred million in each second of a day.
+pub(crate) const RESTORE_RESERVE: u64 = 1 << 44;
+/// The longest record of a backup, bytes: the file of bucket keys is the longest there is.
+pub(crate) const BACKUP_RECORD_BYTES: usize = 1 << 20;
+
 /// The buffer lets go of what has expired so often.
 pub(crate) const TICK: Duration = Duration::from_secs(1);
 /// Mailboxes nobody uses are taken out of memory so often, in ticks.

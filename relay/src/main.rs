@@ -25,6 +25,9 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error),
         },
+        Command::Backup(with) => tell(restante_relay::backup(&with.serve, &with.file)),
+        Command::Verify { file } => tell(restante_relay::verify(&file)),
+        Command::Restore(with) => tell(restante_relay::restore(&with.serve, &with.file)),
         Command::Config => print(restante_relay::template().as_bytes()),
         Command::Man => restante_relay::manual().map_or(ExitCode::FAILURE, |page| print(&page)),
     }
@@ -87,6 +90,14 @@ fn look(serve: &Serve) -> ExitCode {
     let lines: String = findings.iter().map(|finding| format!("{finding}\n")).collect();
     let printed = print(lines.as_bytes());
     if findings.iter().all(restante_relay::Finding::is_ok) { printed } else { ExitCode::FAILURE }
+}
+
+/// Says in a line what has been done, or why not.
+fn tell(done: Result<String, Error>) -> ExitCode {
+    match done {
+        Ok(text) => print(format!("{text}\n").as_bytes()),
+        Err(error) => fail(&error),
+    }
 }
 
 /// Prints what was asked for.

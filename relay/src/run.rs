@@ -22,6 +22,7 @@ use crate::gateway::{Endorser, Gateway, Listener};
 use crate::limits::{DRAIN_TIME, SHRINK_EVERY, SWEEP_STEP, TICK};
 use crate::mailbox::Service;
 use crate::ops::admin::Admin;
+use crate::ops::backup;
 use crate::ops::certificate::Certificate;
 use crate::ops::clock::Clock;
 use crate::ops::config::{Serve, told_limits};
@@ -104,7 +105,7 @@ impl Relay {
         tasks.spawn_essential("housekeeping", keeper.run(closing.clone()));
         let accepting = listener.run(tasks.clone(), closing.clone(), draining.clone());
         tasks.spawn_essential("listener", accepting);
-        let told_to_stop = hear_operator(data.socket(), &tasks, &closing);
+        let told_to_stop = hear_operator(&data, &buffer, &tasks, &closing);
         systemd::ready();
         info!(version = env!("CARGO_PKG_VERSION"), "serving");
         Ok(Self {
@@ -193,9 +194,23 @@ async fn serve_status(
 }
 
 /// Opens the admin socket; the token says that the operator has asked to drain.
-fn hear_operator(socket: PathBuf, tasks: &Tasks, closing: &CancellationToken) -> CancellationToken {
+fn hear_operator(
+    data: &DataDir,
+    buffer: &Arc<RedbBuffer>,
+    tasks: &Tasks,
+    closing: &CancellationToken,
+) -> CancellationToken {
     let told_to_stop = CancellationToken::new();
-    match Admin::bind(socket) {
+    let (folder, store, work) = (data.path().to_owned(), Arc::clone(buffer), tasks.clone());
+    let back_up = Box::new(move |stream| {
+        let (folder, store) = (folder.clone(), Arc::clone(&store));
+        work.spawn_blocking(move || {
+            if let Err(error) = backup::write(&store, &folder, stream) {
+                warn!(%error, "a backup broke off");
+            }
+        });
+    });
+    match Admin::bind(data.socket(), back_up) {
         Ok(admin) => tasks.spawn("admin", admin.run(told_to_stop.clone(), closing.clone())),
         // The relay serves all the same, and stops on a signal.
         Err(error) => warn!(%error, "no admin socket: stats and drain will find no relay"),

@@ -67,6 +67,11 @@ impl Keys {
         Ok(())
     }
 
+    /// The whole file, for a backup.
+    pub(super) fn bytes(&self) -> io::Result<Zeroizing<Vec<u8>>> {
+        self.file.read()
+    }
+
     /// The salt of this start.
     pub(super) const fn salt(&self) -> Salt {
         self.salt
@@ -190,6 +195,23 @@ impl KeyFile for OnDisk {
 
     fn sync(&self) -> io::Result<()> {
         self.0.sync_all()
+    }
+}
+
+/// Keys of a backup: only read.
+pub(super) struct Fixed(pub(super) Zeroizing<Vec<u8>>);
+
+impl KeyFile for Fixed {
+    fn read(&self) -> io::Result<Zeroizing<Vec<u8>>> {
+        Ok(self.0.clone())
+    }
+
+    fn write(&self, _: u64, _: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -100,6 +100,9 @@ pub(crate) trait Buffer: Send + Sync + 'static {
     /// How full a mailbox is, and its newest number.
     fn level(&self, mailbox: MailboxId, now: UnixTime) -> Level;
 
+    /// What has this number or a lower one comes from a backup (MBX-20); `Seq::START` if nothing.
+    fn restored(&self) -> Seq;
+
     /// Lets go of what has expired; called about once a second. Returns at once; the work is
     /// done in bounded steps between the acts.
     fn tick(&self, now: UnixTime);

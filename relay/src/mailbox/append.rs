@@ -137,6 +137,10 @@ impl<B: Buffer, N: Notices> Service<B, N> {
                 if ask.epoch.is_none() || ask.epoch != epoch_name(number) {
                     return no(Code::StaleEpoch, "another epoch is current");
                 }
+                // MBX-20: an old state may have given a removed member his key back.
+                if mailbox.created <= self.buffer.restored() {
+                    return no(Code::Restored, "this relay was restored: begin a new conversation");
+                }
                 Some(number)
             }
             Grant::Replaced(_) => return no(Code::StaleEpoch, "this key's epoch is over"),

@@ -27,15 +27,21 @@ enum Request {
     Stats,
     /// To drain and stop.
     Drain,
+    /// A backup, as the rest of the answer.
+    Backup,
 }
 
+/// Writes a backup into a stream, elsewhere and in its own time.
+pub(crate) type BackUp = Box<dyn Fn(UnixStream) + Send + Sync>;
+
 impl Request {
-    const ALL: [Self; 2] = [Self::Stats, Self::Drain];
+    const ALL: [Self; 3] = [Self::Stats, Self::Drain, Self::Backup];
 
     const fn word(self) -> &'static str {
         match self {
             Self::Stats => "stats",
             Self::Drain => "drain",
+            Self::Backup => "backup",
         }
     }
 
@@ -49,6 +55,7 @@ impl Request {
 pub(crate) struct Admin {
     socket: UnixListener,
     path: PathBuf,
+    back_up: BackUp,
 }
 
 impl Admin {
@@ -56,13 +63,13 @@ impl Admin {
     ///
     /// # Errors
     /// The system's; a path to the directory of more than about 100 bytes has no place for it.
-    pub(crate) fn bind(path: PathBuf) -> io::Result<Self> {
+    pub(crate) fn bind(path: PathBuf, back_up: BackUp) -> io::Result<Self> {
         match fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         let socket = UnixListener::bind(&path)?;
-        let admin = Self { socket, path };
+        let admin = Self { socket, path, back_up };
         fs::set_permissions(&admin.path, fs::Permissions::from_mode(0o600))?;
         Ok(admin)
     }
@@ -75,7 +82,10 @@ impl Admin {
                 accepted = self.socket.accept() => accepted,
             };
             let answered = match accepted {
-                Ok((stream, _)) => tokio::time::timeout(STATUS_TIME, answer(stream, &stop)).await,
+                Ok((stream, _)) => {
+                    let answer = answer(stream, &stop, &self.back_up);
+                    tokio::time::timeout(STATUS_TIME, answer).await
+                }
                 Err(error) => {
                     warn!(%error, "cannot accept connections of the operator");
                     tokio::time::sleep(ACCEPT_RETRY).await;
@@ -99,18 +109,31 @@ impl Drop for Admin {
     }
 }
 
-async fn answer(stream: tokio::net::UnixStream, stop: &CancellationToken) -> io::Result<()> {
-    let (reader, mut writer) = stream.into_split();
+async fn answer(
+    stream: tokio::net::UnixStream,
+    stop: &CancellationToken,
+    back_up: &BackUp,
+) -> io::Result<()> {
+    let (mut reader, mut writer) = stream.into_split();
     let mut line = String::new();
     // A longer line is cut: without its end it is none.
-    tokio::io::BufReader::new(reader.take(ADMIN_REQUEST_BYTES)).read_line(&mut line).await?;
+    let limited = (&mut reader).take(ADMIN_REQUEST_BYTES);
+    tokio::io::BufReader::new(limited).read_line(&mut line).await?;
     let request = Request::read(&line);
     let text = match request {
         Some(Request::Stats) => format!("ok\n{}", metrics::render()),
-        Some(Request::Drain) => "ok\n".to_owned(),
+        Some(Request::Drain | Request::Backup) => "ok\n".to_owned(),
         None => "unknown\n".to_owned(),
     };
     writer.write_all(text.as_bytes()).await?;
+    if request == Some(Request::Backup) {
+        info!("the operator asks for a backup");
+        let stream = writer.reunite(reader).map_err(io::Error::other)?.into_std()?;
+        stream.set_nonblocking(false)?;
+        stream.set_write_timeout(Some(STATUS_TIME))?;
+        back_up(stream);
+        return Ok(());
+    }
     writer.shutdown().await?;
     if request == Some(Request::Drain) {
         info!("the operator asks to drain");
@@ -137,6 +160,21 @@ pub fn drain(serve: &Serve) -> Result<(), Error> {
     let lock = fs::File::open(data.join(LOCK)).map_err(|error| no_relay(&data, error))?;
     ask(&data, Request::Drain)?;
     lock.lock_shared().map_err(Error::Admin)
+}
+
+/// The stream a backup of the relay of this data directory comes from.
+pub(super) fn ask_for_backup(data: &Path) -> Result<UnixStream, Error> {
+    let socket = data.join(SOCKET);
+    let mut stream = UnixStream::connect(&socket).map_err(|error| no_relay(data, error))?;
+    let begin = |stream: &mut UnixStream| {
+        stream.set_read_timeout(Some(STATUS_TIME))?;
+        stream.write_all(format!("{}\n", Request::Backup.word()).as_bytes())?;
+        let mut said = [0; 3];
+        stream.read_exact(&mut said)?;
+        if said == *b"ok\n" { Ok(()) } else { Err(io::Error::other("the relay cannot")) }
+    };
+    begin(&mut stream).map_err(Error::Admin)?;
+    Ok(stream)
 }
 
 fn ask(data: &Path, request: Request) -> Result<String, Error> {
@@ -178,12 +216,12 @@ mod tests {
         let path = place.path().join(SOCKET);
         let (stop, closing) = (CancellationToken::new(), CancellationToken::new());
         let tasks = Tasks::new();
-        let admin = Admin::bind(path.clone()).unwrap();
+        let admin = Admin::bind(path.clone(), Box::new(|_| ())).unwrap();
         tasks.spawn("admin", admin.run(stop.clone(), closing.clone()));
         let bound = usize::try_from(ADMIN_REQUEST_BYTES).unwrap();
         let (at, past) = (" ".repeat(bound - 6), " ".repeat(bound - 5));
         let cases = [
-            ("backup\n".to_owned(), "unknown\n"),
+            ("back up\n".to_owned(), "unknown\n"),
             (format!("drain{at}\n"), "unknown\n"),
             (format!("drain{past}\n"), ""),
             ("\n".to_owned(), "unknown\n"),
@@ -209,7 +247,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join(SOCKET);
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-        let _admin = Admin::bind(path.clone()).unwrap();
+        let _admin = Admin::bind(path.clone(), Box::new(|_| ())).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 }

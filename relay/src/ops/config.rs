@@ -38,11 +38,30 @@ pub enum Command {
     Stats(Box<Serve>),
     /// Has the relay that runs on the data directory drain and stop, and waits until it has.
     Drain(Box<Serve>),
+    /// Has the relay that runs on the data directory write a backup, and looks through it.
+    Backup(Box<WithFile>),
+    /// Looks through a backup: whether it is whole.
+    Verify {
+        /// The backup.
+        file: PathBuf,
+    },
+    /// Makes a new data directory of a backup.
+    Restore(Box<WithFile>),
     /// Prints a configuration file with every key, what it does, and its default.
     Config,
     /// Prints the man page, for packagers.
     #[command(hide = true)]
     Man,
+}
+
+/// A backup, and the settings of the relay it is of.
+#[derive(Args, Clone, Debug)]
+pub struct WithFile {
+    /// The backup.
+    pub file: PathBuf,
+    /// The relay's settings.
+    #[command(flatten)]
+    pub serve: Serve,
 }
 
 /// How to run the relay.

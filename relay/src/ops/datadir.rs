@@ -51,6 +51,11 @@ impl DataDir {
         }
     }
 
+    /// The directory itself.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The buffer's file.
     pub(crate) fn buffer(&self) -> PathBuf {
         self.path.join(BUFFER)

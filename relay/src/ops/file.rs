@@ -55,7 +55,8 @@ impl Command {
             Self::Serve(serve) | Self::Check(serve) | Self::Stats(serve) | Self::Drain(serve) => {
                 Some(serve)
             }
-            Self::Config | Self::Man => None,
+            Self::Backup(with) | Self::Restore(with) => Some(&with.serve),
+            Self::Verify { .. } | Self::Config | Self::Man => None,
         }
     }
 }

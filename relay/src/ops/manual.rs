@@ -26,7 +26,10 @@ const SECTIONS: [(&str, &[(&str, &str)]); 4] = [
                 "In the data directory: the key that the relay's address pins. Keep a copy.",
             ),
             ("tls.key", "In the data directory: the key of the relay's own certificate."),
-            ("admin.sock", "In the data directory: where stats and drain ask a running relay."),
+            (
+                "admin.sock",
+                "In the data directory: where stats, drain and backup ask a running relay.",
+            ),
             ("buffer.redb", "In the data directory: mailboxes and the envelopes they hold."),
             (
                 "buffer.keys",
@@ -48,6 +51,11 @@ const SECTIONS: [(&str, &[(&str, &str)]); 4] = [
             ("restante-relay config > relay.toml", "Writes a configuration file to begin with."),
             ("restante-relay check --config relay.toml", "Says what would keep it from running."),
             ("restante-relay serve --config relay.toml", "Runs the relay."),
+            (
+                "restante-relay backup FILE",
+                "Writes a backup of the running relay. It holds the identity key: keep it as such.",
+            ),
+            ("restante-relay restore FILE --data DIR", "Makes a data directory of it."),
         ],
     ),
 ];

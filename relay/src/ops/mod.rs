@@ -4,6 +4,7 @@
 //! Knows the process and its files. Must not know mailboxes, frames or connections.
 
 pub(crate) mod admin;
+pub(crate) mod backup;
 pub(crate) mod certificate;
 pub(crate) mod check;
 pub(crate) mod clock;

@@ -45,6 +45,12 @@ impl Tasks {
         });
     }
 
+    /// Does work that blocks beside the tasks; it may end at any time and is waited for.
+    #[expect(clippy::disallowed_methods, reason = "this is the one spawner")]
+    pub(crate) fn spawn_blocking(&self, work: impl FnOnce() + Send + 'static) {
+        drop(self.tracker.track_future(tokio::task::spawn_blocking(work)));
+    }
+
     /// Starts a thread without which the relay cannot go on. The handle is to be joined last.
     ///
     /// # Errors

@@ -10,6 +10,7 @@
 
 mod clean;
 mod open;
+pub(crate) mod snapshot;
 mod tables;
 mod writer;
 
@@ -20,7 +21,7 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use redb::{Database, ReadableDatabase};
-use restante_spec::ids::{EnvelopeId, MailboxId, UnixTime};
+use restante_spec::ids::{EnvelopeId, MailboxId, Seq, UnixTime};
 
 pub(crate) use open::OpenError;
 pub(crate) use writer::Writer;
@@ -42,6 +43,7 @@ pub(crate) struct RedbBuffer {
     queue: SyncSender<Job>,
     queued_bytes: Arc<AtomicUsize>,
     settings: Settings,
+    restored: Seq,
 }
 
 /// What readers and the writer share.
@@ -117,6 +119,7 @@ impl RedbBuffer {
     ) -> Result<(Arc<Self>, Writer), OpenError> {
         let (database, index) = open::open(&opener)?;
         let keys = Keys::load(keys).map_err(open::storage)?;
+        let restored = open::restored(&database)?;
         let store = Arc::new(Store {
             database: RwLock::new(Some(Arc::new(database))),
             index: Mutex::new(index),
@@ -126,7 +129,7 @@ impl RedbBuffer {
         let queued_bytes = Arc::new(AtomicUsize::new(0));
         let writer =
             Writer::new(Arc::clone(&store), jobs, Arc::clone(&queued_bytes), opener, settings);
-        Ok((Arc::new(Self { store, queue, queued_bytes, settings }), writer))
+        Ok((Arc::new(Self { store, queue, queued_bytes, settings, restored }), writer))
     }
 
     /// What a reader is told of a failure; the operator is told why, and the writer looks after
@@ -319,6 +322,10 @@ impl Buffer for RedbBuffer {
 
     fn level(&self, mailbox: MailboxId, now: UnixTime) -> Level {
         self.store.index().level(mailbox, now)
+    }
+
+    fn restored(&self) -> Seq {
+        self.restored
     }
 
     fn tick(&self, now: UnixTime) {

@@ -14,10 +14,10 @@ use tracing::info;
 use super::super::Stored;
 use super::super::chunk;
 use super::super::index::{Index, Placed};
-use super::tables::{CHUNKS, FORMAT, MARKS, META, RESERVED, ROWS, mark_of};
+use super::tables::{CHUNKS, FORMAT, MARKS, META, RESERVED, RESTORED, ROWS, mark_of};
 
 /// Layout: the form of the tables this relay reads and writes.
-const FORMAT_NUMBER: u64 = 2;
+pub(super) const FORMAT_NUMBER: u64 = 2;
 
 /// Opens the database, again and again if need be.
 pub(crate) type Opener = Box<dyn Fn() -> Result<Database, DatabaseError> + Send>;
@@ -93,6 +93,14 @@ fn prepare(database: &Database) -> Result<(), OpenError> {
         None => transaction.commit().map_err(storage),
         Some(_) => transaction.abort().map_err(storage),
     }
+}
+
+/// Up to which number everything comes from a backup (MBX-20).
+pub(super) fn restored(database: &Database) -> Result<Seq, OpenError> {
+    let transaction = database.begin_read().map_err(storage)?;
+    let meta = transaction.open_table(META).map_err(storage)?;
+    let restored = meta.get(RESTORED).map_err(storage)?;
+    Ok(Seq::new(restored.map_or(0, |found| found.value())))
 }
 
 /// One sequential scan. What was let go before counts as dead from now on, so that its ids are

@@ -23,6 +23,8 @@ pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("me
 pub(super) const FORMAT: &str = "format";
 /// `meta`: numbers up to here may have been given (MBX-3).
 pub(super) const RESERVED: &str = "reserved";
+/// `meta`: what has this number or a lower one comes from a backup (MBX-20).
+pub(super) const RESTORED: &str = "restored";
 
 /// The key of a row.
 pub(super) fn row_key(mailbox: MailboxId, part: &Part) -> Vec<u8> {

@@ -1,0 +1,252 @@
+//! The whole store as a row of records: taken while the relay runs, looked through, and made a
+//! store again.
+//!
+//! ```text
+//!  reserved (number 8) | bucket keys (the file) | marks (16, 32) | rows (u16, key, value)
+//!  | chunks (id 8, packed envelopes)
+//! ```
+//!
+//! What was let go before the snapshot is marked as such in it, and what expires until it is
+//! restored has lost its key by then: neither comes back.
+
+use std::io;
+use std::path::Path;
+
+use redb::{Database, ReadableDatabase, ReadableTable, WriteTransaction};
+use zeroize::Zeroizing;
+
+use super::RedbBuffer;
+use super::open::{self, FORMAT_NUMBER, begin};
+use super::tables::{CHUNKS, FORMAT, MARKS, META, RESERVED, RESTORED, ROWS};
+use crate::buffer::chunk;
+use crate::buffer::keys::{Fixed, KeyFile, Keys, OnDisk};
+use crate::limits::{RESTORE_BATCH, RESTORE_RESERVE};
+
+/// A part of the store.
+pub(crate) struct Record {
+    pub(crate) kind: Kind,
+    pub(crate) bytes: Zeroizing<Vec<u8>>,
+}
+
+/// What a record holds, by its number in backups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    Reserved = 1,
+    Keys = 2,
+    Mark = 3,
+    Row = 4,
+    Chunk = 5,
+}
+
+/// Why a snapshot cannot be taken, read or restored.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SnapshotError {
+    /// The store cannot be read or written.
+    #[error("the store fails: {0}")]
+    Store(String),
+    /// The other side of the snapshot fails.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// A record does not hold what it should.
+    #[error("a record of the store is damaged")]
+    Damaged,
+}
+
+/// What a snapshot holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Summary {
+    pub(crate) mailboxes: u64,
+    /// Envelopes that can still be opened.
+    pub(crate) envelopes: u64,
+    /// Envelopes whose time is over.
+    pub(crate) expired: u64,
+}
+
+impl Kind {
+    /// The kind of this number.
+    pub(crate) fn of(number: u8) -> Option<Self> {
+        [Self::Reserved, Self::Keys, Self::Mark, Self::Row, Self::Chunk]
+            .into_iter()
+            .find(|kind| *kind as u8 == number)
+    }
+}
+
+impl RedbBuffer {
+    /// Hands the store as it is at this moment to `sink`, record by record, beside the writer.
+    ///
+    /// # Errors
+    /// [`SnapshotError`].
+    pub(crate) fn snapshot(
+        &self,
+        sink: &mut dyn FnMut(Record) -> io::Result<()>,
+    ) -> Result<(), SnapshotError> {
+        let database = self.store.database().map_err(store)?;
+        let transaction = database.begin_read().map_err(store)?;
+        let mut put =
+            |kind, parts: &[&[u8]]| sink(Record { kind, bytes: Zeroizing::new(parts.concat()) });
+        let meta = transaction.open_table(META).map_err(store)?;
+        let reserved = meta.get(RESERVED).map_err(store)?.map_or(0, |found| found.value());
+        put(Kind::Reserved, &[&reserved.to_be_bytes()])?;
+        // Those of everything in the transaction: keys are made before what they seal is written.
+        put(Kind::Keys, &[&self.store.keys().bytes()?])?;
+        for entry in transaction.open_table(MARKS).map_err(store)?.iter().map_err(store)? {
+            let (mailbox, mark) = entry.map_err(store)?;
+            put(Kind::Mark, &[mailbox.value(), mark.value()])?;
+        }
+        for entry in transaction.open_table(ROWS).map_err(store)?.iter().map_err(store)? {
+            let (key, value) = entry.map_err(store)?;
+            let size = u16::try_from(key.value().len()).map_err(|_| SnapshotError::Damaged)?;
+            put(Kind::Row, &[&size.to_be_bytes(), key.value(), value.value()])?;
+        }
+        for entry in transaction.open_table(CHUNKS).map_err(store)?.iter().map_err(store)? {
+            let (id, bytes) = entry.map_err(store)?;
+            put(Kind::Chunk, &[&id.value().to_be_bytes(), bytes.value()])?;
+        }
+        Ok(())
+    }
+}
+
+/// Looks through a snapshot: every envelope's checksum, and that it opens with its key.
+#[derive(Default)]
+pub(crate) struct Verifier {
+    keys: Option<Keys>,
+    found: Summary,
+}
+
+impl Verifier {
+    /// Looks at the next record.
+    ///
+    /// # Errors
+    /// [`SnapshotError::Damaged`].
+    pub(crate) fn take(&mut self, record: Record) -> Result<(), SnapshotError> {
+        match record.kind {
+            Kind::Reserved | Kind::Row => {}
+            Kind::Keys => self.keys = Some(Keys::load(Box::new(Fixed(record.bytes)))?),
+            Kind::Mark => self.found.mailboxes += 1,
+            Kind::Chunk => {
+                let keys = self.keys.as_ref().ok_or(SnapshotError::Damaged)?;
+                let bytes = record.bytes.get(8..).ok_or(SnapshotError::Damaged)?;
+                for entry in chunk::read_all(bytes).map_err(|_| SnapshotError::Damaged)? {
+                    match keys.get(entry.expires_at) {
+                        Some(key) => {
+                            entry.open(key).map_err(|_| SnapshotError::Damaged)?;
+                            self.found.envelopes += 1;
+                        }
+                        None => self.found.expired += 1,
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What there was.
+    pub(crate) fn finish(self) -> Summary {
+        self.found
+    }
+}
+
+/// Makes a store of a snapshot.
+pub(crate) struct Restorer<'p> {
+    path: &'p Path,
+    database: Database,
+    open: Option<WriteTransaction>,
+    records: usize,
+}
+
+impl<'p> Restorer<'p> {
+    /// A new store at a path where there is none.
+    ///
+    /// # Errors
+    /// [`SnapshotError`].
+    pub(crate) fn create(path: &'p Path) -> Result<Self, SnapshotError> {
+        std::fs::File::create_new(path)?;
+        let database = Database::create(path).map_err(store)?;
+        Ok(Self { path, database, open: None, records: 0 })
+    }
+
+    /// Takes the next record in.
+    ///
+    /// # Errors
+    /// [`SnapshotError`].
+    pub(crate) fn take(&mut self, record: &Record) -> Result<(), SnapshotError> {
+        let transaction = match self.open.take() {
+            Some(open) => open,
+            None => begin(&self.database).map_err(store)?,
+        };
+        write(&transaction, self.path, record)?;
+        self.records += 1;
+        if self.records.is_multiple_of(RESTORE_BATCH) {
+            transaction.commit().map_err(store)?;
+        } else {
+            self.open = Some(transaction);
+        }
+        Ok(())
+    }
+
+    /// Makes it durable.
+    ///
+    /// # Errors
+    /// [`SnapshotError`].
+    pub(crate) fn finish(mut self) -> Result<(), SnapshotError> {
+        let transaction = match self.open.take() {
+            Some(open) => open,
+            None => begin(&self.database).map_err(store)?,
+        };
+        {
+            // A snapshot of an empty relay makes an empty store.
+            transaction.open_table(CHUNKS).map_err(store)?;
+            transaction.open_table(ROWS).map_err(store)?;
+            transaction.open_table(MARKS).map_err(store)?;
+            let mut meta = transaction.open_table(META).map_err(store)?;
+            meta.insert(FORMAT, FORMAT_NUMBER).map_err(store)?;
+        }
+        transaction.commit().map_err(store)
+    }
+}
+
+fn write(
+    transaction: &WriteTransaction,
+    path: &Path,
+    record: &Record,
+) -> Result<(), SnapshotError> {
+    let (bytes, damaged) = (record.bytes.as_slice(), || SnapshotError::Damaged);
+    match record.kind {
+        Kind::Reserved => {
+            let reserved = u64::from_be_bytes(bytes.try_into().map_err(|_| damaged())?);
+            let mut meta = transaction.open_table(META).map_err(store)?;
+            // MBX-20: everything up to here is of before; MBX-3: whatever was given since is not
+            // given again.
+            meta.insert(RESTORED, reserved).map_err(store)?;
+            let above = reserved.checked_add(RESTORE_RESERVE).ok_or_else(damaged)?;
+            meta.insert(RESERVED, above).map_err(store)?;
+        }
+        Kind::Keys => {
+            let keys = OnDisk::open(&path.with_extension("keys"))?;
+            keys.write(0, bytes)?;
+            keys.sync()?;
+        }
+        Kind::Mark => {
+            let (mailbox, mark) = bytes.split_first_chunk::<16>().ok_or_else(damaged)?;
+            let mark: &[u8; 32] = mark.try_into().map_err(|_| damaged())?;
+            transaction.open_table(MARKS).map_err(store)?.insert(mailbox, mark).map_err(store)?;
+        }
+        Kind::Row => {
+            let (size, rest) = bytes.split_first_chunk::<2>().ok_or_else(damaged)?;
+            let size = usize::from(u16::from_be_bytes(*size));
+            let (key, value) = rest.split_at_checked(size).ok_or_else(damaged)?;
+            transaction.open_table(ROWS).map_err(store)?.insert(key, value).map_err(store)?;
+        }
+        Kind::Chunk => {
+            let (id, chunk) = bytes.split_first_chunk::<8>().ok_or_else(damaged)?;
+            let id = u64::from_be_bytes(*id);
+            transaction.open_table(CHUNKS).map_err(store)?.insert(id, chunk).map_err(store)?;
+        }
+    }
+    Ok(())
+}
+
+fn store(error: impl std::fmt::Display) -> SnapshotError {
+    SnapshotError::Store(open::storage(error).to_string())
+}

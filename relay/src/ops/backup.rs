@@ -1,0 +1,216 @@
+//! Backups: a relay's identity and its store in one file, taken while it runs.
+//!
+//! ```text
+//!  file   = "restante-relay backup 1\n" record ... end
+//!  record = u8 kind | u32 length | bytes          end = record of kind 0: SHA-256 of all before it
+//! ```
+//!
+//! Whoever has the file can pass as the relay: it is written for its owner only. Knows the file's
+//! form; what the store's records hold, the buffer knows.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use super::admin;
+use super::config::Serve;
+use super::datadir::{BUFFER, IDENTITY, TLS_KEY};
+use crate::buffer::redb::RedbBuffer;
+use crate::buffer::redb::snapshot::{Kind, Record, Restorer, SnapshotError, Summary, Verifier};
+use crate::error::Error;
+use crate::limits::BACKUP_RECORD_BYTES;
+
+const MAGIC: &[u8] = b"restante-relay backup 1\n";
+/// Layout: the kinds that are not the store's.
+const END: u8 = 0;
+const OF_IDENTITY: u8 = 16;
+const OF_TLS: u8 = 17;
+
+/// What is read of a backup.
+enum Item {
+    Store(Record),
+    Identity(Zeroizing<Vec<u8>>),
+    Tls(Zeroizing<Vec<u8>>),
+}
+
+/// Writes a backup of the running relay of this data directory.
+///
+/// # Errors
+/// What the store or the other side says; the file has no end then.
+pub(crate) fn write(buffer: &RedbBuffer, data: &Path, to: impl Write) -> Result<(), SnapshotError> {
+    let mut out = Sealed { to: BufWriter::new(to), hash: Sha256::new() };
+    out.write_all(MAGIC)?;
+    for (kind, name) in [(OF_IDENTITY, IDENTITY), (OF_TLS, TLS_KEY)] {
+        match fs::read(data.join(name)) {
+            Ok(bytes) => out.record(kind, &Zeroizing::new(bytes))?,
+            // The certificate is the operator's own.
+            Err(error) if kind == OF_TLS && error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    buffer.snapshot(&mut |record| out.record(record.kind as u8, &record.bytes))?;
+    let hash = out.hash.clone().finalize();
+    out.record(END, &hash)?;
+    Ok(out.to.flush()?)
+}
+
+/// Has the relay that runs with these settings write a backup to a new file, and looks through it.
+///
+/// # Errors
+/// [`Error::File`] when the file is there or cannot be written, [`Error::NoRelay`],
+/// [`Error::Admin`], [`Error::Backup`].
+pub fn backup(serve: &Serve, file: &Path) -> Result<String, Error> {
+    let mut from = admin::ask_for_backup(&serve.data_dir()?)?;
+    let fail = |error| Error::File { path: file.to_owned(), error };
+    let mut options = OpenOptions::new();
+    let mut to = options.write(true).create_new(true).mode(0o600).open(file).map_err(fail)?;
+    io::copy(&mut from, &mut to).map_err(fail)?;
+    to.sync_all().map_err(fail)?;
+    verify(file)
+}
+
+/// Looks through a backup: that it is whole, and that every envelope in it is.
+///
+/// # Errors
+/// [`Error::File`], [`Error::Backup`].
+pub fn verify(file: &Path) -> Result<String, Error> {
+    let mut verifier = Verifier::default();
+    read(file, |item| match item {
+        Item::Store(record) => verifier.take(record),
+        Item::Identity(_) | Item::Tls(_) => Ok(()),
+    })?;
+    let Summary { mailboxes, envelopes, expired } = verifier.finish();
+    Ok(format!("whole: {mailboxes} mailboxes, {envelopes} envelopes, {expired} more have expired"))
+}
+
+/// Makes a data directory of a backup. The relay that runs on it is the same to its clients, with
+/// another incarnation; conversations from before can only be read (MBX-20).
+///
+/// # Errors
+/// [`Error::File`] when the directory is there already, [`Error::Backup`]; nothing is left then.
+pub fn restore(serve: &Serve, file: &Path) -> Result<String, Error> {
+    let data = serve.data_dir()?;
+    let found = verify(file)?;
+    let fail = |error| Error::File { path: data.clone(), error };
+    if data.exists() {
+        return Err(fail(io::Error::new(io::ErrorKind::AlreadyExists, "it is there already")));
+    }
+    let beside = data.with_extension("restoring");
+    let made = restore_into(&beside, file);
+    if made.is_err() {
+        // What cannot be taken away is named by the next attempt.
+        let _ = fs::remove_dir_all(&beside);
+    }
+    made?;
+    fs::rename(&beside, &data).map_err(fail)?;
+    Ok(found)
+}
+
+fn restore_into(folder: &Path, file: &Path) -> Result<(), Error> {
+    let fail = |error| Error::File { path: folder.to_owned(), error };
+    if let Some(above) = folder.parent() {
+        fs::create_dir_all(above).map_err(fail)?;
+    }
+    let mut options = fs::DirBuilder::new();
+    std::os::unix::fs::DirBuilderExt::mode(&mut options, 0o700);
+    options.create(folder).map_err(fail)?;
+    let store = folder.join(BUFFER);
+    let bad = |error: SnapshotError| backup_error(file, &error);
+    let mut restorer = Restorer::create(&store).map_err(bad)?;
+    read(file, |item| match item {
+        Item::Store(record) => restorer.take(&record),
+        Item::Identity(bytes) => Ok(write_private(&folder.join(IDENTITY), &bytes)?),
+        Item::Tls(bytes) => Ok(write_private(&folder.join(TLS_KEY), &bytes)?),
+    })?;
+    restorer.finish().map_err(bad)
+}
+
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Reads a backup to its end, and believes it only with its hash.
+fn read(file: &Path, mut take: impl FnMut(Item) -> Result<(), SnapshotError>) -> Result<(), Error> {
+    let opened = File::open(file);
+    let opened = opened.map_err(|error| Error::File { path: file.to_owned(), error })?;
+    let mut from = Checked { from: BufReader::new(opened), hash: Sha256::new() };
+    let mut go = || -> Result<(), SnapshotError> {
+        let mut magic = [0; MAGIC.len()];
+        from.read_exact(&mut magic)?;
+        if magic != MAGIC {
+            return Err(SnapshotError::Damaged);
+        }
+        loop {
+            let so_far = from.hash.clone().finalize();
+            let (kind, bytes) = from.record()?;
+            match kind {
+                END if *bytes == so_far.as_slice() => return Ok(()),
+                OF_IDENTITY => take(Item::Identity(bytes))?,
+                OF_TLS => take(Item::Tls(bytes))?,
+                other => {
+                    let kind = Kind::of(other).ok_or(SnapshotError::Damaged)?;
+                    take(Item::Store(Record { kind, bytes }))?;
+                }
+            }
+        }
+    };
+    go().map_err(|error| backup_error(file, &error))
+}
+
+fn backup_error(file: &Path, error: &SnapshotError) -> Error {
+    Error::Backup { path: file.to_owned(), what: error.to_string() }
+}
+
+/// A file whose bytes are hashed as they are written.
+struct Sealed<W: Write> {
+    to: BufWriter<W>,
+    hash: Sha256,
+}
+
+impl<W: Write> Sealed<W> {
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.hash.update(bytes);
+        self.to.write_all(bytes)
+    }
+
+    fn record(&mut self, kind: u8, bytes: &[u8]) -> io::Result<()> {
+        let size = u32::try_from(bytes.len()).map_err(io::Error::other)?;
+        self.write_all(&[kind])?;
+        self.write_all(&size.to_be_bytes())?;
+        self.write_all(bytes)
+    }
+}
+
+/// A file whose bytes are hashed as they are read.
+struct Checked {
+    from: BufReader<File>,
+    hash: Sha256,
+}
+
+impl Checked {
+    fn read_exact(&mut self, bytes: &mut [u8]) -> io::Result<()> {
+        self.from.read_exact(bytes)?;
+        self.hash.update(bytes);
+        Ok(())
+    }
+
+    fn record(&mut self) -> Result<(u8, Zeroizing<Vec<u8>>), SnapshotError> {
+        let mut head = [0; 5];
+        self.read_exact(&mut head)?;
+        let [kind, size @ ..] = head;
+        let size = u32::from_be_bytes(size) as usize;
+        if size > BACKUP_RECORD_BYTES {
+            return Err(SnapshotError::Damaged);
+        }
+        let mut bytes = Zeroizing::new(vec![0; size]);
+        self.read_exact(&mut bytes)?;
+        Ok((kind, bytes))
+    }
+}

@@ -1,0 +1,147 @@
+//! A backup taken while the relay works, looked through, restored elsewhere, compared.
+
+use std::path::Path;
+use std::process::Command;
+
+use restante_crypto::SigningKey;
+use restante_spec::codes::Code;
+use restante_spec::ids::{EnvelopeId, Epoch, Seq};
+use restante_spec::message::{Append, Command as Ask, MailboxClass};
+use restante_tests::relay::{Process, program};
+use restante_tests::wire::{Owner, PLENTY, Wire, commit, envelope, random};
+
+/// Runs the program to its end: whether it ended well, and all it said.
+fn run(words: &[&str]) -> (bool, String) {
+    let output = Command::new(program("restante-relay")).args(words).output().expect("it runs");
+    let all = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(all).expect("text"))
+}
+
+/// A conversation with what was accepted in it, all but the first acknowledged.
+struct Talk {
+    owner: Owner,
+    epoch: Option<Epoch>,
+    kept: Vec<EnvelopeId>,
+}
+
+async fn talk(wire: &mut Wire, handle: u32) -> Talk {
+    let owner = Owner::new();
+    let epoch = wire.create(MailboxClass::Conversation, &owner).await.epoch;
+    wire.open(handle, owner.mailbox, &owner.key).await;
+    let mut ids = Vec::new();
+    let mut first = Seq::START;
+    for n in 0..10_u8 {
+        let append = envelope(handle, epoch);
+        ids.push(append.id);
+        let appended = wire.append(append, &[n; 300]).await.unwrap();
+        first = if n == 0 { appended.seq } else { first };
+    }
+    wire.subscribe(handle, &owner.reader, Seq::START, PLENTY).await.unwrap();
+    wire.backlog().await;
+    wire.ack(handle, first).await;
+    // Behind an act of the same mailbox the acknowledgement is durable.
+    let last = envelope(handle, epoch);
+    ids.push(last.id);
+    wire.append(last, b"the last").await.unwrap();
+    Talk { owner, epoch, kept: ids.split_off(1) }
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().expect("a path in UTF-8")
+}
+
+/// MBX-20, MBX-3, CMD-1: what was accepted is there, what was acknowledged is not, conversations
+/// of before can be read and not written, everything else goes on above all numbers of before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restored_relay_goes_on() {
+    let place = tempfile::tempdir().unwrap();
+    let (data, log) = (place.path().join("data"), place.path().join("log"));
+    let (file, again) = (place.path().join("backup"), place.path().join("again"));
+    let relay = Process::start(&data, "127.0.0.1:0", &log);
+    let mut wire = Wire::connect(relay.address()).await;
+    let before = talk(&mut wire, 1).await;
+    let inbox = Owner::new();
+    wire.create(MailboxClass::Inbox, &inbox).await;
+
+    // Taken while others write.
+    let address = relay.address().clone();
+    let busy = tokio::spawn(async move {
+        let mut wire = Wire::connect(&address).await;
+        let owner = Owner::new();
+        let epoch = wire.create(MailboxClass::Conversation, &owner).await.epoch;
+        wire.open(1, owner.mailbox, &owner.key).await;
+        let mut count = 0;
+        while let Some(number) = wire.try_send(Ask::Append(envelope(1, epoch)), &[7; 500]).await {
+            if wire.try_reply(number).await.is_none() {
+                break;
+            }
+            count += 1;
+        }
+        count
+    });
+    let words = ["backup", path(&file), "--data", path(&data)].map(str::to_owned);
+    let taken = tokio::task::spawn_blocking(move || run(&words.each_ref().map(String::as_str)));
+    let (well, said) = taken.await.unwrap();
+    assert!(well && said.starts_with("whole: "), "{said}");
+    let (well, said) = run(&["backup", path(&file), "--data", path(&data)]);
+    assert!(!well && said.contains("cannot use"), "a file that is there: {said}");
+    let last = wire.append(envelope(1, before.epoch), b"behind the backup").await.unwrap().seq;
+    let incarnation = wire.welcome.incarnation;
+    relay.kill();
+    assert!(busy.await.unwrap() > 0, "it worked meanwhile");
+
+    let (well, said) = run(&["verify", path(&file)]);
+    assert!(well && said.contains("mailboxes"), "{said}");
+    let (well, said) = run(&["restore", path(&file), "--data", path(&data)]);
+    assert!(!well && said.contains("it is there already"), "{said}");
+    let (well, said) = run(&["restore", path(&file), "--data", path(&again)]);
+    assert!(well, "{said}");
+    let relay = Process::start(&again, "127.0.0.1:0", &log);
+    let mut wire = Wire::connect(relay.address()).await;
+    assert_ne!(wire.welcome.incarnation, incarnation);
+
+    wire.open(1, before.owner.mailbox, &before.owner.key).await;
+    wire.subscribe(1, &before.owner.reader, Seq::START, PLENTY).await.unwrap();
+    let found: Vec<_> = wire.backlog().await.into_iter().map(|(envelope, _)| envelope.id).collect();
+    assert_eq!(found, before.kept, "what was acknowledged does not come back");
+    let again_known = Append { id: before.kept[0], ..envelope(1, before.epoch) };
+    assert!(wire.append(again_known, b"").await.unwrap().already);
+    let refused = wire.append(envelope(1, before.epoch), b"no").await.unwrap_err();
+    assert_eq!(refused.code, Code::Restored);
+    let next = SigningKey::generate().unwrap();
+    let commit = commit(1, before.epoch, before.owner.mailbox, &next);
+    assert_eq!(wire.append(commit, b"no").await.unwrap_err().code, Code::Restored);
+
+    wire.open(2, inbox.mailbox, &inbox.key).await;
+    let new = talk(&mut wire, 3).await;
+    let number = wire.append(envelope(3, new.epoch), b"anew").await.unwrap().seq;
+    assert!(number > last, "no number is given twice");
+    assert_eq!(relay.terminate(), Some(0));
+}
+
+/// Whatever is cut off or changed of a backup, it is not believed, and nothing is made of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_backup_is_refused() {
+    let place = tempfile::tempdir().unwrap();
+    let (data, log) = (place.path().join("data"), place.path().join("log"));
+    let (file, again) = (place.path().join("backup"), place.path().join("again"));
+    let (well, said) = run(&["backup", path(&file), "--data", path(&data)]);
+    assert!(!well && said.contains("no relay runs"), "{said}");
+    let relay = Process::start(&data, "127.0.0.1:0", &log);
+    talk(&mut Wire::connect(relay.address()).await, 1).await;
+    let (well, said) = run(&["backup", path(&file), "--data", path(&data)]);
+    assert!(well, "{said}");
+    let whole = std::fs::read(&file).unwrap();
+    let random = usize::from(u16::from_be_bytes(random()));
+    for place in [0, 30, whole.len() / 2, random % whole.len(), whole.len() - 1] {
+        let mut changed = whole.clone();
+        changed[place] ^= 1;
+        for damaged in [&changed, &whole[..place].to_vec()] {
+            std::fs::write(&file, damaged).unwrap();
+            let (well, said) = run(&["verify", path(&file)]);
+            assert!(!well && said.contains("cannot be used"), "{place}: {said}");
+        }
+    }
+    let (well, _) = run(&["restore", path(&file), "--data", path(&again)]);
+    assert!(!well && !again.exists(), "nothing is made of it");
+}
