@@ -52,11 +52,10 @@ impl Relay {
         let incarnation = data.incarnation()?;
         let tasks = Tasks::new();
 
-        let (buffer, writer) = RedbBuffer::open(&data.buffer(), crate::buffer::Settings::default())
+        let settings = crate::buffer::Settings::default();
+        let (buffer, writer) = RedbBuffer::open(&data.buffer(), settings, Clock.now())
             .map_err(|error| Error::Store(error.to_string()))?;
         let writer = tasks.spawn_thread("buffer", move || writer.run()).map_err(Error::System)?;
-        // The writer knows no clock: this is its first look at the time.
-        buffer.tick(Clock.now());
         let hub = Arc::new(Hub::default());
         let bounds = serve.mailbox();
         let public = identity.public();

@@ -89,8 +89,30 @@ impl RedbBuffer {
     ///
     /// # Errors
     /// [`OpenError`].
-    pub(crate) fn open(path: &Path, settings: Settings) -> Result<(Arc<Self>, Writer), OpenError> {
-        Self::open_with(open::file(path, settings.cache_bytes), settings)
+    pub(crate) fn open(
+        path: &Path,
+        settings: Settings,
+        now: UnixTime,
+    ) -> Result<(Arc<Self>, Writer), OpenError> {
+        Self::open_with(open::file(path, settings.cache_bytes), settings, now)
+    }
+
+    /// Opens a simulated disk.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    #[cfg(any(test, feature = "simulation"))]
+    pub(crate) fn open_on(
+        disk: &super::disk::Disk,
+        settings: Settings,
+        now: UnixTime,
+    ) -> Result<(Arc<Self>, Writer), OpenError> {
+        let disk = disk.clone();
+        let opener: Opener = Box::new(move || {
+            let mut builder = Database::builder();
+            builder.set_cache_size(settings.cache_bytes).create_with_backend(disk.reopened())
+        });
+        Self::open_with(opener, settings, now)
     }
 
     /// A buffer that ends with the test.
@@ -98,24 +120,31 @@ impl RedbBuffer {
     pub(crate) fn in_memory() -> (Arc<Self>, Writer) {
         let backend = || redb::backends::InMemoryBackend::new();
         let opener: Opener = Box::new(move || Database::builder().create_with_backend(backend()));
-        Self::open_with(opener, Settings::default()).unwrap()
+        Self::open_with(opener, Settings::default(), UnixTime::default()).unwrap()
     }
 
     /// Opens whatever `opener` gives, now and after a failure.
     pub(super) fn open_with(
         opener: Opener,
         settings: Settings,
+        now: UnixTime,
     ) -> Result<(Arc<Self>, Writer), OpenError> {
-        let (database, index) = open::open(&opener)?;
+        let (database, index) = open::open(&opener, now)?;
         let store = Arc::new(Store {
             database: RwLock::new(Some(Arc::new(database))),
             index: Mutex::new(index),
         });
         let (queue, jobs) = sync_channel(settings.queue_acts);
         let queued_bytes = Arc::new(AtomicUsize::new(0));
-        let writer =
-            Writer::new(Arc::clone(&store), jobs, Arc::clone(&queued_bytes), opener, settings);
+        let bytes = Arc::clone(&queued_bytes);
+        let writer = Writer::new(Arc::clone(&store), jobs, bytes, opener, settings, now);
         Ok((Arc::new(Self { store, queue, queued_bytes, settings }), writer))
+    }
+
+    /// Bytes of bodies and rows that wait for the writer.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.queued_bytes.load(Ordering::Relaxed)
     }
 
     /// What a reader is told of a failure; the operator is told why, and the writer looks after
@@ -198,12 +227,14 @@ impl Store {
         span: Span,
         now: UnixTime,
     ) -> Result<Page, ReadError> {
+        // Asked first: the index of a store that has failed does not know what is stored.
+        let database = self.database()?;
         let (places, more) = self.index().find(mailbox, span, now);
         let mut envelopes: Vec<Envelope> = Vec::with_capacity(places.len());
         if places.is_empty() {
             return Ok(Page { envelopes, more });
         }
-        let transaction = self.database()?.begin_read()?;
+        let transaction = database.begin_read()?;
         let chunks = transaction.open_table(CHUNKS)?;
         let mut open = None;
         for place in places {
