@@ -132,7 +132,7 @@ async fn keep(service: Mailboxes, buffer: Arc<RedbBuffer>, closing: Cancellation
         buffer.tick(now);
         sweeping = service.sweep(sweeping, SWEEP_STEP, now);
         if tick % SHRINK_EVERY == 0 {
-            service.shrink();
+            service.shrink(now);
         }
     }
 }

@@ -47,7 +47,7 @@ impl Outlet {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let size = match &notice {
             Notice::Appended { envelope, .. } => envelope.body.len() + limits::HEADER_BYTES,
-            Notice::Struck { .. } | Notice::Deleted => 0,
+            Notice::Unknown | Notice::Struck { .. } | Notice::Deleted => 0,
         };
         if waiting.bytes + size > limits::PENDING_OUTPUT_BYTES {
             waiting.behind.insert(handle);
@@ -62,6 +62,13 @@ impl Outlet {
     /// Waits until something is there. Safe to cancel.
     pub(crate) async fn ready(&self) {
         self.wake.notified().await;
+    }
+
+    /// Whether something is there.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn has_some(&self) -> bool {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        !(waiting.answers.is_empty() && waiting.notices.is_empty() && waiting.behind.is_empty())
     }
 
     /// Takes everything.

@@ -1,6 +1,6 @@
 //! The subscriptions of one connection: fills its output from notices and from the buffer.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,7 +18,7 @@ pub(crate) struct Subscriptions {
     hub: Arc<Hub>,
     outlet: Arc<Outlet>,
     origin: Origin,
-    open: HashMap<Handle, Entry>,
+    open: BTreeMap<Handle, Entry>,
 }
 
 /// What a `subscribe` asked for.
@@ -44,7 +44,7 @@ pub(crate) type Sink<'a> = &'a mut dyn FnMut(Push, Bytes) -> usize;
 impl Subscriptions {
     /// None yet.
     pub(crate) fn new(hub: Arc<Hub>, outlet: Arc<Outlet>, origin: Origin) -> Self {
-        Self { hub, outlet, origin, open: HashMap::new() }
+        Self { hub, outlet, origin, open: BTreeMap::new() }
     }
 
     /// Begins a subscription; one on the same handle is replaced (DLV-7).
@@ -98,9 +98,11 @@ impl Subscriptions {
     }
 
     /// Something happened to the mailbox of this handle.
-    pub(crate) fn notice(&mut self, handle: Handle, notice: Notice, sink: Sink<'_>) {
+    pub(crate) fn notice(&mut self, handle: Handle, notice: Notice, now: UnixTime, sink: Sink<'_>) {
         let Some(entry) = self.open.get_mut(&handle) else { return };
         let code = match notice {
+            // MBX-11: its time was over before it could be sent.
+            Notice::Appended { envelope, .. } if envelope.expires_at <= now => return,
             Notice::Appended { envelope, origin } => {
                 let own = origin == self.origin;
                 if let Verdict::Send(deliver) = entry.subscription.handle_appended(&envelope, own) {
@@ -109,6 +111,7 @@ impl Subscriptions {
                 }
                 return;
             }
+            Notice::Unknown => return entry.subscription.handle_missed(),
             Notice::Struck { key, code } if *entry.subscription.key() == key => code,
             Notice::Struck { .. } => return,
             Notice::Deleted => Code::NotFound,
@@ -171,4 +174,46 @@ impl Subscriptions {
 
 fn none() -> Refusal {
     Refusal::new(Code::NotFound, "this handle has no subscription")
+}
+
+#[cfg(test)]
+mod tests {
+    use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey};
+    use restante_spec::message::EnvelopeClass;
+
+    use super::*;
+    use crate::mailbox::api::Envelope;
+
+    /// MBX-11. Once a notice that had waited was sent on although its time was over.
+    #[test]
+    fn a_notice_whose_time_is_over_is_not_sent() {
+        let (hub, outlet) = (Arc::new(Hub::default()), Arc::new(Outlet::default()));
+        let mut subscriptions = Subscriptions::new(hub, outlet, Origin(1));
+        let access = Access { mailbox: MailboxId::new([1; 16]), key: PublicKey::new([1; 32]) };
+        let (handle, reader) = (Handle::new(1), ReaderHash::new([1; 32]));
+        let credit = Credit { envelopes: 9, bytes: 9 };
+        let range = Range { after: Seq::START, upto: None, epoch: Seq::START, expires_at: None };
+        subscriptions.begin(Wish { handle, access, reader, credit }, range);
+        let entry = subscriptions.open.get_mut(&handle).unwrap();
+        entry.subscription.handle_read_all();
+        let envelope = Envelope {
+            seq: Seq::new(1),
+            prev: Seq::START,
+            epoch: Seq::START,
+            id: EnvelopeId::new([1; 16]),
+            class: EnvelopeClass::Normal,
+            expires_at: UnixTime::new(9),
+            commit: false,
+            body: Bytes::new(),
+        };
+        let mut sent = 0;
+        for now in [9, 8] {
+            let notice = Notice::Appended { envelope: envelope.clone(), origin: Origin(2) };
+            subscriptions.notice(handle, notice, UnixTime::new(now), &mut |_, _| {
+                sent += 1;
+                0
+            });
+            assert_eq!(sent, usize::from(now == 8));
+        }
+    }
 }

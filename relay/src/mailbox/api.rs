@@ -118,6 +118,8 @@ pub(crate) trait Notices: Send + Sync + 'static {
 pub(crate) enum Notice {
     /// An envelope is durable.
     Appended { envelope: Envelope, origin: Origin },
+    /// An envelope may be durable or not: whoever reads has to look.
+    Unknown,
     /// A key may do nothing any more.
     Struck { key: PublicKey, code: Code },
     /// The mailbox is gone.

@@ -79,11 +79,14 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         };
         let (class, body, epoch) = (act.class, act.body.clone(), act.epoch);
         mailbox.in_flight.insert(id, vec![Waiting { respond, link }]);
+        mailbox.acks.striking += u32::from(change.strikes());
+        let again = Arc::clone(&cell);
         let submitted = self.submit(
             &cell,
             access.mailbox,
             Act::Append(act),
             move |service, mailbox, outcome| {
+                mailbox.acks.striking -= u32::from(change.strikes());
                 if let Ok(Outcome::Stored(stored)) = outcome {
                     change.apply(mailbox, stored.seq);
                     let Stored { seq, prev, expires_at, commit } = stored;
@@ -92,16 +95,16 @@ impl<B: Buffer, N: Notices> Service<B, N> {
                         Envelope { seq, prev, epoch, id, class, expires_at, commit, body };
                     service.notices.notice(mailbox.id, Notice::Appended { envelope, origin });
                 } else {
+                    // MBX-4: it may be stored, and nobody else would tell those who are online.
+                    if outcome == Err(BufferError::Unknown) {
+                        service.notices.notice(mailbox.id, Notice::Unknown);
+                    }
                     service.give_use_back(mailbox, change.used);
                 }
+                // What has waited for the commit; a full queue loses nothing, as ever.
+                let _ = service.write_cursors(&again, mailbox, now);
                 let answer = answer(mailbox, outcome);
-                for Waiting { respond, link } in mailbox.in_flight.remove(&id).unwrap_or_default() {
-                    // MBX-6: also behind those that waited for another's answer.
-                    if answer.is_err() {
-                        link.break_here();
-                    }
-                    respond(answer.clone());
-                }
+                respond_all(mailbox.in_flight.remove(&id).unwrap_or_default(), answer);
             },
         );
         drop(mailbox);
@@ -291,6 +294,11 @@ fn stands_already(mailbox: &Mailbox, commit: &Commit, hash: &ReaderHash) -> bool
 }
 
 impl Change {
+    /// Whether it strikes readers.
+    fn strikes(&self) -> bool {
+        self.commit.as_ref().is_some_and(|commit| !commit.strike_readers.is_empty())
+    }
+
     /// Puts a stored append into memory.
     fn apply(&self, mailbox: &mut Mailbox, seq: Seq) {
         let Some(commit) = &self.commit else { return };
@@ -307,6 +315,21 @@ impl Change {
         for hash in &commit.add_readers {
             let reader = Reader { cursor: seq, seen: self.now };
             mailbox.readers.entry(*hash).or_insert(reader);
+        }
+    }
+}
+
+/// Answers an append, and those that came with the same id while it was under way.
+fn respond_all(waiting: Vec<Waiting>, mut answer: Result<Answer, Refusal>) {
+    for Waiting { respond, link } in waiting {
+        // MBX-6: also behind those that waited for another's answer.
+        if answer.is_err() {
+            link.break_here();
+        }
+        respond(answer.clone());
+        // MBX-5: who waited asked for what was there already.
+        if let Ok(Answer::Appended(said)) = &mut answer {
+            said.already = true;
         }
     }
 }

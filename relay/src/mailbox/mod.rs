@@ -14,6 +14,8 @@ mod append;
 mod authorise;
 mod keys;
 mod lifecycle;
+#[cfg(test)]
+mod pipelined;
 mod prekeys;
 mod rate;
 mod readers;

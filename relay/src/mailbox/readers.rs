@@ -10,7 +10,7 @@ use super::api::{Access, Notices, Range};
 use super::authorise::{Grant, Need, authorise};
 use super::rows::{self, ReaderRow};
 use super::service::{Cell, Service, give_back, lock, refusal};
-use super::state::{Mailbox, Replaced};
+use super::state::{Acks, Mailbox, Replaced};
 use crate::buffer::{Act, Buffer, Done, Span};
 use crate::limits::SEEN_EVERY;
 
@@ -121,18 +121,21 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         if !mailbox.acks.dirty.contains(&reader) {
             mailbox.acks.dirty.push(reader);
         }
-        if mailbox.acks.writing {
-            return Ok(());
-        }
         self.write_cursors(cell, mailbox, now)
     }
 
-    fn write_cursors(
+    /// Writes the cursors that have moved, unless that has to wait.
+    pub(super) fn write_cursors(
         self: &Arc<Self>,
         cell: &Arc<Cell>,
         mailbox: &mut Mailbox,
         now: UnixTime,
     ) -> Result<(), Done> {
+        // MBX-8: a row written behind the commit that strikes its reader would bring it back.
+        let Acks { writing, striking, dirty } = &mailbox.acks;
+        if mailbox.stale || *writing || *striking > 0 || dirty.is_empty() {
+            return Ok(());
+        }
         let mut rows = Vec::new();
         for reader in std::mem::take(&mut mailbox.acks.dirty) {
             let Some(found) = mailbox.readers.get(&reader) else { continue };
@@ -146,13 +149,17 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         mailbox.acks.writing = true;
         let again = Arc::clone(cell);
         let act = Act::Write { rows, trim };
-        self.submit(cell, mailbox.id, act, move |service, mailbox, outcome| {
+        let submitted = self.submit(cell, mailbox.id, act, move |service, mailbox, outcome| {
             mailbox.acks.writing = false;
-            if outcome.is_ok() && !mailbox.acks.dirty.is_empty() {
+            if outcome.is_ok() {
                 // A full queue loses nothing: `after` tells the position again.
                 let _ = service.write_cursors(&again, mailbox, now);
             }
-        })
+        });
+        if submitted.is_err() {
+            (mailbox.acks.writing, mailbox.stale) = (false, true);
+        }
+        submitted
     }
 }
 

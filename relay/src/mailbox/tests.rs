@@ -204,8 +204,8 @@ fn replaced_keys_are_bounded() {
     house.append(&key, epoch, commit).unwrap();
 }
 
-/// MBX-10: what all readers have is let go; one that was not seen for longer than the TTL holds
-/// nothing back.
+/// MBX-10: what all readers have is let go; one that was not seen for longer than the TTL, and the
+/// time for which that may be written down too late, holds nothing back.
 #[test]
 fn absent_readers_stop_holding_back() {
     let mut house = House::new(MailboxClass::Conversation);
@@ -219,12 +219,52 @@ fn absent_readers_stop_holding_back() {
     let commit_reader_needs = 1;
     house.append(&next, commit.epoch, None).unwrap();
     assert_eq!(house.stored(), 2 + commit_reader_needs - 1, "the absent one holds its messages");
-    house.later(u64::from(limits::TTL_DEFAULT.get()) - 10);
+    let absence = limits::TTL_DEFAULT.get() + crate::limits::SEEN_GRACE.get();
+    house.later(u64::from(absence) - 10);
     let late = house.append(&next, commit.epoch, None).unwrap();
     house.later(20);
     house.ask(&next, Ask::Ack { reader: house.reader, upto: late.seq }).unwrap();
     house.append(&next, commit.epoch, None).unwrap();
     assert_eq!(house.stored(), 1, "only the newest is not confirmed");
+}
+
+/// MBX-10. Once a reader that was seen again within the hour was not noted, and counted as absent
+/// although it had subscribed a moment ago.
+#[test]
+fn a_reader_that_was_seen_within_the_ttl_holds_back() {
+    let mut house = House::new(MailboxClass::Conversation);
+    let second = ReaderHash::new([5; 32]);
+    let (first, next) = (SigningKey::from_seed(&[1; 32]), seed(1));
+    let epoch = house.open(&first).unwrap().epoch;
+    let commit = commit_to(&house, &next, &[second]);
+    let commit = house.append(&first, epoch, commit).unwrap();
+    house.subscribe(&next, second, commit.seq).unwrap();
+    house.later(3_000);
+    house.subscribe(&next, second, commit.seq).unwrap();
+    house.later(u64::from(limits::TTL_DEFAULT.get()) - 100);
+    let late = house.append(&next, commit.epoch, None).unwrap();
+    house.ask(&next, Ask::Ack { reader: house.reader, upto: late.seq }).unwrap();
+    house.settle();
+    assert_eq!(house.stored(), 1, "the second reader needs it");
+}
+
+/// MBX-12. Once taking a mailbox out of memory filled its buckets.
+#[test]
+fn a_rate_outlasts_the_mailbox_in_memory() {
+    let mut house = House::new(MailboxClass::Inbox);
+    let (manage, writer) = (SigningKey::from_seed(&[1; 32]), seed(1));
+    let rights = Rights { write: true, ..Rights::default() };
+    let rate = Some(restante_spec::message::Rate { count: 1, per: Seconds::new(600) });
+    let terms = Terms { rights, expires_at: None, uses: None, rate };
+    let possession = prove_possession(&writer, &house.mailbox);
+    let key = writer.public();
+    house.ask(&manage, Ask::Allow { key, possession, terms, card: Bytes::new() }).unwrap();
+    house.append(&writer, None, None).unwrap();
+    house.settle();
+    house.service.shrink(house.now);
+    assert_eq!(house.append(&writer, None, None).unwrap_err().code, Code::Rate);
+    house.later(600);
+    house.append(&writer, None, None).unwrap();
 }
 
 /// MBX-9: when the commit that ends a key's range is over, the key is not known any more.
