@@ -43,6 +43,15 @@ impl Hub {
     }
 }
 
+#[cfg(feature = "simulation")]
+impl Hub {
+    /// How many subscriptions are online.
+    pub(crate) fn online(&self) -> usize {
+        let online = self.online.lock().unwrap_or_else(PoisonError::into_inner);
+        online.values().map(Vec::len).sum()
+    }
+}
+
 impl Notices for Hub {
     fn notice(&self, mailbox: MailboxId, notice: Notice) {
         let online = self.online.lock().unwrap_or_else(PoisonError::into_inner);
