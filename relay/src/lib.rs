@@ -16,6 +16,8 @@ mod limits;
 mod mailbox;
 mod ops;
 mod run;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 
 pub use error::Error;
 pub use ops::admin::{drain, stats};

@@ -20,9 +20,12 @@ pub(crate) const STORE_RETRY: Seconds = Seconds::new(1);
 /// After the system gave no connection (no descriptors, no memory), accepting rests so long.
 pub(crate) const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// Being online is told to the mailboxes so often, with a ping (MBX-10).
-pub(crate) const TOUCH_EVERY: Duration = Duration::from_secs(3_600);
+pub(crate) const TOUCH_EVERY: Seconds = Seconds::new(3_600);
 /// A reader's last sign of life is written down at most so often (MBX-10).
 pub(crate) const SEEN_EVERY: Seconds = Seconds::new(3_600);
+/// So much longer than its mailbox's TTL a reader holds back: what is written down of it may be
+/// as old as both times above together (MBX-10).
+pub(crate) const SEEN_GRACE: Seconds = Seconds::new(SEEN_EVERY.get() + TOUCH_EVERY.get());
 
 /// So many readers of a mailbox are told of news by whoever brings it; more are told in steps, by a
 /// task of its own: the bringer, often the buffer's thread, is held up for some microseconds.

@@ -64,11 +64,9 @@ impl Relay {
         let incarnation = data.incarnation()?;
         let tasks = Tasks::new();
 
-        let (buffer, writer) = RedbBuffer::open(&data.buffer(), serve.buffer())
+        let (buffer, writer) = RedbBuffer::open(&data.buffer(), serve.buffer(), Clock.now())
             .map_err(|error| Error::Store(error.to_string()))?;
         let writer = tasks.spawn_thread("buffer", move || writer.run()).map_err(Error::System)?;
-        // The writer knows no clock: this is its first look at the time.
-        buffer.tick(Clock.now());
         let hub = Arc::new(Hub::default());
         let bounds = serve.mailbox();
         let public = identity.public();
@@ -246,7 +244,7 @@ impl Keeper {
             // Whoever comes here has been through the store's and the mailboxes' locks.
             systemd::alive();
             if tick % SHRINK_EVERY == 0 {
-                self.service.shrink();
+                self.service.shrink(now);
             }
         }
     }

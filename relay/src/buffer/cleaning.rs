@@ -5,7 +5,8 @@ use restante_spec::ids::{Seconds, UnixTime};
 use restante_spec::limits::DEDUP_WINDOW;
 
 use super::conformance::{ALL, NOW, Rig, append, id, mailbox};
-use super::fault::{Faulty, start};
+use super::disk::Disk;
+use super::fault::start;
 use super::{Act, AppendAct, Buffer, Quota, Span, Stored};
 
 const CHUNKS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("chunks");
@@ -36,7 +37,7 @@ fn fill(rig: &Rig) -> Vec<Stored> {
     kept
 }
 
-fn chunks_on(disk: &Faulty) -> u64 {
+fn chunks_on(disk: &Disk) -> u64 {
     let database = Database::builder().create_with_backend(disk.clone()).unwrap();
     let transaction = database.begin_read().unwrap();
     transaction.open_table(CHUNKS).unwrap().len().unwrap()
@@ -67,7 +68,7 @@ fn tick(rig: &Rig, now: UnixTime) {
 /// chunks; they are there under the same numbers and ids, also after a restart.
 #[test]
 fn sparse_chunks_are_packed_together() {
-    let disk = Faulty::default();
+    let disk = Disk::default();
     let (buffer, thread) = start(&disk);
     let rig = Rig::new(buffer.clone());
     rig.create(2);
@@ -91,7 +92,7 @@ fn sparse_chunks_are_packed_together() {
 /// Readers who read all the time never miss what moves under them.
 #[test]
 fn readers_do_not_notice() {
-    let disk = Faulty::default();
+    let disk = Disk::default();
     let (buffer, thread) = start(&disk);
     let rig = Rig::new(buffer.clone());
     rig.create(2);
@@ -117,7 +118,7 @@ fn readers_do_not_notice() {
 #[test]
 fn cleaning_that_breaks_off_loses_nothing() {
     for fuse in 0..40 {
-        let disk = Faulty::default();
+        let disk = Disk::default();
         let (buffer, _thread) = start(&disk);
         let rig = Rig::new(buffer);
         rig.create(2);

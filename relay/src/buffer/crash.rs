@@ -8,7 +8,8 @@ use redb::{Database, ReadableTable, TableDefinition};
 use restante_spec::ids::{Seq, UnixTime};
 
 use super::conformance::{NOW, Rig, append, id, mailbox};
-use super::fault::{Faulty, start};
+use super::disk::Disk;
+use super::fault::start;
 use super::memory::MemoryBuffer;
 use super::play::{play, steps};
 use super::redb::{OpenError, RedbBuffer};
@@ -25,7 +26,7 @@ const fn trim(upto: Seq) -> Act {
 /// MBX-3, MBX-5: a process that just ends leaves everything accepted, its ids and its numbers.
 #[test]
 fn a_crash_keeps_what_was_accepted_and_repeats_no_number() {
-    let mut disk = Faulty::default();
+    let mut disk = Disk::default();
     let mut highest = Seq::START;
     for round in 0..5_u32 {
         disk = disk.after_crash(u64::from(round));
@@ -51,7 +52,7 @@ fn a_crash_keeps_what_was_accepted_and_repeats_no_number() {
 /// known after all of them are gone, and no number comes again.
 #[test]
 fn chunks_go_and_the_head_stays() {
-    let disk = Faulty::default();
+    let disk = Disk::default();
     let (buffer, thread) = start(&disk);
     let first = Rig::new(buffer.clone());
     first.create(2);
@@ -80,6 +81,39 @@ fn chunks_go_and_the_head_stays() {
     assert_eq!(after.store(2, append(2)).prev, expired.seq, "also where nothing was trimmed");
 }
 
+/// DLV-1, DLV-3. Once chunks were numbered from 1 again when the last one had gone, so that the
+/// newest number of a mailbox was not written down with its chunk, and forgotten by the next start.
+#[test]
+fn the_head_outlives_chunks_that_came_after_all_had_gone() {
+    let disk = Disk::default();
+    let (buffer, thread) = start(&disk);
+    let first = Rig::new(buffer.clone());
+    let old = first.store(1, append(1));
+    first.store(1, append(2));
+    buffer.stop();
+    thread.join().unwrap();
+    let (buffer, thread) = start(&disk);
+    let second = rig(buffer.clone());
+    second.act(1, trim(Seq::new(u64::MAX))).unwrap();
+    let pass = |time| {
+        buffer.tick(UnixTime::new(NOW.get() + time));
+        second.act(1, Act::Write { rows: Vec::new(), trim: None }).unwrap();
+        second.act(1, Act::Write { rows: Vec::new(), trim: None }).unwrap();
+    };
+    pass(200);
+    assert_eq!(buffer.lookup(mailbox(1), id(1)), None, "all chunks are gone");
+    let now = UnixTime::new(NOW.get() + 200);
+    let expires_at = UnixTime::new(now.get() + 10);
+    let newest = second.store(1, AppendAct { now, expires_at, ..append(3) });
+    assert!(newest.seq > old.seq);
+    pass(500);
+    assert_eq!(buffer.lookup(mailbox(1), id(3)), None, "this one too");
+    buffer.stop();
+    thread.join().unwrap();
+    let (buffer, _thread) = start(&disk);
+    assert_eq!(buffer.level(mailbox(1), UnixTime::new(NOW.get() + 600)).head, newest.seq);
+}
+
 /// MBX-4: cut the power in the middle of a commit, with any part of the unsynced writes on the
 /// disk: everything accepted is there, and every act is whole or not there.
 #[test]
@@ -87,7 +121,7 @@ fn a_power_cut_leaves_acts_whole_or_not_at_all() {
     let part = |number: u32| Part { tag: 9, key: number.to_be_bytes().to_vec() };
     let (mut torn, mut unanswered) = (0, 0);
     for fuse in 0..120_u32 {
-        let disk = Faulty::default();
+        let disk = Disk::default();
         let (buffer, _thread) = start(&disk);
         let before = Rig::new(buffer);
         disk.dies_after(fuse);
@@ -146,7 +180,7 @@ proptest! {
     /// With crashes in between, the real buffer still does what the model does.
     #[test]
     fn redb_follows_the_model_through_crashes(steps in steps(), seed: u64) {
-        let mut disk = Faulty::default();
+        let mut disk = Disk::default();
         let (first, _thread) = start(&disk);
         let real = play(Rig::new(first), &steps, || {
             disk = disk.after_crash(seed);
@@ -162,8 +196,8 @@ proptest! {
 fn a_store_in_use_is_refused() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("buffer.redb");
-    let (_first, _writer) = RedbBuffer::open(&path, Settings::default()).unwrap();
-    let second = RedbBuffer::open(&path, Settings::default());
+    let (_first, _writer) = RedbBuffer::open(&path, Settings::default(), NOW).unwrap();
+    let second = RedbBuffer::open(&path, Settings::default(), NOW);
     assert!(matches!(second.err(), Some(OpenError::Locked)));
 }
 
@@ -174,14 +208,14 @@ fn damaged_and_newer_stores_are_refused() {
     const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("buffer.redb");
-    let (buffer, writer) = RedbBuffer::open(&path, Settings::default()).unwrap();
+    let (buffer, writer) = RedbBuffer::open(&path, Settings::default(), NOW).unwrap();
     let thread = crate::ops::tasks::Tasks::new().spawn_thread("buffer", move || writer.run());
     let first = Rig::new(buffer.clone());
     first.store(1, append(1));
     buffer.stop();
     thread.unwrap().join().unwrap();
     drop((buffer, first));
-    let refused = || RedbBuffer::open(&path, Settings::default()).err();
+    let refused = || RedbBuffer::open(&path, Settings::default(), NOW).err();
     let change = |what: &dyn Fn(&redb::WriteTransaction)| {
         let database = Database::open(&path).unwrap();
         let transaction = database.begin_write().unwrap();

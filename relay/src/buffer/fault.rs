@@ -1,190 +1,19 @@
 //! Disks that fail when told to, and forget what was not synced: what is accepted survives them.
 
-use std::io::{Error, ErrorKind};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use redb::{Database, StorageBackend};
-use zeroize::Zeroizing;
 
 use super::conformance::{NOW, QUOTA, Rig, append, id, mailbox};
-use super::keys::KeyFile;
+use super::disk::Disk;
 use super::redb::RedbBuffer;
 use super::{Act, AppendAct, Buffer, BufferError, Outcome, Quota, Settings};
 
-/// The disk, which outlives the processes that open it.
-#[derive(Default, Debug)]
-struct Disk {
-    /// What a crash leaves for certain.
-    synced: Vec<u8>,
-    /// What the running process sees.
-    current: Vec<u8>,
-    /// Writes since the last sync: a crash leaves any of them, and any part.
-    unsynced: Vec<(usize, Vec<u8>)>,
-    /// Calls until one fails; `None`: none does.
-    fuse: Option<u32>,
-    /// Once the fuse has burnt, everything fails.
-    dies: bool,
-    /// The next read fails.
-    fails_to_read: bool,
-    failures: u32,
-    /// The file of the keys beside the store: never torn, but forgotten when it was not synced.
-    keys: Vec<u8>,
-    synced_keys: Vec<u8>,
-}
-
-/// A process's view of a disk.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Faulty(Arc<Mutex<Disk>>);
-
-impl Faulty {
-    /// The disk as a machine finds it that starts after a crash; the old one's process may go on
-    /// writing to the old one. Of what was not synced a part is there, chosen by `seed`.
-    pub(super) fn after_crash(&self, seed: u64) -> Self {
-        let disk = self.0.lock().unwrap();
-        let mut found = disk.synced.clone();
-        let mut state = seed;
-        for (offset, data) in &disk.unsynced {
-            // SplitMix64's step: which writes came through is any pattern, the same each time.
-            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            let part = match mixed >> 62 {
-                0 => 0,
-                1 => data.len() / 2,
-                _ => data.len(),
-            };
-            if found.len() < offset + part {
-                found.resize(offset + part, 0);
-            }
-            found[*offset..offset + part].copy_from_slice(&data[..part]);
-        }
-        // The length is written with the first sync after it changed.
-        found.resize(disk.current.len().max(disk.synced.len()), 0);
-        Self(Arc::new(Mutex::new(Disk {
-            current: found.clone(),
-            synced: found,
-            keys: disk.synced_keys.clone(),
-            synced_keys: disk.synced_keys.clone(),
-            ..Disk::default()
-        })))
-    }
-
-    /// A process begins: it finds what was synced.
-    fn reopened(&self) -> Self {
-        let mut disk = self.0.lock().unwrap();
-        disk.current = disk.synced.clone();
-        disk.unsynced.clear();
-        disk.keys = disk.synced_keys.clone();
-        drop(disk);
-        self.clone()
-    }
-
-    fn burn(disk: &mut Disk) -> Result<(), Error> {
-        match &mut disk.fuse {
-            Some(0) => {
-                if !disk.dies {
-                    disk.fuse = None;
-                }
-                disk.failures += 1;
-                Err(Error::new(ErrorKind::StorageFull, "the disk fails here"))
-            }
-            Some(left) => {
-                *left -= 1;
-                Ok(())
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// The disk works for so many calls more.
-    pub(super) fn dies_after(&self, calls: u32) {
-        self.set(|disk| {
-            disk.dies = true;
-            disk.fuse = Some(calls);
-        });
-    }
-
-    /// Whether a crash now would find writes half done.
-    pub(super) fn has_unsynced(&self) -> bool {
-        !self.0.lock().unwrap().unsynced.is_empty()
-    }
-
-    fn set(&self, change: impl FnOnce(&mut Disk)) {
-        change(&mut self.0.lock().unwrap());
-    }
-}
-
-impl KeyFile for Faulty {
-    fn read(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
-        Ok(Zeroizing::new(self.0.lock().unwrap().keys.clone()))
-    }
-
-    fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
-        let mut disk = self.0.lock().unwrap();
-        Self::burn(&mut disk)?;
-        let begin = usize::try_from(offset).unwrap();
-        let size = disk.keys.len().max(begin + bytes.len());
-        disk.keys.resize(size, 0);
-        disk.keys[begin..begin + bytes.len()].copy_from_slice(bytes);
-        Ok(())
-    }
-
-    fn sync(&self) -> Result<(), Error> {
-        let mut disk = self.0.lock().unwrap();
-        Self::burn(&mut disk)?;
-        disk.synced_keys = disk.keys.clone();
-        Ok(())
-    }
-}
-
-impl StorageBackend for Faulty {
-    fn len(&self) -> Result<u64, Error> {
-        Ok(self.0.lock().unwrap().current.len() as u64)
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), Error> {
-        let mut disk = self.0.lock().unwrap();
-        if std::mem::take(&mut disk.fails_to_read) || (disk.dies && disk.fuse == Some(0)) {
-            return Err(Error::other("the disk cannot be read here"));
-        }
-        let start = usize::try_from(offset).unwrap();
-        out.copy_from_slice(&disk.current[start..start + out.len()]);
-        Ok(())
-    }
-
-    fn set_len(&self, len: u64) -> Result<(), Error> {
-        let mut disk = self.0.lock().unwrap();
-        Self::burn(&mut disk)?;
-        disk.current.resize(usize::try_from(len).unwrap(), 0);
-        Ok(())
-    }
-
-    fn sync_data(&self) -> Result<(), Error> {
-        let mut disk = self.0.lock().unwrap();
-        Self::burn(&mut disk)?;
-        disk.synced = disk.current.clone();
-        disk.unsynced.clear();
-        Ok(())
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> Result<(), Error> {
-        let mut disk = self.0.lock().unwrap();
-        Self::burn(&mut disk)?;
-        let start = usize::try_from(offset).unwrap();
-        disk.current[start..start + data.len()].copy_from_slice(data);
-        disk.unsynced.push((start, data.to_vec()));
-        Ok(())
-    }
-}
-
 /// A process that opens the disk.
-pub(super) fn start(disk: &Faulty) -> (Arc<RedbBuffer>, std::thread::JoinHandle<()>) {
-    let (disk, keys) = (disk.clone(), Box::new(disk.clone()));
-    let opener = Box::new(move || {
-        // A small cache, so that reads and writes reach the disk early.
-        Database::builder().set_cache_size(64 * 1024).create_with_backend(disk.reopened())
-    });
-    let (buffer, writer) = RedbBuffer::open_with(opener, keys, Settings::default()).unwrap();
+pub(super) fn start(disk: &Disk) -> (Arc<RedbBuffer>, std::thread::JoinHandle<()>) {
+    // A small cache, so that reads and writes reach the disk early.
+    let settings = Settings { cache_bytes: 64 * 1024, ..Settings::default() };
+    let (buffer, writer) = RedbBuffer::open_on(disk, settings, NOW).unwrap();
     (buffer, crate::ops::tasks::Tasks::new().spawn_thread("buffer", move || writer.run()).unwrap())
 }
 
@@ -205,18 +34,16 @@ fn until_stored(rig: &Rig, number: u32) -> super::Stored {
 fn accepted_envelopes_survive_any_failing_call() {
     let (mut failures, mut unavailable, mut unknown) = (0, 0, 0);
     for fuse in 0..120 {
-        let disk = Faulty::default();
+        let disk = Disk::default();
         let (buffer, thread) = start(&disk);
         let rig = Rig::new(buffer.clone());
-        disk.set(|disk| disk.fuse = Some(fuse));
+        disk.fails_at(fuse);
         let mut answers = Vec::new();
         for number in 1..=5 {
             answers.push((number, rig.act(1, Act::Append(append(number)))));
         }
-        disk.set(|disk| {
-            failures += disk.failures;
-            disk.fuse = None;
-        });
+        failures += disk.failures();
+        disk.heal();
         until_stored(&rig, 6);
         // What was not stored is asked for again with the same id.
         for (number, answer) in &answers {
@@ -250,20 +77,18 @@ fn accepted_envelopes_survive_any_failing_call() {
 fn a_failing_expiry_takes_nothing_that_lives() {
     let mut failures = 0;
     for fuse in 0..40 {
-        let disk = Faulty::default();
+        let disk = Disk::default();
         let (buffer, thread) = start(&disk);
         let rig = Rig::new(buffer.clone());
         let gone = rig.store(1, append(1));
         let kept = rig.store(1, append(2));
         rig.act(1, Act::Write { rows: Vec::new(), trim: Some(gone.seq) }).unwrap();
-        disk.set(|disk| disk.fuse = Some(fuse));
+        disk.fails_at(fuse);
         let later = restante_spec::ids::UnixTime::new(NOW.get() + 500);
         buffer.tick(later);
         let stored = until_stored(&rig, 3);
-        disk.set(|disk| {
-            failures += disk.failures;
-            disk.fuse = None;
-        });
+        failures += disk.failures();
+        disk.heal();
         assert_eq!(stored.prev, kept.seq, "call {fuse}");
         // The expiry that failed may have come behind the append: the store is on its way back.
         let page = loop {
@@ -280,10 +105,36 @@ fn a_failing_expiry_takes_nothing_that_lives() {
     assert!(failures > 5, "the fuse has burnt {failures} times");
 }
 
+/// MBX-4: a full disk refuses, keeps what it has, and takes more once there is room again.
+#[test]
+fn a_full_disk_keeps_what_it_has() {
+    let disk = Disk::default();
+    let (buffer, thread) = start(&disk);
+    let rig = Rig::new(buffer.clone());
+    let quota = Quota { entries: 1_000, bytes: 100_000_000, ..QUOTA };
+    let body = Bytes::from(vec![7; 60_000]);
+    disk.fills_up(0);
+    let mut stored = Vec::new();
+    let refused = (1..1_000).find(|number| {
+        let act = AppendAct { quota, body: body.clone(), ..append(*number) };
+        let answer = rig.act(1, Act::Append(act));
+        stored.extend(answer.is_ok().then_some(id(*number)));
+        answer.is_err()
+    });
+    assert!(refused.is_some(), "the disk is never full");
+    assert!(disk.failures() > 0);
+    disk.heal();
+    while rig.act(1, Act::Write { rows: Vec::new(), trim: None }).is_err() {}
+    let ids = rig.ids(1, NOW);
+    assert!(stored.iter().all(|id| ids.contains(id)));
+    buffer.stop();
+    thread.join().unwrap();
+}
+
 /// A failed read is told, and the store is opened anew by itself: redb reads nothing more after it.
 #[test]
 fn reading_goes_on_after_a_failed_read() {
-    let disk = Faulty::default();
+    let disk = Disk::default();
     let (buffer, thread) = start(&disk);
     let rig = Rig::new(buffer.clone());
     let quota = Quota { entries: 100, bytes: 10_000_000, ..QUOTA };
@@ -291,7 +142,7 @@ fn reading_goes_on_after_a_failed_read() {
     for number in 1..=20 {
         rig.store(1, AppendAct { quota, body: body.clone(), ..append(number) });
     }
-    disk.set(|disk| disk.fails_to_read = true);
+    disk.fails_to_read();
     let read = || {
         let page = buffer.read(mailbox(1), super::conformance::ALL, NOW)?;
         Ok(page.envelopes.len())
@@ -311,7 +162,7 @@ fn reading_goes_on_after_a_failed_read() {
 /// The relay ends in good order even while its disk is gone; nobody is left without an answer.
 #[test]
 fn stopping_ends_a_writer_whose_disk_is_gone() {
-    let disk = Faulty::default();
+    let disk = Disk::default();
     let (buffer, thread) = start(&disk);
     let rig = Rig::new(buffer.clone());
     disk.dies_after(0);
@@ -356,7 +207,7 @@ fn a_lost_writer_answers_unknown() {
 /// uncalled, and an act that waits alone is taken whatever its size.
 #[test]
 fn the_queue_ends_at_its_bounds() {
-    let opener = || Box::new(|| Database::builder().create_with_backend(Faulty::default()));
+    let open = |settings| RedbBuffer::open_on(&Disk::default(), settings, NOW).unwrap();
     let submit = |buffer: &RedbBuffer, size: usize| {
         let row = super::RowWrite {
             part: super::Part { tag: 9, key: Vec::new() },
@@ -367,21 +218,18 @@ fn the_queue_ends_at_its_bounds() {
         buffer.submit(mailbox(1), Act::Append(act), Box::new(|_| ()))
     };
     let settings = Settings { queue_acts: 3, ..Settings::default() };
-    let (buffer, _writer) =
-        RedbBuffer::open_with(opener(), Box::new(Faulty::default()), settings).unwrap();
+    let (buffer, _writer) = open(settings);
     for _ in 0..3 {
         assert!(submit(&buffer, 1).is_ok());
     }
     assert!(submit(&buffer, 1).is_err());
     let settings = Settings { queue_bytes: 100, ..Settings::default() };
-    let (buffer, writer) =
-        RedbBuffer::open_with(opener(), Box::new(Faulty::default()), settings).unwrap();
+    let (buffer, writer) = open(settings);
     assert!(submit(&buffer, 60).is_ok());
     assert!(submit(&buffer, 40).is_ok());
     assert!(submit(&buffer, 1).is_err());
     buffer.stop();
     writer.run();
-    let (buffer, _writer) =
-        RedbBuffer::open_with(opener(), Box::new(Faulty::default()), settings).unwrap();
+    let (buffer, _writer) = open(settings);
     assert!(submit(&buffer, 101).is_ok());
 }

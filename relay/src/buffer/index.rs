@@ -126,6 +126,11 @@ impl Index {
         self.mailboxes.len() as u64
     }
 
+    /// The key of the newest chunk; 0 for none.
+    pub(super) fn newest_chunk(&self) -> ChunkId {
+        self.chunks.keys().max().copied().unwrap_or(0)
+    }
+
     /// The mark of a mailbox, if it exists.
     pub(super) fn mark(&self, mailbox: MailboxId) -> Option<Mark> {
         self.mailboxes.get(&mailbox).map(|found| found.mark)

@@ -26,6 +26,9 @@ mod cleaning;
 mod conformance;
 #[cfg(test)]
 mod crash;
+#[cfg(any(test, feature = "simulation"))]
+#[cfg_attr(not(feature = "simulation"), expect(unreachable_pub, reason = "for simulations"))]
+pub(crate) mod disk;
 #[cfg(test)]
 mod fault;
 mod index;

@@ -16,7 +16,7 @@ const BODY: &[u8] = b"a body that nobody should find again, long enough to be lo
 /// Runs a buffer in this folder while `work` uses it.
 fn run(home: &Path, now: UnixTime, work: impl FnOnce(&Rig)) {
     let path = home.join("buffer.redb");
-    let (buffer, writer) = RedbBuffer::open(&path, Settings::default()).unwrap();
+    let (buffer, writer) = RedbBuffer::open(&path, Settings::default(), now).unwrap();
     let thread = crate::ops::tasks::Tasks::new().spawn_thread("buffer", move || writer.run());
     let rig = Rig { buffer: buffer.clone(), epoch: restante_spec::ids::Seq::START };
     super::Buffer::tick(&*buffer, now);

@@ -71,6 +71,12 @@ enum News {
 }
 
 impl Group {
+    /// How many there are.
+    #[cfg(feature = "simulation")]
+    pub(super) fn len(&self) -> usize {
+        self.lock().places.len()
+    }
+
     /// Somebody subscribes, with a number above all before.
     pub(super) fn join(&self, seat: Seat, outlet: &Arc<Outlet>) {
         let mut inside = self.lock();

@@ -75,7 +75,7 @@ impl Hub {
     }
 
     /// Tells the next few of one mailbox. Returns whether there was somebody to tell.
-    pub(super) fn spread_once(&self) -> bool {
+    pub(crate) fn spread_once(&self) -> bool {
         let Some(group) = self.due().pop_front() else { return false };
         if group.spread() {
             self.due().push_back(group);
@@ -91,6 +91,18 @@ impl Hub {
     fn shard(&self, mailbox: MailboxId) -> MutexGuard<'_, Groups> {
         let [first, ..] = *mailbox.as_bytes();
         self.shards[usize::from(first) % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(feature = "simulation")]
+impl Hub {
+    /// How many subscriptions are online.
+    pub(crate) fn online(&self) -> usize {
+        let lock = |shard: &Mutex<Groups>| {
+            let groups = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            groups.values().map(|group| group.len()).sum::<usize>()
+        };
+        self.shards.iter().map(lock).sum()
     }
 }
 

@@ -81,6 +81,13 @@ impl Outlet {
         self.wake.notified().await;
     }
 
+    /// Whether something is there.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn has_some(&self) -> bool {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        !(waiting.answers.is_empty() && waiting.notices.is_empty() && waiting.behind.is_empty())
+    }
+
     /// Takes everything.
     pub(crate) fn take(&self) -> Received {
         std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))

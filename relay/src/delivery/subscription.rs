@@ -174,6 +174,11 @@ impl Subscription {
         if envelope.seq <= self.position || beyond {
             return Verdict::Never;
         }
+        // DLV-5: of another epoch, so the commit that ended the key's was let go unread.
+        if envelope.epoch != self.range.epoch {
+            self.range.upto = Some(self.position);
+            return Verdict::Never;
+        }
         if !self.has_credit() {
             return Verdict::Later;
         }
@@ -334,6 +339,18 @@ mod tests {
         assert!(is_sent(subscription.handle_read(&commit)));
         assert_eq!(subscription.handle_read(&envelope(6, 5, 1)), Verdict::Never);
         let end = End { code: Code::Superseded, upto: Seq::new(5) };
+        assert_eq!(subscription.end(UnixTime::new(0)), Some(end));
+        assert_eq!(subscription.wants(), None);
+    }
+    /// DLV-5, MBX-9. Once a subscription whose key's last commit had expired before it was read
+    /// went on into the epochs behind it.
+    #[test]
+    fn another_epoch_ends_the_range_whose_end_was_let_go() {
+        let mut subscription = subscription(4, None, credit(8, 1_000));
+        let mut next = envelope(9, 5, 1);
+        next.epoch = Seq::new(5);
+        assert_eq!(subscription.handle_read(&next), Verdict::Never);
+        let end = End { code: Code::Superseded, upto: Seq::new(4) };
         assert_eq!(subscription.end(UnixTime::new(0)), Some(end));
         assert_eq!(subscription.wants(), None);
     }

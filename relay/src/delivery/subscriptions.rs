@@ -1,6 +1,6 @@
 //! The subscriptions of one connection: fills its output from notices and from the buffer.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,7 +20,8 @@ pub(crate) struct Subscriptions {
     hub: Arc<Hub>,
     outlet: Arc<Outlet>,
     origin: Origin,
-    open: HashMap<Handle, Entry>,
+    /// In the order of their handles, each beside the map: most connections have a few.
+    open: BTreeMap<Handle, Box<Entry>>,
     /// Bytes the connection's output had room for when it was last asked (LIM-10).
     room: usize,
 }
@@ -48,7 +49,7 @@ pub(crate) type Sink<'a> = &'a mut dyn FnMut(Push, Bytes) -> usize;
 impl Subscriptions {
     /// None yet.
     pub(crate) fn new(hub: Arc<Hub>, outlet: Arc<Outlet>, origin: Origin) -> Self {
-        Self { hub, outlet, origin, open: HashMap::new(), room: limits::PENDING_OUTPUT_BYTES }
+        Self { hub, outlet, origin, open: BTreeMap::new(), room: limits::PENDING_OUTPUT_BYTES }
     }
 
     /// Begins a subscription; one on the same handle is replaced (DLV-7).
@@ -58,7 +59,7 @@ impl Subscriptions {
         let registration = self.hub.register(access.mailbox, &self.outlet, handle);
         let subscription = Subscription::new(handle, access.key, range, credit);
         let entry = Entry { subscription, access, reader, registration };
-        self.open.insert(handle, entry);
+        self.open.insert(handle, Box::new(entry));
     }
 
     /// Ends a subscription; none is fine.
@@ -102,12 +103,24 @@ impl Subscriptions {
     }
 
     /// Something happened to the mailbox of this subscription, if it is still there.
-    pub(crate) fn notice(&mut self, seat: Seat, notice: Arc<Notice>, sink: Sink<'_>) {
+    pub(crate) fn notice(
+        &mut self,
+        seat: Seat,
+        notice: Arc<Notice>,
+        now: UnixTime,
+        sink: Sink<'_>,
+    ) {
         let handle = seat.handle;
         let found = self.open.get_mut(&handle);
         let Some(entry) = found.filter(|entry| entry.registration.seat() == seat) else { return };
         let subscription = &mut entry.subscription;
         let code = match &*notice {
+            // MBX-11: its time was over before it could be sent.
+            Notice::Appended { envelope, .. }
+                if !notice.is_live() && envelope.expires_at <= now =>
+            {
+                return;
+            }
             Notice::Appended { envelope, origin, at } => {
                 let own = *origin == self.origin;
                 let Some(deliver) = announce(subscription, envelope, own, *at, self.room) else {
@@ -117,6 +130,7 @@ impl Subscriptions {
                 self.room = sink(Push::Deliver(deliver), body);
                 return;
             }
+            Notice::Unknown => return subscription.handle_missed(),
             // DLV-10: judged with the next read.
             Notice::Changed { key } if subscription.key() == key => {
                 return subscription.handle_missed();
@@ -236,4 +250,48 @@ fn announce(
 
 fn none() -> Refusal {
     Refusal::new(Code::NotFound, "this handle has no subscription")
+}
+
+#[cfg(test)]
+mod tests {
+    use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey};
+    use restante_spec::message::EnvelopeClass;
+
+    use super::*;
+    use crate::mailbox::api::Envelope;
+
+    /// MBX-11. Once a notice that had waited was sent on although its time was over.
+    #[test]
+    fn a_notice_whose_time_is_over_is_not_sent() {
+        let (hub, outlet) = (Arc::new(Hub::default()), Arc::new(Outlet::default()));
+        let mut subscriptions = Subscriptions::new(hub, outlet, Origin(1));
+        let access = Access { mailbox: MailboxId::new([1; 16]), key: PublicKey::new([1; 32]) };
+        let (handle, reader) = (Handle::new(1), ReaderHash::new([1; 32]));
+        let credit = Credit { envelopes: 9, bytes: 9 };
+        let range = Range { after: Seq::START, upto: None, epoch: Seq::START, expires_at: None };
+        subscriptions.begin(Wish { handle, access, reader, credit }, range);
+        let entry = subscriptions.open.get_mut(&handle).unwrap();
+        entry.subscription.handle_read_all();
+        let seat = entry.registration.seat();
+        let envelope = Envelope {
+            seq: Seq::new(1),
+            prev: Seq::START,
+            epoch: Seq::START,
+            id: EnvelopeId::new([1; 16]),
+            class: EnvelopeClass::Normal,
+            expires_at: UnixTime::new(9),
+            commit: false,
+            body: Bytes::new(),
+        };
+        let mut sent = 0;
+        for now in [9, 8] {
+            let (envelope, at) = (envelope.clone(), UnixTime::new(1));
+            let notice = Arc::new(Notice::Appended { envelope, origin: Origin(2), at });
+            subscriptions.notice(seat, notice, UnixTime::new(now), &mut |_, _| {
+                sent += 1;
+                0
+            });
+            assert_eq!(sent, usize::from(now == 8));
+        }
+    }
 }

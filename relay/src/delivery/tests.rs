@@ -127,7 +127,7 @@ impl House {
         let Received { notices, behind, .. } = self.outlet.take();
         for (handle, notice) in notices {
             let mut sink = |push, body| note(&mut said, &push, body, room);
-            self.subscriptions.notice(handle, notice, &mut sink);
+            self.subscriptions.notice(handle, notice, self.now, &mut sink);
         }
         for handle in behind {
             self.subscriptions.missed(handle);

@@ -25,5 +25,7 @@ mod tls_line;
 
 pub(crate) use endorser::Endorser;
 pub(crate) use listener::{Gateway, Listener};
+#[cfg(feature = "simulation")]
+pub(crate) use peer::{Now, Peer};
 pub(crate) use settings::Settings;
 pub(crate) use tls::{TlsError, TlsIdentity};

@@ -22,7 +22,7 @@ use crate::mailbox::api::{Ask, Call, Mailboxes, Origin};
 use crate::ops::metrics;
 
 /// The relay's half of a connection.
-pub(super) struct Peer<M> {
+pub(crate) struct Peer<M> {
     gateway: Arc<Gateway<M>>,
     session: Session,
     nonce: Nonce,
@@ -31,38 +31,39 @@ pub(super) struct Peer<M> {
     subscriptions: Subscriptions,
     outlet: Arc<Outlet>,
     /// Plaintext that has arrived and was not handled yet.
-    pub(super) input: BytesMut,
-    pub(super) output: Output,
+    pub(crate) input: BytesMut,
+    pub(crate) output: Output,
     /// Told to leave: nothing new is taken.
     is_leaving: bool,
     /// The silence the client chose (TRN-8).
     idle: Duration,
     begun: Instant,
     heard: Instant,
-    touched: Instant,
+    /// When the mailboxes were last told, by the clock they judge by: it may jump.
+    touched: UnixTime,
 }
 
 /// What is to be sent.
 #[derive(Default)]
-pub(super) struct Output {
+pub(crate) struct Output {
     /// Plaintext.
-    pub(super) bytes: BytesMut,
+    pub(crate) bytes: BytesMut,
     /// After these bytes the connection is closed.
     is_last: bool,
 }
 
 /// One moment, by both clocks.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Now {
+pub(crate) struct Now {
     /// For what is kept and told.
-    pub(super) time: UnixTime,
+    pub(crate) time: UnixTime,
     /// For how long something has lasted.
-    pub(super) instant: Instant,
+    pub(crate) instant: Instant,
 }
 
 impl<M: Mailboxes> Peer<M> {
     /// A connection whose handshake is made.
-    pub(super) fn new(
+    pub(crate) fn new(
         gateway: Arc<Gateway<M>>,
         nonce: Nonce,
         origin: Origin,
@@ -83,40 +84,46 @@ impl<M: Mailboxes> Peer<M> {
             idle: Duration::from_secs(u64::from(limits::IDLE_MIN.get())),
             begun: now,
             heard: now,
-            touched: now,
+            touched: UnixTime::default(),
             gateway,
         }
     }
 
     /// Where others leave what is for this connection.
-    pub(super) fn outlet(&self) -> Arc<Outlet> {
+    pub(crate) fn outlet(&self) -> Arc<Outlet> {
         Arc::clone(&self.outlet)
     }
 
     /// Whether more bytes may be taken in.
-    pub(super) fn reads(&self) -> bool {
+    pub(crate) fn reads(&self) -> bool {
         !self.is_leaving
             && !self.output.is_last
             && self.session.is_ready()
             && self.output.room() > 0
     }
 
+    /// Calls that are not answered yet.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn in_flight(&self) -> usize {
+        self.session.in_flight()
+    }
+
     /// Whether nothing is left to be said, and the connection may be closed.
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         let is_done = self.is_leaving && self.session.in_flight() == 0;
         (is_done || self.output.is_last) && self.output.bytes.is_empty()
     }
 
     /// Something has arrived: the other side lives (TRN-8).
-    pub(super) const fn handle_heard(&mut self, now: Instant) {
+    pub(crate) const fn handle_heard(&mut self, now: Instant) {
         self.heard = now;
     }
 
     /// Does what can be done: takes what others have left, handles the frames that have arrived,
     /// and delivers as far as there is room. Returns whether there is more to deliver that could
     /// not be read just now.
-    pub(super) fn work(&mut self, now: Now) -> bool {
-        self.handle_received();
+    pub(crate) fn work(&mut self, now: Now) -> bool {
+        self.handle_received(now.time);
         while self.reads() {
             match frame::decode_client(&mut self.input) {
                 Ok(None) => break,
@@ -126,7 +133,7 @@ impl<M: Mailboxes> Peer<M> {
                     self.take_step(step, now);
                     if !self.session.is_ready() {
                         // What is answered at once lets it go on.
-                        self.handle_received();
+                        self.handle_received(now.time);
                     }
                 }
                 Err(error) => self.refuse_frame(&error),
@@ -136,12 +143,12 @@ impl<M: Mailboxes> Peer<M> {
             // An idle connection holds no memory.
             self.input = BytesMut::new();
         }
-        self.handle_received();
+        self.handle_received(now.time);
         self.fill(now.time)
     }
 
     /// TRN-9: told to leave; what was asked before is still answered.
-    pub(super) fn leave(&mut self, now: Instant) {
+    pub(crate) fn leave(&mut self, now: Instant) {
         if !self.is_leaving {
             let jitter_ms = u32::try_from(GOAWAY_JITTER.as_millis()).unwrap_or(u32::MAX);
             self.output.push(Push::Goaway { after_ms: 0, jitter_ms }, &[]);
@@ -150,7 +157,7 @@ impl<M: Mailboxes> Peer<M> {
     }
 
     /// When the connection ends if nothing happens (LIM-11, TRN-8).
-    pub(super) fn deadline(&self) -> Instant {
+    pub(crate) fn deadline(&self) -> Instant {
         if self.is_leaving {
             return self.begun + GOAWAY_JITTER;
         }
@@ -193,7 +200,7 @@ impl<M: Mailboxes> Peer<M> {
     }
 
     /// Handles what others have left: answers, notices, and that some were missed.
-    fn handle_received(&mut self) {
+    fn handle_received(&mut self, now: UnixTime) {
         let Received { answers, notices, behind, .. } = self.outlet.take();
         for (number, answer) in answers {
             match self.session.handle_answer(number, answer) {
@@ -207,7 +214,8 @@ impl<M: Mailboxes> Peer<M> {
         }
         for (handle, notice) in notices {
             let output = &mut self.output;
-            self.subscriptions.notice(handle, notice, &mut |push, body| output.push(push, &body));
+            let mut sink = |push, body: Bytes| output.push(push, &body);
+            self.subscriptions.notice(handle, notice, now, &mut sink);
         }
         for handle in behind {
             self.subscriptions.missed(handle);
@@ -244,10 +252,10 @@ impl<M: Mailboxes> Peer<M> {
 
     /// A reader that is online counts as seen, whether anything arrives for it or not.
     fn touch(&mut self, now: Now) {
-        if now.instant.duration_since(self.touched) < TOUCH_EVERY {
+        if (self.touched..self.touched.after(TOUCH_EVERY)).contains(&now.time) {
             return;
         }
-        self.touched = now.instant;
+        self.touched = now.time;
         for (access, reader) in self.subscriptions.online() {
             let ask = Ask::Ack { reader, upto: Seq::START };
             self.gateway.mailboxes.call(Call::With(access, ask), now.time, Box::new(|_| ()));

@@ -129,6 +129,8 @@ pub(crate) enum Notice {
     /// An envelope is durable, or is live and only passed on (MBX-19).
     /// It was accepted at `at`.
     Appended { envelope: Envelope, origin: Origin, at: UnixTime },
+    /// An envelope may be durable or not: whoever reads has to look.
+    Unknown,
     /// A key may do nothing any more.
     Struck { key: PublicKey, code: Code },
     /// A key has other terms than before.
@@ -142,7 +144,9 @@ impl Notice {
     pub(crate) const fn size(&self) -> usize {
         match self {
             Self::Appended { envelope, .. } => envelope.body.len() + limits::HEADER_BYTES,
-            Self::Struck { .. } | Self::Changed { .. } | Self::Deleted => limits::HEADER_BYTES,
+            Self::Unknown | Self::Struck { .. } | Self::Changed { .. } | Self::Deleted => {
+                limits::HEADER_BYTES
+            }
         }
     }
 

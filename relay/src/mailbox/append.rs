@@ -11,10 +11,10 @@ use restante_spec::ids::{PublicKey, ReaderHash, Seconds, Seq, UnixTime};
 use restante_spec::limits;
 use restante_spec::message::{Appended, Commit, EnvelopeClass, MailboxClass, Rate, Refusal};
 
-use super::api::{Access, Answer, AppendAsk, Notice, Notices, Respond, epoch_name};
+use super::api::{Access, Answer, AppendAsk, Notice, Notices, Origin, Respond, epoch_name};
 use super::authorise::{Authorised, Grant, Need, authorise};
 use super::rows::{self, BadRow, EpochRow, KeyRow, ReaderRow, ReplacedRow};
-use super::service::{Service, damaged, give_back, lock, refusal};
+use super::service::{Cell, Service, damaged, give_back, lock, refusal};
 use super::state::{CurrentEpoch, Mailbox, Reader, Replaced, Waiting};
 use super::tail::Kept;
 use crate::buffer::{Act, AppendAct, Buffer, BufferError, Envelope, Outcome, RowWrite, Stored};
@@ -83,38 +83,54 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             }
         };
         let (class, body, epoch) = (act.class, act.body.clone(), act.epoch);
-        let again = Arc::clone(&cell);
         mailbox.in_flight.insert(id, vec![Waiting { respond, link }]);
+        mailbox.acks.striking += u32::from(change.strikes());
+        let again = Arc::clone(&cell);
         let submitted = self.submit(
             &cell,
             access.mailbox,
             Act::Append(act),
             move |service, mailbox, outcome| {
+                mailbox.acks.striking -= u32::from(change.strikes());
                 if let Ok(Outcome::Stored(stored)) = outcome {
-                    change.apply(mailbox, stored.seq);
                     let Stored { seq, prev, expires_at, commit } = stored;
-                    let kept = Kept { seq, size: body.len(), expires_at };
-                    service.keep_tail(&again, mailbox, kept, change.now);
                     let epoch = epoch.unwrap_or(Seq::START);
                     let envelope =
                         Envelope { seq, prev, epoch, id, class, expires_at, commit, body };
-                    let at = change.now;
-                    service.notices.notice(mailbox.id, Notice::Appended { envelope, origin, at });
+                    service.stored(&again, mailbox, &change, envelope, origin);
                 } else {
+                    // MBX-4: it may be stored, and nobody else would tell those who are online.
+                    if outcome == Err(BufferError::Unknown) {
+                        service.notices.notice(mailbox.id, Notice::Unknown);
+                    }
                     service.give_use_back(mailbox, change.used);
                 }
-                let answer = answer(mailbox, outcome);
-                for Waiting { respond, link } in mailbox.in_flight.remove(&id).unwrap_or_default() {
-                    // MBX-6: also behind those that waited for another's answer.
-                    if answer.is_err() {
-                        link.break_here();
-                    }
-                    respond(answer.clone());
+                if change.strikes() {
+                    // What has waited for the commit.
+                    service.write_cursors(&again, mailbox, now);
                 }
+                let answer = answer(mailbox, outcome);
+                respond_all(mailbox.in_flight.remove(&id).unwrap_or_default(), answer);
             },
         );
         drop(mailbox);
         give_back(submitted);
+    }
+
+    /// What a stored envelope changes, and who is told of it.
+    fn stored(
+        self: &Arc<Self>,
+        cell: &Arc<Cell>,
+        mailbox: &mut Mailbox,
+        change: &Change,
+        envelope: Envelope,
+        origin: Origin,
+    ) {
+        let (seq, expires_at, at) = (envelope.seq, envelope.expires_at, change.now);
+        change.apply(mailbox, seq);
+        let kept = Kept { seq, size: envelope.body.len(), expires_at };
+        self.keep_tail(cell, mailbox, kept, at);
+        self.notices.notice(mailbox.id, Notice::Appended { envelope, origin, at });
     }
 
     /// Everything the buffer does not judge; reserves a use.
@@ -123,7 +139,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         mailbox: &mut Mailbox,
         authorised: Authorised<AppendAsk>,
         now: UnixTime,
-    ) -> Result<(AppendAct, Change, super::api::Origin), Refusal> {
+    ) -> Result<(AppendAct, Change, Origin), Refusal> {
         let (ask, key, grant) = authorised.into_parts();
         if mailbox.class == MailboxClass::Room {
             self.tail(mailbox, now)?;
@@ -283,6 +299,11 @@ fn stands_already(mailbox: &Mailbox, commit: &Commit, hash: &ReaderHash) -> bool
 }
 
 impl Change {
+    /// Whether it strikes readers.
+    fn strikes(&self) -> bool {
+        self.commit.as_ref().is_some_and(|commit| !commit.strike_readers.is_empty())
+    }
+
     /// Puts a stored append into memory.
     fn apply(&self, mailbox: &mut Mailbox, seq: Seq) {
         let Some(commit) = &self.commit else { return };
@@ -299,6 +320,21 @@ impl Change {
         for hash in &commit.add_readers {
             let reader = Reader { cursor: seq, seen: self.now };
             mailbox.readers.entry(*hash).or_insert(reader);
+        }
+    }
+}
+
+/// Answers an append, and those that came with the same id while it was under way.
+fn respond_all(waiting: Vec<Waiting>, mut answer: Result<Answer, Refusal>) {
+    for Waiting { respond, link } in waiting {
+        // MBX-6: also behind those that waited for another's answer.
+        if answer.is_err() {
+            link.break_here();
+        }
+        respond(answer.clone());
+        // MBX-5: who waited asked for what was there already.
+        if let Ok(Answer::Appended(said)) = &mut answer {
+            said.already = true;
         }
     }
 }

@@ -69,14 +69,12 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             let row = rows::put(rows::of_key(rows::KEY, &key), &KeyRow::from((&terms, used)));
             let part = rows::of_key(rows::CARD, &key);
             let card = RowWrite { part, value: (!card.is_empty()).then_some(card) };
-            Ok(Managed {
-                rows: vec![row.map_err(|_| damaged())?, card],
-                apply: Box::new(move |mailbox, _| {
-                    let fresh = Key { terms, used, pace: Pace::default() };
-                    mailbox.keys.entry(key).or_insert(fresh).terms = terms;
-                }),
-                notice,
-            })
+            let rows = vec![row.map_err(|_| damaged())?, card];
+            // What is judged behind this act is judged by it: a revocation finds the key, and an
+            // append writes the count of its uses beside these terms.
+            let fresh = Key { terms, used, pace: Pace::default() };
+            mailbox.keys.entry(key).or_insert(fresh).terms = terms;
+            Ok(Managed { rows, apply: Box::new(|_, _| ()), notice })
         });
     }
 

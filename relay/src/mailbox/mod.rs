@@ -15,6 +15,8 @@ mod authorise;
 mod keys;
 mod lifecycle;
 mod live;
+#[cfg(test)]
+mod pipelined;
 mod prekeys;
 mod rate;
 mod readers;

@@ -48,7 +48,9 @@ impl<B: Buffer, N: Notices> Service<B, N> {
                     return Err(Refusal::new(Code::Quota, "as many prekeys as a slot may have"));
                 }
                 for package in packages {
-                    let number = stock.numbers.back().map_or(0, |last| last.wrapping_add(1));
+                    // A number is not used again: one that was just taken may still be read.
+                    let number = stock.next;
+                    stock.next = number.wrapping_add(1);
                     stock.numbers.push_back(number);
                     let part = rows::of_prekey(slot, number);
                     rows.push(RowWrite { part, value: Some(package) });
@@ -193,7 +195,9 @@ impl<B: Buffer, N: Notices> Service<B, N> {
                     stocks.entry(slot).or_default().last_resort = true;
                 } else {
                     let (slot, number) = rows::prekey_of(&row.part).map_err(|BadRow| damaged())?;
-                    stocks.entry(slot).or_default().numbers.push_back(number);
+                    let stock = stocks.entry(slot).or_default();
+                    stock.next = number.wrapping_add(1);
+                    stock.numbers.push_back(number);
                 }
             }
             mailbox.prekeys = Some(stocks);

@@ -33,6 +33,11 @@ impl Pace {
         self.full_at = full_at;
         Ok(())
     }
+
+    /// Whether the bucket is full, so that a new one is the same.
+    pub(crate) const fn is_full(&self, now: UnixTime) -> bool {
+        self.full_at <= now.get() * MICROS
+    }
 }
 
 #[cfg(test)]

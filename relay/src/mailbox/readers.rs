@@ -195,32 +195,46 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         if !mailbox.acks.dirty.contains(&reader) {
             mailbox.acks.dirty.push(reader);
         }
-        if !mailbox.acks.writing {
-            self.write_cursors(cell, mailbox, now);
-        }
+        self.write_cursors(cell, mailbox, now);
     }
 
-    fn write_cursors(self: &Arc<Self>, cell: &Arc<Cell>, mailbox: &mut Mailbox, now: UnixTime) {
+    /// Writes the cursors that have moved, and lets go of what nobody needs, unless that has to
+    /// wait.
+    pub(super) fn write_cursors(
+        self: &Arc<Self>,
+        cell: &Arc<Cell>,
+        mailbox: &mut Mailbox,
+        now: UnixTime,
+    ) {
+        let trim = mailbox.trim(now);
+        // MBX-8: a row written behind the commit that strikes its reader would bring it back.
+        let Acks { writing, striking, dirty } = &mailbox.acks;
+        let is_nothing = dirty.is_empty() && trim.is_none();
+        if mailbox.stale || *writing || *striking > 0 || is_nothing {
+            return;
+        }
         let mut rows = Vec::new();
         for reader in &mailbox.acks.dirty {
             let Some(found) = mailbox.readers.get(reader) else { continue };
             let row = ReaderRow { cursor: Some(found.cursor.get()), seen: found.seen.get() };
             rows.extend(rows::put(rows::of_reader(reader), &row));
         }
-        let trim = mailbox.trim(now);
         let again = Arc::clone(cell);
         let act = Act::Write { rows, trim };
         let submitted = self.submit(cell, mailbox.id, act, move |service, mailbox, outcome| {
             mailbox.acks.writing = false;
-            let more = !mailbox.acks.dirty.is_empty() || mailbox.trim(now).is_some();
-            if outcome.is_ok() && more {
+            if outcome.is_ok() {
                 service.write_cursors(&again, mailbox, now);
             }
         });
-        // With a full queue nothing is lost: what moved goes with the next.
-        if submitted.is_ok() {
-            mailbox.acks = Acks { writing: true, dirty: Vec::new() };
-            mailbox.trimmed = trim.unwrap_or(mailbox.trimmed);
+        match submitted {
+            Ok(()) => {
+                mailbox.acks.writing = true;
+                mailbox.acks.dirty.clear();
+                mailbox.trimmed = trim.unwrap_or(mailbox.trimmed);
+            }
+            // A full queue loses nothing: the state is read anew, `after` tells positions again.
+            Err(_) => mailbox.stale = true,
         }
     }
 }

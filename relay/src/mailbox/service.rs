@@ -54,6 +54,11 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             if !mailbox.stale && !mailbox.deleted {
                 return Ok(Some(Arc::clone(cell)));
             }
+            // Acts that are still queued change this state when they are done, not another one
+            // that was read before: until then nothing is judged.
+            if Arc::strong_count(cell) > 1 {
+                return Err(refusal(BufferError::Unavailable));
+            }
         }
         let rows = self.buffer.rows(id, rows::STATE).map_err(refusal)?;
         let Some(mailbox) = Mailbox::from_rows(id, &rows).map_err(|_| damaged())? else {
@@ -71,11 +76,27 @@ impl<B: Buffer, N: Notices> Service<B, N> {
     }
 
     /// Lets go of mailboxes in memory that nothing refers to; they are read again when needed.
-    pub(crate) fn shrink(&self) {
+    pub(crate) fn shrink(&self, now: UnixTime) {
         for shard in &self.shards {
             let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            shard.retain(|_, cell| Arc::strong_count(cell) > 1 || is_warm(cell));
+            shard.retain(|_, cell| Arc::strong_count(cell) > 1 || is_warm(cell, now));
         }
+    }
+
+    /// What waits in memory for an outcome, over all mailboxes.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn waiting(&self) -> usize {
+        let waiting = |cell: &Arc<Cell>| {
+            let mailbox = lock(cell);
+            let Mailbox { in_flight, taking, acks, stale, deleted, .. } = &*mailbox;
+            if *stale || *deleted {
+                return 0;
+            }
+            in_flight.len() + taking.len() + acks.dirty.len() + usize::from(acks.writing)
+        };
+        let shards = self.shards.iter();
+        let shards = shards.map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner));
+        shards.map(|shard| shard.values().map(waiting).sum::<usize>()).sum()
     }
 
     /// Submits an act; `done` gets the locked mailbox and the outcome when it is durable or
@@ -173,9 +194,12 @@ pub(super) fn lock(cell: &Cell) -> MutexGuard<'_, Mailbox> {
 }
 
 /// Whether a mailbox holds something that its rows do not: pace, or acknowledgements to write.
-fn is_warm(cell: &Cell) -> bool {
+fn is_warm(cell: &Cell, now: UnixTime) -> bool {
     let mailbox = lock(cell);
-    !mailbox.acks.dirty.is_empty() || !mailbox.in_flight.is_empty()
+    // MBX-12, LIM-13: a bucket that is read again would be full.
+    let paces = mailbox.keys.values().map(|key| &key.pace).chain([&mailbox.commit_pace]);
+    let is_paced = !paces.into_iter().all(|pace| pace.is_full(now));
+    is_paced || !mailbox.acks.dirty.is_empty() || !mailbox.in_flight.is_empty()
 }
 
 /// The one translation of the buffer's errors into answers (ERR-1).

@@ -19,6 +19,7 @@ use super::rows::{
 };
 use super::tail::Tail;
 use crate::buffer::Row;
+use crate::limits::SEEN_GRACE;
 
 /// One mailbox.
 pub(super) struct Mailbox {
@@ -32,8 +33,8 @@ pub(super) struct Mailbox {
     /// Conversations: the current epoch; `None` once closed.
     pub(super) epoch: Option<CurrentEpoch>,
     pub(super) keys: HashMap<PublicKey, Key>,
-    pub(super) replaced: HashMap<PublicKey, Replaced>,
-    pub(super) readers: HashMap<ReaderHash, Reader>,
+    pub(super) replaced: BTreeMap<PublicKey, Replaced>,
+    pub(super) readers: BTreeMap<ReaderHash, Reader>,
     /// Prekey numbers in stock; `None` until first asked for.
     pub(super) prekeys: Option<BTreeMap<Slot, Stock>>,
     /// Requests for prekeys submitted and not yet answered.
@@ -94,6 +95,8 @@ pub(super) struct Reader {
 pub(super) struct Stock {
     /// Row numbers, oldest first.
     pub(super) numbers: VecDeque<u32>,
+    /// The next package's.
+    pub(super) next: u32,
     pub(super) last_resort: bool,
 }
 
@@ -102,6 +105,8 @@ pub(super) struct Stock {
 pub(super) struct Acks {
     pub(super) writing: bool,
     pub(super) dirty: Vec<ReaderHash>,
+    /// Commits under way that strike readers: what has moved waits for them.
+    pub(super) striking: u32,
 }
 
 impl Mailbox {
@@ -120,8 +125,8 @@ impl Mailbox {
             opened_day: 0,
             epoch: None,
             keys: HashMap::new(),
-            replaced: HashMap::new(),
-            readers: HashMap::new(),
+            replaced: BTreeMap::new(),
+            readers: BTreeMap::new(),
             prekeys: None,
             taking: HashSet::new(),
             in_flight: HashMap::new(),
@@ -184,7 +189,7 @@ impl Mailbox {
 
     /// Up to where every reader that counts has everything; `None` when none counts (MBX-10).
     fn confirmed(&self, now: UnixTime) -> Option<Seq> {
-        let counts = |reader: &&Reader| reader.seen.after(self.ttl) >= now;
+        let counts = |reader: &&Reader| reader.seen.after(self.ttl).after(SEEN_GRACE) >= now;
         self.readers.values().filter(counts).map(|reader| reader.cursor).min()
     }
 

@@ -1,6 +1,8 @@
 //! Mailbox rules that need a clock of their own: expiry, absence, idleness, and bounds that take
 //! long to reach. The buffer is the real one, over redb's memory backend.
 
+mod readers;
+
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 
@@ -208,27 +210,23 @@ fn replaced_keys_are_bounded() {
     house.append(&key, epoch, commit).unwrap();
 }
 
-/// MBX-10: what all readers have is let go; one that was not seen for longer than the TTL holds
-/// nothing back.
+/// MBX-12. Once taking a mailbox out of memory filled its buckets.
 #[test]
-fn absent_readers_stop_holding_back() {
-    let mut house = House::new(MailboxClass::Conversation);
-    let absent = ReaderHash::new([5; 32]);
-    let (first, next) = (SigningKey::from_seed(&[1; 32]), seed(1));
-    let epoch = house.open(&first).unwrap().epoch;
-    let commit = commit_to(&house, &next, &[absent]);
-    let commit = house.append(&first, epoch, commit).unwrap();
-    let message = house.append(&next, commit.epoch, None).unwrap();
-    house.ask(&next, Ask::Ack { reader: house.reader, upto: message.seq }).unwrap();
-    let commit_reader_needs = 1;
-    house.append(&next, commit.epoch, None).unwrap();
-    assert_eq!(house.stored(), 2 + commit_reader_needs - 1, "the absent one holds its messages");
-    house.later(u64::from(limits::TTL_DEFAULT.get()) - 10);
-    let late = house.append(&next, commit.epoch, None).unwrap();
-    house.later(20);
-    house.ask(&next, Ask::Ack { reader: house.reader, upto: late.seq }).unwrap();
-    house.append(&next, commit.epoch, None).unwrap();
-    assert_eq!(house.stored(), 1, "only the newest is not confirmed");
+fn a_rate_outlasts_the_mailbox_in_memory() {
+    let mut house = House::new(MailboxClass::Inbox);
+    let (manage, writer) = (SigningKey::from_seed(&[1; 32]), seed(1));
+    let rights = Rights { write: true, ..Rights::default() };
+    let rate = Some(restante_spec::message::Rate { count: 1, per: Seconds::new(600) });
+    let terms = Terms { rights, expires_at: None, uses: None, rate };
+    let possession = prove_possession(&writer, &house.mailbox);
+    let key = writer.public();
+    house.ask(&manage, Ask::Allow { key, possession, terms, card: Bytes::new() }).unwrap();
+    house.append(&writer, None, None).unwrap();
+    house.settle();
+    house.service.shrink(house.now);
+    assert_eq!(house.append(&writer, None, None).unwrap_err().code, Code::Rate);
+    house.later(600);
+    house.append(&writer, None, None).unwrap();
 }
 
 /// MBX-9, DLV-10: when the commit that ends a key's range is over, the key is not known any more,

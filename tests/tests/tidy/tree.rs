@@ -38,8 +38,11 @@ pub(crate) fn relay_packages(tree: &str) -> Vec<String> {
 /// Features in the relay that must not be there.
 pub(crate) fn relay_features(tree: &str) -> Vec<String> {
     assert!(tree.contains("restante-crypto"), "the relay checks proofs through restante-crypto");
-    let e2e = |line: &&str| line.starts_with("restante-crypto") && line.contains("\"e2e\"");
-    tree.lines().filter(e2e).map(|line| format!("in the relay: {line}")).collect()
+    let unwanted = |line: &&str| {
+        let e2e = line.starts_with("restante-crypto") && line.contains("\"e2e\"");
+        e2e || line.starts_with("restante-relay") && line.contains("\"simulation\"")
+    };
+    tree.lines().filter(unwanted).map(|line| format!("in the relay: {line}")).collect()
 }
 
 /// Packages that must not be anywhere.
@@ -72,10 +75,12 @@ fn an_empty_tree_is_not_clean() {
 }
 
 #[test]
-fn the_decryption_feature_is_reported() {
+fn the_features_of_others_are_reported() {
     let clean = "restante-crypto v0.1.0\nrestante-crypto feature \"proofs\"";
     assert!(relay_features(clean).is_empty());
     assert_eq!(relay_features(&format!("{clean}\nrestante-crypto feature \"e2e\"")).len(), 1);
+    let simulated = format!("{clean}\nrestante-relay feature \"simulation\"");
+    assert_eq!(relay_features(&simulated).len(), 1);
 }
 
 #[test]

@@ -24,7 +24,6 @@ impl Writer {
         drop(database);
         if let Err(cause) = cleaned {
             self.close(&cause);
-            self.reopen();
         }
     }
 

@@ -9,6 +9,7 @@
 //! the file is opened anew and the index rebuilt from what is really there.
 
 mod clean;
+mod expire;
 mod open;
 pub(crate) mod snapshot;
 mod tables;
@@ -97,9 +98,31 @@ impl RedbBuffer {
     ///
     /// # Errors
     /// [`OpenError`].
-    pub(crate) fn open(path: &Path, settings: Settings) -> Result<(Arc<Self>, Writer), OpenError> {
+    pub(crate) fn open(
+        path: &Path,
+        settings: Settings,
+        now: UnixTime,
+    ) -> Result<(Arc<Self>, Writer), OpenError> {
         let keys = OnDisk::open(&path.with_extension("keys")).map_err(open::storage)?;
-        Self::open_with(open::file(path, settings.cache_bytes), Box::new(keys), settings)
+        Self::open_with(open::file(path, settings.cache_bytes), Box::new(keys), settings, now)
+    }
+
+    /// Opens a simulated disk.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    #[cfg(any(test, feature = "simulation"))]
+    pub(crate) fn open_on(
+        disk: &super::disk::Disk,
+        settings: Settings,
+        now: UnixTime,
+    ) -> Result<(Arc<Self>, Writer), OpenError> {
+        let (disk, keys) = (disk.clone(), Box::new(disk.clone()));
+        let opener: Opener = Box::new(move || {
+            let mut builder = Database::builder();
+            builder.set_cache_size(settings.cache_bytes).create_with_backend(disk.reopened())
+        });
+        Self::open_with(opener, keys, settings, now)
     }
 
     /// A buffer that ends with the test.
@@ -108,7 +131,7 @@ impl RedbBuffer {
         let backend = || redb::backends::InMemoryBackend::new();
         let opener: Opener = Box::new(move || Database::builder().create_with_backend(backend()));
         let keys = Box::new(super::keys::InMemory::default());
-        Self::open_with(opener, keys, Settings::default()).unwrap()
+        Self::open_with(opener, keys, Settings::default(), UnixTime::default()).unwrap()
     }
 
     /// Opens whatever `opener` gives, now and after a failure.
@@ -116,8 +139,9 @@ impl RedbBuffer {
         opener: Opener,
         keys: Box<dyn KeyFile>,
         settings: Settings,
+        now: UnixTime,
     ) -> Result<(Arc<Self>, Writer), OpenError> {
-        let (database, index) = open::open(&opener)?;
+        let (database, index) = open::open(&opener, now)?;
         let keys = Keys::load(keys).map_err(open::storage)?;
         let restored = open::restored(&database)?;
         let store = Arc::new(Store {
@@ -127,9 +151,15 @@ impl RedbBuffer {
         });
         let (queue, jobs) = sync_channel(settings.queue_acts);
         let queued_bytes = Arc::new(AtomicUsize::new(0));
-        let writer =
-            Writer::new(Arc::clone(&store), jobs, Arc::clone(&queued_bytes), opener, settings);
+        let bytes = Arc::clone(&queued_bytes);
+        let writer = Writer::new(Arc::clone(&store), jobs, bytes, opener, settings, now);
         Ok((Arc::new(Self { store, queue, queued_bytes, settings, restored }), writer))
+    }
+
+    /// Bytes of bodies and rows that wait for the writer.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.queued_bytes.load(Ordering::Relaxed)
     }
 
     /// What a reader is told of a failure; the operator is told why, and the writer looks after
@@ -248,12 +278,14 @@ impl Store {
         span: Span,
         now: UnixTime,
     ) -> Result<Option<Page>, ReadError> {
+        // Asked first: the index of a store that has failed does not know what is stored.
+        let database = self.database()?;
         let (places, more) = self.index().find(mailbox, span, now);
         let mut envelopes: Vec<Envelope> = Vec::with_capacity(places.len());
         if places.is_empty() {
             return Ok(Some(Page { envelopes, more }));
         }
-        let transaction = self.database()?.begin_read()?;
+        let transaction = database.begin_read()?;
         let chunks = transaction.open_table(CHUNKS)?;
         let keys = self.keys();
         let mut open = None;

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use redb::{
     Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, ReadableTableMetadata,
@@ -61,13 +60,13 @@ pub(super) fn begin(database: &Database) -> Result<WriteTransaction, redb::Error
 }
 
 /// Opens the store and rebuilds the index.
-pub(super) fn open(opener: &Opener) -> Result<(Database, Index), OpenError> {
+pub(super) fn open(opener: &Opener, now: UnixTime) -> Result<(Database, Index), OpenError> {
     let database = opener().map_err(|error| match error {
         DatabaseError::DatabaseAlreadyOpen => OpenError::Locked,
         other => storage(other),
     })?;
     prepare(&database)?;
-    let index = rebuild(&database)?;
+    let index = rebuild(&database, now)?;
     Ok((database, index))
 }
 
@@ -105,8 +104,7 @@ pub(super) fn restored(database: &Database) -> Result<Seq, OpenError> {
 
 /// One sequential scan. What was let go before counts as dead from now on, so that its ids are
 /// remembered long enough (MBX-5); numbers go on above the last block (MBX-3).
-fn rebuild(database: &Database) -> Result<Index, OpenError> {
-    let now = system_time();
+fn rebuild(database: &Database, now: UnixTime) -> Result<Index, OpenError> {
     let transaction = database.begin_read().map_err(storage)?;
     let meta = transaction.open_table(META).map_err(storage)?;
     let reserved = meta.get(RESERVED).map_err(storage)?.map_or(0, |found| found.value());
@@ -138,11 +136,6 @@ fn rebuild(database: &Database) -> Result<Index, OpenError> {
     let chunks = chunks.len().map_err(storage)?;
     info!(mailboxes = index.mailboxes(), chunks, envelopes, "store opened");
     Ok(index)
-}
-
-fn system_time() -> UnixTime {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixTime::new(since.as_secs())
 }
 
 pub(super) fn storage(error: impl std::fmt::Display) -> OpenError {

@@ -3,20 +3,20 @@
 //! It commits when the commit before has returned; a batch is what queued meanwhile. Two-phase
 //! commits with quick-repair: strangers' bytes lie in the file, and it reopens at once.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
-use redb::{Database, ReadableTable, Table, WriteTransaction};
+use redb::{Database, Table, WriteTransaction};
 use restante_spec::ids::{MailboxId, Seq, UnixTime};
 use tracing::{error, info};
 
 use super::open::{self, Opener, begin};
 use super::tables::{self, CHUNKS, MARKS, META, RESERVED, ROWS};
 use super::{Job, Reply, Store};
-use crate::buffer::chunk::{self, ChunkWriter};
+use crate::buffer::chunk::ChunkWriter;
 use crate::buffer::index::{ChunkId, Mark, Placed};
 use crate::buffer::settings::Settings;
 use crate::buffer::{Act, AppendAct, BufferError, Envelope, Outcome, Part, RowWrite, Stored};
@@ -32,7 +32,8 @@ pub(crate) struct Writer {
     pub(super) settings: Settings,
     /// The latest time an act or tick has brought.
     pub(super) now: UnixTime,
-    /// Never one that was used since the thread began: a reader may still look for it.
+    /// Above all that the store has held since it was opened: a reader may still look for one, and
+    /// the newest of a mailbox is known by it.
     pub(super) next_chunk: ChunkId,
     /// Numbers up to here are reserved on disk.
     reserved: Seq,
@@ -62,7 +63,7 @@ struct Batch<'t> {
     open: ChunkWriter,
     open_id: ChunkId,
     /// Marks to write: the last of each mailbox counts.
-    dirty: HashMap<MailboxId, Option<Mark>>,
+    dirty: BTreeMap<MailboxId, Option<Mark>>,
 }
 
 impl Writer {
@@ -72,49 +73,80 @@ impl Writer {
         queued_bytes: Arc<AtomicUsize>,
         opener: Opener,
         settings: Settings,
+        now: UnixTime,
     ) -> Self {
         let reserved = store.index().last_number();
-        let (now, next_chunk, stopping) = (UnixTime::default(), 1, false);
+        let (next_chunk, stopping) = (store.index().newest_chunk() + 1, false);
         Self { store, jobs, queued_bytes, opener, settings, now, next_chunk, reserved, stopping }
     }
 
     /// Works until told to stop; what was queued behind that is refused.
     pub(crate) fn run(mut self) {
+        let mut wait = REOPEN_FIRST;
         while !self.stopping {
-            let Ok(first) = self.jobs.recv() else { return };
-            let mut batch = Vec::new();
-            let mut bytes = 0;
-            let (mut check, mut ticked) = (false, false);
-            let mut next = Some(first);
-            while let Some(job) = next {
-                match job {
-                    Job::Act { mailbox, act, done } => {
-                        bytes += act.size();
-                        batch.push((mailbox, act, done));
-                    }
-                    Job::Tick(now) => {
-                        self.now = self.now.max(now);
-                        ticked = true;
-                    }
-                    Job::Check => check = true,
-                    Job::Stop => self.stopping = true,
-                }
-                let full =
-                    batch.len() >= self.settings.batch_acts || bytes >= self.settings.batch_bytes;
-                next = if self.stopping || full { None } else { self.jobs.try_recv().ok() };
-            }
-            self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            metrics::QUEUE_ACTS.sub(batch.len());
-            self.write(batch);
-            self.expire();
-            if ticked {
-                self.clean();
-            }
-            if check {
-                self.check();
+            let received = if self.is_open() {
+                wait = REOPEN_FIRST;
+                self.jobs.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                self.jobs.recv_timeout(wait)
+            };
+            match received {
+                Ok(job) => self.turn(job),
+                Err(RecvTimeoutError::Timeout) => wait = REOPEN_LAST.min(wait * 2),
+                Err(RecvTimeoutError::Disconnected) => return,
             }
         }
         self.refuse_queued();
+    }
+
+    /// Works off one batch of what is queued, if anything is; whether it goes on after that. So a
+    /// simulation is the writer's thread.
+    #[cfg(any(test, feature = "simulation"))]
+    pub(crate) fn step(&mut self) -> bool {
+        if self.is_open()
+            && let Ok(job) = self.jobs.try_recv()
+        {
+            self.turn(job);
+        }
+        if self.stopping {
+            self.refuse_queued();
+        }
+        !self.stopping
+    }
+
+    /// Works off a job and what is queued behind it, as far as it fits into a batch.
+    fn turn(&mut self, first: Job) {
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        let (mut check, mut ticked) = (false, false);
+        let mut next = Some(first);
+        while let Some(job) = next {
+            match job {
+                Job::Act { mailbox, act, done } => {
+                    bytes += act.size();
+                    batch.push((mailbox, act, done));
+                }
+                Job::Tick(now) => {
+                    self.now = self.now.max(now);
+                    ticked = true;
+                }
+                Job::Check => check = true,
+                Job::Stop => self.stopping = true,
+            }
+            let full =
+                batch.len() >= self.settings.batch_acts || bytes >= self.settings.batch_bytes;
+            next = if self.stopping || full { None } else { self.jobs.try_recv().ok() };
+        }
+        self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        metrics::QUEUE_ACTS.sub(batch.len());
+        self.write(batch);
+        self.expire();
+        if ticked {
+            self.clean();
+        }
+        if check {
+            self.check();
+        }
     }
 
     /// Writes a batch and answers it, or takes the store for failed.
@@ -146,7 +178,6 @@ impl Writer {
                 for (reply, _) in answers {
                     reply.answer(Err(told));
                 }
-                self.reopen();
             }
         }
     }
@@ -176,8 +207,6 @@ impl Writer {
         {
             let mut meta = transaction.open_table(META)?;
             let chunks = transaction.open_table(CHUNKS)?;
-            let last = chunks.last()?.map_or(0, |(id, _)| id.value());
-            self.next_chunk = self.next_chunk.max(last + 1);
             self.reserve(&mut meta, acts.len())?;
             let open_id = self.next_chunk;
             let mut batch = Batch {
@@ -186,7 +215,7 @@ impl Writer {
                 marks: transaction.open_table(MARKS)?,
                 open: ChunkWriter::new(self.now),
                 open_id,
-                dirty: HashMap::new(),
+                dirty: BTreeMap::new(),
             };
             for (mailbox, act, reply) in acts {
                 // Whatever happens from here on, this act is answered.
@@ -316,53 +345,6 @@ impl Writer {
         Ok(Ok(Outcome::Stored(stored)))
     }
 
-    /// Lets chunks go whose time has come, some at a time, and the keys of what has expired.
-    fn expire(&mut self) {
-        if let Err(cause) = self.destroy_keys() {
-            self.close(&cause.into());
-            return self.reopen();
-        }
-        let due = self.store.index().due(self.now, self.settings.expiry_step);
-        if due.is_empty() {
-            return;
-        }
-        let Ok(database) = self.store.database() else { return };
-        let expired = self.try_expire(&database, &due);
-        drop(database);
-        if let Err(cause) = expired {
-            self.close(&cause);
-            self.reopen();
-        }
-    }
-
-    /// MBX-16
-    fn destroy_keys(&self) -> io::Result<()> {
-        let is_due = self.store.keys().has_over(self.now);
-        if is_due { self.store.keys_mut().destroy_over(self.now) } else { Ok(()) }
-    }
-
-    fn try_expire(&self, database: &Database, due: &[ChunkId]) -> Result<(), redb::Error> {
-        let transaction = begin(database)?;
-        {
-            let mut chunks = transaction.open_table(CHUNKS)?;
-            let mut marks = transaction.open_table(MARKS)?;
-            for id in due {
-                let Some(bytes) = chunks.remove(id)? else { continue };
-                let entries: Vec<_> = chunk::read_all(bytes.value())
-                    .map_err(|damage| redb::Error::Corrupted(damage.to_string()))?
-                    .into_iter()
-                    .map(|entry| (entry.mailbox, entry.seq))
-                    .collect();
-                for (mailbox, mark) in self.store.index().drop_chunk(*id, &entries) {
-                    marks.insert(mailbox.as_bytes(), &tables::mark_bytes(mark))?;
-                }
-            }
-        }
-        transaction.commit()?;
-        metrics::EXPIRED_CHUNKS.add(due.len());
-        Ok(())
-    }
-
     /// After a failed read: redb refuses everything once the disk has failed, until it is opened
     /// anew.
     fn check(&mut self) {
@@ -371,7 +353,6 @@ impl Writer {
         drop(database);
         if let Err(cause) = works {
             self.close(&cause);
-            self.reopen();
         }
     }
 
@@ -382,32 +363,33 @@ impl Writer {
         self.store.set_database(None);
     }
 
-    /// Opens the store anew, unless the writer is told to end. What is queued meanwhile is refused:
-    /// it was judged on a state that may not be what is stored.
-    pub(super) fn reopen(&mut self) {
-        let mut wait = REOPEN_FIRST;
-        loop {
-            self.refuse_queued();
-            if self.stopping {
-                return;
+    /// Whether the store is open; one that failed is opened anew, unless the writer is told to
+    /// end. What was queued until then is refused: it was judged on a state that may not be what
+    /// is stored.
+    fn is_open(&mut self) -> bool {
+        if self.store.database().is_ok() {
+            return true;
+        }
+        self.refuse_queued();
+        if self.stopping {
+            return false;
+        }
+        let opened = open::open(&self.opener, self.now).and_then(|opened| {
+            self.store.keys_mut().reload().map_err(open::storage)?;
+            Ok(opened)
+        });
+        match opened {
+            Ok((database, index)) => {
+                self.reserved = index.last_number();
+                self.next_chunk = self.next_chunk.max(index.newest_chunk() + 1);
+                *self.store.index() = index;
+                self.store.set_database(Some(Arc::new(database)));
+                info!("the store is open again");
+                true
             }
-            let opened = open::open(&self.opener).and_then(|opened| {
-                self.store.keys_mut().reload().map_err(open::storage)?;
-                Ok(opened)
-            });
-            match opened {
-                Ok((database, index)) => {
-                    self.reserved = index.last_number();
-                    *self.store.index() = index;
-                    self.store.set_database(Some(Arc::new(database)));
-                    return info!("the store is open again");
-                }
-                Err(cause) => error!(error = %cause, "cannot open the store again yet"),
-            }
-            match self.jobs.recv_timeout(wait) {
-                Ok(job) => self.refuse(job),
-                Err(RecvTimeoutError::Timeout) => wait = REOPEN_LAST.min(wait * 2),
-                Err(RecvTimeoutError::Disconnected) => return,
+            Err(cause) => {
+                error!(error = %cause, "cannot open the store again yet");
+                false
             }
         }
     }
@@ -467,7 +449,7 @@ impl Batch<'_> {
             self.chunks.insert(self.open_id, self.open.bytes())?;
             self.open_id += 1;
         }
-        for (mailbox, mark) in self.dirty.drain() {
+        for (mailbox, mark) in std::mem::take(&mut self.dirty) {
             match mark {
                 Some(mark) => {
                     self.marks.insert(mailbox.as_bytes(), &tables::mark_bytes(mark))?;

@@ -1,0 +1,260 @@
+//! What is asked while something before it is still queued: the writer moves by hand here.
+//!
+//! Each of these was a fault that the simulation has found.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
+
+use bytes::Bytes;
+use restante_crypto::{OpenChallenge, SigningKey, prove_possession};
+use restante_spec::codes::Code;
+use restante_spec::ids::{
+    EnvelopeId, MailboxId, Nonce, PublicKey, ReaderHash, RequestId, Seq, Slot, UnixTime,
+};
+use restante_spec::message::{
+    Commit, Create, EnvelopeClass, MailboxClass, NextKey, Refusal, Rights, Terms,
+};
+
+use super::api::{
+    Access, Answer, AppendAsk, Ask, Call, Chain, Mailboxes, Notice, Notices, Origin, Span,
+    epoch_name,
+};
+use super::{Service, Settings};
+use crate::buffer::disk::Disk;
+use crate::buffer::redb::{RedbBuffer, Writer};
+
+type Said = Receiver<Result<Answer, Refusal>>;
+
+const NOW: UnixTime = UnixTime::new(1_700_000_000);
+const MAILBOX: MailboxId = MailboxId::new([1; 16]);
+const READER: ReaderHash = ReaderHash::new([7; 32]);
+const OTHER: ReaderHash = ReaderHash::new([8; 32]);
+const RELAY: PublicKey = PublicKey::new([9; 32]);
+
+/// How often those who are online were told to look.
+#[derive(Default)]
+struct Told(AtomicU32);
+
+impl Notices for Told {
+    fn notice(&self, _: MailboxId, notice: Notice) {
+        self.0.fetch_add(u32::from(matches!(notice, Notice::Unknown)), Ordering::SeqCst);
+    }
+}
+
+struct Line {
+    service: Arc<Service<RedbBuffer, Told>>,
+    buffer: Arc<RedbBuffer>,
+    writer: Writer,
+    disk: Disk,
+}
+
+fn key(number: u8) -> SigningKey {
+    SigningKey::from_seed(&[number; 32])
+}
+
+impl Line {
+    /// A relay with a mailbox under key 1.
+    fn new(class: MailboxClass, queue_acts: usize) -> Self {
+        let settings = crate::buffer::Settings { queue_acts, ..Default::default() };
+        let disk = Disk::default();
+        let (buffer, writer) = RedbBuffer::open_on(&disk, settings, NOW).unwrap();
+        let service = Service::new(Arc::clone(&buffer), Arc::default(), RELAY, Settings::default());
+        let mut line = Self { service, buffer, writer, disk };
+        let possession = prove_possession(&key(1), &MAILBOX);
+        let key = key(1).public();
+        let create = Create { mailbox: MAILBOX, class, key, possession, reader: READER, ttl: None };
+        let said = line.call(Call::Create(create));
+        line.writer.step();
+        said.recv().unwrap().unwrap();
+        line
+    }
+
+    fn call(&self, call: Call) -> Said {
+        let (sender, said) = sync_channel(1);
+        let respond = Box::new(move |answer| sender.send(answer).unwrap());
+        self.service.call(call, NOW, respond);
+        said
+    }
+
+    fn ask(&self, by: u8, ask: Ask) -> Said {
+        let access = Access { mailbox: MAILBOX, key: key(by).public() };
+        self.call(Call::With(access, ask))
+    }
+
+    fn allow(&self, number: u8, rights: Rights) -> Said {
+        let terms = Terms { rights, expires_at: None, uses: None, rate: None };
+        let possession = prove_possession(&key(number), &MAILBOX);
+        let key = key(number).public();
+        self.ask(1, Ask::Allow { key, possession, terms, card: Bytes::new() })
+    }
+
+    fn append(&self, by: u8, id: u8, ask: impl FnOnce(&mut AppendAsk)) -> Said {
+        let mut append = AppendAsk {
+            id: EnvelopeId::new([id; 16]),
+            class: EnvelopeClass::Normal,
+            ttl: None,
+            epoch: None,
+            commit: None,
+            body: Bytes::from_static(b"sealed"),
+            link: Chain::new().link(),
+            origin: Origin(1),
+        };
+        ask(&mut append);
+        self.ask(by, Ask::Append(append))
+    }
+
+    fn put(&self, package: &'static [u8]) -> Said {
+        let packages = vec![Bytes::from_static(package)];
+        self.ask(1, Ask::PutPrekeys { slot: Slot::new(1), packages, last_resort: false })
+    }
+
+    fn take(&self, by: u8, request: u8) -> Said {
+        let request = RequestId::new([request; 16]);
+        self.ask(by, Ask::TakePrekeys { slot: Slot::new(1), request })
+    }
+
+    fn open(&self, by: u8) -> Result<Answer, Refusal> {
+        let nonce = Nonce::new([2; 32]);
+        let challenge = OpenChallenge { relay: RELAY, nonce, mailbox: MAILBOX };
+        let (proof, key) = (challenge.prove(&key(by)), key(by).public());
+        self.call(Call::Open { mailbox: MAILBOX, key, nonce, proof }).recv().unwrap()
+    }
+}
+
+fn code(said: &Said) -> Option<Code> {
+    said.recv().unwrap().err().map(|refusal| refusal.code)
+}
+
+const WRITE: Rights = Rights { read: false, write: true, take: true, manage: false };
+
+/// MBX-12. Once `revoke` found no key yet whose `allow` was still queued, which then came into
+/// memory behind it and stayed.
+#[test]
+fn a_revocation_holds_for_a_key_that_is_just_being_allowed() {
+    let mut line = Line::new(MailboxClass::Inbox, 100);
+    let allowed = line.allow(2, WRITE);
+    let revoked = line.ask(1, Ask::Revoke { key: key(2).public() });
+    line.writer.step();
+    assert_eq!((code(&allowed), code(&revoked)), (None, None));
+    assert_eq!(code(&line.append(2, 1, |_| ())), Some(Code::Revoked));
+    assert_eq!(line.open(2).unwrap_err().code, Code::NotFound);
+}
+
+/// MBX-5. Once a repetition that met its first while that was queued got the answer without
+/// `already`.
+#[test]
+fn a_repetition_under_way_is_answered_as_one() {
+    let mut line = Line::new(MailboxClass::Inbox, 100);
+    let allowed = line.allow(2, WRITE);
+    line.writer.step();
+    assert_eq!(code(&allowed), None);
+    let (first, again) = (line.append(2, 1, |_| ()), line.append(2, 1, |_| ()));
+    line.writer.step();
+    let appended = |said: Said| match said.recv().unwrap() {
+        Ok(Answer::Appended(appended)) => appended,
+        other => panic!("{other:?}"),
+    };
+    let (first, again) = (appended(first), appended(again));
+    assert_eq!((first.already, again.already, first.seq), (false, true, again.seq));
+}
+
+/// CMD-14. Once a package put behind the last one of a slot got the number of one that was just
+/// being taken, which was then given a second time.
+#[test]
+fn a_package_under_way_is_not_given_again() {
+    let mut line = Line::new(MailboxClass::Inbox, 100);
+    let before = (line.allow(2, WRITE), line.put(b"one"));
+    line.writer.step();
+    assert_eq!((code(&before.0), code(&before.1)), (None, None));
+    let (first, put, second) = (line.take(2, 1), line.put(b"two"), line.take(2, 2));
+    line.writer.step();
+    assert_eq!((code(&put), code(&second)), (None, Some(Code::Unavailable)));
+    let third = line.take(2, 3);
+    line.writer.step();
+    let given = |said: Said| match said.recv().unwrap() {
+        Ok(Answer::Prekey { package, .. }) => package,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((given(first), given(third)), (Bytes::from("one"), Bytes::from("two")));
+}
+
+/// MBX-8. Once an acknowledgement that came while the commit that strikes its reader was queued
+/// wrote the reader's row anew.
+#[test]
+fn a_struck_reader_does_not_come_back_with_its_acknowledgement() {
+    let mut line = Line::new(MailboxClass::Conversation, 100);
+    let Ok(Answer::Opened(opened, _)) = line.open(1) else { panic!("opened") };
+    let commit = |next: u8, add: &[ReaderHash], strike: &[ReaderHash]| {
+        let possession = prove_possession(&key(next), &MAILBOX);
+        Some(Commit {
+            next: Some(NextKey { key: key(next).public(), possession }),
+            add_readers: add.to_vec(),
+            strike_readers: strike.to_vec(),
+            blobs: Vec::new(),
+        })
+    };
+    let added = line.append(1, 1, |ask| {
+        (ask.epoch, ask.commit) = (opened.epoch, commit(2, &[OTHER], &[]));
+    });
+    line.writer.step();
+    let Ok(Answer::Appended(added)) = added.recv().unwrap() else { panic!("appended") };
+    let message = line.append(2, 2, |ask| ask.epoch = epoch_name(added.seq));
+    line.writer.step();
+    let Ok(Answer::Appended(message)) = message.recv().unwrap() else { panic!("appended") };
+    let struck = line.append(2, 3, |ask| {
+        (ask.epoch, ask.commit) = (epoch_name(added.seq), commit(3, &[], &[OTHER]));
+    });
+    let acks = [READER, OTHER].map(|reader| line.ask(2, Ask::Ack { reader, upto: message.seq }));
+    line.writer.step();
+    line.writer.step();
+    assert_eq!((code(&struck), code(&acks[0]), code(&acks[1])), (None, None, None));
+    line.service =
+        Service::new(Arc::clone(&line.buffer), Arc::default(), RELAY, Settings::default());
+    let subscribes = |reader| code(&line.ask(3, Ask::Subscribe { reader, after: message.seq }));
+    assert_eq!((subscribes(READER), subscribes(OTHER)), (None, Some(Code::Gone)));
+}
+
+/// Once a full queue had the mailbox read anew while acts of it were queued, whose changes then
+/// went into the state that nobody looked at any more.
+#[test]
+fn a_full_queue_makes_no_second_state() {
+    let mut line = Line::new(MailboxClass::Inbox, 2);
+    let allowed = line.allow(2, WRITE);
+    let put = line.put(b"one");
+    assert_eq!(code(&line.put(b"two")), Some(Code::Unavailable));
+    assert_eq!(code(&line.take(2, 1)), Some(Code::Unavailable), "until what is queued is done");
+    line.writer.step();
+    assert_eq!((code(&allowed), code(&put)), (None, None));
+    let taken = line.take(2, 1);
+    line.writer.step();
+    assert_eq!(code(&taken), None);
+}
+
+/// MBX-4. Once an envelope that was stored although its commit had failed was brought to nobody who
+/// was online, until another came behind it.
+#[test]
+fn readers_look_when_an_outcome_is_unknown() {
+    let mut unknown = 0;
+    for calls in 0..20 {
+        let mut line = Line::new(MailboxClass::Inbox, 100);
+        let allowed = line.allow(2, WRITE);
+        line.writer.step();
+        assert_eq!(code(&allowed), None);
+        line.disk.syncs_partly(u64::from(calls));
+        line.disk.fails_at(calls);
+        let said = line.append(2, 1, |_| ());
+        line.writer.step();
+        let said = code(&said);
+        let told = line.service.notices.0.load(Ordering::SeqCst);
+        assert_eq!(told, u32::from(said == Some(Code::Unknown)), "{said:?}");
+        unknown += told;
+        // While the store is closed nobody is told that there is nothing.
+        let (upto, max, max_bytes) = (Seq::new(u64::MAX), 9, 9);
+        let span = Span { after: Seq::START, upto, max, max_bytes };
+        let access = Access { mailbox: MAILBOX, key: key(1).public() };
+        let page = line.service.page(access, span, NOW);
+        assert!(said.is_none() || page.is_err(), "{said:?}: {page:?}");
+    }
+    assert!(unknown > 0, "no commit has failed");
+}

@@ -1,0 +1,47 @@
+//! Who holds envelopes back, and for how long (MBX-10).
+
+use super::*;
+
+/// MBX-10: what all readers have is let go; one that was not seen for longer than the TTL, and the
+/// time for which that may be written down too late, holds nothing back.
+#[test]
+fn absent_readers_stop_holding_back() {
+    let mut house = House::new(MailboxClass::Conversation);
+    let absent = ReaderHash::new([5; 32]);
+    let (first, next) = (SigningKey::from_seed(&[1; 32]), seed(1));
+    let epoch = house.open(&first).unwrap().epoch;
+    let commit = commit_to(&house, &next, &[absent]);
+    let commit = house.append(&first, epoch, commit).unwrap();
+    let message = house.append(&next, commit.epoch, None).unwrap();
+    house.ask(&next, Ask::Ack { reader: house.reader, upto: message.seq }).unwrap();
+    let commit_reader_needs = 1;
+    house.append(&next, commit.epoch, None).unwrap();
+    assert_eq!(house.stored(), 2 + commit_reader_needs - 1, "the absent one holds its messages");
+    let absence = limits::TTL_DEFAULT.get() + crate::limits::SEEN_GRACE.get();
+    house.later(u64::from(absence) - 10);
+    let late = house.append(&next, commit.epoch, None).unwrap();
+    house.later(20);
+    house.ask(&next, Ask::Ack { reader: house.reader, upto: late.seq }).unwrap();
+    house.append(&next, commit.epoch, None).unwrap();
+    assert_eq!(house.stored(), 1, "only the newest is not confirmed");
+}
+
+/// MBX-10. Once a reader that was seen again within the hour was not noted, and counted as absent
+/// although it had subscribed a moment ago.
+#[test]
+fn a_reader_that_was_seen_within_the_ttl_holds_back() {
+    let mut house = House::new(MailboxClass::Conversation);
+    let second = ReaderHash::new([5; 32]);
+    let (first, next) = (SigningKey::from_seed(&[1; 32]), seed(1));
+    let epoch = house.open(&first).unwrap().epoch;
+    let commit = commit_to(&house, &next, &[second]);
+    let commit = house.append(&first, epoch, commit).unwrap();
+    house.subscribe(&next, second, commit.seq).unwrap();
+    house.later(3_000);
+    house.subscribe(&next, second, commit.seq).unwrap();
+    house.later(u64::from(limits::TTL_DEFAULT.get()) - 100);
+    let late = house.append(&next, commit.epoch, None).unwrap();
+    house.ask(&next, Ask::Ack { reader: house.reader, upto: late.seq }).unwrap();
+    house.settle();
+    assert_eq!(house.stored(), 1, "the second reader needs it");
+}

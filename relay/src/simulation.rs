@@ -1,0 +1,220 @@
+//! The whole relay without sockets, TLS, threads and clocks, for simulations that repeat exactly.
+//!
+//! Only with the feature `simulation`, which the released relay does not have. Beside `run` the
+//! only file that puts the parts together; who uses it is network, disk, clock and scheduler.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use restante_crypto::SigningKey;
+use restante_spec::ids::{Incarnation, MailboxId, Nonce, PublicKey, SpkiHash, UnixTime};
+
+use crate::buffer::redb::{RedbBuffer, Writer};
+use crate::buffer::{self, Buffer as _};
+use crate::delivery::Hub;
+use crate::error::Error;
+use crate::gateway::{self, Endorser, Gateway, Peer};
+use crate::limits::SWEEP_STEP;
+use crate::mailbox::api::Origin;
+use crate::mailbox::{self, Service};
+use crate::ops::clock::Clock;
+use crate::ops::config::told_limits;
+
+pub use crate::buffer::disk::Disk;
+
+type Mailboxes = Arc<Service<RedbBuffer, Hub>>;
+
+/// What is chosen of a relay; everything else is as in the real one.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The seed of its identity key.
+    pub identity: [u8; 32],
+    /// The most envelopes of a mailbox.
+    pub mailbox_entries: u32,
+    /// The most acts that wait for the writer.
+    pub queue_acts: usize,
+    /// The most acts of one transaction.
+    pub batch_acts: usize,
+    /// The store's page cache, bytes.
+    pub cache_bytes: usize,
+    /// Sequence numbers reserved at a time.
+    pub reserve: u64,
+}
+
+/// One moment, by both clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// For what is kept and told; may jump.
+    pub time: UnixTime,
+    /// For how long something has lasted; never goes back.
+    pub instant: Instant,
+}
+
+/// A process. Dropped, it has crashed: nothing of it is left but its disk.
+pub struct Relay {
+    service: Mailboxes,
+    hub: Arc<Hub>,
+    gateway: Arc<Gateway<Mailboxes>>,
+    buffer: Arc<RedbBuffer>,
+    writer: Writer,
+    origins: u64,
+    sweeping: Option<MailboxId>,
+}
+
+/// The relay's half of a connection. Dropped, the connection is cut.
+pub struct Connection(Peer<Mailboxes>);
+
+/// What a relay holds for others at a moment: all zero when nobody is connected and nothing waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Subscriptions that are told of what happens.
+    pub online: usize,
+    /// Appends, prekeys and cursors whose outcome is awaited.
+    pub waiting: usize,
+    /// Bytes in the writer's queue.
+    pub queued_bytes: usize,
+}
+
+impl Relay {
+    /// Starts a process that finds this disk.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when the disk fails or does not hold a store.
+    pub fn start(setup: &Setup, disk: &Disk, now: Now) -> Result<Self, Error> {
+        let identity = SigningKey::from_seed(&setup.identity);
+        let settings = buffer::Settings {
+            queue_acts: setup.queue_acts,
+            batch_acts: setup.batch_acts,
+            cache_bytes: setup.cache_bytes,
+            reserve: setup.reserve,
+            ..buffer::Settings::default()
+        };
+        let (buffer, writer) = RedbBuffer::open_on(disk, settings, now.time)
+            .map_err(|error| Error::Store(error.to_string()))?;
+        let mut bounds = mailbox::Settings::default();
+        bounds.quota.entries = setup.mailbox_entries;
+        let hub = Arc::new(Hub::default());
+        let public = identity.public();
+        let service = Service::new(Arc::clone(&buffer), Arc::clone(&hub), public, bounds);
+        let gateway = Arc::new(Gateway {
+            mailboxes: Arc::clone(&service),
+            hub: Arc::clone(&hub),
+            endorser: Endorser::new(identity),
+            incarnation: Incarnation::new([0; Incarnation::SIZE]),
+            limits: told_limits(&bounds),
+            settings: gateway::Settings::default(),
+            clock: Clock,
+        });
+        Ok(Self { service, hub, gateway, buffer, writer, origins: 0, sweeping: None })
+    }
+
+    /// The relay's identity key.
+    #[must_use]
+    pub fn identity(&self) -> PublicKey {
+        self.gateway.endorser.identity()
+    }
+
+    /// A connection whose handshake is made.
+    pub fn connect(&mut self, nonce: Nonce, now: Now) -> Connection {
+        self.origins += 1;
+        let origin = Origin(self.origins);
+        // Nobody looks at a certificate here.
+        let spki = SpkiHash::new([0; SpkiHash::SIZE]);
+        Connection(Peer::new(Arc::clone(&self.gateway), nonce, origin, spki, now.instant))
+    }
+
+    /// Lets the writer work off one batch, if anything is queued. After a failure it first opens
+    /// the store anew. Returns whether the writer goes on after that.
+    pub fn step_writer(&mut self) -> bool {
+        let goes_on = self.writer.step();
+        while self.hub.spread_once() {}
+        goes_on
+    }
+
+    /// What is done about once a second.
+    pub fn tick(&mut self, now: Now) {
+        self.buffer.tick(now.time);
+        self.sweeping = self.service.sweep(self.sweeping, SWEEP_STEP, now.time);
+    }
+
+    /// Takes mailboxes nobody uses out of memory.
+    pub fn shrink(&self, now: Now) {
+        self.service.shrink(now.time);
+    }
+
+    /// Tells the writer to end behind what is queued.
+    pub fn stop(&self) {
+        self.buffer.stop();
+    }
+
+    /// What is held for others.
+    #[must_use]
+    pub fn held(&self) -> Held {
+        Held {
+            online: self.hub.online(),
+            waiting: self.service.waiting(),
+            queued_bytes: self.buffer.queued_bytes(),
+        }
+    }
+}
+
+impl Connection {
+    /// Whether it takes bytes in.
+    #[must_use]
+    pub fn reads(&self) -> bool {
+        self.0.reads()
+    }
+
+    /// Bytes have arrived.
+    pub fn receive(&mut self, bytes: &[u8], now: Now) {
+        self.0.handle_heard(now.instant);
+        self.0.input.extend_from_slice(bytes);
+    }
+
+    /// Whether others have left something for it.
+    #[must_use]
+    pub fn is_woken(&self) -> bool {
+        self.0.outlet().has_some()
+    }
+
+    /// Does what can be done. Returns whether there is more to deliver that could not be read.
+    pub fn work(&mut self, now: Now) -> bool {
+        self.0.work(gateway::Now { time: now.time, instant: now.instant })
+    }
+
+    /// Told to leave.
+    pub fn leave(&mut self, now: Now) {
+        self.0.leave(now.instant);
+    }
+
+    /// Bytes that wait to be sent.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.0.output.bytes.len()
+    }
+
+    /// Takes bytes to send, at most `max`.
+    pub fn send(&mut self, max: usize) -> Bytes {
+        let size = self.waiting().min(max);
+        self.0.output.bytes.split_to(size).freeze()
+    }
+
+    /// When it ends if nothing happens.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        self.0.deadline()
+    }
+
+    /// Whether nothing is left to be said and the connection may be closed.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.0.is_over()
+    }
+
+    /// Requests that are not answered yet.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.0.in_flight()
+    }
+}

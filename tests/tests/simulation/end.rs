@@ -1,0 +1,115 @@
+//! The end of a run: everything is healed, comes to rest, and is compared.
+
+use restante_relay::simulation::{Held, Relay};
+
+use super::World;
+use crate::town::Role;
+
+/// Rounds after which a healed run must have come to rest.
+const ROUNDS: usize = 4_000;
+
+impl World {
+    /// The end of a run: no more faults, everything is brought to where it should be and compared.
+    pub(super) fn heal(&mut self) {
+        if self.mood.disk > 0 {
+            // One failure more, so that nothing comes behind it that would hide what it leaves.
+            self.disk.syncs_partly(self.random.next());
+            self.disk.fails_at(u32::try_from(self.random.below(25)).unwrap());
+            self.write();
+        }
+        self.ledger.tell(|| "everything is healed".to_owned());
+        self.disk.heal();
+        if self.relay.is_none() {
+            self.start_relay();
+        }
+        // First without connecting anew: who is online is told everything.
+        self.settle(false);
+        for client in &self.clients {
+            for desk in client.session.iter().flat_map(|session| session.desks.values()) {
+                if let Some(reading) = &desk.reading {
+                    self.ledger.read_all(reading);
+                }
+            }
+        }
+        self.settle(true);
+        self.check_settled();
+        for line in self.lines.keys().copied().collect::<Vec<_>>() {
+            self.cut(line);
+        }
+        let relay = self.relay.as_mut().expect("it was started");
+        for _ in 0..100 {
+            relay.step_writer();
+        }
+        assert_eq!(relay.held(), Held::default(), "DLV-8: something is held for nobody");
+    }
+
+    /// Lets everything move until nothing does.
+    fn settle(&mut self, connects: bool) {
+        let mut quiet = 0;
+        for _ in 0..ROUNDS {
+            self.moment.event += 1;
+            self.ledger.passes(self.moment);
+            let mut moved = false;
+            for number in 0..self.clients.len() {
+                if connects && self.clients[number].session.is_none() {
+                    self.connect(number);
+                    moved = true;
+                }
+                self.with_client(number, |client, scene| client.settle(scene, connects));
+            }
+            for line in self.lines.keys().copied().collect::<Vec<_>>() {
+                moved |= self.up(line, usize::MAX);
+                moved |= self.work(line);
+                moved |= self.down(line, usize::MAX);
+            }
+            self.write();
+            let held = self.relay.as_ref().map(Relay::held).unwrap_or_default();
+            moved |= held.waiting > 0 || held.queued_bytes > 0;
+            quiet = if moved { 0 } else { quiet + 1 };
+            if quiet > 3 {
+                return;
+            }
+        }
+        for client in &self.clients {
+            let session = client.session.as_ref();
+            for number in &client.seats {
+                let seat = &self.town.seats[*number];
+                let desks = session.iter().flat_map(|it| &it.desks);
+                let desks: Vec<_> = desks
+                    .filter(|(_, desk)| desk.seat == *number)
+                    .map(|(handle, desk)| (handle, desk.is_asking, &desk.opened, &desk.reading))
+                    .collect();
+                self.ledger.tell(|| {
+                    let left = seat.outbox.len();
+                    format!("{:?} {:?} {:?} {left} {desks:?}", seat.place, seat.role, seat.status)
+                });
+            }
+        }
+        panic!("nothing comes to rest in {ROUNDS} rounds");
+    }
+
+    /// Every seat that reads has read all there is.
+    fn check_settled(&mut self) {
+        for client in &self.clients {
+            let session = client.session.as_ref().expect("connected");
+            assert!(session.pending.is_empty(), "TRN-9: a request is never answered");
+            for number in &client.seats {
+                let seat = &self.town.seats[*number];
+                if !self.town.has_claim(*number) || !self.town.mailbox(seat.place).created {
+                    continue;
+                }
+                let key = seat.signing().public();
+                let own = session.desks.values().find(|desk| {
+                    desk.seat == *number && desk.key == key && desk.secret == seat.secret
+                });
+                let Some(desk) = own else {
+                    assert!(seat.role != Role::Member, "a member does not read");
+                    continue;
+                };
+                let Some(reading) = desk.reading.as_ref() else { continue };
+                assert!(reading.caught_up, "DLV-4: a backlog does not end");
+                self.ledger.read_all(reading);
+            }
+        }
+    }
+}

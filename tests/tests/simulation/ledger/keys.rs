@@ -1,0 +1,148 @@
+//! Keys of an inbox: what they may at a moment, as far as the outside can be sure of it.
+
+use restante_spec::codes::Code;
+use restante_spec::ids::PublicKey;
+use restante_spec::message::Terms;
+
+use super::append::Attempt;
+use super::{Ledger, Moment, Place, SLACK};
+
+/// What an owner changes of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    Allow(Terms),
+    Revoke,
+}
+
+/// All changes of a key, in the order in which they were sent.
+#[derive(Default)]
+pub(super) struct History {
+    steps: Vec<Step>,
+    /// When something was accepted under the present terms and by the present process, seconds.
+    accepted: Vec<u64>,
+}
+
+struct Step {
+    change: Change,
+    /// When its success was told.
+    done: Option<Moment>,
+    refused: bool,
+}
+
+impl History {
+    /// The changes that may be in force for what is asked at `sent`.
+    fn in_force(&self, sent: Moment) -> impl Iterator<Item = Change> + '_ {
+        let done = |step: &Step| step.done.is_some_and(|done| done.event < sent.event);
+        let first = self.steps.iter().rposition(done).unwrap_or(0);
+        self.steps[first..].iter().filter(|step| !step.refused).map(|step| step.change)
+    }
+}
+
+impl Ledger {
+    /// A change of a key is sent; its number.
+    pub(crate) fn changing(&mut self, place: Place, key: PublicKey, change: Change) -> usize {
+        self.tell(|| format!("{place:?}: key {} is to be {change:?}", name(&key)));
+        let history = self.log(place).keys.entry(key).or_default();
+        history.accepted.clear();
+        history.steps.push(Step { change, done: None, refused: false });
+        history.steps.len() - 1
+    }
+
+    /// A change of a key is answered.
+    pub(crate) fn changed(
+        &mut self,
+        place: Place,
+        key: PublicKey,
+        number: usize,
+        answer: Result<(), Code>,
+        now: Moment,
+    ) {
+        self.tell(|| format!("{place:?}: change {number} of key {}: {answer:?}", name(&key)));
+        let history = self.log(place).keys.get_mut(&key).expect("a change that was sent");
+        history.accepted.clear();
+        let step = &mut history.steps[number];
+        match answer {
+            Ok(()) => step.done = Some(now),
+            Err(Code::Unknown) => {}
+            Err(_) => step.refused = true,
+        }
+        let revoked = step.change == Change::Revoke && answer.is_ok();
+        self.seen.revoked += u64::from(revoked);
+    }
+
+    /// Fails if a key may certainly not open its mailbox, which was asked at `sent`.
+    pub(crate) fn opened(&mut self, place: Place, key: PublicKey, sent: Moment) {
+        let Some(history) = self.log(place).keys.get(&key) else { return };
+        let allowed = history.in_force(sent).any(|change| matches!(change, Change::Allow(_)));
+        assert!(allowed, "CMD-9: a revoked key opens its mailbox");
+    }
+
+    /// Whether a key was certainly revoked when something was sent.
+    pub(super) fn is_revoked(&mut self, place: Place, key: PublicKey, sent: Moment) -> bool {
+        let history = self.log(place).keys.get(&key);
+        history.is_some_and(|it| it.in_force(sent).all(|change| change == Change::Revoke))
+    }
+
+    /// Fails if a key appends faster than it may (MBX-12): what was accepted at `time` is one more.
+    pub(super) fn check_rate(&mut self, attempt: &Attempt, time: u64) {
+        let Some(history) = self.log(attempt.place).keys.get_mut(&attempt.key) else { return };
+        let mut in_force = history.in_force(attempt.sent);
+        let (Some(Change::Allow(terms)), None) = (in_force.next(), in_force.next()) else { return };
+        drop(in_force);
+        history.accepted.push(time);
+        history.accepted.sort_unstable();
+        let Some(rate) = terms.rate else { return };
+        let (count, per) = (u64::from(rate.count), u64::from(rate.per.get()));
+        let accepted = &history.accepted;
+        for (first, begin) in accepted.iter().enumerate() {
+            for (last, end) in accepted.iter().enumerate().skip(first) {
+                let most = count + (end - begin + 1) * count / per + 1;
+                let found = (last - first + 1) as u64;
+                assert!(found <= most, "MBX-12: {found} appends in {} s", end - begin);
+            }
+        }
+    }
+
+    /// A process has ended, or the store has failed: paces are not kept.
+    pub(super) fn forget_paces(&mut self) {
+        for history in self.logs.values_mut().flat_map(|log| log.keys.values_mut()) {
+            history.accepted.clear();
+        }
+    }
+
+    /// Fails if the key of something newly stored had certainly no right to it (MBX-12).
+    pub(super) fn check_key(&mut self, attempt: &Attempt, now: Moment) {
+        let Some(history) = self.log(attempt.place).keys.get(&attempt.key) else { return };
+        let earliest = attempt.sent.time.min(now.time).saturating_sub(SLACK);
+        let may_write = history.in_force(attempt.sent).any(|change| match change {
+            Change::Allow(terms) => {
+                let lives = terms.expires_at.is_none_or(|end| end.get() > earliest);
+                terms.rights.write && lives
+            }
+            Change::Revoke => false,
+        });
+        assert!(may_write, "MBX-12: a key writes that has no right to");
+        // A revocation and another `allow` begin the count anew.
+        let uses: Option<u64> = history
+            .steps
+            .iter()
+            .try_fold((0, 0), |(sum, best), step| match step.change {
+                Change::Revoke => Some((sum + best, 0)),
+                Change::Allow(terms) => Some((sum, best.max(u64::from(terms.uses?)))),
+            })
+            .map(|(sum, best)| sum + best);
+        let key = attempt.key;
+        let log = self.log(attempt.place);
+        let used = log.records.iter().filter(|(id, record)| {
+            let stored = record.stored.is_some() || **id == attempt.id;
+            stored && record.keys.iter().all(|used| *used == key)
+        });
+        let used = used.count() as u64;
+        assert!(uses.is_none_or(|uses| used <= uses), "MBX-12: {used} uses of {uses:?}");
+    }
+}
+
+fn name(key: &PublicKey) -> String {
+    let [a, b, ..] = key.as_bytes();
+    format!("{a:02x}{b:02x}")
+}
