@@ -9,6 +9,7 @@ use restante_client::Goal;
 use restante_spec::codes::Code;
 use restante_spec::ids::Seq;
 use restante_spec::message::MailboxClass;
+use restante_tests::line::Transport;
 use restante_tests::people::{Person, introduce};
 use restante_tests::relay::{InProcess, Process};
 use restante_tests::wire::{Owner, PLENTY, Wire, envelope};
@@ -124,6 +125,7 @@ async fn metrics_know_nobody() {
     wire.deliver().await;
     let stale = wire.append(envelope(1, None), b"x").await.unwrap_err();
     assert_eq!(stale.code, Code::StaleEpoch);
+    Wire::over(Transport::WebSocket, relay.address()).await;
     let mut garbage =
         TcpStream::connect((relay.address().host(), relay.address().port())).await.unwrap();
     garbage.write_all(&[0x47; 100]).await.unwrap();
@@ -153,7 +155,18 @@ async fn metrics_know_nobody() {
     std::fs::write(place.path().join("metrics"), [scraped.as_bytes(), &planted].concat()).unwrap();
     assert_eq!(search(place.path(), &needles).len(), needles.len());
 
-    let words = ["accepted", "refused", "tls", "late", "protocol", "received", "sent"];
+    let words = [
+        "accepted",
+        "refused",
+        "tls",
+        "late",
+        "protocol",
+        "received",
+        "sent",
+        "frames",
+        "websocket",
+        "http",
+    ];
     let known: Vec<&str> =
         words.into_iter().chain(Code::ALL.iter().map(|code| code.name())).collect();
     let mut counted = Vec::new();
@@ -168,10 +181,12 @@ async fn metrics_know_nobody() {
     }
     for (name, at_least) in [
         ("restante_connections_open", 1),
-        ("restante_connections_total{result=\"accepted\"}", 2),
+        ("restante_connections_total{result=\"accepted\"}", 3),
         ("restante_handshakes_failed_total{reason=\"tls\"}", 1),
-        ("restante_frames_total{direction=\"received\"}", 6),
-        ("restante_frames_total{direction=\"sent\"}", 7),
+        ("restante_transports_total{transport=\"frames\"}", 1),
+        ("restante_transports_total{transport=\"websocket\"}", 1),
+        ("restante_frames_total{direction=\"received\"}", 7),
+        ("restante_frames_total{direction=\"sent\"}", 8),
         ("restante_appends_accepted_total", 1),
         ("restante_appends_refused_total{code=\"stale_epoch\"}", 1),
         ("restante_deliveries_total", 1),
