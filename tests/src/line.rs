@@ -28,7 +28,7 @@ pub enum Transport {
 /// A connection before anything is said on it.
 pub enum Line {
     /// One frame after another.
-    Frames(TlsStream<TcpStream>),
+    Frames(Box<TlsStream<TcpStream>>),
     /// A frame is a message.
     WebSocket(Box<WebSocketStream<TlsStream<TcpStream>>>),
 }
@@ -40,7 +40,7 @@ impl Line {
     /// What TCP, TLS or the handshake of the WebSocket say.
     pub async fn connect(transport: Transport, address: &RelayAddress) -> io::Result<Self> {
         match transport {
-            Transport::Frames => Ok(Self::Frames(tls(address, &[ALPN]).await?)),
+            Transport::Frames => Ok(Self::Frames(Box::new(tls(address, &[ALPN]).await?))),
             Transport::WebSocket => {
                 let stream = tls(address, &[ALPN_HTTP]).await?;
                 let url = format!("wss://relay{WEBSOCKET_PATH}");

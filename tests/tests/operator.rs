@@ -133,7 +133,9 @@ async fn certificates_are_changed_under_live_connections() {
     renew(place.path(), 1);
     relay.signal("HUP");
     let second = until_another(&relay, first).await;
-    let late = Wire::hello(Line::Frames(late)).await.expect("a connection from before the change");
+    let late = Wire::hello(Line::Frames(Box::new(late)))
+        .await
+        .expect("a connection from before the change");
     assert_eq!(endorsed(&relay, &late), first);
     early.done(Ask::Ping, b"").await.unwrap();
     // Without a signal, the relay sees it by itself.

@@ -3,10 +3,10 @@
 use bytes::{Buf, BytesMut};
 use restante_spec::frame::{self, FRAME_BYTES};
 use restante_spec::ids::{RequestNumber, Seconds};
-use restante_spec::message::{ClientHeader, Command, Hello, RelayHeader, Reply};
+use restante_spec::message::{ClientHeader, Command, Hello, MailboxClass, RelayHeader, Reply};
 use restante_spec::{ALPN_HTTP, WEBSOCKET_PATH};
 use restante_tests::relay::InProcess;
-use restante_tests::wire::{PATIENCE, Wire, random, tls};
+use restante_tests::wire::{Owner, PATIENCE, Wire, random, tls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -29,6 +29,11 @@ struct Raw {
 impl Raw {
     /// After the handshake, which takes none of the offers.
     async fn connect(relay: &InProcess) -> Self {
+        Self::begin(relay, b"").await
+    }
+
+    /// The same; `behind` goes with the request.
+    async fn begin(relay: &InProcess, behind: &[u8]) -> Self {
         let mut stream = tls(relay.address(), &[ALPN_HTTP]).await.unwrap();
         let ask = format!(
             "GET {WEBSOCKET_PATH} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\
@@ -36,7 +41,7 @@ impl Raw {
              Sec-WebSocket-Extensions: permessage-deflate\r\nSec-WebSocket-Protocol: chat\r\n\
              Origin: https://elsewhere.example\r\n\r\n"
         );
-        stream.write_all(ask.as_bytes()).await.unwrap();
+        stream.write_all(&[ask.as_bytes(), behind].concat()).await.unwrap();
         let mut raw = Self { stream, input: BytesMut::new() };
         let end = loop {
             if let Some(end) = raw.input.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -91,11 +96,15 @@ impl Raw {
         }
     }
 
-    async fn welcomed(&mut self) {
+    async fn answer(&mut self) -> RelayHeader {
         let (first, mut payload) = self.frame().await.expect("an answer");
         assert_eq!(first, LAST | BINARY);
-        let answer = frame::decode_relay(&mut payload).unwrap().unwrap();
-        assert!(matches!(answer.header, RelayHeader::Reply(_, Reply::Welcome(_))));
+        frame::decode_relay(&mut payload).unwrap().unwrap().header
+    }
+
+    async fn welcomed(&mut self) {
+        let answer = self.answer().await;
+        assert!(matches!(answer, RelayHeader::Reply(_, Reply::Welcome(_))), "{answer:?}");
     }
 }
 
@@ -114,7 +123,11 @@ fn client(first: u8, payload: &[u8]) -> Vec<u8> {
 
 fn hello() -> BytesMut {
     let hello = Hello { versions: vec![restante_spec::VERSION], idle: Seconds::new(60) };
-    let header = ClientHeader { number: RequestNumber::new(1), command: Command::Hello(hello) };
+    said(1, Command::Hello(hello))
+}
+
+fn said(number: u32, command: Command) -> BytesMut {
+    let header = ClientHeader { number: RequestNumber::new(number), command };
     let mut bytes = BytesMut::new();
     frame::encode_client(&header, b"", &mut bytes).unwrap();
     bytes
@@ -180,6 +193,26 @@ async fn parts_and_pings_between_them_are_taken() {
         raw.send(&[byte]).await;
     }
     raw.welcomed().await;
+    relay.stop().await;
+}
+
+/// TRN-13: a close is answered after what was asked before it, even if all came with the handshake.
+#[tokio::test]
+async fn what_was_asked_is_answered_before_a_close() {
+    let relay = InProcess::start(&[]).await;
+    let create = Owner::new().create(MailboxClass::Inbox);
+    let all = [
+        client(LAST | BINARY, &hello()),
+        client(LAST | BINARY, &said(2, create)),
+        client(LAST | CLOSE, b"\x03\xe8bye"),
+        client(LAST | BINARY, &said(3, Command::Ping)),
+    ];
+    let mut raw = Raw::begin(&relay, &all.concat()).await;
+    raw.welcomed().await;
+    let created = raw.answer().await;
+    assert!(matches!(created, RelayHeader::Reply(_, Reply::Created(_))), "{created:?}");
+    assert_eq!(raw.frame().await.unwrap(), (LAST | CLOSE, BytesMut::from(&[3, 0xe8][..])));
+    assert!(raw.frame().await.is_none());
     relay.stop().await;
 }
 
