@@ -143,7 +143,7 @@ impl WebSocket {
             let _ = self.incoming.split_to(size);
             let mut payload = self.incoming.split_to(length);
             unmask(&mut payload, &mut { mask });
-            return self.control(opcode, payload.freeze());
+            return self.control(opcode, &payload);
         }
         match (opcode, &self.message) {
             (BINARY, None) | (CONTINUATION, Some(_)) => {}
@@ -187,10 +187,11 @@ impl WebSocket {
     }
 
     /// Handles a control frame.
-    fn control(&mut self, opcode: u8, payload: Bytes) -> Result<bool, CloseCode> {
+    fn control(&mut self, opcode: u8, payload: &[u8]) -> Result<bool, CloseCode> {
         match opcode {
             // TRN-12: of several the latest (RFC 6455, section 5.5.3), so that one waits at most.
-            PING => self.pong = Some(payload),
+            // It is copied: what it came with may be large.
+            PING => self.pong = Some(Bytes::copy_from_slice(payload)),
             PONG => {}
             CLOSE => {
                 let Some((code, reason)) = payload.split_first_chunk::<2>() else {
