@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use restante_spec::address::RelayAddress;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -18,7 +19,7 @@ use crate::buffer::Buffer as _;
 use crate::buffer::redb::RedbBuffer;
 use crate::delivery::Hub;
 use crate::error::Error;
-use crate::gateway::{Endorser, Gateway, Listener};
+use crate::gateway::{Endorser, Gateway, Listener, Page};
 use crate::limits::{DRAIN_TIME, SHRINK_EVERY, SWEEP_STEP, TICK};
 use crate::mailbox::Service;
 use crate::ops::admin::Admin;
@@ -73,20 +74,22 @@ impl Relay {
         let service = Service::new(Arc::clone(&buffer), Arc::clone(&hub), public, bounds);
         let spreading = Arc::clone(&hub);
 
+        let listen = |error| Error::Listen { address: serve.listen, error };
+        let socket = TcpListener::bind(serve.listen).await.map_err(listen)?;
+        let listening = socket.local_addr().map_err(Error::System)?;
+        let address = serve.address(public, listening)?;
+        let (limits, settings) = (told_limits(&bounds), serve.gateway());
         let gateway = Arc::new(Gateway {
             mailboxes: Arc::clone(&service),
             hub,
             endorser: Endorser::new(identity),
             incarnation,
-            limits: told_limits(&bounds),
-            settings: serve.gateway(),
+            page: Page::new(&address, &settings, &limits),
+            limits,
+            settings,
             clock: Clock,
         });
-        let listener = Listener::bind(serve.listen, certificate.current(), gateway)
-            .await
-            .map_err(|error| Error::Listen { address: serve.listen, error })?;
-        let listening = listener.address().map_err(Error::System)?;
-        let address = serve.address(public, listening)?;
+        let listener = Listener::new(socket, certificate.current(), gateway);
 
         let (closing, draining) = (CancellationToken::new(), CancellationToken::new());
         tasks.spawn_essential("fan-out", spreading.spread(closing.clone()));

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use restante_crypto::SigningKey;
+use restante_spec::address::RelayAddress;
 use restante_spec::ids::{Incarnation, MailboxId, Nonce, PublicKey, SpkiHash, UnixTime};
 
 use crate::buffer::redb::{RedbBuffer, Writer};
@@ -97,13 +98,16 @@ impl Relay {
         let hub = Arc::new(Hub::default());
         let public = identity.public();
         let service = Service::new(Arc::clone(&buffer), Arc::clone(&hub), public, bounds);
+        let address = RelayAddress::new(public, "127.0.0.1", 1)?;
+        let (settings, limits) = (gateway::Settings::default(), told_limits(&bounds));
         let gateway = Arc::new(Gateway {
             mailboxes: Arc::clone(&service),
             hub: Arc::clone(&hub),
             endorser: Endorser::new(identity),
             incarnation: Incarnation::new([0; Incarnation::SIZE]),
-            limits: told_limits(&bounds),
-            settings: gateway::Settings::default(),
+            page: gateway::Page::new(&address, &settings, &limits),
+            limits,
+            settings,
             clock: Clock,
         });
         Ok(Self { service, hub, gateway, buffer, writer, origins: 0, sweeping: None })

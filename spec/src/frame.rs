@@ -17,6 +17,10 @@ const LENGTH_BYTES: usize = 4;
 /// `u16` length of the header, big-endian (FRM-1).
 const HEADER_LENGTH_BYTES: usize = 2;
 
+/// The longest frame, lengths included (LIM-1, LIM-19).
+pub const FRAME_BYTES: usize =
+    LENGTH_BYTES + HEADER_LENGTH_BYTES + limits::HEADER_BYTES + limits::BODY_BYTES;
+
 /// A header and the body beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame<H> {
@@ -125,6 +129,14 @@ pub fn encode_relay(
     output: &mut BytesMut,
 ) -> Result<(), FrameError> {
     join(&convert::encode_relay(header), body, output)
+}
+
+/// How many bytes the frame at the front of `bytes` has in all, as it says itself (FRM-1); `None`:
+/// its length is not there yet.
+#[must_use]
+pub fn announced(bytes: &[u8]) -> Option<usize> {
+    let length = u32::from_be_bytes(*bytes.first_chunk::<LENGTH_BYTES>()?);
+    Some(LENGTH_BYTES.saturating_add(length as usize))
 }
 
 /// Splits one frame off, header and body still as bytes.

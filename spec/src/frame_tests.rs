@@ -87,6 +87,16 @@ fn headers_that_are_no_message_close() {
     }
 }
 
+/// FRM-1, LIM-19: a frame announces its size in its first four bytes, the largest too.
+#[test]
+fn frames_announce_their_size() {
+    let mut bytes = BytesMut::new();
+    join(&[0; limits::HEADER_BYTES], &[0; limits::BODY_BYTES], &mut bytes).unwrap();
+    assert_eq!((announced(&bytes), bytes.len()), (Some(FRAME_BYTES), FRAME_BYTES));
+    assert_eq!((announced(&bytes[..4]), announced(&bytes[..3])), (Some(FRAME_BYTES), None));
+    assert_eq!(announced(&[0xff; 4]), Some(u32::MAX as usize + 4));
+}
+
 /// FRM-1: what a relay says round trips as well.
 #[test]
 fn relay_frames_round_trip() {

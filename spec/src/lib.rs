@@ -23,3 +23,7 @@ pub use convert::HeaderError;
 pub const VERSION: u32 = 1;
 /// The ALPN name of frames over TLS (TRN-2).
 pub const ALPN: &[u8] = b"restante/1";
+/// The ALPN name of HTTP/1.1, which carries frames over WebSocket (TRN-2, TRN-11; RFC 7301).
+pub const ALPN_HTTP: &[u8] = b"http/1.1";
+/// Where a WebSocket is asked for (TRN-11).
+pub const WEBSOCKET_PATH: &str = "/v1";

@@ -71,6 +71,11 @@ pub const CONNECTIONS_PER_PREFIX: usize = 256;
 /// TLS handshakes under way (LIM-12): one more is refused before TLS.
 pub const HANDSHAKES_IN_FLIGHT: usize = 256;
 
+/// Request line and header lines of an HTTP request, bytes (LIM-18): one more is 431, then closed.
+pub const HTTP_REQUEST_BYTES: usize = 8_192;
+/// Header lines of an HTTP request (LIM-18): one more is 431, then closed.
+pub const HTTP_HEADERS: usize = 64;
+
 /// Commits of a mailbox per second in the long run (LIM-13): more is `rate`.
 pub const COMMITS_PER_SECOND: u32 = 1;
 /// Commits of a mailbox at once (LIM-13): one more is `rate`.

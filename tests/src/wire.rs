@@ -1,4 +1,4 @@
-//! A client that speaks the protocol by the letter and no more: frames over TLS, one at a time.
+//! A client that speaks the protocol by the letter and no more: frames, one at a time.
 //!
 //! Knows the codec and the proofs. It has no memory, retries nothing and believes nothing, so that
 //! tests can say exactly what goes over the wire.
@@ -25,10 +25,11 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime as TlsTime};
 use rustls::{ClientConfig, DigitallySignedStruct, NamedGroup, SignatureScheme};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+
+use crate::line::{Line, Transport};
 
 /// Nothing here takes longer, or the test has failed.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -37,7 +38,7 @@ pub const PLENTY: Credit = Credit { envelopes: 1_024, bytes: 1_048_576 };
 
 /// One connection.
 pub struct Wire {
-    stream: TlsStream<TcpStream>,
+    line: Line,
     input: BytesMut,
     /// Commands that were queued and not sent.
     output: BytesMut,
@@ -58,26 +59,31 @@ impl Wire {
 
     /// Connects and says hello; `None` if the line breaks meanwhile.
     pub async fn try_connect(address: &RelayAddress) -> Option<Self> {
-        Self::hello(tls(address, &[restante_spec::ALPN]).await.ok()?).await
+        Self::hello(Line::connect(Transport::Frames, address).await.ok()?).await
     }
 
-    /// Says hello on a connection after its TLS handshake; `None` if the line breaks meanwhile.
-    pub async fn hello(mut stream: TlsStream<TcpStream>) -> Option<Self> {
+    /// Connects over this transport and says hello.
+    pub async fn over(transport: Transport, address: &RelayAddress) -> Self {
+        let line = Line::connect(transport, address).await.expect("a line");
+        Self::hello(line).await.expect("a relay that answers")
+    }
+
+    /// Says hello on a connection after its handshake; `None` if the line breaks meanwhile.
+    pub async fn hello(mut line: Line) -> Option<Self> {
         let hello = Hello { versions: vec![restante_spec::VERSION], idle: Seconds::new(60) };
         let header = ClientHeader { number: RequestNumber::new(1), command: Command::Hello(hello) };
         let mut bytes = BytesMut::new();
         frame::encode_client(&header, b"", &mut bytes).expect("hello fits");
-        stream.write_all(&bytes).await.ok()?;
-        stream.flush().await.ok()?;
+        line.send(&bytes).await.ok()?;
         let mut input = BytesMut::new();
-        let frame = next_frame(&mut stream, &mut input).await?;
+        let frame = next_frame(&mut line, &mut input).await?;
         let RelayHeader::Reply(_, Reply::Welcome(welcome)) = frame.0 else {
             panic!("no welcome: {:?}", frame.0);
         };
         let (welcome, operator_text) = (*welcome, frame.1);
         let (replies, pushes) = (HashMap::new(), VecDeque::new());
         Some(Self {
-            stream,
+            line,
             input,
             output: BytesMut::new(),
             welcome,
@@ -90,12 +96,12 @@ impl Wire {
 
     /// The negotiated key exchange group.
     pub fn group(&self) -> Option<NamedGroup> {
-        self.stream.get_ref().1.negotiated_key_exchange_group().map(|group| group.name())
+        self.line.tls().get_ref().1.negotiated_key_exchange_group().map(|group| group.name())
     }
 
     /// The relay's certificate, DER.
     pub fn certificate(&self) -> CertificateDer<'static> {
-        let chain = self.stream.get_ref().1.peer_certificates().expect("a certificate");
+        let chain = self.line.tls().get_ref().1.peer_certificates().expect("a certificate");
         chain[0].clone().into_owned()
     }
 
@@ -118,8 +124,7 @@ impl Wire {
         let mut bytes = BytesMut::new();
         let header = ClientHeader { number, command };
         frame::encode_client(&header, body, &mut bytes).expect("the command fits");
-        self.stream.write_all(&bytes).await.ok()?;
-        self.stream.flush().await.ok()?;
+        self.line.send(&bytes).await.ok()?;
         Some(number)
     }
 
@@ -134,14 +139,12 @@ impl Wire {
 
     /// Sends what was queued, together.
     pub async fn flush(&mut self) {
-        self.stream.write_all_buf(&mut self.output).await.expect("sent");
-        self.stream.flush().await.expect("flushed");
+        self.line.send_all(&mut self.output).await.expect("sent");
     }
 
     /// Sends bytes as they are.
     pub async fn send_raw(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).await.expect("sent");
-        self.stream.flush().await.expect("flushed");
+        self.line.send(bytes).await.expect("sent");
     }
 
     /// Waits for the answer to a number.
@@ -200,7 +203,7 @@ impl Wire {
     }
 
     async fn receive(&mut self) -> bool {
-        match next_frame(&mut self.stream, &mut self.input).await {
+        match next_frame(&mut self.line, &mut self.input).await {
             None => false,
             Some((RelayHeader::Reply(number, reply), body)) => {
                 self.replies.insert(number, (reply, body));
@@ -427,18 +430,14 @@ pub async fn tls(address: &RelayAddress, alpn: &[&[u8]]) -> std::io::Result<TlsS
     tokio::time::timeout(PATIENCE, connecting).await.expect("connected in time")
 }
 
-async fn next_frame(
-    stream: &mut TlsStream<TcpStream>,
-    input: &mut BytesMut,
-) -> Option<(RelayHeader, Bytes)> {
+async fn next_frame(line: &mut Line, input: &mut BytesMut) -> Option<(RelayHeader, Bytes)> {
     loop {
         if let Some(frame) = frame::decode_relay(input).expect("a valid frame") {
             return Some((frame.header, frame.body));
         }
-        let read = tokio::time::timeout(PATIENCE, stream.read_buf(input)).await;
-        match read.expect("the relay says something in time") {
-            Ok(0) | Err(_) => return None,
-            Ok(_) => {}
+        let received = tokio::time::timeout(PATIENCE, line.receive(input)).await;
+        if !received.expect("the relay says something in time") {
+            return None;
         }
     }
 }

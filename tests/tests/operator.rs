@@ -11,6 +11,7 @@ use std::time::SystemTime;
 use restante_crypto::verify_endorsement;
 use restante_spec::ids::SpkiHash;
 use restante_spec::message::{Command as Ask, Push};
+use restante_tests::line::Line;
 use restante_tests::relay::{Process, program};
 use restante_tests::wire::{PATIENCE, Wire, tls};
 
@@ -132,7 +133,9 @@ async fn certificates_are_changed_under_live_connections() {
     renew(place.path(), 1);
     relay.signal("HUP");
     let second = until_another(&relay, first).await;
-    let late = Wire::hello(late).await.expect("a connection from before the change");
+    let late = Wire::hello(Line::Frames(Box::new(late)))
+        .await
+        .expect("a connection from before the change");
     assert_eq!(endorsed(&relay, &late), first);
     early.done(Ask::Ping, b"").await.unwrap();
     // Without a signal, the relay sees it by itself.

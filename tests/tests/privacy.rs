@@ -9,6 +9,7 @@ use restante_client::Goal;
 use restante_spec::codes::Code;
 use restante_spec::ids::Seq;
 use restante_spec::message::MailboxClass;
+use restante_tests::line::Transport;
 use restante_tests::people::{Person, introduce};
 use restante_tests::relay::{InProcess, Process};
 use restante_tests::wire::{Owner, PLENTY, Wire, envelope};
@@ -108,6 +109,36 @@ fn forms(bytes: &[u8]) -> [Vec<u8>; 5] {
     [bytes.to_vec(), lower, upper, base64, url]
 }
 
+/// Labels of metrics beside the codes.
+const WORDS: [&str; 10] = [
+    "accepted",
+    "refused",
+    "tls",
+    "late",
+    "protocol",
+    "received",
+    "sent",
+    "frames",
+    "websocket",
+    "http",
+];
+
+/// What the traffic below has counted at least.
+const COUNTED: [(&str, u64); 12] = [
+    ("restante_connections_open", 1),
+    ("restante_connections_total{result=\"accepted\"}", 3),
+    ("restante_handshakes_failed_total{reason=\"tls\"}", 1),
+    ("restante_transports_total{transport=\"frames\"}", 1),
+    ("restante_transports_total{transport=\"websocket\"}", 1),
+    ("restante_frames_total{direction=\"received\"}", 7),
+    ("restante_frames_total{direction=\"sent\"}", 8),
+    ("restante_appends_accepted_total", 1),
+    ("restante_appends_refused_total{code=\"stale_epoch\"}", 1),
+    ("restante_deliveries_total", 1),
+    ("restante_commits_total", 2),
+    ("restante_committed_acts_total", 2),
+];
+
 /// Metrics after real traffic hold no address, key, mailbox, reader or envelope id; every label is
 /// one of a closed list, and the traffic was really counted.
 #[tokio::test]
@@ -124,6 +155,7 @@ async fn metrics_know_nobody() {
     wire.deliver().await;
     let stale = wire.append(envelope(1, None), b"x").await.unwrap_err();
     assert_eq!(stale.code, Code::StaleEpoch);
+    Wire::over(Transport::WebSocket, relay.address()).await;
     let mut garbage =
         TcpStream::connect((relay.address().host(), relay.address().port())).await.unwrap();
     garbage.write_all(&[0x47; 100]).await.unwrap();
@@ -153,9 +185,8 @@ async fn metrics_know_nobody() {
     std::fs::write(place.path().join("metrics"), [scraped.as_bytes(), &planted].concat()).unwrap();
     assert_eq!(search(place.path(), &needles).len(), needles.len());
 
-    let words = ["accepted", "refused", "tls", "late", "protocol", "received", "sent"];
     let known: Vec<&str> =
-        words.into_iter().chain(Code::ALL.iter().map(|code| code.name())).collect();
+        WORDS.into_iter().chain(Code::ALL.iter().map(|code| code.name())).collect();
     let mut counted = Vec::new();
     for line in scraped.lines().filter(|line| !line.starts_with('#')) {
         let (name, value) = line.rsplit_once(' ').expect("a name and a value");
@@ -166,18 +197,7 @@ async fn metrics_know_nobody() {
         }
         counted.push((name, value));
     }
-    for (name, at_least) in [
-        ("restante_connections_open", 1),
-        ("restante_connections_total{result=\"accepted\"}", 2),
-        ("restante_handshakes_failed_total{reason=\"tls\"}", 1),
-        ("restante_frames_total{direction=\"received\"}", 6),
-        ("restante_frames_total{direction=\"sent\"}", 7),
-        ("restante_appends_accepted_total", 1),
-        ("restante_appends_refused_total{code=\"stale_epoch\"}", 1),
-        ("restante_deliveries_total", 1),
-        ("restante_commits_total", 2),
-        ("restante_committed_acts_total", 2),
-    ] {
+    for (name, at_least) in COUNTED {
         let found = counted.iter().find(|(known, _)| *known == name);
         assert!(found.is_some_and(|(_, value)| *value >= at_least), "{name}: {found:?}");
     }

@@ -1,4 +1,4 @@
-//! The shell of one connection: a task that moves bytes between a stream and its peer.
+//! The shell of one connection: a task that moves bytes between a link and its peer.
 //!
 //! What is said is sent one turn of the scheduler later, so that what comes meanwhile goes with
 //! it: one record and one call of the system for many answers.
@@ -14,9 +14,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::door::Place;
+use super::link::Link;
 use super::listener::Gateway;
 use super::peer::{Now, Peer};
-use super::stream::Stream;
+use super::websocket::CloseCode;
 use crate::limits::{CLOSE_TIME, DELIVERY_RETRY};
 use crate::mailbox::api::{Mailboxes, Origin};
 use crate::ops::clock::Clock;
@@ -24,7 +25,7 @@ use crate::ops::metrics;
 
 /// A connection whose handshake is made: one piece of memory, so that its task holds a pointer.
 pub(super) struct Connection<M> {
-    stream: Stream,
+    link: Link,
     peer: Peer<M>,
     clock: Clock,
     /// Held for its drop: the door's place goes with the connection.
@@ -32,13 +33,13 @@ pub(super) struct Connection<M> {
 }
 
 impl<M: Mailboxes> Connection<M> {
-    /// Over a stream; `input` has come with the handshake, which was made with the key of hash
+    /// Over a link; `input` has come with the handshake, which was made with the key of hash
     /// `spki`.
     ///
     /// # Errors
     /// The system's, when it has no randomness.
     pub(super) fn new(
-        stream: Stream,
+        link: Link,
         input: BytesMut,
         spki: SpkiHash,
         origin: Origin,
@@ -50,7 +51,7 @@ impl<M: Mailboxes> Connection<M> {
         let clock = gateway.clock;
         let mut peer = Peer::new(gateway, Nonce::new(nonce), origin, spki, Instant::now());
         peer.input = input;
-        Ok(Box::new(Self { stream, peer, clock, _place: place }))
+        Ok(Box::new(Self { link, peer, clock, _place: place }))
     }
 
     /// Serves until it ends, or is told to leave and everything is said.
@@ -66,31 +67,32 @@ impl<M: Mailboxes> Connection<M> {
         let mut drained = pin!(draining.cancelled());
         let mut is_leaving = false;
         let mut alarm = pin!(tokio::time::sleep_until(self.peer.deadline().into()));
-        while !self.stream.is_ended() {
+        while !self.link.is_ended() {
             let mut more = self.work();
-            if !self.peer.output.bytes.is_empty() && !self.stream.is_stuck() {
+            let has_output = !self.peer.output.bytes.is_empty() || self.link.has_output();
+            if has_output && !self.link.is_stuck() {
                 tokio::task::yield_now().await;
                 more = self.work();
-                self.stream.send(&mut self.peer.output.bytes)?;
-                if !self.stream.is_stuck() {
+                self.link.send(&mut self.peer.output.bytes)?;
+                if !self.link.is_stuck() {
                     // There is room again.
                     continue;
                 }
             }
-            if self.peer.is_over() && !self.stream.is_stuck() {
-                // The other side may be gone already; that it is told is a courtesy.
-                let close = tokio::time::timeout(CLOSE_TIME, self.stream.close());
-                return close.await.unwrap_or(Ok(()));
+            let is_over = self.peer.is_over() || (self.link.is_closing() && self.peer.is_quiet());
+            if is_over && !self.link.is_stuck() {
+                return self.close().await;
             }
             let deadline = self.peer.deadline();
             let until = if more { Instant::now() + DELIVERY_RETRY } else { deadline };
             if Instant::from(alarm.deadline()) > until {
                 alarm.as_mut().reset(until.into());
             }
-            let (reads, stuck) = (self.peer.reads(), self.stream.is_stuck());
+            let reads = self.peer.reads() && !self.link.is_closing();
+            let stuck = self.link.is_stuck();
             tokio::select! {
                 biased;
-                arrived = self.stream.ready(reads, &mut self.peer.input), if reads || stuck => {
+                arrived = self.link.ready(reads, &mut self.peer.input), if reads || stuck => {
                     if arrived? {
                         self.peer.handle_heard(Instant::now());
                     }
@@ -112,6 +114,15 @@ impl<M: Mailboxes> Connection<M> {
         // What came before the end is still done.
         self.work();
         Ok(())
+    }
+
+    /// The other side may be gone already; that it is told is a courtesy.
+    async fn close(&mut self) -> io::Result<()> {
+        // TRN-13
+        let refused = self.peer.has_refused();
+        let code = if refused { CloseCode::POLICY } else { CloseCode::GOING_AWAY };
+        let close = tokio::time::timeout(CLOSE_TIME, self.link.close(code));
+        close.await.unwrap_or(Ok(()))
     }
 
     fn work(&mut self) -> bool {

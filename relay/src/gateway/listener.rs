@@ -1,6 +1,5 @@
 //! Takes connections in: place first, then TLS, then a task of its own.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,8 +14,11 @@ use super::Settings;
 use super::connection::Connection;
 use super::door::{Door, Handshake, Place};
 use super::endorser::Endorser;
+use super::link::Link;
+use super::page::Page;
 use super::stream::Stream;
 use super::tls::TlsIdentity;
+use super::visit;
 use crate::delivery::Hub;
 use crate::limits::ACCEPT_RETRY;
 use crate::mailbox::api::{Mailboxes, Origin};
@@ -32,6 +34,7 @@ pub(crate) struct Gateway<M> {
     pub(crate) incarnation: Incarnation,
     pub(crate) limits: restante_spec::message::Limits,
     pub(crate) settings: Settings,
+    pub(crate) page: Page,
     pub(crate) clock: Clock,
 }
 
@@ -46,27 +49,15 @@ pub(crate) struct Listener<M> {
 }
 
 impl<M: Mailboxes> Listener<M> {
-    /// Listens on `address`; port 0 lets the system choose.
-    ///
-    /// # Errors
-    /// The system's, when the address cannot be had.
-    pub(crate) async fn bind(
-        address: SocketAddr,
+    /// Takes connections from `socket`.
+    pub(crate) fn new(
+        socket: TcpListener,
         tls: watch::Receiver<Arc<TlsIdentity>>,
         gateway: Arc<Gateway<M>>,
-    ) -> std::io::Result<Self> {
-        let socket = TcpListener::bind(address).await?;
+    ) -> Self {
         let door = Door::new(gateway.settings.clone());
         let origins = Arc::new(AtomicU64::new(1));
-        Ok(Self { socket, tls, gateway, door, origins })
-    }
-
-    /// The address it listens on.
-    ///
-    /// # Errors
-    /// The system's.
-    pub(crate) fn address(&self) -> std::io::Result<SocketAddr> {
-        self.socket.local_addr()
+        Self { socket, tls, gateway, door, origins }
     }
 
     /// Accepts until `closing`; each connection is told to leave by `draining`.
@@ -151,16 +142,55 @@ impl<M: Mailboxes> Greeting<M> {
             }
         }
         // TRN-2: a client that names no protocol at all is none of ours.
-        if stream.protocol() != Some(restante_spec::ALPN) {
-            metrics::HANDSHAKES_FAILED.count(metrics::Handshake::Protocol);
-            return debug!("another protocol");
-        }
+        let link = match stream.protocol() {
+            Some(restante_spec::ALPN) => {
+                metrics::TRANSPORTS.count(metrics::Transport::Frames);
+                Link::frames(stream)
+            }
+            Some(restante_spec::ALPN_HTTP) => {
+                let visit = visited(stream, &mut input, &gateway, &draining).await;
+                let Some(link) = visit else { return };
+                metrics::TRANSPORTS.count(metrics::Transport::WebSocket);
+                link
+            }
+            _ => {
+                metrics::HANDSHAKES_FAILED.count(metrics::Handshake::Protocol);
+                return debug!("another protocol");
+            }
+        };
         // TRN-5: what is endorsed is the key of this very handshake.
-        let connection = Connection::new(stream, input, tls.spki(), origin, place, gateway);
+        let connection = Connection::new(link, input, tls.spki(), origin, place, gateway);
         match connection {
             // A task of its own, so that the handshake's memory is given back.
             Ok(connection) => tasks.spawn("connection", connection.serve(draining)),
             Err(error) => warn!(%error, "no randomness for a connection"),
+        }
+    }
+}
+
+/// Serves HTTP; what is left is a WebSocket. The request and its answer have the time that `hello`
+/// has (LIM-11).
+async fn visited<M>(
+    stream: Stream,
+    input: &mut BytesMut,
+    gateway: &Gateway<M>,
+    draining: &CancellationToken,
+) -> Option<Link> {
+    let visit = visit::serve(stream, input, &gateway.page);
+    let visit = tokio::time::timeout(gateway.settings.hello_timeout, visit);
+    let visit = tokio::select! {
+        () = draining.cancelled() => return None,
+        visit = visit => visit,
+    };
+    match visit {
+        Ok(Ok(link)) => link,
+        Ok(Err(error)) => {
+            debug!(kind = ?error.kind(), "a request was lost");
+            None
+        }
+        Err(_) => {
+            debug!("no request in time");
+            None
         }
     }
 }

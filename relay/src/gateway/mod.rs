@@ -3,11 +3,14 @@
 //! ```text
 //!  listener --(door: bounds)--> connection (task)
 //!                                 |  stream: socket + tls_line --plaintext--> peer
-//!                                 |                                            |
+//!                                 |  (link: websocket between them)            |
 //!                                 |     frame codec --> session --> Call ------+--> mailbox::api
 //!                                 +<--- outlet <--- answers, notices <---------+
 //!                                       delivery::Subscriptions
 //! ```
+//!
+//! Over HTTP the same port has the public page and the way to a WebSocket (`visit`, `http`,
+//! `page`).
 //!
 //! Knows connections, frames, handles and chains. Must not know what is in a mailbox or how it is
 //! kept: it asks through `mailbox::api` and delivers through `delivery/`.
@@ -15,16 +18,22 @@
 mod connection;
 mod door;
 mod endorser;
+mod http;
+mod link;
 mod listener;
+mod page;
 mod peer;
 mod session;
 mod settings;
 mod stream;
 mod tls;
 mod tls_line;
+mod visit;
+mod websocket;
 
 pub(crate) use endorser::Endorser;
 pub(crate) use listener::{Gateway, Listener};
+pub(crate) use page::Page;
 #[cfg(feature = "simulation")]
 pub(crate) use peer::{Now, Peer};
 pub(crate) use settings::Settings;

@@ -114,6 +114,16 @@ impl<M: Mailboxes> Peer<M> {
         (is_done || self.output.is_last) && self.output.bytes.is_empty()
     }
 
+    /// Whether what has arrived is handled and answered.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.input.is_empty() && self.session.in_flight() == 0 && self.output.bytes.is_empty()
+    }
+
+    /// Whether an answer was given that closes the connection (ERR-2).
+    pub(super) const fn has_refused(&self) -> bool {
+        self.output.is_last
+    }
+
     /// Something has arrived: the other side lives (TRN-8).
     pub(crate) const fn handle_heard(&mut self, now: Instant) {
         self.heard = now;
@@ -236,6 +246,7 @@ impl<M: Mailboxes> Peer<M> {
     fn greet(&mut self, number: RequestNumber, idle: Seconds, now: Now) {
         self.idle = Duration::from_secs(u64::from(idle.get()));
         self.begun = now.instant;
+        // TRN-14: over WebSocket the same is said.
         let welcome = Welcome {
             version: restante_spec::VERSION,
             identity: self.gateway.endorser.identity(),

@@ -17,6 +17,10 @@ pub(crate) struct Settings {
     pub(crate) hello_timeout: Duration,
     /// The operator's words in `hello`.
     pub(crate) operator_text: String,
+    /// On the public page: whom to write to; may be a link.
+    pub(crate) contact: String,
+    /// On the public page: where the relay's source code is.
+    pub(crate) source: String,
 }
 
 impl Default for Settings {
@@ -27,6 +31,8 @@ impl Default for Settings {
             handshakes: limits::HANDSHAKES_IN_FLIGHT,
             hello_timeout: Duration::from_secs(u64::from(limits::HELLO_TIMEOUT.get())),
             operator_text: String::new(),
+            contact: String::new(),
+            source: String::new(),
         }
     }
 }

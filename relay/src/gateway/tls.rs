@@ -86,8 +86,8 @@ impl TlsIdentity {
         Arc::clone(&self.config)
     }
 
-    /// TLS 1.3 with X25519MLKEM768 first (TRN-1), ALPN `restante/1` (TRN-2), no session tickets: a
-    /// resumed session would not show the certificate again.
+    /// TLS 1.3 with X25519MLKEM768 first (TRN-1), ALPN `restante/1` before HTTP (TRN-2), no session
+    /// tickets: a resumed session would not show the certificate again.
     fn new(
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
@@ -100,7 +100,8 @@ impl TlsIdentity {
             .with_protocol_versions(&[&TLS13])?
             .with_no_client_auth()
             .with_single_cert(chain, key)?;
-        config.alpn_protocols = vec![restante_spec::ALPN.to_vec()];
+        config.alpn_protocols =
+            vec![restante_spec::ALPN.to_vec(), restante_spec::ALPN_HTTP.to_vec()];
         config.send_tls13_tickets = 0;
         Ok(Self { config: Arc::new(config), spki })
     }

@@ -90,9 +90,19 @@ pub struct Serve {
     /// The private key of the certificate (PEM).
     #[arg(long, env = "RESTANTE_TLS_KEY", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
-    /// A few words to every client, such as who runs this relay; cut at 1024 bytes.
+    /// A few words to every client and on the public page, such as who runs this relay; cut at 1024
+    /// bytes.
     #[arg(long, env = "RESTANTE_OPERATOR_TEXT", value_name = "TEXT", default_value = "")]
     pub operator_text: String,
+    /// On the public page: whom to write to; linked if it begins with mailto: or https://.
+    #[arg(long, env = "RESTANTE_CONTACT", value_name = "TEXT", default_value = "",
+          value_parser = short)]
+    pub contact: String,
+    /// On the public page: where the source code of this relay is; linked if it begins with
+    /// https://.
+    #[arg(long, env = "RESTANTE_SOURCE", value_name = "URL", default_value = "",
+          value_parser = short)]
+    pub source: String,
     /// How much is logged, on stderr: error, warn, info, debug.
     #[arg(long, env = "RESTANTE_LOG", value_name = "LEVEL", default_value = "info",
           value_parser = log_level)]
@@ -137,6 +147,9 @@ pub struct Serve {
 const CACHE_MIB: usize = 128;
 /// The most of it, in MiB; more memory serves the system's own cache better.
 const CACHE_MIB_MAX: usize = 65_536;
+
+/// A text of one line on the public page, bytes of UTF-8; longer is refused.
+const PAGE_TEXT_BYTES: usize = 256;
 
 impl Serve {
     /// The data directory.
@@ -188,6 +201,8 @@ impl Serve {
             connections_per_prefix: self.connections_per_prefix,
             handshakes: self.handshakes,
             operator_text,
+            contact: self.contact.clone(),
+            source: self.source.clone(),
             ..gateway::Settings::default()
         }
     }
@@ -210,6 +225,14 @@ impl Serve {
 /// From one to the bound.
 fn up_to(bound: usize) -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(1..=bound as u64)
+}
+
+/// A text for the public page.
+fn short(text: &str) -> Result<String, String> {
+    if text.len() > PAGE_TEXT_BYTES {
+        return Err(format!("{} bytes, at most {PAGE_TEXT_BYTES} are allowed", text.len()));
+    }
+    Ok(text.to_owned())
 }
 
 /// A level, or tracing's directives for those who know them.

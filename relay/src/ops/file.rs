@@ -191,6 +191,8 @@ mod tests {
             ("tls_cert", "'cert.pem'"),
             ("tls_key", "'key.pem'"),
             ("operator_text", "'run by the reading circle'"),
+            ("contact", "'mailto:post@example.org'"),
+            ("source", "'https://example.org/source'"),
             ("log", "'warn'"),
             ("connections", "7"),
             ("connections_per_prefix", "7"),

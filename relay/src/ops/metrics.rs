@@ -64,6 +64,8 @@ metrics! {
     CONNECTIONS: Family<Door> = "restante_connections_total";
     /// TLS handshakes that failed.
     HANDSHAKES_FAILED: Family<Handshake> = "restante_handshakes_failed_total";
+    /// Connections by what they carry, after their TLS handshake.
+    TRANSPORTS: Family<Transport> = "restante_transports_total";
     /// Frames received and sent.
     FRAMES: Family<Direction> = "restante_frames_total";
     /// Envelopes accepted, repeats among them.
@@ -118,6 +120,8 @@ labels! {
     Door, "result" { Accepted = "accepted", Refused = "refused", }
     /// Why a handshake failed.
     Handshake, "reason" { Tls = "tls", Late = "late", Protocol = "protocol", }
+    /// What a connection carries; `http` is a request that became no WebSocket.
+    Transport, "transport" { Frames = "frames", WebSocket = "websocket", Http = "http", }
     /// Which way a frame went.
     Direction, "direction" { Received = "received", Sent = "sent", }
 }

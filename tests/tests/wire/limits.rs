@@ -1,5 +1,6 @@
 //! Every limit of `spec/07-limits.md` that shows on the wire: at the bound, and one past it.
 
+use bytes::BytesMut;
 use restante_crypto::{SigningKey, prove_possession};
 use restante_spec::codes::Code;
 use restante_spec::ids::{Handle, ReaderHash, RequestId, RequestNumber, Slot};
@@ -7,15 +8,18 @@ use restante_spec::limits;
 use restante_spec::message::{
     Allow, Append, Command, MailboxClass, PutPrekeys, Reply, Rights, Terms,
 };
+use restante_tests::line::Line;
 use restante_tests::relay::InProcess;
 use restante_tests::wire::{Owner, PATIENCE, Wire, commit, envelope, random, tls};
 use tokio::io::AsyncReadExt;
+
+use crate::TRANSPORT;
 
 const WRITE: Rights = Rights { read: false, write: true, take: false, manage: false };
 
 async fn start(flags: &[&str], class: MailboxClass) -> Setup {
     let relay = InProcess::start(flags).await;
-    let mut wire = Wire::connect(relay.address()).await;
+    let mut wire = Wire::over(TRANSPORT, relay.address()).await;
     let owner = Owner::new();
     let epoch = wire.create(class, &owner).await.epoch;
     wire.open(1, owner.mailbox, &owner.key).await;
@@ -224,13 +228,12 @@ async fn silence_at_the_door() {
     let relay = InProcess::start(&[]).await;
     let place = (relay.address().host().to_owned(), relay.address().port());
     let mut mute = tokio::net::TcpStream::connect(place).await.unwrap();
-    let mut secret = tls(relay.address(), &[restante_spec::ALPN]).await.unwrap();
-    let mut idle = Wire::connect(relay.address()).await;
+    let mut secret = Line::connect(TRANSPORT, relay.address()).await.unwrap();
+    let mut idle = Wire::over(TRANSPORT, relay.address()).await;
     let before = std::time::Instant::now();
-    let (mut one, mut two) = (Vec::new(), Vec::new());
-    let all = async {
-        tokio::join!(mute.read_to_end(&mut one), secret.read_to_end(&mut two), idle.closed())
-    };
+    let (mut one, mut two) = (Vec::new(), BytesMut::new());
+    let all =
+        async { tokio::join!(mute.read_to_end(&mut one), secret.receive(&mut two), idle.closed()) };
     let _ = tokio::time::timeout(PATIENCE, all).await.expect("all are closed");
     let bound = u64::from(limits::HELLO_TIMEOUT.get());
     assert!(before.elapsed().as_secs() >= bound - 1, "not before the time is over");
@@ -241,8 +244,8 @@ async fn silence_at_the_door() {
 #[tokio::test]
 async fn connections_of_a_prefix() {
     let relay = InProcess::start(&["--connections-per-prefix", "2"]).await;
-    let first = Wire::connect(relay.address()).await;
-    let mut second = Wire::connect(relay.address()).await;
+    let first = Wire::over(TRANSPORT, relay.address()).await;
+    let mut second = Wire::over(TRANSPORT, relay.address()).await;
     assert!(tls(relay.address(), &[restante_spec::ALPN]).await.is_err());
     first.cut();
     second.done(Command::Ping, b"").await.unwrap();
@@ -254,7 +257,7 @@ async fn connections_of_a_prefix() {
 #[tokio::test]
 async fn connections_in_all() {
     let relay = InProcess::start(&["--connections", "1"]).await;
-    let _only = Wire::connect(relay.address()).await;
+    let _only = Wire::over(TRANSPORT, relay.address()).await;
     assert!(tls(relay.address(), &[restante_spec::ALPN]).await.is_err());
     relay.stop().await;
 }

@@ -1,4 +1,4 @@
-//! The connection as the spec has it (TRN, FRM), against a real relay over TLS.
+//! The connection as the spec has it (TRN, FRM), against a real relay.
 
 use bytes::{BufMut, BytesMut};
 use restante_crypto::SigningKey;
@@ -7,26 +7,30 @@ use restante_spec::frame;
 use restante_spec::ids::{Handle, RequestNumber, Seconds};
 use restante_spec::limits;
 use restante_spec::message::{ClientHeader, Command, Hello, MailboxClass, Push, Reply};
+use restante_spec::{ALPN, ALPN_HTTP};
+use restante_tests::line::Line;
 use restante_tests::relay::InProcess;
 use restante_tests::wire::{Owner, PATIENCE, PLENTY, Wire, envelope, tls};
 use rustls::NamedGroup;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::TRANSPORT;
+
 /// TRN-1: the post-quantum group is what both agree on.
 #[tokio::test]
 async fn hybrid_key_exchange_is_negotiated() {
     let relay = InProcess::start(&[]).await;
-    let wire = Wire::connect(relay.address()).await;
+    let wire = Wire::over(TRANSPORT, relay.address()).await;
     assert_eq!(wire.group(), Some(NamedGroup::X25519MLKEM768));
     relay.stop().await;
 }
 
-/// TRN-5, TRN-6: the address' key vouches for the certificate of this very handshake.
+/// TRN-5, TRN-6, TRN-14: the address' key vouches for the certificate of this very handshake.
 #[tokio::test]
 async fn hello_endorses_the_certificate_of_the_handshake() {
     let relay = InProcess::start(&[]).await;
-    let wire = Wire::connect(relay.address()).await;
+    let wire = Wire::over(TRANSPORT, relay.address()).await;
     let welcome = &wire.welcome;
     assert_eq!(welcome.identity, *relay.address().identity());
     let identity = relay.address().identity();
@@ -35,11 +39,16 @@ async fn hello_endorses_the_certificate_of_the_handshake() {
     relay.stop().await;
 }
 
-/// TRN-2: a client that offers another protocol, or none, gets no connection.
+/// TRN-2: a client that offers another protocol, or none, gets no connection; of both known ones,
+/// frames are chosen.
 #[tokio::test]
 async fn other_protocols_are_refused() {
     let relay = InProcess::start(&[]).await;
-    assert!(tls(relay.address(), &[b"http/1.1"]).await.is_err());
+    for other in [&b"h2"[..], b"http/1.0", b"restante/2"] {
+        assert!(tls(relay.address(), &[other]).await.is_err());
+    }
+    let both = tls(relay.address(), &[ALPN_HTTP, ALPN]).await.unwrap();
+    assert_eq!(both.get_ref().1.alpn_protocol(), Some(ALPN));
     let mut stream = tls(relay.address(), &[]).await.unwrap();
     let mut rest = Vec::new();
     let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
@@ -57,7 +66,7 @@ async fn garbage_instead_of_tls_ends_the_connection() {
     let mut rest = Vec::new();
     let ended = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
     assert!(ended.is_ok(), "the relay closes");
-    Wire::connect(relay.address()).await;
+    Wire::over(TRANSPORT, relay.address()).await;
     relay.stop().await;
 }
 
@@ -65,17 +74,17 @@ async fn garbage_instead_of_tls_ends_the_connection() {
 #[tokio::test]
 async fn hello_comes_first_and_once() {
     let relay = InProcess::start(&[]).await;
-    let mut stream = tls(relay.address(), &[restante_spec::ALPN]).await.unwrap();
+    let mut line = Line::connect(TRANSPORT, relay.address()).await.unwrap();
     let header = ClientHeader { number: RequestNumber::new(7), command: Command::Ping };
     let mut bytes = BytesMut::new();
     frame::encode_client(&header, b"", &mut bytes).unwrap();
-    stream.write_all(&bytes).await.unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await.unwrap();
-    let answer = frame::decode_relay(&mut BytesMut::from(&answer[..])).unwrap().unwrap();
+    line.send(&bytes).await.unwrap();
+    let mut answer = BytesMut::new();
+    while line.receive(&mut answer).await {}
+    let answer = frame::decode_relay(&mut answer).unwrap().unwrap();
     assert!(format!("{:?}", answer.header).contains("Malformed"));
 
-    let mut wire = Wire::connect(relay.address()).await;
+    let mut wire = Wire::over(TRANSPORT, relay.address()).await;
     let hello = Hello { versions: vec![1], idle: Seconds::new(60) };
     assert_eq!(wire.refused(Command::Hello(hello), b"").await, Code::Malformed);
     wire.closed().await;
@@ -86,18 +95,18 @@ async fn hello_comes_first_and_once() {
 #[tokio::test]
 async fn unknown_versions_are_unsupported() {
     let relay = InProcess::start(&[]).await;
-    let mut stream = tls(relay.address(), &[restante_spec::ALPN]).await.unwrap();
+    let mut line = Line::connect(TRANSPORT, relay.address()).await.unwrap();
     let hello = Hello { versions: vec![2, 9], idle: Seconds::new(60) };
     let header = ClientHeader { number: RequestNumber::new(1), command: Command::Hello(hello) };
     let mut bytes = BytesMut::new();
     frame::encode_client(&header, b"", &mut bytes).unwrap();
-    stream.write_all(&bytes).await.unwrap();
+    line.send(&bytes).await.unwrap();
     let mut input = BytesMut::new();
     let answer = loop {
         if let Some(frame) = frame::decode_relay(&mut input).unwrap() {
             break frame;
         }
-        stream.read_buf(&mut input).await.unwrap();
+        assert!(line.receive(&mut input).await);
     };
     assert!(format!("{:?}", answer.header).contains("Unsupported"));
     relay.stop().await;
@@ -107,7 +116,7 @@ async fn unknown_versions_are_unsupported() {
 #[tokio::test]
 async fn idle_time_is_clamped_and_told() {
     let relay = InProcess::start(&[]).await;
-    let wire = Wire::connect(relay.address()).await;
+    let wire = Wire::over(TRANSPORT, relay.address()).await;
     assert_eq!(wire.welcome.limits.idle, Seconds::new(60));
     relay.stop().await;
 }
@@ -118,7 +127,7 @@ async fn operator_text_is_told_and_cut() {
     let long = "x".repeat(limits::OPERATOR_TEXT_BYTES + 1);
     for (text, told) in [("run by the reading circle", 25), (long.as_str(), 1_024)] {
         let relay = InProcess::start(&["--operator-text", text]).await;
-        let wire = Wire::connect(relay.address()).await;
+        let wire = Wire::over(TRANSPORT, relay.address()).await;
         assert_eq!(wire.operator_text.as_ref(), &text.as_bytes()[..told]);
         relay.stop().await;
     }
@@ -128,7 +137,7 @@ async fn operator_text_is_told_and_cut() {
 #[tokio::test]
 async fn oversized_frames_close_the_connection() {
     let relay = InProcess::start(&[]).await;
-    let mut wire = Wire::connect(relay.address()).await;
+    let mut wire = Wire::over(TRANSPORT, relay.address()).await;
     let mut bytes = BytesMut::new();
     bytes.put_u32(u32::try_from(2 + limits::HEADER_BYTES + limits::BODY_BYTES + 1).unwrap());
     wire.send_raw(&bytes).await;
@@ -143,7 +152,7 @@ async fn oversized_frames_close_the_connection() {
 #[tokio::test]
 async fn malformed_headers_close_the_connection() {
     let relay = InProcess::start(&[]).await;
-    let mut wire = Wire::connect(relay.address()).await;
+    let mut wire = Wire::over(TRANSPORT, relay.address()).await;
     wire.send_raw(&[0, 0, 0, 4, 0, 2, 0xff, 0xff]).await;
     let (reply, _) = wire.reply(RequestNumber::default()).await;
     let Reply::Error(refusal) = reply else { panic!("{reply:?}") };
@@ -156,7 +165,7 @@ async fn malformed_headers_close_the_connection() {
 #[tokio::test]
 async fn unknown_commands_leave_the_connection_open() {
     let relay = InProcess::start(&[]).await;
-    let mut wire = Wire::connect(relay.address()).await;
+    let mut wire = Wire::over(TRANSPORT, relay.address()).await;
     wire.send_raw(&[0, 0, 0, 7, 0, 5, 0x08, 0x63, 0xfa, 0x07, 0x00]).await;
     let (reply, _) = wire.reply(RequestNumber::new(0x63)).await;
     let Reply::Error(refusal) = reply else { panic!("{reply:?}") };
@@ -170,8 +179,8 @@ async fn unknown_commands_leave_the_connection_open() {
 #[tokio::test]
 async fn proofs_are_bound_to_their_connection_and_refusals_are_alike() {
     let relay = InProcess::start(&[]).await;
-    let mut first = Wire::connect(relay.address()).await;
-    let mut second = Wire::connect(relay.address()).await;
+    let mut first = Wire::over(TRANSPORT, relay.address()).await;
+    let mut second = Wire::over(TRANSPORT, relay.address()).await;
     let owner = Owner::new();
     first.create(MailboxClass::Inbox, &owner).await;
     let replayed = first.open_command(1, owner.mailbox, &owner.key);
@@ -199,7 +208,7 @@ async fn proofs_are_bound_to_their_connection_and_refusals_are_alike() {
 #[tokio::test]
 async fn handles_are_closed_and_used_again() {
     let relay = InProcess::start(&[]).await;
-    let mut wire = Wire::connect(relay.address()).await;
+    let mut wire = Wire::over(TRANSPORT, relay.address()).await;
     let owner = Owner::new();
     wire.create(MailboxClass::Inbox, &owner).await;
     wire.open(5, owner.mailbox, &owner.key).await;
@@ -216,7 +225,7 @@ async fn handles_are_closed_and_used_again() {
 #[tokio::test]
 async fn requests_are_pipelined() {
     let relay = InProcess::start(&[]).await;
-    let mut wire = Wire::connect(relay.address()).await;
+    let mut wire = Wire::over(TRANSPORT, relay.address()).await;
     let owner = Owner::new();
     let created = wire.create(MailboxClass::Conversation, &owner).await;
     wire.open(1, owner.mailbox, &owner.key).await;
@@ -238,7 +247,7 @@ async fn requests_are_pipelined() {
 #[tokio::test]
 async fn draining_says_goaway_and_answers_first() {
     let relay = InProcess::start(&[]).await;
-    let mut wire = Wire::connect(relay.address()).await;
+    let mut wire = Wire::over(TRANSPORT, relay.address()).await;
     let owner = Owner::new();
     let created = wire.create(MailboxClass::Conversation, &owner).await;
     wire.open(1, owner.mailbox, &owner.key).await;

@@ -1,4 +1,4 @@
-//! What mailboxes promise (MBX, CMD, DLV), against a real relay over TLS.
+//! What mailboxes promise (MBX, CMD, DLV), against a real relay.
 
 use restante_crypto::{SigningKey, prove_possession};
 use restante_spec::codes::Code;
@@ -9,6 +9,8 @@ use restante_spec::message::{
 };
 use restante_tests::relay::InProcess;
 use restante_tests::wire::{Owner, PLENTY, Wire, commit, envelope, random};
+
+use crate::TRANSPORT;
 
 const WRITE: Rights = Rights { read: false, write: true, take: false, manage: false };
 
@@ -28,7 +30,7 @@ fn allow(handle: u32, owner: &Owner, key: &SigningKey, terms: Terms) -> Command 
 /// A relay, and a connection with an open inbox on handle 1.
 async fn inbox() -> (InProcess, Wire, Owner) {
     let relay = InProcess::start(&[]).await;
-    let mut wire = Wire::connect(relay.address()).await;
+    let mut wire = Wire::over(TRANSPORT, relay.address()).await;
     let owner = Owner::new();
     wire.create(MailboxClass::Inbox, &owner).await;
     wire.open(1, owner.mailbox, &owner.key).await;
@@ -38,7 +40,7 @@ async fn inbox() -> (InProcess, Wire, Owner) {
 /// A relay, and a connection with an open conversation on handle 1.
 async fn conversation() -> (InProcess, Wire, Owner, Option<restante_spec::ids::Epoch>) {
     let relay = InProcess::start(&[]).await;
-    let mut wire = Wire::connect(relay.address()).await;
+    let mut wire = Wire::over(TRANSPORT, relay.address()).await;
     let owner = Owner::new();
     let created = wire.create(MailboxClass::Conversation, &owner).await;
     wire.open(1, owner.mailbox, &owner.key).await;
@@ -65,7 +67,7 @@ async fn a_contact_writes_and_the_owner_reads() {
     let (relay, mut wire, owner) = inbox().await;
     let contact = SigningKey::generate().unwrap();
     wire.done(allow(1, &owner, &contact, terms(WRITE)), b"a card").await.unwrap();
-    let mut other = Wire::connect(relay.address()).await;
+    let mut other = Wire::over(TRANSPORT, relay.address()).await;
     let (opened, card) = other.try_open(9, owner.mailbox, &contact).await.unwrap();
     assert_eq!((opened.rights, card.as_ref()), (WRITE, &b"a card"[..]));
     let first = other.append(envelope(9, None), b"one").await.unwrap();
@@ -111,7 +113,7 @@ async fn a_revoked_key_is_refused_at_once() {
     let (relay, mut wire, owner) = inbox().await;
     let contact = SigningKey::generate().unwrap();
     wire.done(allow(1, &owner, &contact, terms(WRITE)), b"").await.unwrap();
-    let mut other = Wire::connect(relay.address()).await;
+    let mut other = Wire::over(TRANSPORT, relay.address()).await;
     other.open(1, owner.mailbox, &contact).await;
     other.append(envelope(1, None), b"x").await.unwrap();
     let revoke = Command::Revoke { handle: Handle::new(1), key: contact.public() };
@@ -190,7 +192,7 @@ async fn a_refusal_aborts_the_chain_behind_it() {
 #[tokio::test]
 async fn one_commit_wins_each_epoch() {
     let (relay, mut wire, owner, epoch) = conversation().await;
-    let mut rival = Wire::connect(relay.address()).await;
+    let mut rival = Wire::over(TRANSPORT, relay.address()).await;
     rival.open(1, owner.mailbox, &owner.key).await;
     let (ours, theirs) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
     let first = wire.send(Command::Append(commit(1, epoch, owner.mailbox, &ours)), b"a").await;
@@ -224,7 +226,7 @@ async fn added_readers_stand_at_their_commit() {
     let added = wire.append(adding, b"commit").await.unwrap();
     wire.open(2, owner.mailbox, &next).await;
     let message = wire.append(envelope(2, added.epoch), b"hi").await.unwrap();
-    let mut other = Wire::connect(relay.address()).await;
+    let mut other = Wire::over(TRANSPORT, relay.address()).await;
     other.open(1, owner.mailbox, &next).await;
     other.subscribe(1, &joiner, added.seq, PLENTY).await.unwrap();
     let backlog = other.backlog().await;
@@ -397,7 +399,7 @@ async fn prekeys_are_given_at_most_once() {
     wire.done(put(vec![4], true), b"last").await.unwrap();
     assert_eq!(wire.refused(put(vec![3], false), b"four").await, Code::Malformed);
     wire.closed().await;
-    let mut wire = Wire::connect(relay.address()).await;
+    let mut wire = Wire::over(TRANSPORT, relay.address()).await;
     wire.open(1, owner.mailbox, &owner.key).await;
     let contact = SigningKey::generate().unwrap();
     let take = Rights { take: true, ..Rights::default() };
@@ -441,7 +443,7 @@ async fn a_registered_reader_stands_at_now() {
 #[tokio::test]
 async fn deletion_ends_everything() {
     let (relay, mut wire, owner) = inbox().await;
-    let mut other = Wire::connect(relay.address()).await;
+    let mut other = Wire::over(TRANSPORT, relay.address()).await;
     other.open(1, owner.mailbox, &owner.key).await;
     other.subscribe(1, &owner.reader, Seq::START, PLENTY).await.unwrap();
     other.backlog().await;

@@ -1,0 +1,12 @@
+//! What goes over the wire, with frames over TLS alone; `websocket.rs` says the same of WebSocket.
+
+use restante_tests::line::Transport;
+
+#[path = "wire/connection.rs"]
+mod connection;
+#[path = "wire/limits.rs"]
+mod limits;
+#[path = "wire/mailbox.rs"]
+mod mailbox;
+
+const TRANSPORT: Transport = Transport::Frames;

@@ -1,0 +1,16 @@
+//! What goes over the wire, with frames as messages of a WebSocket; and what only HTTP has.
+
+use restante_tests::line::Transport;
+
+#[path = "wire/conformance.rs"]
+mod conformance;
+#[path = "wire/connection.rs"]
+mod connection;
+#[path = "wire/http.rs"]
+mod http;
+#[path = "wire/limits.rs"]
+mod limits;
+#[path = "wire/mailbox.rs"]
+mod mailbox;
+
+const TRANSPORT: Transport = Transport::WebSocket;
