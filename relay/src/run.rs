@@ -18,7 +18,7 @@ use crate::buffer::Buffer as _;
 use crate::buffer::redb::RedbBuffer;
 use crate::delivery::Hub;
 use crate::error::Error;
-use crate::gateway::{Endorser, Gateway, Listener};
+use crate::gateway::{Door, Endorser, Gateway, Listener};
 use crate::limits::{DRAIN_TIME, SHRINK_EVERY, SWEEP_STEP, TICK};
 use crate::mailbox::Service;
 use crate::ops::admin::Admin;
@@ -80,6 +80,7 @@ impl Relay {
             endorser: Endorser::new(identity),
             incarnation,
             limits: told_limits(&bounds),
+            door: Door::new(serve.gateway()),
             settings: serve.gateway(),
             clock: Clock,
         });

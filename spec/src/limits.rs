@@ -71,6 +71,14 @@ pub const CONNECTIONS_PER_PREFIX: usize = 256;
 /// TLS handshakes under way (LIM-12): one more is refused before TLS.
 pub const HANDSHAKES_IN_FLIGHT: usize = 256;
 
+/// New connections of one address prefix in a minute (LIM-18): more are refused before TLS.
+pub const CONNECTS_PER_MINUTE: u32 = 4_096;
+/// Failed handshakes and `open`s of one address prefix in a minute (LIM-18): with more, connections
+/// are refused before TLS and `open` is `rate`.
+pub const FAILURES_PER_MINUTE: u32 = 1_024;
+/// `create`s of one address prefix in a minute (LIM-18): more are `rate`.
+pub const CREATES_PER_MINUTE: u32 = 1_024;
+
 /// Commits of a mailbox per second in the long run (LIM-13): more is `rate`.
 pub const COMMITS_PER_SECOND: u32 = 1;
 /// Commits of a mailbox at once (LIM-13): one more is `rate`.

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::BytesMut;
 use restante_spec::ids::Incarnation;
@@ -19,7 +18,7 @@ use super::stream::Stream;
 use super::tls::TlsIdentity;
 use crate::delivery::Hub;
 use crate::limits::ACCEPT_RETRY;
-use crate::mailbox::api::{Mailboxes, Origin};
+use crate::mailbox::api::Mailboxes;
 use crate::ops::clock::Clock;
 use crate::ops::metrics;
 use crate::ops::tasks::Tasks;
@@ -31,6 +30,7 @@ pub(crate) struct Gateway<M> {
     pub(crate) endorser: Endorser,
     pub(crate) incarnation: Incarnation,
     pub(crate) limits: restante_spec::message::Limits,
+    pub(crate) door: Arc<Door>,
     pub(crate) settings: Settings,
     pub(crate) clock: Clock,
 }
@@ -41,8 +41,6 @@ pub(crate) struct Listener<M> {
     /// What new handshakes are done with; it may change.
     tls: watch::Receiver<Arc<TlsIdentity>>,
     gateway: Arc<Gateway<M>>,
-    door: Arc<Door>,
-    origins: Arc<AtomicU64>,
 }
 
 impl<M: Mailboxes> Listener<M> {
@@ -56,9 +54,7 @@ impl<M: Mailboxes> Listener<M> {
         gateway: Arc<Gateway<M>>,
     ) -> std::io::Result<Self> {
         let socket = TcpListener::bind(address).await?;
-        let door = Door::new(gateway.settings.clone());
-        let origins = Arc::new(AtomicU64::new(1));
-        Ok(Self { socket, tls, gateway, door, origins })
+        Ok(Self { socket, tls, gateway })
     }
 
     /// The address it listens on.
@@ -89,28 +85,22 @@ impl<M: Mailboxes> Listener<M> {
                     continue;
                 }
             };
-            // LIM-12: refused before TLS, and before anything is read.
-            let Some((place, handshake)) = self.door.enter(peer.ip()) else {
+            // LIM-12, LIM-18: refused before TLS, and before anything is read.
+            let now = self.gateway.clock.now();
+            let Some((place, handshake)) = self.gateway.door.enter(peer.ip(), now) else {
                 metrics::CONNECTIONS.count(metrics::Door::Refused);
                 continue;
             };
             metrics::CONNECTIONS.count(metrics::Door::Accepted);
-            let origin = Origin(self.origins.fetch_add(1, Ordering::Relaxed));
-            let greeting = self.greeting(socket, place, handshake, origin);
+            let greeting = self.greeting(socket, place, handshake);
             let (after, draining) = (tasks.clone(), draining.clone());
             tasks.spawn("handshake", async move { greeting.run(after, draining).await });
         }
     }
 
-    fn greeting(
-        &self,
-        socket: TcpStream,
-        place: Place,
-        handshake: Handshake,
-        origin: Origin,
-    ) -> Greeting<M> {
+    fn greeting(&self, socket: TcpStream, place: Place, handshake: Handshake) -> Greeting<M> {
         let (tls, gateway) = (Arc::clone(&self.tls.borrow()), Arc::clone(&self.gateway));
-        Greeting { socket, place, handshake, origin, tls, gateway }
+        Greeting { socket, place, handshake, tls, gateway }
     }
 }
 
@@ -119,14 +109,14 @@ struct Greeting<M> {
     socket: TcpStream,
     place: Place,
     handshake: Handshake,
-    origin: Origin,
     tls: Arc<TlsIdentity>,
     gateway: Arc<Gateway<M>>,
 }
 
 impl<M: Mailboxes> Greeting<M> {
     async fn run(self, tasks: Tasks, draining: CancellationToken) {
-        let Self { socket, place, handshake, origin, tls, gateway } = self;
+        let Self { socket, place, handshake, tls, gateway } = self;
+        let origin = place.origin();
         if let Err(error) = socket.set_nodelay(true) {
             debug!(%error, "a connection without TCP_NODELAY");
         }
@@ -139,19 +129,24 @@ impl<M: Mailboxes> Greeting<M> {
         let made = stream.handshake(&mut input);
         let made = tokio::time::timeout(gateway.settings.hello_timeout, made).await;
         drop(handshake);
+        // LIM-18
+        let fail = || gateway.door.fail(origin, gateway.clock.now());
         match made {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
+                fail();
                 metrics::HANDSHAKES_FAILED.count(metrics::Handshake::Tls);
                 return debug!(kind = ?error.kind(), "no TLS");
             }
             Err(_) => {
+                fail();
                 metrics::HANDSHAKES_FAILED.count(metrics::Handshake::Late);
                 return debug!("no TLS in time");
             }
         }
         // TRN-2: a client that names no protocol at all is none of ours.
         if stream.protocol() != Some(restante_spec::ALPN) {
+            fail();
             metrics::HANDSHAKES_FAILED.count(metrics::Handshake::Protocol);
             return debug!("another protocol");
         }

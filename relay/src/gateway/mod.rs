@@ -23,6 +23,7 @@ mod stream;
 mod tls;
 mod tls_line;
 
+pub(crate) use door::Door;
 pub(crate) use endorser::Endorser;
 pub(crate) use listener::{Gateway, Listener};
 pub(crate) use settings::Settings;

@@ -16,7 +16,6 @@ mod keys;
 mod lifecycle;
 mod live;
 mod prekeys;
-mod rate;
 mod readers;
 mod rows;
 mod service;
