@@ -15,6 +15,7 @@ mod gateway;
 mod limits;
 mod mailbox;
 mod ops;
+mod rate;
 mod run;
 #[cfg(feature = "simulation")]
 pub mod simulation;

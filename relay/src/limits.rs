@@ -5,6 +5,14 @@ use std::time::Duration;
 
 use restante_spec::ids::Seconds;
 
+/// Address prefixes remembered for their pace (LIM-20): with one more, those without a connection
+/// are forgotten. More than the connections there can be, so that this always makes room.
+pub(crate) const PREFIXES: usize = 65_536;
+/// The most an operator may let a prefix do in a minute (LIM-20): for tests of load.
+pub(crate) const PER_MINUTE_MAX: u32 = 1_000_000;
+
+const _: () = assert!(PREFIXES > restante_spec::limits::CONNECTIONS);
+
 /// A connection reads so much at a time, bytes: several TLS records with one call of the system.
 pub(crate) const READ_BYTES: usize = 64 * 1024;
 /// A client that is told to leave may take so long (TRN-9).

@@ -107,6 +107,7 @@ impl Relay {
             incarnation: Incarnation::new([0; Incarnation::SIZE]),
             page: gateway::Page::new(&address, &settings, &limits),
             limits,
+            door: gateway::Door::new(settings.clone()),
             settings,
             clock: Clock,
         });

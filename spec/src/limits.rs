@@ -76,6 +76,14 @@ pub const HTTP_REQUEST_BYTES: usize = 8_192;
 /// Header lines of an HTTP request (LIM-18): one more is 431, then closed.
 pub const HTTP_HEADERS: usize = 64;
 
+/// New connections of one address prefix in a minute (LIM-20): more are refused before TLS.
+pub const CONNECTS_PER_MINUTE: u32 = 4_096;
+/// Failed handshakes and `open`s of one address prefix in a minute (LIM-20): with more, connections
+/// are refused before TLS and `open` is `rate`.
+pub const FAILURES_PER_MINUTE: u32 = 1_024;
+/// `create`s of one address prefix in a minute (LIM-20): more are `rate`.
+pub const CREATES_PER_MINUTE: u32 = 1_024;
+
 /// Commits of a mailbox per second in the long run (LIM-13): more is `rate`.
 pub const COMMITS_PER_SECOND: u32 = 1;
 /// Commits of a mailbox at once (LIM-13): one more is `rate`.

@@ -1,31 +1,55 @@
-//! The door: who may come in before anything is read from him (LIM-12).
+//! The door: who may come in before anything is read from him (LIM-12), and how much may be tried
+//! from one address prefix (LIM-20).
 //!
-//! Counts in memory only. A prefix is an IPv4 address or an IPv6 /64; the map's hasher is keyed
-//! anew at each start, and nothing of it is ever logged.
+//! Counts in memory only. A prefix is an IPv4 address or an IPv6 /64, known by a hash whose key is
+//! drawn anew at each start; nothing of it is ever logged.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use restante_spec::codes::Code;
+use restante_spec::ids::{Seconds, UnixTime};
+use restante_spec::message::{Rate, Refusal};
 
 use super::Settings;
+use crate::limits::PREFIXES;
+use crate::mailbox::api::{Call, Origin};
+use crate::rate::Pace;
 
-/// Counts connections and handshakes.
-pub(super) struct Door {
+/// Counts connections and handshakes, and what is tried.
+pub(crate) struct Door {
     max: Settings,
+    /// Hashes prefixes with a key of this start.
+    salt: RandomState,
     counts: Mutex<Counts>,
 }
 
 #[derive(Default)]
 struct Counts {
-    connections: usize,
     handshakes: usize,
-    prefixes: HashMap<u64, usize>,
+    /// The number of the newest connection.
+    last: u64,
+    /// The connections, with the hashes of their prefixes.
+    origins: HashMap<Origin, u64>,
+    /// At most [`PREFIXES`].
+    prefixes: HashMap<u64, Prefix>,
+}
+
+/// What is known of one address prefix.
+#[derive(Default)]
+struct Prefix {
+    connections: usize,
+    connects: Pace,
+    failures: Pace,
+    creates: Pace,
 }
 
 /// The place of one connection; dropped, it is free again.
 pub(super) struct Place {
     door: Arc<Door>,
-    prefix: u64,
+    origin: Origin,
 }
 
 /// The place of one handshake; dropped, it is free again.
@@ -35,45 +59,107 @@ pub(super) struct Handshake {
 
 impl Door {
     /// An empty house.
-    pub(super) fn new(max: Settings) -> Arc<Self> {
-        Arc::new(Self { max, counts: Mutex::default() })
+    pub(crate) fn new(max: Settings) -> Arc<Self> {
+        Arc::new(Self { max, salt: RandomState::new(), counts: Mutex::default() })
     }
 
-    /// Lets a connection in; `None`: at the bound, to be refused before TLS (LIM-12).
-    pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<(Place, Handshake)> {
-        let prefix = prefix(address);
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if counts.connections >= self.max.connections || counts.handshakes >= self.max.handshakes {
+    /// Lets a connection in; `None`: at a bound, to be refused before TLS (LIM-12, LIM-20).
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        address: IpAddr,
+        now: UnixTime,
+    ) -> Option<(Place, Handshake)> {
+        let hash = self.salt.hash_one(prefix(address));
+        let mut counts = self.counts();
+        let counts = &mut *counts;
+        let is_full = counts.origins.len() >= self.max.connections;
+        if is_full || counts.handshakes >= self.max.handshakes {
             return None;
         }
-        let same = counts.prefixes.entry(prefix).or_default();
-        if *same >= self.max.connections_per_prefix {
+        if counts.prefixes.len() >= PREFIXES && !counts.prefixes.contains_key(&hash) {
+            counts.prefixes.retain(|_, prefix| prefix.connections > 0);
+        }
+        let prefix = counts.prefixes.entry(hash).or_default();
+        if prefix.connections >= self.max.connections_per_prefix {
             return None;
         }
-        *same += 1;
-        counts.connections += 1;
+        prefix.failures.look(per_minute(self.max.failures_per_minute), now).ok()?;
+        prefix.connects.take(per_minute(self.max.connects_per_minute), now).ok()?;
+        prefix.connections += 1;
         counts.handshakes += 1;
-        let door = Arc::clone(self);
-        Some((Place { door, prefix }, Handshake { door: Arc::clone(self) }))
+        counts.last += 1;
+        let origin = Origin(counts.last);
+        counts.origins.insert(origin, hash);
+        Some((Place { door: Arc::clone(self), origin }, Handshake { door: Arc::clone(self) }))
+    }
+
+    /// A handshake or an `open` has failed (LIM-20).
+    pub(super) fn fail(&self, origin: Origin, now: UnixTime) {
+        let rate = per_minute(self.max.failures_per_minute);
+        if let Some(prefix) = self.counts().prefix(origin) {
+            // At the bound there is no more to take.
+            let _ = prefix.failures.take(rate, now);
+        }
+    }
+
+    /// Whether this may be asked from there now (LIM-20).
+    ///
+    /// # Errors
+    /// `rate`, with the time until it may be.
+    pub(super) fn admit(&self, origin: Origin, call: &Call, now: UnixTime) -> Result<(), Refusal> {
+        let (paced, detail) = match call {
+            Call::Create(_) => {
+                let rate = per_minute(self.max.creates_per_minute);
+                let paced =
+                    self.counts().prefix(origin).map(|prefix| prefix.creates.take(rate, now));
+                (paced, "too many mailboxes are made from this address")
+            }
+            Call::Open { .. } => {
+                let rate = per_minute(self.max.failures_per_minute);
+                let paced =
+                    self.counts().prefix(origin).map(|prefix| prefix.failures.look(rate, now));
+                (paced, "too much has failed from this address")
+            }
+            // Paced by mailbox and key.
+            Call::With(..) => return Ok(()),
+        };
+        let paced = paced.unwrap_or(Ok(()));
+        paced.map_err(|wait| Refusal::new(Code::Rate, detail).retry_after(wait))
+    }
+
+    /// A panic elsewhere ends its task only: the counts are whole between calls.
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counts {
+    /// The prefix of a connection that is still there.
+    fn prefix(&mut self, origin: Origin) -> Option<&mut Prefix> {
+        self.prefixes.get_mut(self.origins.get(&origin)?)
+    }
+}
+
+impl Place {
+    /// The number of the connection.
+    pub(super) const fn origin(&self) -> Origin {
+        self.origin
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut counts = self.door.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.connections -= 1;
-        if let Some(same) = counts.prefixes.get_mut(&self.prefix) {
-            *same -= 1;
-            if *same == 0 {
-                counts.prefixes.remove(&self.prefix);
-            }
+        let mut counts = self.door.counts();
+        if let Some(prefix) = counts.prefix(self.origin) {
+            prefix.connections -= 1;
         }
+        counts.origins.remove(&self.origin);
     }
 }
 
 impl Drop for Handshake {
     fn drop(&mut self) {
-        self.door.counts.lock().unwrap_or_else(PoisonError::into_inner).handshakes -= 1;
+        self.door.counts().handshakes -= 1;
     }
 }
 
@@ -85,9 +171,18 @@ fn prefix(address: IpAddr) -> u64 {
     }
 }
 
+/// So many in a minute, and at once.
+const fn per_minute(count: u32) -> Rate {
+    Rate { count, per: Seconds::new(60) }
+}
+
 #[cfg(test)]
 mod tests {
+    use restante_spec::ids::{MailboxId, Nonce, PublicKey, Signature};
+
     use super::*;
+
+    const NOW: UnixTime = UnixTime::new(1_000);
 
     fn door(connections: usize, per_prefix: usize, handshakes: usize) -> Arc<Door> {
         let max = Settings {
@@ -109,12 +204,12 @@ mod tests {
         let one = address("127.0.0.1");
         for (connections, per_prefix, handshakes) in [(2, 9, 9), (9, 2, 9), (9, 9, 2)] {
             let door = door(connections, per_prefix, handshakes);
-            let first = door.enter(one);
-            let second = door.enter(one);
+            let first = door.enter(one, NOW);
+            let second = door.enter(one, NOW);
             assert!(first.is_some() && second.is_some());
-            assert!(door.enter(one).is_none());
+            assert!(door.enter(one, NOW).is_none());
             drop(first);
-            assert!(door.enter(one).is_some());
+            assert!(door.enter(one, NOW).is_some());
         }
     }
 
@@ -122,20 +217,85 @@ mod tests {
     #[test]
     fn neighbours_in_a_prefix_share_its_bound() {
         let door = door(9, 1, 9);
-        let places = [door.enter(address("2001:db8::1")), door.enter(address("10.0.0.1"))];
+        let places =
+            [door.enter(address("2001:db8::1"), NOW), door.enter(address("10.0.0.1"), NOW)];
         assert!(places.iter().all(Option::is_some));
-        assert!(door.enter(address("2001:db8::2")).is_none());
-        assert!(door.enter(address("::ffff:10.0.0.1")).is_none());
-        assert!(door.enter(address("2001:db8:0:1::1")).is_some());
+        assert!(door.enter(address("2001:db8::2"), NOW).is_none());
+        assert!(door.enter(address("::ffff:10.0.0.1"), NOW).is_none());
+        assert!(door.enter(address("2001:db8:0:1::1"), NOW).is_some());
     }
 
     /// A finished handshake gives its place back while the connection keeps its own.
     #[test]
     fn handshakes_end_before_connections() {
         let door = door(9, 9, 1);
-        let (_place, handshake) = door.enter(address("10.0.0.1")).unwrap();
-        assert!(door.enter(address("10.0.0.2")).is_none());
+        let (_place, handshake) = door.enter(address("10.0.0.1"), NOW).unwrap();
+        assert!(door.enter(address("10.0.0.2"), NOW).is_none());
         drop(handshake);
-        assert!(door.enter(address("10.0.0.2")).is_some());
+        assert!(door.enter(address("10.0.0.2"), NOW).is_some());
+    }
+
+    fn paced(connects: u32, failures: u32) -> Arc<Door> {
+        Door::new(Settings {
+            connects_per_minute: connects,
+            failures_per_minute: failures,
+            ..Settings::default()
+        })
+    }
+
+    /// LIM-20: so many connections in a minute, whether they have left or not; others may come.
+    #[test]
+    fn connections_of_a_prefix_are_paced() {
+        let door = paced(2, 9);
+        for _ in 0..2 {
+            assert!(door.enter(address("2001:db8::1"), NOW).is_some());
+        }
+        assert!(door.enter(address("2001:db8::2"), NOW).is_none());
+        assert!(door.enter(address("2001:db8:0:1::1"), NOW).is_some());
+        let later = NOW.after(Seconds::new(30));
+        assert!(door.enter(address("2001:db8::1"), later).is_some());
+        assert!(door.enter(address("2001:db8::1"), later).is_none());
+    }
+
+    /// LIM-20: with so many failures nobody comes in, and who is in opens nothing, for a time.
+    #[test]
+    fn failures_of_a_prefix_close_it() {
+        let door = paced(9, 2);
+        let open = Call::Open {
+            mailbox: MailboxId::new([1; 16]),
+            key: PublicKey::new([1; 32]),
+            nonce: Nonce::new([1; 32]),
+            proof: Signature::new([1; 64]),
+        };
+        let (place, _) = door.enter(address("10.0.0.1"), NOW).unwrap();
+        let (other, _) = door.enter(address("10.0.0.2"), NOW).unwrap();
+        door.fail(place.origin(), NOW);
+        assert!(door.admit(place.origin(), &open, NOW).is_ok());
+        door.fail(place.origin(), NOW);
+        let refusal = door.admit(place.origin(), &open, NOW).unwrap_err();
+        assert_eq!(refusal.code, Code::Rate);
+        assert_eq!(refusal.retry_after, Some(Seconds::new(30)));
+        assert!(door.enter(address("10.0.0.1"), NOW).is_none());
+        assert!(door.admit(other.origin(), &open, NOW).is_ok());
+        let later = NOW.after(Seconds::new(30));
+        assert!(door.admit(place.origin(), &open, later).is_ok());
+        assert!(door.enter(address("10.0.0.1"), later).is_some());
+    }
+
+    /// LIM-20: with one prefix more than are remembered, those without a connection are forgotten.
+    #[test]
+    fn prefixes_remembered_are_bounded() {
+        let door = paced(1, 9);
+        let staying = door.enter(address("10.0.0.1"), NOW).unwrap();
+        let host = |n: usize| IpAddr::from(u32::try_from(n).unwrap().to_be_bytes());
+        for n in 1..PREFIXES {
+            assert!(door.enter(host(n), NOW).is_some());
+        }
+        assert_eq!(door.counts().prefixes.len(), PREFIXES);
+        assert!(door.enter(host(1), NOW).is_none(), "at the bound all are remembered");
+        assert!(door.enter(host(PREFIXES), NOW).is_some());
+        assert_eq!(door.counts().prefixes.len(), 2);
+        assert!(door.enter(address("10.0.0.1"), NOW).is_none(), "who is there is remembered");
+        drop(staying);
     }
 }

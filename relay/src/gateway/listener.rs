@@ -1,7 +1,6 @@
 //! Takes connections in: place first, then TLS, then a task of its own.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::BytesMut;
 use restante_spec::ids::Incarnation;
@@ -21,7 +20,7 @@ use super::tls::TlsIdentity;
 use super::visit;
 use crate::delivery::Hub;
 use crate::limits::ACCEPT_RETRY;
-use crate::mailbox::api::{Mailboxes, Origin};
+use crate::mailbox::api::Mailboxes;
 use crate::ops::clock::Clock;
 use crate::ops::metrics;
 use crate::ops::tasks::Tasks;
@@ -33,6 +32,7 @@ pub(crate) struct Gateway<M> {
     pub(crate) endorser: Endorser,
     pub(crate) incarnation: Incarnation,
     pub(crate) limits: restante_spec::message::Limits,
+    pub(crate) door: Arc<Door>,
     pub(crate) settings: Settings,
     pub(crate) page: Page,
     pub(crate) clock: Clock,
@@ -44,8 +44,6 @@ pub(crate) struct Listener<M> {
     /// What new handshakes are done with; it may change.
     tls: watch::Receiver<Arc<TlsIdentity>>,
     gateway: Arc<Gateway<M>>,
-    door: Arc<Door>,
-    origins: Arc<AtomicU64>,
 }
 
 impl<M: Mailboxes> Listener<M> {
@@ -55,9 +53,7 @@ impl<M: Mailboxes> Listener<M> {
         tls: watch::Receiver<Arc<TlsIdentity>>,
         gateway: Arc<Gateway<M>>,
     ) -> Self {
-        let door = Door::new(gateway.settings.clone());
-        let origins = Arc::new(AtomicU64::new(1));
-        Self { socket, tls, gateway, door, origins }
+        Self { socket, tls, gateway }
     }
 
     /// Accepts until `closing`; each connection is told to leave by `draining`.
@@ -80,28 +76,22 @@ impl<M: Mailboxes> Listener<M> {
                     continue;
                 }
             };
-            // LIM-12: refused before TLS, and before anything is read.
-            let Some((place, handshake)) = self.door.enter(peer.ip()) else {
+            // LIM-12, LIM-20: refused before TLS, and before anything is read.
+            let now = self.gateway.clock.now();
+            let Some((place, handshake)) = self.gateway.door.enter(peer.ip(), now) else {
                 metrics::CONNECTIONS.count(metrics::Door::Refused);
                 continue;
             };
             metrics::CONNECTIONS.count(metrics::Door::Accepted);
-            let origin = Origin(self.origins.fetch_add(1, Ordering::Relaxed));
-            let greeting = self.greeting(socket, place, handshake, origin);
+            let greeting = self.greeting(socket, place, handshake);
             let (after, draining) = (tasks.clone(), draining.clone());
             tasks.spawn("handshake", async move { greeting.run(after, draining).await });
         }
     }
 
-    fn greeting(
-        &self,
-        socket: TcpStream,
-        place: Place,
-        handshake: Handshake,
-        origin: Origin,
-    ) -> Greeting<M> {
+    fn greeting(&self, socket: TcpStream, place: Place, handshake: Handshake) -> Greeting<M> {
         let (tls, gateway) = (Arc::clone(&self.tls.borrow()), Arc::clone(&self.gateway));
-        Greeting { socket, place, handshake, origin, tls, gateway }
+        Greeting { socket, place, handshake, tls, gateway }
     }
 }
 
@@ -110,14 +100,14 @@ struct Greeting<M> {
     socket: TcpStream,
     place: Place,
     handshake: Handshake,
-    origin: Origin,
     tls: Arc<TlsIdentity>,
     gateway: Arc<Gateway<M>>,
 }
 
 impl<M: Mailboxes> Greeting<M> {
     async fn run(self, tasks: Tasks, draining: CancellationToken) {
-        let Self { socket, place, handshake, origin, tls, gateway } = self;
+        let Self { socket, place, handshake, tls, gateway } = self;
+        let origin = place.origin();
         if let Err(error) = socket.set_nodelay(true) {
             debug!(%error, "a connection without TCP_NODELAY");
         }
@@ -130,13 +120,17 @@ impl<M: Mailboxes> Greeting<M> {
         let made = stream.handshake(&mut input);
         let made = tokio::time::timeout(gateway.settings.hello_timeout, made).await;
         drop(handshake);
+        // LIM-20
+        let fail = || gateway.door.fail(origin, gateway.clock.now());
         match made {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
+                fail();
                 metrics::HANDSHAKES_FAILED.count(metrics::Handshake::Tls);
                 return debug!(kind = ?error.kind(), "no TLS");
             }
             Err(_) => {
+                fail();
                 metrics::HANDSHAKES_FAILED.count(metrics::Handshake::Late);
                 return debug!("no TLS in time");
             }
@@ -154,6 +148,7 @@ impl<M: Mailboxes> Greeting<M> {
                 link
             }
             _ => {
+                fail();
                 metrics::HANDSHAKES_FAILED.count(metrics::Handshake::Protocol);
                 return debug!("another protocol");
             }

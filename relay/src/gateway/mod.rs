@@ -31,6 +31,7 @@ mod tls_line;
 mod visit;
 mod websocket;
 
+pub(crate) use door::Door;
 pub(crate) use endorser::Endorser;
 pub(crate) use listener::{Gateway, Listener};
 pub(crate) use page::Page;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
+use restante_spec::codes::Code;
 use restante_spec::frame::{self, FrameError};
 use restante_spec::ids::{Nonce, RequestNumber, Seconds, Seq, SpkiHash, UnixTime};
 use restante_spec::limits;
@@ -26,6 +27,7 @@ pub(crate) struct Peer<M> {
     gateway: Arc<Gateway<M>>,
     session: Session,
     nonce: Nonce,
+    origin: Origin,
     /// The TLS key of its handshake (TRN-5).
     spki: SpkiHash,
     subscriptions: Subscriptions,
@@ -75,6 +77,7 @@ impl<M: Mailboxes> Peer<M> {
         Self {
             session: Session::new(nonce, origin),
             nonce,
+            origin,
             spki,
             subscriptions: Subscriptions::new(hub, Arc::clone(&outlet), origin),
             outlet,
@@ -186,9 +189,7 @@ impl<M: Mailboxes> Peer<M> {
                 self.reply(number, Reply::Done, &[]);
             }
             Step::Call(number, call) => {
-                let outlet = Arc::clone(&self.outlet);
-                let respond = Box::new(move |answer| outlet.answer(number, answer));
-                self.gateway.mailboxes.call(call, now.time, respond);
+                self.call(number, call, now.time);
             }
             Step::Credit(number, handle, credit) => {
                 if let Err(refusal) = self.subscriptions.credit(handle, credit) {
@@ -207,6 +208,24 @@ impl<M: Mailboxes> Peer<M> {
                 self.reply(number, Reply::Done, &[]);
             }
         }
+    }
+
+    /// Asks the mailboxes, unless the door finds that too much is asked from there (LIM-20).
+    fn call(&self, number: RequestNumber, call: Call, now: UnixTime) {
+        let (outlet, origin) = (Arc::clone(&self.outlet), self.origin);
+        if let Err(refusal) = self.gateway.door.admit(origin, &call, now) {
+            return outlet.answer(number, Err(refusal));
+        }
+        let opens = matches!(call, Call::Open { .. }).then(|| Arc::clone(&self.gateway.door));
+        let respond = Box::new(move |answer: Result<_, Refusal>| {
+            if let (Some(door), Err(refusal)) = (opens, &answer)
+                && refusal.code == Code::NotFound
+            {
+                door.fail(origin, now);
+            }
+            outlet.answer(number, answer);
+        });
+        self.gateway.mailboxes.call(call, now, respond);
     }
 
     /// Handles what others have left: answers, notices, and that some were missed.

@@ -13,6 +13,12 @@ pub(crate) struct Settings {
     pub(crate) connections_per_prefix: usize,
     /// TLS handshakes under way (LIM-12).
     pub(crate) handshakes: usize,
+    /// New connections of one address prefix in a minute (LIM-20).
+    pub(crate) connects_per_minute: u32,
+    /// Failed handshakes and `open`s of one address prefix in a minute (LIM-20).
+    pub(crate) failures_per_minute: u32,
+    /// `create`s of one address prefix in a minute (LIM-20).
+    pub(crate) creates_per_minute: u32,
     /// Time for TLS and `hello`, and again to the first `open` or `create` (LIM-11).
     pub(crate) hello_timeout: Duration,
     /// The operator's words in `hello`.
@@ -29,6 +35,9 @@ impl Default for Settings {
             connections: limits::CONNECTIONS,
             connections_per_prefix: limits::CONNECTIONS_PER_PREFIX,
             handshakes: limits::HANDSHAKES_IN_FLIGHT,
+            connects_per_minute: limits::CONNECTS_PER_MINUTE,
+            failures_per_minute: limits::FAILURES_PER_MINUTE,
+            creates_per_minute: limits::CREATES_PER_MINUTE,
             hello_timeout: Duration::from_secs(u64::from(limits::HELLO_TIMEOUT.get())),
             operator_text: String::new(),
             contact: String::new(),

@@ -11,11 +11,11 @@ use restante_spec::message::{MailboxClass, Refusal, Terms};
 
 use super::api::{Access, Answer, Notice, Notices, Respond};
 use super::authorise::{Need, authorise};
-use super::rate::Pace;
 use super::rows::{self, KeyRow, ReaderRow};
 use super::service::{Service, damaged, refusal};
 use super::state::{Key, Mailbox, Reader};
 use crate::buffer::{Act, Buffer, BufferError, Outcome, RowWrite};
+use crate::rate::Pace;
 
 /// What became of an act that writes rows.
 pub(super) type Written = Result<Outcome, BufferError>;

@@ -18,7 +18,6 @@ mod live;
 #[cfg(test)]
 mod pipelined;
 mod prekeys;
-mod rate;
 mod readers;
 mod rows;
 mod service;

@@ -12,7 +12,6 @@ use restante_spec::ids::{
 use restante_spec::message::{MailboxClass, Rate, Refusal, Rights, Terms};
 
 use super::api::{ChainLink, Respond};
-use super::rate::Pace;
 use super::rows::{
     self, BadRow, CONTROL, ControlRow, EPOCH, EpochRow, KEY, KeyRow, OPENED, OpenedRow, READER,
     REPLACED, ReaderRow, ReplacedRow,
@@ -20,6 +19,7 @@ use super::rows::{
 use super::tail::Tail;
 use crate::buffer::Row;
 use crate::limits::SEEN_GRACE;
+use crate::rate::Pace;
 
 /// One mailbox.
 pub(super) struct Mailbox {

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::builder::RangedU64ValueParser;
+use clap::builder::{RangedI64ValueParser, RangedU64ValueParser};
 use clap::{Args, Parser, Subcommand};
 use restante_spec::address::{AddressError, RelayAddress};
 use restante_spec::ids::PublicKey;
@@ -16,6 +16,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::certificate::CertificateFiles;
 use crate::error::Error;
+use crate::limits::PER_MINUTE_MAX;
 use crate::{buffer, gateway, mailbox};
 
 /// Keeps sealed letters for a while, until they are called for.
@@ -121,6 +122,19 @@ pub struct Serve {
           default_value_t = limits::HANDSHAKES_IN_FLIGHT,
           value_parser = up_to(limits::HANDSHAKES_IN_FLIGHT))]
     pub handshakes: usize,
+    /// The most new connections in a minute from one address (IPv6: from one /64).
+    #[arg(long, env = "RESTANTE_CONNECTS_PER_MINUTE", value_name = "N",
+          default_value_t = limits::CONNECTS_PER_MINUTE, value_parser = per_minute())]
+    pub connects_per_minute: u32,
+    /// The most failed handshakes and failed opens in a minute from one address (IPv6: from one
+    /// /64); beyond, nobody from there is let in.
+    #[arg(long, env = "RESTANTE_FAILURES_PER_MINUTE", value_name = "N",
+          default_value_t = limits::FAILURES_PER_MINUTE, value_parser = per_minute())]
+    pub failures_per_minute: u32,
+    /// The most new mailboxes in a minute from one address (IPv6: from one /64).
+    #[arg(long, env = "RESTANTE_CREATES_PER_MINUTE", value_name = "N",
+          default_value_t = limits::CREATES_PER_MINUTE, value_parser = per_minute())]
+    pub creates_per_minute: u32,
     /// The most mailboxes; 0 takes no new ones.
     #[arg(long, env = "RESTANTE_MAILBOXES", value_name = "N", default_value_t = limits::MAILBOXES,
           value_parser = clap::value_parser!(u64).range(0..=limits::MAILBOXES))]
@@ -200,6 +214,9 @@ impl Serve {
             connections: self.connections,
             connections_per_prefix: self.connections_per_prefix,
             handshakes: self.handshakes,
+            connects_per_minute: self.connects_per_minute,
+            failures_per_minute: self.failures_per_minute,
+            creates_per_minute: self.creates_per_minute,
             operator_text,
             contact: self.contact.clone(),
             source: self.source.clone(),
@@ -233,6 +250,11 @@ fn short(text: &str) -> Result<String, String> {
         return Err(format!("{} bytes, at most {PAGE_TEXT_BYTES} are allowed", text.len()));
     }
     Ok(text.to_owned())
+}
+
+/// What one prefix may do in a minute.
+fn per_minute() -> RangedI64ValueParser<u32> {
+    RangedI64ValueParser::new().range(1..=i64::from(PER_MINUTE_MAX))
 }
 
 /// A level, or tracing's directives for those who know them.

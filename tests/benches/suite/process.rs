@@ -29,7 +29,8 @@ impl Server {
     pub fn start(data: &Path) -> Self {
         let mut child = Command::new(program())
             .args(["serve", "--listen", "127.0.0.1:0", "--log", "warn"])
-            .args(["--connections-per-prefix", "50000", "--data"])
+            .args(["--connections-per-prefix", "50000", "--connects-per-minute", "1000000"])
+            .args(["--creates-per-minute", "1000000", "--data"])
             .arg(data)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -21,17 +21,32 @@ impl Pace {
     /// # Errors
     /// The time until one may be taken; nothing is taken then.
     pub(crate) fn take(&mut self, rate: Rate, now: UnixTime) -> Result<(), Seconds> {
+        self.full_at = self.after(rate, now)?;
+        Ok(())
+    }
+
+    /// Whether one may be taken; nothing is.
+    ///
+    /// # Errors
+    /// The time until one may be taken.
+    pub(crate) fn look(&self, rate: Rate, now: UnixTime) -> Result<(), Seconds> {
+        self.after(rate, now).map(|_| ())
+    }
+
+    /// When the bucket would be full again after one more.
+    fn after(&self, rate: Rate, now: UnixTime) -> Result<u64, Seconds> {
         let per = u64::from(rate.per.get()) * MICROS;
         let step = (per / u64::from(rate.count.max(1))).max(1);
         let now = now.get() * MICROS;
-        let full_at = self.full_at.max(now) + step;
-        let excess = full_at.saturating_sub(now + per.max(step));
+        let latest = now + per.max(step);
+        // An empty bucket is full within its time: more is of a clock that was set back since.
+        let full_at = self.full_at.clamp(now, latest) + step;
+        let excess = full_at.saturating_sub(latest);
         if excess > 0 {
             let wait = u32::try_from(excess.div_ceil(MICROS)).unwrap_or(u32::MAX);
             return Err(Seconds::new(wait));
         }
-        self.full_at = full_at;
-        Ok(())
+        Ok(full_at)
     }
 
     /// Whether the bucket is full, so that a new one is the same.
@@ -59,6 +74,24 @@ mod tests {
         assert_eq!(pace.take(rate(16, 16), now), Err(Seconds::new(1)));
         assert_eq!(pace.take(rate(16, 16), UnixTime::new(1_001)), Ok(()));
         assert_eq!(pace.take(rate(16, 16), UnixTime::new(1_001)), Err(Seconds::new(1)));
+    }
+
+    #[test]
+    fn looking_takes_nothing_and_tells_the_time() {
+        let mut pace = Pace::default();
+        let now = UnixTime::new(1_000);
+        for _ in 0..9 {
+            assert_eq!(pace.look(rate(1, 60), now), Ok(()));
+        }
+        assert_eq!(pace.take(rate(1, 60), now), Ok(()));
+        assert_eq!(pace.look(rate(1, 60), now), Err(Seconds::new(60)));
+    }
+
+    #[test]
+    fn a_clock_set_back_closes_nothing_for_longer_than_the_time_of_the_rate() {
+        let mut pace = Pace::default();
+        assert_eq!(pace.take(rate(1, 60), UnixTime::new(9_000_000)), Ok(()));
+        assert_eq!(pace.take(rate(1, 60), UnixTime::new(1_000)), Err(Seconds::new(60)));
     }
 
     #[test]
