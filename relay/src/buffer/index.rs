@@ -233,8 +233,10 @@ impl Index {
         if found.mark.head <= visible {
             found.settled = found.mark.head;
         }
-        found.mark.head = found.mark.head.max(seq);
-        found.newest = found.newest.max(chunk);
+        // Not the last chunk: what was moved when it was old stands behind what came later.
+        if seq >= found.mark.head {
+            (found.mark.head, found.newest) = (seq, chunk);
+        }
         let is_live = seq > found.mark.floor;
         found.log.add(&placed, is_live);
         if !is_live {
@@ -343,7 +345,9 @@ impl Index {
         if !found.log.relocate(seq, from, to, offset) {
             return;
         }
-        found.newest = found.newest.max(to);
+        if seq == found.mark.head {
+            found.newest = to;
+        }
         let state = self.chunks.entry(to).or_default();
         state.live += 1;
         state.entries += 1;
