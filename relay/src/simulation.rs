@@ -137,6 +137,11 @@ impl Relay {
         goes_on
     }
 
+    /// What memory-first mailboxes have held for long enough is written, and answered in turn.
+    pub fn turn_hold(&mut self) {
+        self.writer.turn_hold();
+    }
+
     /// What is done about once a second.
     pub fn tick(&mut self, now: Now) {
         self.buffer.tick(now.time);

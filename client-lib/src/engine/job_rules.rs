@@ -113,6 +113,7 @@ impl Work<'_> {
             possession: prove_possession(&account.manage, &account.inbox),
             reader: reader_hash(&account.reader),
             ttl: None,
+            memory_first: false,
         };
         (Command::Create(create), Vec::new())
     }
@@ -128,6 +129,7 @@ impl Work<'_> {
             possession: prove_possession(&key, &mailbox),
             reader: reader_hash(&row.reader),
             ttl: None,
+            memory_first: false,
         };
         Ok((Command::Create(create), Vec::new()))
     }

@@ -54,6 +54,7 @@ pub(super) fn append(number: u32) -> AppendAct {
         rows: Vec::new(),
         quota: QUOTA,
         now: NOW,
+        hold: None,
     }
 }
 
@@ -422,6 +423,7 @@ macro_rules! store {
 }
 
 store!(memory, MemoryBuffer::start());
+store!(held, super::super::held::Holding::start());
 store!(redb, {
     let (buffer, writer) = RedbBuffer::in_memory();
     crate::ops::tasks::Tasks::new().spawn_thread("buffer", move || writer.run()).unwrap();

@@ -233,7 +233,7 @@ fn damaged_and_newer_stores_are_refused() {
     assert!(matches!(refused(), Some(OpenError::Damaged(_))));
     assert!(refused().unwrap().to_string().contains("restore it from a backup"));
     change(&|transaction| {
-        transaction.open_table(META).unwrap().insert("format", 3).unwrap();
+        transaction.open_table(META).unwrap().insert("format", 4).unwrap();
     });
-    assert!(matches!(refused(), Some(OpenError::Format(3))));
+    assert!(matches!(refused(), Some(OpenError::Format(4))));
 }

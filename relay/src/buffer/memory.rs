@@ -221,6 +221,17 @@ impl Buffer for MemoryBuffer {
         self.world.lock().unwrap().mailboxes.get(&mailbox)?.known(id)
     }
 
+    /// Nothing is held: it must be let go as any other.
+    fn confirm(&self, mailbox: MailboxId, upto: Seq, now: UnixTime) -> bool {
+        let world = self.world.lock().unwrap();
+        let mut live = world.mailboxes.get(&mailbox).into_iter().flat_map(|house| house.live(now));
+        live.all(|envelope| envelope.seq > upto)
+    }
+
+    fn last(&self) -> Seq {
+        Seq::new(self.world.lock().unwrap().last)
+    }
+
     fn level(&self, mailbox: MailboxId, now: UnixTime) -> Level {
         let world = self.world.lock().unwrap();
         world.mailboxes.get(&mailbox).map_or(Level::default(), |house| house.level(now))

@@ -17,7 +17,9 @@
 //!   the act is durable (MBX-4).
 //! - Every act gets a sequence number, rising over all mailboxes and never used twice, whatever
 //!   crashes (MBX-3). A row remembers the number of the act that wrote it: its revision.
-//! - Readers see only what is durable and not expired (MBX-11).
+//! - Readers see only what is durable and not expired (MBX-11), and what is held in memory for a
+//!   moment (MBX-21): that is told by `seen`, and `done` follows when it is durable, or when it is
+//!   confirmed and need not be any more.
 
 mod chunk;
 #[cfg(test)]
@@ -31,6 +33,8 @@ mod crash;
 pub(crate) mod disk;
 #[cfg(test)]
 mod fault;
+#[cfg(test)]
+mod held;
 mod index;
 pub(crate) mod keys;
 mod log;
@@ -100,8 +104,17 @@ pub(crate) trait Buffer: Send + Sync + 'static {
     /// and at least [`restante_spec::limits::DEDUP_WINDOW`] after (MBX-5).
     fn lookup(&self, mailbox: MailboxId, id: EnvelopeId) -> Option<Stored>;
 
+    /// Every reader has everything up to here: what of it is held in memory only is let go without
+    /// being written (MBX-21). Returns whether nothing else was there to be let go; otherwise an
+    /// [`Act::Write`] must let go of it.
+    fn confirm(&self, mailbox: MailboxId, upto: Seq, now: UnixTime) -> bool;
+
     /// How full a mailbox is, and its newest number.
     fn level(&self, mailbox: MailboxId, now: UnixTime) -> Level;
+
+    /// No number above this one was given before the store was last opened, and none below will be
+    /// given again, whatever was held in memory when the process before ended (MBX-3).
+    fn last(&self) -> Seq;
 
     /// What has this number or a lower one comes from a backup (MBX-20); `Seq::START` if nothing.
     fn restored(&self) -> Seq;
@@ -113,6 +126,10 @@ pub(crate) trait Buffer: Send + Sync + 'static {
 
 /// Called once with what became of an act.
 pub(crate) type Done = Box<dyn FnOnce(Result<Outcome, BufferError>) + Send>;
+
+/// Called on the buffer's thread when an envelope is held in memory: readers may have it from now
+/// on, and [`Done`] follows.
+pub(crate) type Seen = Box<dyn FnOnce(Stored) + Send>;
 
 /// One atomic change of one mailbox.
 pub(crate) enum Act {
@@ -145,6 +162,9 @@ pub(crate) struct AppendAct {
     pub(crate) rows: Vec<RowWrite>,
     pub(crate) quota: Quota,
     pub(crate) now: UnixTime,
+    /// It may be held in memory for a moment before it is written (MBX-21); only without rows, and
+    /// never a commit. Left uncalled when it is not held: then it is stored as any other.
+    pub(crate) hold: Option<Seen>,
 }
 
 impl Act {
@@ -208,6 +228,8 @@ pub(crate) enum Outcome {
     Written(Seq),
     /// The envelope is stored.
     Stored(Stored),
+    /// The envelope, seen before, is stored now or was confirmed by all (MBX-21).
+    Settled(Stored),
     /// The id was there: what was said then.
     Already(Stored),
 }

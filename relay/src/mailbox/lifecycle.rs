@@ -33,7 +33,9 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         let done = Box::new(move |outcome| {
             respond(match outcome {
                 Ok(Outcome::Written(number)) => Ok(created(create.class, number, ttl)),
-                Ok(Outcome::Stored(_) | Outcome::Already(_)) => Err(damaged()),
+                Ok(Outcome::Stored(_) | Outcome::Already(_) | Outcome::Settled(_)) => {
+                    Err(damaged())
+                }
                 Err(BufferError::Exists) => service.created_before(&create),
                 Err(error) => Err(refusal(error)),
             });
@@ -100,7 +102,8 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         let lagging =
             if tells && self.is_filling(mailbox, now) { mailbox.lagging() } else { Vec::new() };
         let ttl = mailbox.ttl;
-        Opened { class: mailbox.class, rights, ttl, epoch, from, upto, expires_at, lagging }
+        let Mailbox { class, memory_first, .. } = *mailbox;
+        Opened { class, rights, ttl, epoch, from, upto, expires_at, lagging, memory_first }
     }
 
     /// From 3/4 full on (ERR-4).
@@ -208,6 +211,10 @@ fn first_rows(create: &Create, ttl: Seconds, now: UnixTime) -> Result<Vec<RowWri
     // CMD-3
     verify_possession(&create.key, &create.mailbox, &create.possession)
         .map_err(|_| Refusal::new(Code::Denied, "the key's proof of possession is wrong"))?;
+    // MBX-21: nobody could confirm what a room has.
+    if create.memory_first && create.class == MailboxClass::Room {
+        return Err(Refusal::new(Code::Unsupported, "a room is not memory-first"));
+    }
     let first = match create.class {
         MailboxClass::Inbox | MailboxClass::Room => {
             let rights = Rights { read: true, manage: true, ..Rights::default() };
@@ -222,6 +229,7 @@ fn first_rows(create: &Create, ttl: Seconds, now: UnixTime) -> Result<Vec<RowWri
         class: class_number(create.class),
         ttl: ttl.get(),
         first_key: *create.key.as_bytes(),
+        memory_first: create.memory_first,
     };
     let day = u32::try_from(now.get() / DAY).unwrap_or(u32::MAX);
     let all = || -> Result<Vec<RowWrite>, BadRow> {

@@ -16,6 +16,8 @@ mod keys;
 mod lifecycle;
 mod live;
 #[cfg(test)]
+mod memory_first;
+#[cfg(test)]
 mod pipelined;
 mod prekeys;
 mod readers;

@@ -37,6 +37,7 @@ pub(super) struct ControlRow {
     pub(super) class: u8,
     pub(super) ttl: u32,
     pub(super) first_key: [u8; 32],
+    pub(super) memory_first: bool,
 }
 
 #[derive(Serialize, Deserialize)]

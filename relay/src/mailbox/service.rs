@@ -76,9 +76,16 @@ impl<B: Buffer, N: Notices> Service<B, N> {
     }
 
     /// Lets go of mailboxes in memory that nothing refers to; they are read again when needed.
-    pub(crate) fn shrink(&self, now: UnixTime) {
+    pub(crate) fn shrink(self: &Arc<Self>, now: UnixTime) {
         for shard in &self.shards {
             let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            // MBX-21: cursors that were not worth writing until now.
+            for cell in shard.values() {
+                let mut mailbox = lock(cell);
+                if mailbox.memory_first && !mailbox.acks.dirty.is_empty() {
+                    self.write_cursors(cell, &mut mailbox, now);
+                }
+            }
             shard.retain(|_, cell| Arc::strong_count(cell) > 1 || is_warm(cell, now));
         }
     }

@@ -74,6 +74,7 @@ impl House {
             possession: prove_possession(&house.key, &house.mailbox),
             reader: house.reader,
             ttl: None,
+            memory_first: false,
         };
         house.call(Call::Create(create)).unwrap();
         house
@@ -154,8 +155,16 @@ impl House {
         let mailbox = MailboxId::new([0xfe; 16]);
         let possession = prove_possession(&key, &mailbox);
         let (class, key, reader) = (MailboxClass::Inbox, key.public(), self.reader);
-        self.call(Call::Create(Create { mailbox, class, key, possession, reader, ttl: None }))
-            .unwrap();
+        self.call(Call::Create(Create {
+            mailbox,
+            class,
+            key,
+            possession,
+            reader,
+            ttl: None,
+            memory_first: false,
+        }))
+        .unwrap();
     }
 
     fn stored(&self) -> usize {
@@ -469,6 +478,7 @@ fn mailbox_ttl_is_clamped() {
         possession: prove_possession(&key, &mailbox),
         reader: house.reader,
         ttl: Some(Seconds::new(u32::MAX)),
+        memory_first: false,
     };
     let Answer::Created(created) = house.call(Call::Create(create)).unwrap() else { panic!() };
     assert_eq!(created.ttl, limits::TTL_MAX);

@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::{RangedI64ValueParser, RangedU64ValueParser};
 use clap::{Args, Parser, Subcommand};
@@ -155,7 +156,18 @@ pub struct Serve {
     #[arg(long, env = "RESTANTE_CACHE_MIB", value_name = "N", default_value_t = CACHE_MIB,
           value_parser = up_to(CACHE_MIB_MAX))]
     pub cache_mib: usize,
+    /// How long memory-first mailboxes keep an envelope in memory before it is written, in
+    /// milliseconds: readers that confirm within this time spare the disk, and senders wait two to
+    /// three times as long for their answer.
+    #[arg(long, env = "RESTANTE_HOLD_MS", value_name = "N", default_value_t = HOLD_MS,
+          value_parser = clap::value_parser!(u64).range(1..=HOLD_MS_MAX))]
+    pub hold_ms: u64,
 }
+
+/// Longer than a round trip to most readers, shorter than anybody minds.
+const HOLD_MS: u64 = 20;
+/// The most of it: senders wait.
+const HOLD_MS_MAX: u64 = 1_000;
 
 /// Memory for pages of the store, in MiB: it touches its newest pages most.
 const CACHE_MIB: usize = 128;
@@ -235,7 +247,8 @@ impl Serve {
     /// Sizes of the buffer.
     pub(crate) fn buffer(&self) -> buffer::Settings {
         let cache_bytes = self.cache_mib * 1024 * 1024;
-        buffer::Settings { cache_bytes, ..buffer::Settings::default() }
+        let hold = Duration::from_millis(self.hold_ms);
+        buffer::Settings { cache_bytes, hold, ..buffer::Settings::default() }
     }
 }
 

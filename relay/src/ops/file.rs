@@ -204,6 +204,7 @@ mod tests {
             ("mailbox_entries", "1_000"),
             ("mailbox_bytes", "0x20_0000"),
             ("cache_mib", "7"),
+            ("hold_ms", "7"),
         ];
         let defaults = built(&serve(&[]).unwrap());
         for (key, value) in changes {

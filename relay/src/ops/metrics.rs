@@ -82,6 +82,8 @@ metrics! {
     COMMITS: Counter = "restante_commits_total";
     /// Acts made durable; by the commits, the size of a batch.
     COMMITTED_ACTS: Counter = "restante_committed_acts_total";
+    /// Envelopes that all readers confirmed before they were written.
+    UNWRITTEN: Counter = "restante_unwritten_total";
     /// Chunks of envelopes let go because their time was over.
     EXPIRED_CHUNKS: Counter = "restante_expired_chunks_total";
     /// Failures after which the store was opened anew.

@@ -90,6 +90,7 @@ fn create(w: &wire::Create) -> Result<Create, FieldError> {
         possession: exact!(Signature, w.possession)?,
         reader: exact!(ReaderHash, w.reader)?,
         ttl: seconds_or_none(w.ttl),
+        memory_first: w.memory_first,
     })
 }
 
@@ -171,6 +172,7 @@ pub(crate) fn encode_client(header: &ClientHeader) -> Vec<u8> {
             possession: to_bytes(c.possession.as_bytes()),
             reader: to_bytes(c.reader.as_bytes()),
             ttl: c.ttl.map_or(0, Seconds::get),
+            memory_first: c.memory_first,
         }),
         Command::Open(c) => Wire::Open(wire::Open {
             handle: c.handle.get(),

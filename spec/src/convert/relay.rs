@@ -54,6 +54,7 @@ fn event(number: RequestNumber, wire: Wire) -> Result<RelayHeader, FieldError> {
             upto: seq_or_none(w.upto),
             expires_at: time_or_none(w.expires_at),
             lagging: readers(&w.lagging)?,
+            memory_first: w.memory_first,
         })),
         Wire::Appended(w) => reply(Reply::Appended(Appended {
             seq: Seq::new(w.seq),
@@ -177,6 +178,7 @@ fn reply_to_wire(reply: &Reply) -> Wire {
             upto: r.upto.map_or(0, Seq::get),
             expires_at: r.expires_at.map_or(0, UnixTime::get),
             lagging: hashes(&r.lagging),
+            memory_first: r.memory_first,
         }),
         Reply::Appended(r) => Wire::Appended(wire::Appended {
             seq: r.seq.get(),

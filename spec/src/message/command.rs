@@ -117,6 +117,8 @@ pub struct Create {
     pub reader: ReaderHash,
     /// Wished TTL; `None`: the relay's default.
     pub ttl: Option<Seconds>,
+    /// Whether what all readers confirm at once stays off the disk (MBX-21).
+    pub memory_first: bool,
 }
 
 /// Shows possession of a key.

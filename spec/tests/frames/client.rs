@@ -45,8 +45,10 @@ fn connection() -> Vec<Good> {
         possession: PROOF,
         reader: READER,
         ttl: Some(DAY),
+        memory_first: false,
     };
     let inbox = Create { class: MailboxClass::Inbox, ttl: None, ..create.clone() };
+    let memory_first = Create { memory_first: true, ..create.clone() };
     let open = Open { handle: HANDLE, mailbox: MAILBOX, key: KEY, proof: PROOF };
     vec![
         client(
@@ -67,6 +69,12 @@ fn connection() -> Vec<Good> {
             "FRM-1, CMD-5, MBX-1",
             "an inbox with the relay's default TTL, which is written by leaving it out",
             Command::Create(inbox),
+        ),
+        client(
+            "client_create_memory_first",
+            "FRM-1, CMD-5, MBX-21",
+            "a conversation that is kept in memory while all its readers are online",
+            Command::Create(memory_first),
         ),
         client("client_open", "FRM-1, CMD-6", "as handle 1", Command::Open(open)),
         client("client_close", "FRM-1, CMD-7", "handle 1", Command::Close(HANDLE)),
@@ -185,6 +193,7 @@ fn rooms() -> Vec<Good> {
         possession: PROOF,
         reader: READER,
         ttl: Some(HOUR),
+        memory_first: false,
     };
     let live = Append {
         handle: HANDLE,

@@ -77,6 +77,7 @@ fn opened() -> Opened {
         upto: None,
         expires_at: None,
         lagging: vec![READER, SECOND_READER],
+        memory_first: false,
     }
 }
 
@@ -94,6 +95,7 @@ fn replies() -> Vec<Good> {
         from: Seq::START,
         expires_at: Some(LATER),
         lagging: Vec::new(),
+        memory_first: true,
         ..opened()
     };
     let created = Created { epoch: Some(EPOCH), ttl: DAY };

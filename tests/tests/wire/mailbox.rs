@@ -457,3 +457,33 @@ async fn deletion_ends_everything() {
     wire.create(MailboxClass::Inbox, &owner).await;
     relay.stop().await;
 }
+
+/// MBX-21: a memory-first conversation brings what is appended before it is accepted, and accepts
+/// it when its reader has confirmed it, or when it is written; `open` says what it is.
+#[tokio::test]
+async fn a_memory_first_conversation_brings_first_and_accepts_then() {
+    let relay = InProcess::start(&[]).await;
+    let mut wire = Wire::over(TRANSPORT, relay.address()).await;
+    let owner = Owner::new();
+    let created = wire.created(owner.create_memory_first(MailboxClass::Conversation)).await;
+    assert!(wire.open(1, owner.mailbox, &owner.key).await.memory_first);
+    let mut reader = Wire::over(TRANSPORT, relay.address()).await;
+    reader.open(1, owner.mailbox, &owner.key).await;
+    reader.subscribe(1, &owner.reader, Seq::START, PLENTY).await.unwrap();
+    assert!(reader.backlog().await.is_empty());
+    let mut last = Seq::START;
+    for confirms in [true, false, true] {
+        let number = wire.send(Command::Append(envelope(1, created.epoch)), b"sealed").await;
+        let (deliver, body) = reader.deliver().await;
+        assert_eq!((deliver.prev, body.as_ref()), (last, &b"sealed"[..]));
+        last = deliver.seq;
+        if confirms {
+            reader.send(Command::Ack { handle: Handle::new(1), upto: last }, b"").await;
+        }
+        let appended = wire.appended(number).await.unwrap();
+        assert_eq!((appended.seq, appended.already), (last, false));
+    }
+    let room = Owner::new().create_memory_first(MailboxClass::Room);
+    assert_eq!(wire.refused(room, b"").await, Code::Unsupported);
+    relay.stop().await;
+}

@@ -287,6 +287,7 @@ fn opened(epoch: Epoch, from: Seq) -> Opened {
         upto: None,
         expires_at: None,
         lagging: Vec::new(),
+        memory_first: false,
     }
 }
 

@@ -8,13 +8,16 @@
 //! Knows redb. When the store fails, everything under way is answered `unknown` or `unavailable`,
 //! the file is opened anew and the index rebuilt from what is really there.
 
+mod batch;
 mod clean;
 mod expire;
+mod hold;
 mod open;
 pub(crate) mod snapshot;
 mod tables;
 mod writer;
 
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,7 +32,7 @@ pub(crate) use writer::Writer;
 
 use self::open::Opener;
 use self::tables::{CHUNKS, MARKS, ROWS};
-use super::index::Index;
+use super::index::{ChunkId, HELD, Index};
 use super::keys::{KeyFile, Keys, OnDisk};
 use super::seal::Unopenable;
 use super::settings::Settings;
@@ -53,6 +56,8 @@ struct Store {
     database: RwLock<Option<Arc<Database>>>,
     index: Mutex<Index>,
     keys: RwLock<Keys>,
+    /// Chunks in memory (MBX-21).
+    held: RwLock<HashMap<ChunkId, Vec<Envelope>>>,
 }
 
 /// What the writer is asked.
@@ -148,6 +153,7 @@ impl RedbBuffer {
             database: RwLock::new(Some(Arc::new(database))),
             index: Mutex::new(index),
             keys: RwLock::new(keys),
+            held: RwLock::default(),
         });
         let (queue, jobs) = sync_channel(settings.queue_acts);
         let queued_bytes = Arc::new(AtomicUsize::new(0));
@@ -203,6 +209,16 @@ impl Store {
 
     fn keys_mut(&self) -> RwLockWriteGuard<'_, Keys> {
         self.keys.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn held_mut(&self) -> RwLockWriteGuard<'_, HashMap<ChunkId, Vec<Envelope>>> {
+        self.held.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An envelope in memory, if it is still there.
+    fn held_at(&self, chunk: ChunkId, offset: u32) -> Option<Envelope> {
+        let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
+        held.get(&chunk)?.get(usize::try_from(offset).ok()?).cloned()
     }
 
     fn database(&self) -> Result<Arc<Database>, BufferError> {
@@ -290,6 +306,13 @@ impl Store {
         let keys = self.keys();
         let mut open = None;
         for place in places {
+            if place.chunk >= HELD {
+                let Some(envelope) = self.held_at(place.chunk, place.offset) else {
+                    return Ok(None);
+                };
+                envelopes.push(envelope);
+                continue;
+            }
             if open.as_ref().is_none_or(|(id, _)| *id != place.chunk) {
                 open = chunks.get(place.chunk)?.map(|bytes| (place.chunk, bytes));
             }
@@ -352,8 +375,16 @@ impl Buffer for RedbBuffer {
         self.store.index().lookup(mailbox, id)
     }
 
+    fn confirm(&self, mailbox: MailboxId, upto: Seq, now: UnixTime) -> bool {
+        self.store.index().trim(mailbox, upto, now)
+    }
+
     fn level(&self, mailbox: MailboxId, now: UnixTime) -> Level {
         self.store.index().level(mailbox, now)
+    }
+
+    fn last(&self) -> Seq {
+        self.store.index().last_number()
     }
 
     fn restored(&self) -> Seq {

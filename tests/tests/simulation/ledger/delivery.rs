@@ -77,7 +77,7 @@ impl Ledger {
         let (from, upto) = reading.range;
         assert!(seq > from && upto.is_none_or(|upto| seq <= upto), "MBX-9: {seq} out of range");
         let stored = Stored { seq, expires_at: time };
-        self.stored(place, deliver.id, stored);
+        self.stored(place, deliver.id, stored, now);
         self.check_content(deliver, body);
         let revoked = self.first_sent(place, deliver);
         assert!(
@@ -86,7 +86,9 @@ impl Ledger {
         );
         let log = self.log(place);
         log.check_complete(reading.epoch, reading.position, seq, latest);
-        let between = log.order.range(Seq::new(deliver.prev.get() + 1)..seq).next();
+        // MBX-21: what was never written is not remembered as the one before, by who has it.
+        let prev = if log.memory_first { deliver.prev.max(reading.position) } else { deliver.prev };
+        let between = log.order.range(Seq::new(prev.get() + 1)..seq).next();
         assert!(
             between.is_none(),
             "DLV-1: {seq} names {} before it, not {between:?}",

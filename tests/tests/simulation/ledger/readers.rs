@@ -92,6 +92,7 @@ impl Ledger {
     pub(crate) fn may_forget(&mut self) {
         self.forgot = self.event;
         self.forget_paces();
+        self.forget_held();
         for reader in self.logs.values_mut().flat_map(|log| log.readers.values_mut()) {
             reader.seen = reader.noted;
         }
