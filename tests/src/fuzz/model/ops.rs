@@ -104,92 +104,115 @@ impl Op {
         acts.into_iter().map(|(line, act)| Self { line, act }).collect()
     }
 
-    fn of([kind, line, a, b, c, d, e, f]: [u8; 8]) -> Self {
-        let desk = a % DESKS;
-        let forged = f % 16 == 15;
-        let act = match kind % 32 {
-            0 => Act::Create {
-                place: a % PLACES,
-                class: class(b),
-                key: c % KEYS,
-                reader: d % READERS,
-                ttl: pick(e, &[0, 100, 600, 5_000, u32::MAX]),
-                forged,
-            },
-            1..6 => Act::Open {
-                desk,
-                place: b % PLACES,
-                key: (c % 4 == 0).then_some(d % KEYS),
-                anew: e % 4 != 0,
-                forged,
-            },
-            6..8 => Act::Append {
-                desk,
-                chain: 0,
-                id: c,
-                class: EnvelopeClass::Normal,
-                ttl: 0,
-                epoch: Named::Right,
-                times: 1,
-            },
-            8 => Act::Close { desk },
-            9..11 => Act::Allow {
-                desk,
-                key: b % KEYS,
-                rights: rights(c),
-                time: pick(d, &[0, 0, 50, 1_000]),
-                uses: pick(e, &[0, 0, 1, 3]),
-                rate: pick(e / 4, &[0, 0, 1, 4]),
-                forged,
-            },
-            11 => Act::Revoke { desk, key: b % KEYS },
-            12 => Act::AddReader { desk, reader: b % READERS },
-            13..18 => Act::Append {
-                desk,
-                chain: b % 3,
-                id: c % IDS,
-                class: envelope(d),
-                ttl: pick(d / 8, &[0, 0, 60, 100_000]),
-                epoch: named(e),
-                times: pick(f, &[1, 1, 1, 2, 5, 12]),
-            },
-            18..20 => Act::Commit {
-                desk,
-                chain: b % 3,
-                id: c % IDS,
-                next: (d % 8 != 7).then_some(d % 8 % KEYS),
-                add: e % READERS,
-                strike: e / 8,
-                epoch: named(f),
-            },
-            20..23 => Act::Subscribe {
-                desk,
-                reader: (b % 4 == 0).then_some(b / 4 % READERS),
-                after: after(c),
-                envelopes: pick(d, &[0, 1, 2, 5, 100, u32::MAX]),
-                bytes: pick(e, &[0, 1, 10, 100, 100_000, u32::MAX]),
-            },
-            23 => Act::Credit {
-                desk,
-                envelopes: pick(b, &[0, 1, 3, 100, u32::MAX]),
-                bytes: pick(c, &[0, 1, 30, 100_000, u32::MAX]),
-            },
-            24..26 => Act::Ack { desk, upto: after(b) },
-            26 => Act::Put { desk, slot: b % 2, count: c % 5, last_resort: d % 4 == 0 },
-            27 => Act::Take { desk, slot: b % 2, request: c % 4 },
-            28 if b % 2 == 0 => Act::Count { desk },
-            28 if b % 8 == 1 => Act::Delete { desk },
-            28 => Act::Credit { desk, envelopes: 9, bytes: 9_999 },
-            29 if b % 4 != 0 => Act::Ping,
-            29 => Act::Cut,
-            30 => {
-                let times = [1, 3, 20, 61, 121, 700, 4_000, 90_000, 2_000_000];
-                Act::Wait { seconds: pick(b, &times) }
-            }
-            _ if b % 4 != 0 => Act::Forget,
-            _ => Act::Crash { seed: c },
+    fn of([kind, line, operands @ ..]: [u8; 8]) -> Self {
+        let kind = kind % 32;
+        let act = match kind {
+            6..8 | 13..26 => writing(kind, operands),
+            0..28 => managing(kind, operands),
+            _ => happening(kind, operands),
         };
         Self { line: usize::from(line) % LINES, act }
+    }
+}
+
+/// Appending and reading.
+fn writing(kind: u8, [a, b, c, d, e, f]: [u8; 6]) -> Act {
+    let desk = a % DESKS;
+    match kind {
+        6..8 => Act::Append {
+            desk,
+            chain: 0,
+            id: c,
+            class: EnvelopeClass::Normal,
+            ttl: 0,
+            epoch: Named::Right,
+            times: 1,
+        },
+        13..18 => Act::Append {
+            desk,
+            chain: b % 3,
+            id: c % IDS,
+            class: envelope(d),
+            ttl: pick(d / 8, &[0, 0, 60, 100_000]),
+            epoch: named(e),
+            times: pick(f, &[1, 1, 1, 2, 5, 12]),
+        },
+        18..20 => Act::Commit {
+            desk,
+            chain: b % 3,
+            id: c % IDS,
+            next: (d % 8 != 7).then_some(d % 8 % KEYS),
+            add: e % READERS,
+            strike: e / 8,
+            epoch: named(f),
+        },
+        20..23 => Act::Subscribe {
+            desk,
+            reader: (b % 4 == 0).then_some(b / 4 % READERS),
+            after: after(c),
+            envelopes: pick(d, &[0, 1, 2, 5, 100, u32::MAX]),
+            bytes: pick(e, &[0, 1, 10, 100, 100_000, u32::MAX]),
+        },
+        23 => Act::Credit {
+            desk,
+            envelopes: pick(b, &[0, 1, 3, 100, u32::MAX]),
+            bytes: pick(c, &[0, 1, 30, 100_000, u32::MAX]),
+        },
+        _ => Act::Ack { desk, upto: after(b) },
+    }
+}
+
+/// Mailboxes, handles, keys, readers and prekeys.
+fn managing(kind: u8, [a, b, c, d, e, f]: [u8; 6]) -> Act {
+    let (desk, forged) = (a % DESKS, f % 16 == 15);
+    match kind {
+        0 => Act::Create {
+            place: a % PLACES,
+            class: class(b),
+            key: c % KEYS,
+            reader: d % READERS,
+            ttl: pick(e, &[0, 100, 600, 5_000, u32::MAX]),
+            forged,
+        },
+        1..6 => Act::Open {
+            desk,
+            place: b % PLACES,
+            key: (c % 4 == 0).then_some(d % KEYS),
+            anew: e % 4 != 0,
+            forged,
+        },
+        8 => Act::Close { desk },
+        9..11 => Act::Allow {
+            desk,
+            key: b % KEYS,
+            rights: rights(c),
+            time: pick(d, &[0, 0, 50, 1_000]),
+            uses: pick(e, &[0, 0, 1, 3]),
+            rate: pick(e / 4, &[0, 0, 1, 4]),
+            forged,
+        },
+        11 => Act::Revoke { desk, key: b % KEYS },
+        12 => Act::AddReader { desk, reader: b % READERS },
+        26 => Act::Put { desk, slot: b % 2, count: c % 5, last_resort: d % 4 == 0 },
+        _ => Act::Take { desk, slot: b % 2, request: c % 4 },
+    }
+}
+
+/// What is rare, and what nobody asks for.
+fn happening(kind: u8, [a, b, c, ..]: [u8; 6]) -> Act {
+    let desk = a % DESKS;
+    match kind {
+        28 if b % 2 == 0 => Act::Count { desk },
+        28 if b % 8 == 1 => Act::Delete { desk },
+        28 => Act::Credit { desk, envelopes: 9, bytes: 9_999 },
+        29 if b % 4 != 0 => Act::Ping,
+        29 => Act::Cut,
+        30 => {
+            let times = [1, 3, 20, 61, 121, 700, 4_000, 90_000, 2_000_000];
+            Act::Wait { seconds: pick(b, &times) }
+        }
+        _ if b % 4 != 0 => Act::Forget,
+        _ => Act::Crash { seed: c },
     }
 }
 

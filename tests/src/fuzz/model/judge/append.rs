@@ -7,7 +7,7 @@ use restante_spec::message::{
 };
 
 use super::super::ops::{Act, Named};
-use super::super::state::{Current, Entry, Mailbox, Reader, Replaced};
+use super::super::state::{Current, Entry, Mailbox, Reader, Replaced, Terms};
 use super::super::world::{World, key, reader};
 use super::{Standing, Verdict, handle, possession};
 
@@ -280,10 +280,8 @@ impl Mailbox {
     /// What a refusal may have used up.
     fn refused(&mut self, key: u8, sent: &Sent, code: Code) {
         let is_rate = code == Code::Rate;
-        if let Standing::Terms(terms) = self.standing(key) {
-            if let Some(rate) = &mut terms.rate {
-                if is_rate { rate.was_empty() } else { rate.take_perhaps() }
-            }
+        if let Standing::Terms(Terms { rate: Some(rate), .. }) = self.standing(key) {
+            if is_rate { rate.was_empty() } else { rate.take_perhaps() }
         }
         if sent.commit.is_some() {
             if is_rate { self.commits.was_empty() } else { self.commits.take_perhaps() }
