@@ -92,7 +92,7 @@ impl Op {
         let room = Act::Create { place: 2, class: class(2), key, reader, ttl, forged };
         let mut acts = vec![(0, inbox), (0, conversation), (0, room)];
         acts.extend((0..PLACES).map(|place| (0, open(place, 0))));
-        for (desk, key, bits) in [(0, 1, 2), (0, 2, 11), (2, 1, 2), (2, 2, 1)] {
+        for (desk, key, bits) in [(0, 1, 10), (0, 2, 11), (2, 1, 2), (2, 2, 1)] {
             let rights = rights(bits);
             acts.push((0, Act::Allow { desk, key, rights, time: 0, uses: 0, rate: 0, forged }));
         }
@@ -193,8 +193,8 @@ fn managing(kind: u8, [a, b, c, d, e, f]: [u8; 6]) -> Act {
         },
         11 => Act::Revoke { desk, key: b % KEYS },
         12 => Act::AddReader { desk, reader: b % READERS },
-        26 => Act::Put { desk, slot: b % 2, count: c % 5, last_resort: d % 4 == 0 },
-        _ => Act::Take { desk, slot: b % 2, request: c % 4 },
+        26 => Act::Put { desk, slot: u8::from(b % 4 == 0), count: c % 5, last_resort: d % 4 == 0 },
+        _ => Act::Take { desk, slot: u8::from(b % 4 == 0), request: c % 4 },
     }
 }
 

@@ -14,6 +14,8 @@ use super::{Standing, Verdict, handle, possession};
 /// One append, as it is sent.
 #[derive(Clone)]
 struct Sent {
+    /// Those sent just before it, not answered yet.
+    before: u8,
     chain: u8,
     id: u8,
     class: EnvelopeClass,
@@ -46,7 +48,7 @@ impl World {
         let sent: Vec<Sent> = (0..times)
             .map(|n| {
                 let body = vec![first.id + n; first.body.len() * (1 + usize::from(n))];
-                Sent { id: first.id + n, body, ..first.clone() }
+                Sent { before: n, id: first.id + n, body, ..first.clone() }
             })
             .collect();
         let place = self.lines[line].desks.get(&desk).map_or(0, |desk| desk.place);
@@ -82,7 +84,7 @@ impl World {
             Act::Append { desk, chain, id, class, ttl, epoch: named, times } => {
                 let found = self.at(line, desk).map(|(_, _, mailbox)| mailbox);
                 let (epoch, body) = (epoch(named, found), vec![id; usize::from(id)]);
-                (desk, Sent { chain, id, class, ttl, epoch, commit: None, body }, times)
+                (desk, Sent { before: 0, chain, id, class, ttl, epoch, commit: None, body }, times)
             }
             Act::Commit { desk, chain, id, next, add, strike, epoch: named } => {
                 let found = self.at(line, desk).map(|(_, _, mailbox)| mailbox);
@@ -91,7 +93,7 @@ impl World {
                 let strike = (strike % 3 == 1).then_some(strike % super::super::ops::READERS);
                 let commit = Some(Change { next, add, strike });
                 let class = EnvelopeClass::Normal;
-                (desk, Sent { chain, id, class, ttl: 1, epoch, commit, body }, 1)
+                (desk, Sent { before: 0, chain, id, class, ttl: 1, epoch, commit, body }, 1)
             }
             other => panic!("no append: {other:?}"),
         }
@@ -250,6 +252,9 @@ impl Mailbox {
         }
         if let Standing::Terms(terms) = self.standing(key) {
             verdict.must(terms.uses.is_some_and(|uses| terms.used >= uses), Code::Expired);
+            // While others are not decided their uses are not free.
+            let used = terms.used + u32::from(sent.before);
+            verdict.may(terms.uses.is_some_and(|uses| used >= uses), Code::Expired);
             if let Some(rate) = &mut terms.rate {
                 let (surely, perhaps) = rate.is_empty(now);
                 verdict.must(surely, Code::Rate);
