@@ -28,7 +28,8 @@ pub fn run(ops: &[Op]) {
     }
 }
 
-/// Somebody makes a mailbox, opens it, reads and writes; of each class.
+/// Somebody makes a mailbox, opens it, reads and writes, of each class; and prekeys are taken
+/// before and after a crash.
 fn seeds() -> Vec<Vec<u8>> {
     let of = |class: u8| {
         [
@@ -46,5 +47,12 @@ fn seeds() -> Vec<Vec<u8>> {
         ]
         .concat()
     };
-    [0, 1, 2].map(of).to_vec()
+    let prekeys = [
+        [26, 0, 0, 0, 1, 1, 0, 0],
+        [27, 1, 0, 1, 0, 0, 0, 0],
+        [31, 0, 0, 0, 0, 0, 0, 0],
+        [27, 1, 0, 1, 0, 0, 0, 0],
+        [27, 1, 0, 1, 1, 0, 0, 0],
+    ];
+    [of(0), of(1), of(2), prekeys.concat()].to_vec()
 }

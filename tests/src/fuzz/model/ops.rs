@@ -193,6 +193,7 @@ fn managing(kind: u8, [a, b, c, d, e, f]: [u8; 6]) -> Act {
         },
         11 => Act::Revoke { desk, key: b % KEYS },
         12 => Act::AddReader { desk, reader: b % READERS },
+        26 if b % 2 == 0 => Act::Put { desk: 0, slot: 0, count: c % 5, last_resort: d % 4 == 0 },
         26 => Act::Put { desk, slot: u8::from(b % 4 == 0), count: c % 5, last_resort: d % 4 == 0 },
         _ => Act::Take { desk, slot: u8::from(b % 4 == 0), request: c % 4 },
     }
