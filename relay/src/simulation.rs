@@ -23,6 +23,8 @@ use crate::ops::clock::Clock;
 use crate::ops::config::told_limits;
 
 pub use crate::buffer::disk::Disk;
+pub use crate::buffer::parsers::{chunk, chunk_of, key_slot, keys};
+pub use crate::gateway::parsers::{Socket, http};
 
 type Mailboxes = Arc<Service<RedbBuffer, Hub>>;
 

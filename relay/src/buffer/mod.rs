@@ -40,6 +40,8 @@ pub(crate) mod keys;
 mod log;
 #[cfg(test)]
 mod memory;
+#[cfg(feature = "simulation")]
+pub(crate) mod parsers;
 #[cfg(test)]
 mod play;
 pub(crate) mod redb;

@@ -290,7 +290,10 @@ fn judge_commit(
     let Some(current) = &mailbox.epoch else {
         return Err(Refusal::new(Code::StaleEpoch, "the conversation is closed"));
     };
-    let known = |key: &PublicKey| *key == current.key || mailbox.replaced.contains_key(key);
+    let known = |key: &PublicKey| {
+        let old = mailbox.replaced.get(key);
+        *key == current.key || old.is_some_and(|old| old.expires_at > now)
+    };
     if commit.next.is_some_and(|next| known(&next.key)) {
         return Err(Refusal::new(Code::Conflict, "the next key was in use already"));
     }

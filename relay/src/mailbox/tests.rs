@@ -256,6 +256,11 @@ fn replaced_keys_end_with_their_commit() {
     assert_eq!(house.open(&first).unwrap_err().code, Code::NotFound);
     let gone = house.service.page(access, span, house.now).unwrap_err();
     assert_eq!(gone.code, Code::Gone);
+    // MBX-8. Once it was still known to the next commit.
+    let epoch = house.open(&next).unwrap().epoch;
+    let commit = commit_to(&house, &first, &[]);
+    house.append(&next, epoch, commit).unwrap();
+    assert_eq!(house.open(&first).unwrap().upto, None);
 }
 
 /// MBX-9: a reader that was struck still reads its range, as long as the end of it is kept.
