@@ -134,7 +134,7 @@ impl Driver {
             }
             Purpose::Job(job) => {
                 if let Some(refusal) = desk.take_job_reply(&job, reply)? {
-                    self.note_refusal(name, &refusal);
+                    self.note_refusal(name, job.what.kind, &refusal)?;
                 }
             }
             Purpose::Prekeys => desk.take_prekey_counts(&reply)?,

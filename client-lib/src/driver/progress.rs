@@ -2,11 +2,13 @@
 
 use super::Driver;
 use super::channel::Phase;
-use super::relay::LinkState;
+use super::relay::{LinkState, Relay};
 use crate::error::Error;
 use crate::events::Event;
 use crate::net::LinkError;
+use crate::store::JobKind;
 use crate::types::{Collected, ConnectionState, ContactState, Fate};
+use restante_spec::codes::Code;
 use restante_spec::message::Refusal;
 
 /// How far things are. Every change of it is seen by whoever waits.
@@ -73,10 +75,25 @@ impl Driver {
         }
     }
 
-    pub(super) fn note_refusal(&mut self, relay: &str, refusal: &Refusal) {
-        if self.engine.is_own_relay(relay) {
-            self.note_problem(Error::Refused(refusal.code));
+    pub(super) fn note_refusal(
+        &mut self,
+        relay: &str,
+        job: JobKind,
+        refusal: &Refusal,
+    ) -> Result<(), Error> {
+        if !self.engine.is_own_relay(relay) {
+            return Ok(());
         }
+        // Without an inbox there is nothing else to do, and waiting does not help (ADM-1). An
+        // account that has one goes on with what it has.
+        let is_admission = refusal.code == Code::Admission && job == JobKind::CreateInbox;
+        let needs_token = self.relays.get_mut(relay).is_some_and(Relay::needs_token);
+        self.note_problem(match is_admission && needs_token {
+            true if self.engine.has_token()? => Error::TokenRefused,
+            true => Error::TokenNeeded,
+            false => Error::Refused(refusal.code),
+        });
+        Ok(())
     }
 
     /// Tells what has happened, and how far things are now.

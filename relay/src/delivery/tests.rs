@@ -65,7 +65,8 @@ impl House {
         };
         let possession = prove_possession(&key, &mailbox);
         let (key, reader) = (key.public(), reader());
-        let create = Create { mailbox, class, key, possession, reader, ttl: None };
+        let token = None;
+        let create = Create { mailbox, class, key, possession, reader, token, ttl: None };
         let Answer::Created(created) = house.call(Call::Create(create)).unwrap() else { panic!() };
         house.epoch = created.epoch;
         house

@@ -18,6 +18,7 @@ use super::service::{Cell, Service, damaged, give_back, lock, refusal};
 use super::state::{CurrentEpoch, Mailbox, Reader, Replaced, Waiting};
 use super::tail::Kept;
 use crate::buffer::{Act, AppendAct, Buffer, BufferError, Envelope, Outcome, RowWrite, Stored};
+use crate::ops::metrics::Shed;
 
 /// How fast commits may come (LIM-13).
 const COMMIT_RATE: Rate = Rate {
@@ -74,7 +75,9 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             drop(mailbox);
             return respond(Ok(Answer::Appended(appended(stored, true))));
         }
-        let (act, change, origin) = match self.judge(&mut mailbox, authorised, now) {
+        let taken = self.take_in(Shed::Append);
+        let judged = taken.and_then(|()| self.judge(&mut mailbox, authorised, now));
+        let (act, change, origin) = match judged {
             Ok(judged) => judged,
             Err(refusal) => {
                 link.break_here();

@@ -63,7 +63,8 @@ impl Line {
         let mut line = Self { service, buffer, writer, disk };
         let possession = prove_possession(&key(1), &MAILBOX);
         let key = key(1).public();
-        let create = Create { mailbox: MAILBOX, class, key, possession, reader: READER, ttl: None };
+        let (mailbox, reader, token) = (MAILBOX, READER, None);
+        let create = Create { mailbox, class, key, possession, reader, token, ttl: None };
         let said = line.call(Call::Create(create));
         line.writer.step();
         said.recv().unwrap().unwrap();

@@ -1,6 +1,7 @@
 //! Mailbox rules that need a clock of their own: expiry, absence, idleness, and bounds that take
 //! long to reach. The buffer is the real one, over redb's memory backend.
 
+mod pressure;
 mod readers;
 
 use std::sync::mpsc::sync_channel;
@@ -50,12 +51,15 @@ struct House {
 
 impl House {
     fn new(class: MailboxClass) -> Self {
+        Self::with(class, Settings::default())
+    }
+
+    fn with(class: MailboxClass, settings: Settings) -> Self {
         let (buffer, writer) = RedbBuffer::in_memory();
         crate::ops::tasks::Tasks::new().spawn_thread("buffer", move || writer.run()).unwrap();
         let told = Arc::new(Told::default());
         let identity = PublicKey::new([9; 32]);
-        let service =
-            Service::new(Arc::clone(&buffer), Arc::clone(&told), identity, Settings::default());
+        let service = Service::new(Arc::clone(&buffer), Arc::clone(&told), identity, settings);
         let mut house = Self {
             service,
             buffer,
@@ -73,6 +77,7 @@ impl House {
             key: house.key.public(),
             possession: prove_possession(&house.key, &house.mailbox),
             reader: house.reader,
+            token: None,
             ttl: None,
         };
         house.call(Call::Create(create)).unwrap();
@@ -154,8 +159,17 @@ impl House {
         let mailbox = MailboxId::new([0xfe; 16]);
         let possession = prove_possession(&key, &mailbox);
         let (class, key, reader) = (MailboxClass::Inbox, key.public(), self.reader);
-        self.call(Call::Create(Create { mailbox, class, key, possession, reader, ttl: None }))
-            .unwrap();
+        let token = None;
+        self.call(Call::Create(Create {
+            mailbox,
+            class,
+            key,
+            possession,
+            reader,
+            token,
+            ttl: None,
+        }))
+        .unwrap();
     }
 
     fn stored(&self) -> usize {
@@ -468,6 +482,7 @@ fn mailbox_ttl_is_clamped() {
         key: key.public(),
         possession: prove_possession(&key, &mailbox),
         reader: house.reader,
+        token: None,
         ttl: Some(Seconds::new(u32::MAX)),
     };
     let Answer::Created(created) = house.call(Call::Create(create)).unwrap() else { panic!() };
