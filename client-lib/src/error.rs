@@ -220,6 +220,12 @@ impl Error {
         }
     }
 
+    /// Whether another token is all that is missing.
+    #[must_use]
+    pub const fn is_about_a_token(&self) -> bool {
+        matches!(self, Self::TokenNeeded | Self::TokenRefused)
+    }
+
     /// A stable name for programs; for what a relay refused, the name in its table.
     #[must_use]
     pub const fn code(&self) -> &'static str {

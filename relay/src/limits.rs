@@ -27,7 +27,7 @@ pub(crate) const DELIVERY_RETRY: Duration = Duration::from_millis(200);
 pub(crate) const STORE_RETRY: Seconds = Seconds::new(1);
 /// No mailbox may be made, for want of a token or of places: what a client is told to wait. Only
 /// people can change that.
-pub(crate) const ADMISSION_RETRY: Seconds = Seconds::new(3_600);
+pub(crate) const ADMISSION_RETRY: Seconds = Seconds::new(600);
 /// The disk is nearly full: what a client is told to wait.
 pub(crate) const DISK_RETRY: Seconds = Seconds::new(60);
 /// While the disk is nearly full, appends are refused for so long after the store has grown: what
@@ -35,7 +35,7 @@ pub(crate) const DISK_RETRY: Seconds = Seconds::new(60);
 pub(crate) const DISK_GROWN: Seconds = Seconds::new(60);
 /// Where each level of pressure begins, hundredths of the queue's bound (ADM-5): the last part is
 /// for what lets go of something.
-pub(crate) const QUEUE_CALM: [usize; 4] = [0, 50, 75, 88];
+pub(crate) const QUEUE_LEVELS: [usize; 4] = [0, 50, 75, 88];
 /// After the system gave no connection (no descriptors, no memory), accepting rests so long.
 pub(crate) const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// Being online is told to the mailboxes so often, with a ping (MBX-10).

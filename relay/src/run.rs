@@ -188,8 +188,8 @@ impl Relay {
     }
 }
 
-/// The operator's port: ready is a relay whose store is open and takes envelopes; one that does not listen any more
-/// has closed this port too.
+/// The operator's port: ready is a relay whose store is open and takes envelopes; one that does not
+/// listen any more has closed this port too.
 async fn serve_status(
     address: SocketAddr,
     buffer: &Arc<RedbBuffer>,

@@ -20,7 +20,7 @@ pub struct AdmissionToken([u8; 16]);
 pub struct TokenError;
 
 impl AdmissionToken {
-    /// Size in bytes (LIM-26).
+    /// Layout: size in bytes (LIM-26).
     pub const SIZE: usize = 16;
 
     /// Wraps 16 random bytes.

@@ -4,10 +4,9 @@
 //! success. What this client chose by itself ends when a person asks for everything at once.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use restante_spec::ids::{MailboxId, Seconds};
-use tokio::time::Instant;
 
 use crate::limits::{RETRY_CAP, RETRY_FIRST};
 use crate::net::Backoff;

@@ -145,7 +145,7 @@ impl Relay {
     pub(super) fn forget_pauses(&mut self) {
         let now = Instant::now();
         self.failed = false;
-        self.pauses.shorten(now);
+        self.pauses.shorten(now.into_std());
         if matches!(self.link, LinkState::Away(_)) {
             let not_before = self.not_before.unwrap_or(now);
             self.link = LinkState::Away(not_before.max(now));
@@ -159,7 +159,7 @@ impl Relay {
 
     /// Nothing is asked of this mailbox for a while, or for as long as the relay said.
     pub(super) fn pause(&mut self, mailbox: MailboxId, retry_after: Option<Seconds>) {
-        self.pauses.begin(mailbox, retry_after, Instant::now());
+        self.pauses.begin(mailbox, retry_after, Instant::now().into_std());
     }
 
     /// Something of this mailbox succeeded.
@@ -169,7 +169,7 @@ impl Relay {
 
     /// Whether this mailbox is to be left alone for now.
     pub(super) fn is_paused(&self, mailbox: &MailboxId) -> bool {
-        self.pauses.has(mailbox, Instant::now())
+        self.pauses.has(mailbox, Instant::now().into_std())
     }
 
     /// When something may be tried again.
@@ -178,7 +178,8 @@ impl Relay {
             LinkState::Away(until) => Some(*until),
             LinkState::Connecting(_) => None,
             LinkState::Up(up) => {
-                self.pauses.next_end(Instant::now()).into_iter().chain(up.leave_at).min()
+                let end = self.pauses.next_end(Instant::now().into_std());
+                end.map(Instant::from_std).into_iter().chain(up.leave_at).min()
             }
         }
     }

@@ -205,7 +205,7 @@ mod tests {
         TokenRow { uses, mailboxes, expires_at: 2_000, note: String::new() }
     }
 
-    /// ADM-2: an inbox costs a use and brings mailboxes; at the last one, and one past it.
+    /// ADM-2, LIM-28: an inbox costs a use and brings mailboxes; at the last one, and one past it.
     #[test]
     fn a_use_pays_for_an_inbox_and_for_what_comes_with_it() {
         let after = row(1, 0).pay(MailboxClass::Inbox, NOW).unwrap();

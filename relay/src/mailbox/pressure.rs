@@ -13,7 +13,7 @@ use restante_spec::message::Refusal;
 use super::api::Notices;
 use super::service::Service;
 use crate::buffer::Buffer;
-use crate::limits::{DISK_GROWN, DISK_RETRY, QUEUE_CALM, STORE_RETRY};
+use crate::limits::{DISK_GROWN, DISK_RETRY, QUEUE_LEVELS, STORE_RETRY};
 use crate::ops::metrics::{self, Shed};
 
 /// How far it has come: what is refused at a level is refused at all above it.
@@ -64,7 +64,7 @@ impl Level {
     /// Of the store's queue, by hundredths of its bound (ADM-5).
     fn of_queue(hundredths: usize) -> Self {
         let reached = |level: &&Self| {
-            let over = QUEUE_CALM.get(usize::from(**level as u8)).copied();
+            let over = QUEUE_LEVELS.get(usize::from(**level as u8)).copied();
             over.is_some_and(|bound| hundredths >= bound)
         };
         Self::ALL.iter().rev().find(reached).copied().unwrap_or(Self::Calm)

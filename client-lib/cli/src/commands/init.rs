@@ -58,7 +58,7 @@ pub(super) async fn run(
         Err(failure) if failure.code == Error::Unreachable(String::new()).code() => {
             out.warn(&format!("{}; try restante sync later", failure.text));
         }
-        Err(failure) if is_about_a_token(failure.code) => {
+        Err(failure) if needs_token(failure.code) => {
             return Err(failure.and("\nThe account was made and waits for it."));
         }
         Err(failure) => {
@@ -69,7 +69,7 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// Whether another token is all that is missing.
-fn is_about_a_token(code: &str) -> bool {
+/// Whether a token is all that is missing.
+fn needs_token(code: &str) -> bool {
     [Error::TokenNeeded, Error::TokenRefused].iter().any(|error| error.code() == code)
 }
