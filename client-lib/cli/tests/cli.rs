@@ -296,7 +296,7 @@ fn assert_private(_: &Path) {}
 #[test]
 fn a_token_is_taken_with_the_address_or_apart() {
     let dir = TempDir::new().unwrap();
-    let token = "onuxq5dfmvxcaidmmv2hizlson";
+    let token = "onuxq5dfmvxcaidmmv2hizlsom";
     let entrance = format!("{ADDRESS}/{token}");
     let behind = ["init", "--relay", &entrance, "--name", "Alice"];
     let apart = ["init", "--relay", ADDRESS, "--token", token, "--name", "Bob"];
