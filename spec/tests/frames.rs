@@ -118,7 +118,8 @@ macro_rules! quartet {
 quartet! {
     client_ack, client_add_reader, client_allow, client_append, client_append_closing,
     client_append_commit, client_append_letter, client_append_live, client_close,
-    client_count_prekeys, client_create, client_create_inbox, client_create_memory_first, client_create_room,
+    client_count_prekeys, client_create, client_create_inbox, client_create_memory_first,
+    client_create_room, client_create_admitted,
     client_credit, client_delete, client_hello, client_open, client_ping,
     client_put_prekeys, client_put_prekeys_last_resort, client_revoke, client_subscribe,
     client_take_prekeys, relay_appended, relay_appended_live, relay_appended_already,

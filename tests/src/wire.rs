@@ -366,6 +366,7 @@ impl Owner {
             key: self.key.public(),
             possession: prove_possession(&self.key, &self.mailbox),
             reader: self.reader_hash(),
+            token: None,
             ttl: None,
             memory_first: false,
         })

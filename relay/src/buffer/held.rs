@@ -86,6 +86,10 @@ impl Buffer for Holding {
         self.0.restored()
     }
 
+    fn queued(&self) -> usize {
+        self.0.queued()
+    }
+
     fn tick(&self, now: UnixTime) {
         self.0.tick(now);
     }
@@ -104,7 +108,7 @@ impl Hand {
     fn new(settings: Settings) -> Self {
         let mut hand = Self::on(Disk::default(), settings);
         let rows = vec![row(0, b"", Some(b"control"))];
-        let created = hand.submit(Act::Create { rows, max_mailboxes: 100 });
+        let created = hand.submit(Act::Create { rows, max_mailboxes: 100, toll: None });
         hand.writer.step();
         created.try_recv().unwrap().unwrap();
         hand

@@ -121,6 +121,9 @@ pub(crate) trait Buffer: Send + Sync + 'static {
     /// What has this number or a lower one comes from a backup (MBX-20); `Seq::START` if nothing.
     fn restored(&self) -> Seq;
 
+    /// How full the queue is, in hundredths of the bound that is nearer.
+    fn queued(&self) -> usize;
+
     /// Lets go of what has expired; called about once a second. Returns at once; the work is
     /// done in bounded steps between the acts.
     fn tick(&self, now: UnixTime);
@@ -135,10 +138,11 @@ pub(crate) type Seen = Box<dyn FnOnce(Stored) + Send>;
 
 /// One atomic change of one mailbox.
 pub(crate) enum Act {
-    /// A mailbox begins with these rows; refused with `Exists` when it has any already.
-    Create { rows: Vec<RowWrite>, max_mailboxes: u64 },
+    /// A mailbox begins with these rows; refused with `Exists` when it has any already, then with
+    /// `TooManyMailboxes`, then with `Unpaid`.
+    Create { rows: Vec<RowWrite>, max_mailboxes: u64, toll: Option<Toll> },
     /// Rows change; envelopes up to and including `trim` are let go. Refused with `NoMailbox`
-    /// when there are no rows.
+    /// when there are no rows, but rows of [`RELAY`] are always there.
     Write { rows: Vec<RowWrite>, trim: Option<Seq> },
     /// An envelope is added, with rows that change in the same step.
     Append(AppendAct),
@@ -168,6 +172,20 @@ pub(crate) struct AppendAct {
     /// never a commit. Left uncalled when it is not held: then it is stored as any other.
     pub(crate) hold: Option<Seen>,
 }
+
+/// The rows of the relay itself stand under this name, which no mailbox has: it is refused as the
+/// name of one with `Exists`.
+pub(crate) const RELAY: MailboxId = MailboxId::new([0; MailboxId::SIZE]);
+
+/// What a new mailbox costs: a row of [`RELAY`] that changes in the same step, or refuses it.
+pub(crate) struct Toll {
+    pub(crate) part: Part,
+    /// Gives the row's next value; `None`: not enough, nothing is done.
+    pub(crate) pay: Pay,
+}
+
+/// Judges a row's value, and gives the next one.
+pub(crate) type Pay = Box<dyn FnOnce(&[u8]) -> Option<Bytes> + Send>;
 
 impl Act {
     /// Bytes of bodies and rows it brings, for the bounds of the queue.
@@ -258,6 +276,9 @@ pub(crate) enum BufferError {
     /// The relay has as many mailboxes as it may.
     #[error("as many mailboxes as there may be")]
     TooManyMailboxes,
+    /// The row that is to pay for a mailbox is not there, or has not enough.
+    #[error("nothing pays for the mailbox")]
+    Unpaid,
     /// Another epoch is current, or none.
     #[error("the epoch is not the current one")]
     StaleEpoch,

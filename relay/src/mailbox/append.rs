@@ -21,6 +21,7 @@ use super::tail::Kept;
 use crate::buffer::{
     Act, AppendAct, Buffer, BufferError, Envelope, Outcome, RowWrite, Seen, Stored,
 };
+use crate::ops::metrics::Shed;
 
 /// How fast commits may come (LIM-13).
 const COMMIT_RATE: Rate = Rate {
@@ -102,7 +103,9 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             drop(mailbox);
             return respond(Ok(Answer::Appended(appended(stored, true))));
         }
-        let (mut act, change, origin) = match self.judge(&mut mailbox, authorised, now) {
+        let taken = self.take_in(Shed::Append);
+        let judged = taken.and_then(|()| self.judge(&mut mailbox, authorised, now));
+        let (mut act, change, origin) = match judged {
             Ok(judged) => judged,
             Err(refusal) => {
                 link.break_here();

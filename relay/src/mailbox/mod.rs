@@ -9,6 +9,7 @@
 //! Knows mailboxes, keys, rights, epochs, readers, prekeys. Must not know connections, frames,
 //! subscriptions or how the buffer stores: what happens to a mailbox is told as notices.
 
+pub(crate) mod admission;
 pub(crate) mod api;
 mod append;
 mod authorise;
@@ -20,6 +21,7 @@ mod memory_first;
 #[cfg(test)]
 mod pipelined;
 mod prekeys;
+pub(crate) mod pressure;
 mod readers;
 mod rows;
 mod service;

@@ -79,8 +79,8 @@ impl Line {
     pub(super) fn create(&self, class: MailboxClass, memory_first: bool) -> Said {
         let possession = prove_possession(&key(1), &MAILBOX);
         let key = key(1).public();
-        let (mailbox, reader, ttl) = (MAILBOX, READER, None);
-        let create = Create { mailbox, class, key, possession, reader, ttl, memory_first };
+        let (mailbox, reader, token, ttl) = (MAILBOX, READER, None, None);
+        let create = Create { mailbox, class, key, possession, reader, token, ttl, memory_first };
         self.call(Call::Create(create))
     }
 

@@ -14,10 +14,11 @@ use restante_spec::message::Refusal;
 use super::Settings;
 use super::api::{Access, Answer, Ask, Call, Mailboxes, Notices, Reading, Respond};
 use super::authorise::not_found;
+use super::pressure::Pressure;
 use super::rows;
 use super::state::Mailbox;
 use crate::buffer::{Act, Buffer, BufferError, Done, Outcome, Span};
-use crate::limits::{SHARDS, STORE_RETRY};
+use crate::limits::{ADMISSION_RETRY, SHARDS, STORE_RETRY};
 use crate::ops::metrics;
 
 /// The mailboxes of this process.
@@ -25,6 +26,7 @@ pub(crate) struct Service<B, N> {
     pub(super) buffer: Arc<B>,
     pub(super) notices: Arc<N>,
     pub(super) settings: Settings,
+    pub(super) pressure: Pressure,
     /// The relay's identity key: proofs are bound to it (CMD-4).
     pub(super) identity: PublicKey,
     shards: [Mutex<HashMap<MailboxId, Arc<Cell>>>; SHARDS],
@@ -42,7 +44,8 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         settings: Settings,
     ) -> Arc<Self> {
         let shards = std::array::from_fn(|_| Mutex::new(HashMap::new()));
-        Arc::new(Self { buffer, notices, settings, identity, shards })
+        let pressure = Pressure::new();
+        Arc::new(Self { buffer, notices, settings, pressure, identity, shards })
     }
 
     /// The mailbox, read from the buffer if it is not in memory.
@@ -216,6 +219,12 @@ pub(super) fn refusal(error: BufferError) -> Refusal {
         BufferError::NoMailbox => not_found(),
         BufferError::TooManyMailboxes => {
             Refusal::new(Code::Admission, "this relay takes no more mailboxes")
+                .retry_after(ADMISSION_RETRY)
+        }
+        // ADM-1: the same whatever is wrong with the token.
+        BufferError::Unpaid => {
+            Refusal::new(Code::Admission, "this relay asks for a token of its operator")
+                .retry_after(ADMISSION_RETRY)
         }
         BufferError::StaleEpoch => Refusal::new(Code::StaleEpoch, "another epoch is current"),
         BufferError::Full => Refusal::new(Code::Quota, "the mailbox is full"),

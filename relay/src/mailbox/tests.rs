@@ -1,6 +1,7 @@
 //! Mailbox rules that need a clock of their own: expiry, absence, idleness, and bounds that take
 //! long to reach. The buffer is the real one, over redb's memory backend.
 
+mod pressure;
 mod readers;
 
 use std::sync::mpsc::sync_channel;
@@ -50,12 +51,15 @@ struct House {
 
 impl House {
     fn new(class: MailboxClass) -> Self {
+        Self::with(class, Settings::default())
+    }
+
+    fn with(class: MailboxClass, settings: Settings) -> Self {
         let (buffer, writer) = RedbBuffer::in_memory();
         crate::ops::tasks::Tasks::new().spawn_thread("buffer", move || writer.run()).unwrap();
         let told = Arc::new(Told::default());
         let identity = PublicKey::new([9; 32]);
-        let service =
-            Service::new(Arc::clone(&buffer), Arc::clone(&told), identity, Settings::default());
+        let service = Service::new(Arc::clone(&buffer), Arc::clone(&told), identity, settings);
         let mut house = Self {
             service,
             buffer,
@@ -73,6 +77,7 @@ impl House {
             key: house.key.public(),
             possession: prove_possession(&house.key, &house.mailbox),
             reader: house.reader,
+            token: None,
             ttl: None,
             memory_first: false,
         };
@@ -161,6 +166,7 @@ impl House {
             key,
             possession,
             reader,
+            token: None,
             ttl: None,
             memory_first: false,
         }))
@@ -482,6 +488,7 @@ fn mailbox_ttl_is_clamped() {
         key: key.public(),
         possession: prove_possession(&key, &mailbox),
         reader: house.reader,
+        token: None,
         ttl: Some(Seconds::new(u32::MAX)),
         memory_first: false,
     };

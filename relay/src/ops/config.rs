@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{RangedI64ValueParser, RangedU64ValueParser};
+use clap::builder::{PossibleValuesParser, RangedI64ValueParser, RangedU64ValueParser};
 use clap::{Args, Parser, Subcommand};
 use restante_spec::address::{AddressError, RelayAddress};
 use restante_spec::ids::PublicKey;
@@ -16,6 +16,7 @@ use restante_spec::message::{Credit, Limits};
 use tracing_subscriber::EnvFilter;
 
 use super::certificate::CertificateFiles;
+use super::invite::Invite;
 use crate::error::Error;
 use crate::limits::PER_MINUTE_MAX;
 use crate::{buffer, gateway, mailbox};
@@ -49,6 +50,9 @@ pub enum Command {
     },
     /// Makes a new data directory of a backup.
     Restore(Box<WithFile>),
+    /// Makes, lists and revokes the tokens that admit new accounts where admission is by token.
+    #[command(subcommand)]
+    Invite(Invite),
     /// Prints a configuration file with every key, what it does, and its default.
     Config,
     /// Prints the man page, for packagers.
@@ -152,6 +156,17 @@ pub struct Serve {
           value_parser = clap::value_parser!(u64).range(
               2 * limits::COMMIT_RESERVE_BYTES..=limits::MAILBOX_BYTES))]
     pub mailbox_bytes: u64,
+    /// Who may make mailboxes: everybody (open), or who has a token, see `restante-relay invite`
+    /// (token).
+    #[arg(long, env = "RESTANTE_ADMISSION", value_name = "WHO", default_value = "open",
+          value_parser = PossibleValuesParser::new([OPEN, TOKEN]))]
+    pub admission: String,
+    /// With less than so many MiB free on the disk no new mailboxes are taken, with half of it no
+    /// live envelopes, with a quarter no envelopes; 0 takes them until the disk is full.
+    #[arg(long, env = "RESTANTE_DISK_RESERVE_MIB", value_name = "N",
+          default_value_t = DISK_RESERVE_MIB,
+          value_parser = clap::value_parser!(u64).range(0..=DISK_RESERVE_MIB_MAX))]
+    pub disk_reserve_mib: u64,
     /// Memory for pages of the store, in MiB.
     #[arg(long, env = "RESTANTE_CACHE_MIB", value_name = "N", default_value_t = CACHE_MIB,
           value_parser = up_to(CACHE_MIB_MAX))]
@@ -168,6 +183,16 @@ pub struct Serve {
 const HOLD_MS: u64 = 20;
 /// The most of it: senders wait.
 const HOLD_MS_MAX: u64 = 1_000;
+
+/// Everybody may make mailboxes.
+const OPEN: &str = "open";
+/// Whoever has a token may (ADM-1).
+const TOKEN: &str = "token";
+
+/// Disk space that is to stay free, in MiB (ADM-6): an hour of heavy use.
+const DISK_RESERVE_MIB: u64 = 256;
+/// The most of it, in MiB: 16 TiB.
+const DISK_RESERVE_MIB_MAX: u64 = 16 * 1024 * 1024;
 
 /// Memory for pages of the store, in MiB: it touches its newest pages most.
 const CACHE_MIB: usize = 128;
@@ -241,7 +266,14 @@ impl Serve {
         let mut settings = mailbox::Settings { mailboxes: self.mailboxes, ..Default::default() };
         settings.quota.entries = self.mailbox_entries;
         settings.quota.bytes = self.mailbox_bytes;
+        settings.token_needed = self.admission == TOKEN;
+        settings.disk_reserve = self.disk_reserve();
         settings
+    }
+
+    /// Bytes that are to stay free on the disk (ADM-6).
+    pub(crate) const fn disk_reserve(&self) -> u64 {
+        self.disk_reserve_mib * 1024 * 1024
     }
 
     /// Sizes of the buffer.
@@ -288,6 +320,7 @@ pub(crate) fn told_limits(mailbox: &mailbox::Settings) -> Limits {
         handles: number(limits::HANDLES),
         requests_in_flight: number(limits::REQUESTS_IN_FLIGHT),
         credit: Credit { envelopes: limits::CREDIT_ENVELOPES, bytes: limits::CREDIT_BYTES },
+        token_needed: mailbox.token_needed,
     }
 }
 

@@ -35,17 +35,21 @@ impl Cli {
             return Ok(cli);
         };
         let values = read(path)?;
-        let command = Self::command().mut_subcommands(|command| {
-            values.iter().fold(command, |command, (name, value)| {
-                if command.get_arguments().any(|arg| arg.get_id() == name.as_str()) {
-                    command.mut_arg(name, |arg| arg.default_value(value.clone()))
-                } else {
-                    command
-                }
-            })
-        });
+        let command = with_defaults(Self::command(), &values);
         Ok(Self::from_arg_matches(&command.try_get_matches_from(args)?)?)
     }
+}
+
+/// The command and those below it, with these values for the flags of these names.
+fn with_defaults(command: clap::Command, values: &[(String, String)]) -> clap::Command {
+    let command = values.iter().fold(command, |command, (name, value)| {
+        if command.get_arguments().any(|arg| arg.get_id() == name.as_str()) {
+            command.mut_arg(name, |arg| arg.default_value(value.clone()))
+        } else {
+            command
+        }
+    });
+    command.mut_subcommands(|command| with_defaults(command, values))
 }
 
 impl Command {
@@ -56,6 +60,7 @@ impl Command {
                 Some(serve)
             }
             Self::Backup(with) | Self::Restore(with) => Some(&with.serve),
+            Self::Invite(invite) => Some(invite.serve()),
             Self::Verify { .. } | Self::Config | Self::Man => None,
         }
     }
@@ -203,6 +208,8 @@ mod tests {
             ("mailboxes", "0"),
             ("mailbox_entries", "1_000"),
             ("mailbox_bytes", "0x20_0000"),
+            ("admission", "'token'"),
+            ("disk_reserve_mib", "7"),
             ("cache_mib", "7"),
             ("hold_ms", "7"),
         ];

@@ -72,6 +72,12 @@ metrics! {
     APPENDS_ACCEPTED: Counter = "restante_appends_accepted_total";
     /// Envelopes not accepted.
     APPENDS_REFUSED: Family<Code> = "restante_appends_refused_total";
+    /// What was refused for want of room.
+    SHED: Family<Shed> = "restante_shed_total";
+    /// How far that has come: 1 no new mailboxes, 2 no live envelopes, 3 no envelopes.
+    PRESSURE: Gauge = "restante_pressure";
+    /// Bytes free on the store's disk.
+    DISK_FREE_BYTES: Gauge = "restante_disk_free_bytes";
     /// Envelopes sent to readers.
     DELIVERIES: Counter = "restante_deliveries_total";
     /// Acts waiting for the storage thread.
@@ -124,6 +130,8 @@ labels! {
     Handshake, "reason" { Tls = "tls", Late = "late", Protocol = "protocol", }
     /// What a connection carries; `http` is a request that became no WebSocket.
     Transport, "transport" { Frames = "frames", WebSocket = "websocket", Http = "http", }
+    /// What is not taken when room is short.
+    Shed, "what" { Mailbox = "mailbox", Live = "live", Append = "append", }
     /// Which way a frame went.
     Direction, "direction" { Received = "received", Sent = "sent", }
 }

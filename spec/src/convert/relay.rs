@@ -112,6 +112,7 @@ fn welcome(w: &wire::Welcome) -> Result<Welcome, FieldError> {
             handles: l.handles,
             requests_in_flight: l.requests_in_flight,
             credit: Credit { envelopes: l.credit_envelopes, bytes: l.credit_bytes },
+            token_needed: l.token_needed,
         },
         now: UnixTime::new(w.now),
     })
@@ -220,6 +221,7 @@ fn welcome_to_wire(r: &Welcome) -> wire::Welcome {
             requests_in_flight: r.limits.requests_in_flight,
             credit_envelopes: r.limits.credit.envelopes,
             credit_bytes: r.limits.credit.bytes,
+            token_needed: r.limits.token_needed,
         }),
         now: r.now.get(),
     }

@@ -114,6 +114,8 @@ pub struct Limits {
     pub requests_in_flight: u32,
     /// Outstanding credit of a subscription.
     pub credit: Credit,
+    /// New mailboxes need a token (ADM-1).
+    pub token_needed: bool,
 }
 
 /// A mailbox is there.

@@ -7,6 +7,7 @@ use restante_spec::message::{
     Allow, Append, ClientHeader, Command, Commit, Create, Credit, EnvelopeClass, Hello,
     MailboxClass, NextKey, Open, PutPrekeys, Rate, Rights, Subscribe, Terms,
 };
+use restante_spec::token::AdmissionToken;
 
 use super::{
     DAY, ENVELOPE, EPOCH, Good, HANDLE, Header, NOW, PROOF, READER, SECOND_READER, SLOT, with_body,
@@ -44,11 +45,14 @@ fn connection() -> Vec<Good> {
         key: KEY,
         possession: PROOF,
         reader: READER,
+        token: None,
         ttl: Some(DAY),
         memory_first: false,
     };
     let inbox = Create { class: MailboxClass::Inbox, ttl: None, ..create.clone() };
     let memory_first = Create { memory_first: true, ..create.clone() };
+    let token = Some(AdmissionToken::new([0x77; 16]));
+    let admitted = Create { token, ..inbox.clone() };
     let open = Open { handle: HANDLE, mailbox: MAILBOX, key: KEY, proof: PROOF };
     vec![
         client(
@@ -75,6 +79,12 @@ fn connection() -> Vec<Good> {
             "FRM-1, CMD-5, MBX-21",
             "a conversation that is kept in memory while all its readers are online",
             Command::Create(memory_first),
+        ),
+        client(
+            "client_create_admitted",
+            "FRM-1, CMD-5, ADM-1",
+            "an inbox with the token that admits it",
+            Command::Create(admitted),
         ),
         client("client_open", "FRM-1, CMD-6", "as handle 1", Command::Open(open)),
         client("client_close", "FRM-1, CMD-7", "handle 1", Command::Close(HANDLE)),
@@ -192,6 +202,7 @@ fn rooms() -> Vec<Good> {
         key: KEY,
         possession: PROOF,
         reader: READER,
+        token: None,
         ttl: Some(HOUR),
         memory_first: false,
     };

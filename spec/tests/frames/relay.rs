@@ -62,6 +62,7 @@ fn welcome() -> Welcome {
             handles: 1_024,
             requests_in_flight: 256,
             credit: Credit { envelopes: limits::CREDIT_ENVELOPES, bytes: limits::CREDIT_BYTES },
+            token_needed: false,
         },
         now: NOW,
     }

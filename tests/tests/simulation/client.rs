@@ -137,6 +137,7 @@ impl Session {
             key: key.public(),
             possession: prove_possession(&key, &mailbox.id),
             reader: seat.reader(),
+            token: None,
             ttl: Some(Seconds::new(mailbox.ttl)),
             memory_first: mailbox.memory_first,
         };

@@ -45,9 +45,32 @@ use crate::ops::metrics;
 pub(crate) struct RedbBuffer {
     store: Arc<Store>,
     queue: SyncSender<Job>,
-    queued_bytes: Arc<AtomicUsize>,
+    queued: Arc<Load>,
     settings: Settings,
     restored: Seq,
+}
+
+/// What waits for the writer.
+#[derive(Default)]
+struct Load {
+    acts: AtomicUsize,
+    /// Of bodies and rows.
+    bytes: AtomicUsize,
+}
+
+impl Load {
+    /// One act more of so many bytes; gives the bytes before it.
+    fn put(&self, bytes: usize) -> usize {
+        metrics::QUEUE_ACTS.add(1);
+        self.acts.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed)
+    }
+
+    fn take(&self, acts: usize, bytes: usize) {
+        metrics::QUEUE_ACTS.sub(acts);
+        self.acts.fetch_sub(acts, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
 }
 
 /// What readers and the writer share.
@@ -156,16 +179,16 @@ impl RedbBuffer {
             held: RwLock::default(),
         });
         let (queue, jobs) = sync_channel(settings.queue_acts);
-        let queued_bytes = Arc::new(AtomicUsize::new(0));
-        let bytes = Arc::clone(&queued_bytes);
-        let writer = Writer::new(Arc::clone(&store), jobs, bytes, opener, settings, now);
-        Ok((Arc::new(Self { store, queue, queued_bytes, settings, restored }), writer))
+        let queued = Arc::new(Load::default());
+        let load = Arc::clone(&queued);
+        let writer = Writer::new(Arc::clone(&store), jobs, load, opener, settings, now);
+        Ok((Arc::new(Self { store, queue, queued, settings, restored }), writer))
     }
 
     /// Bytes of bodies and rows that wait for the writer.
     #[cfg(feature = "simulation")]
     pub(crate) fn queued_bytes(&self) -> usize {
-        self.queued_bytes.load(Ordering::Relaxed)
+        self.queued.bytes.load(Ordering::Relaxed)
     }
 
     /// What a reader is told of a failure; the operator is told why, and the writer looks after
@@ -187,7 +210,7 @@ impl RedbBuffer {
 
     /// Tells the metrics how full it is.
     pub(crate) fn measure(&self) {
-        metrics::QUEUE_BYTES.set(self.queued_bytes.load(Ordering::Relaxed) as u64);
+        metrics::QUEUE_BYTES.set(self.queued.bytes.load(Ordering::Relaxed) as u64);
         metrics::MAILBOXES.set(self.store.index().mailboxes());
     }
 
@@ -335,16 +358,14 @@ const LOOKS: usize = 8;
 impl Buffer for RedbBuffer {
     fn submit(&self, mailbox: MailboxId, act: Act, done: Done) -> Result<(), Done> {
         let size = act.size();
-        let queued = self.queued_bytes.fetch_add(size, Ordering::Relaxed);
+        let queued = self.queued.put(size);
         let full = queued + size > self.settings.queue_bytes && queued > 0;
         let job = Job::Act { mailbox, act, done: Reply(Some(done)) };
-        metrics::QUEUE_ACTS.add(1);
         let sent = if full { Err(TrySendError::Full(job)) } else { self.queue.try_send(job) };
         let Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) = sent else {
             return Ok(());
         };
-        self.queued_bytes.fetch_sub(size, Ordering::Relaxed);
-        metrics::QUEUE_ACTS.sub(1);
+        self.queued.take(1, size);
         match job {
             Job::Act { done, .. } => Err(done.give_back().unwrap_or_else(|| Box::new(|_| ()))),
             Job::Tick(_) | Job::Check | Job::Stop => Ok(()),
@@ -389,6 +410,14 @@ impl Buffer for RedbBuffer {
 
     fn restored(&self) -> Seq {
         self.restored
+    }
+
+    fn queued(&self) -> usize {
+        let Load { acts, bytes } = &*self.queued;
+        let part = |load: &AtomicUsize, bound: usize| {
+            load.load(Ordering::Relaxed).saturating_mul(100) / bound.max(1)
+        };
+        part(acts, self.settings.queue_acts).max(part(bytes, self.settings.queue_bytes))
     }
 
     fn tick(&self, now: UnixTime) {

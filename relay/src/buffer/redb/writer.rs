@@ -5,7 +5,6 @@
 
 use std::cell::OnceCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
 use redb::{Database, WriteTransaction};
@@ -16,10 +15,10 @@ use super::batch::Batch;
 use super::hold::Hold;
 use super::open::{self, Opener, begin};
 use super::tables;
-use super::{Job, Reply, Store};
+use super::{Job, Load, Reply, Store};
 use crate::buffer::index::{ChunkId, Mark, Moved, Placed};
 use crate::buffer::settings::Settings;
-use crate::buffer::{Act, AppendAct, BufferError, Envelope, Outcome, Seen, Stored};
+use crate::buffer::{Act, AppendAct, BufferError, Envelope, Outcome, RELAY, Seen, Stored};
 use crate::limits::{REOPEN_FIRST, REOPEN_LAST};
 use crate::ops::metrics;
 
@@ -27,7 +26,7 @@ use crate::ops::metrics;
 pub(crate) struct Writer {
     pub(super) store: Arc<Store>,
     jobs: Receiver<Job>,
-    queued_bytes: Arc<AtomicUsize>,
+    queued: Arc<Load>,
     opener: Opener,
     pub(super) settings: Settings,
     /// The latest time an act or tick has brought.
@@ -70,7 +69,7 @@ impl Writer {
     pub(super) fn new(
         store: Arc<Store>,
         jobs: Receiver<Job>,
-        queued_bytes: Arc<AtomicUsize>,
+        queued: Arc<Load>,
         opener: Opener,
         settings: Settings,
         now: UnixTime,
@@ -78,18 +77,7 @@ impl Writer {
         let reserved = store.index().last_number();
         let (next_chunk, stopping, hold) =
             (store.index().newest_chunk() + 1, false, Hold::default());
-        Self {
-            store,
-            jobs,
-            queued_bytes,
-            opener,
-            settings,
-            now,
-            next_chunk,
-            reserved,
-            stopping,
-            hold,
-        }
+        Self { store, jobs, queued, opener, settings, now, next_chunk, reserved, stopping, hold }
     }
 
     /// Works until told to stop; what was queued behind that is refused.
@@ -162,8 +150,7 @@ impl Writer {
                 batch.len() >= self.settings.batch_acts || bytes >= self.settings.batch_bytes;
             next = if self.stopping || full { None } else { self.jobs.try_recv().ok() };
         }
-        self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        metrics::QUEUE_ACTS.sub(batch.len());
+        self.queued.take(batch.len(), bytes);
         self.write(batch);
         self.expire();
         if ticked {
@@ -280,25 +267,40 @@ impl Writer {
     ) -> Result<Result<Outcome, BufferError>, redb::Error> {
         let store = Arc::clone(&self.store);
         match act {
-            Act::Create { rows, max_mailboxes } => {
-                let mut index = store.index();
-                if index.mark(mailbox).is_some() {
+            Act::Create { rows, max_mailboxes, toll } => {
+                let (exists, mailboxes) = {
+                    let index = store.index();
+                    (index.mark(mailbox).is_some(), index.mailboxes())
+                };
+                if exists || mailbox == RELAY {
                     return Ok(Err(BufferError::Exists));
                 }
                 // LIM-14
-                if index.mailboxes() >= max_mailboxes {
+                if mailboxes >= max_mailboxes {
                     return Ok(Err(BufferError::TooManyMailboxes));
                 }
+                let paid = match toll {
+                    None => None,
+                    Some(toll) => match tables::pay(&batch.rows, toll)? {
+                        None => return Ok(Err(BufferError::Unpaid)),
+                        paid => paid,
+                    },
+                };
+                let mut index = store.index();
                 let number = index.next_number();
                 index.insert(mailbox, Mark { born: number, ..Mark::default() });
                 drop(index);
+                if let Some(paid) = paid {
+                    // ADM-3: the use and the mailbox are durable together.
+                    tables::write_row(&mut batch.rows, RELAY, &paid, number)?;
+                }
                 batch.write_rows(&store, mailbox, &rows, number)?;
                 batch.mark(&store, mailbox);
                 Ok(Ok(Outcome::Written(number)))
             }
             Act::Write { rows, trim } => {
                 let mut index = store.index();
-                if index.mark(mailbox).is_none() {
+                if index.mark(mailbox).is_none() && mailbox != RELAY {
                     return Ok(Err(BufferError::NoMailbox));
                 }
                 let number = index.next_number();
@@ -417,8 +419,7 @@ impl Writer {
     fn refuse(&mut self, job: Job) {
         match job {
             Job::Act { act, done, .. } => {
-                self.queued_bytes.fetch_sub(act.size(), Ordering::Relaxed);
-                metrics::QUEUE_ACTS.sub(1);
+                self.queued.take(1, act.size());
                 done.answer(Err(BufferError::Unavailable));
             }
             Job::Tick(now) => self.now = self.now.max(now),

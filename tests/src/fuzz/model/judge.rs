@@ -155,7 +155,9 @@ impl World {
             key: key(first).public(),
             possession: possession(first, place, forged),
             reader: reader(number),
+            token: None,
             ttl: (ttl > 0).then_some(Seconds::new(ttl)),
+            memory_first: false,
         });
         let answer = self.ask(line, command, &[]);
         let mut verdict = Verdict::default();

@@ -170,10 +170,12 @@ impl Ledger {
         let end = epoch.and_then(|epoch| log.ended.get(&epoch).copied());
         let lawful = match end {
             Some((id, _)) => log.may_be_gone(&id, latest),
-            // A commit that nobody has seen may have ended the epoch, and may have expired.
+            // A commit that nobody has seen may have ended the epoch, and may have expired, or was
+            // not held back by a reader that was absent for too long.
             None => log.records.values().any(|record| {
                 let of_this = record.sealed.is_commit && record.epochs.contains(&epoch);
-                of_this && epoch.is_some() && record.first_sent.time + log.ttl <= latest + SLACK
+                let over = record.first_sent.time + log.ttl <= latest + SLACK;
+                of_this && epoch.is_some() && (over || log.is_absent(reader, latest))
             }),
         };
         let deleting = log.deleting;

@@ -123,6 +123,11 @@ impl Ledger {
 }
 
 impl Log {
+    /// Whether a reader may hold nothing back, having been absent for too long (MBX-10).
+    pub(super) fn is_absent(&self, reader: ReaderHash, now: u64) -> bool {
+        self.readers.get(&reader).is_none_or(|reader| reader.seen + self.ttl < now + SLACK)
+    }
+
     /// What was sent behind a reader's registration has a number behind its place.
     pub(super) fn note_places(&mut self, sent: Moment, seq: Seq) {
         let before = Seq::new(seq.get() - 1);
