@@ -109,6 +109,13 @@ pub enum Error {
         /// Why not.
         what: String,
     },
+    /// A restore was broken off, or is at work just now; remove what it has left.
+    #[error("{} is of a restore that was broken off, or is at work: remove it if none is",
+            path.display())]
+    Restoring {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A part the relay cannot do without has ended by itself; the log says why.
     #[error("a part of the relay has failed, see the log above")]
     PartFailed,

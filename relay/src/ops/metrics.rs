@@ -84,6 +84,8 @@ metrics! {
     COMMITTED_ACTS: Counter = "restante_committed_acts_total";
     /// Chunks of envelopes let go because their time was over.
     EXPIRED_CHUNKS: Counter = "restante_expired_chunks_total";
+    /// Chunks with few envelopes left that were packed together.
+    CLEANED_CHUNKS: Counter = "restante_cleaned_chunks_total";
     /// Failures after which the store was opened anew.
     STORE_FAILURES: Counter = "restante_store_failures_total";
     /// Size of the store's file.

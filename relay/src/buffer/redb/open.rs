@@ -30,6 +30,9 @@ pub(crate) enum OpenError {
     /// The file was written by another version of the relay.
     #[error("the store has form {0}, this relay knows form {FORMAT_NUMBER}: use the other relay")]
     Format(u64),
+    /// A restore was broken off: only a part of it is there.
+    #[error("its restore was broken off: remove the directory and restore the backup again")]
+    Half,
     /// A chunk or row does not read: nothing is dropped in silence.
     #[error("the store is damaged ({0}): restore it from a backup")]
     Damaged(String),
@@ -79,6 +82,7 @@ fn prepare(database: &Database) -> Result<(), OpenError> {
         match format {
             Some(FORMAT_NUMBER) => {}
             Some(other) => return Err(OpenError::Format(other)),
+            None if meta.get(RESTORED).map_err(storage)?.is_some() => return Err(OpenError::Half),
             None => {
                 meta.insert(FORMAT, FORMAT_NUMBER).map_err(storage)?;
                 transaction.open_table(CHUNKS).map_err(storage)?;
