@@ -19,7 +19,7 @@ use crate::buffer::Buffer as _;
 use crate::buffer::redb::RedbBuffer;
 use crate::delivery::Hub;
 use crate::error::Error;
-use crate::gateway::{Door, Endorser, Gateway, Listener, Page};
+use crate::gateway::{Door, Endorser, Gateway, Listener, Page, Pool};
 use crate::limits::{DRAIN_TIME, SHRINK_EVERY, SWEEP_STEP, TICK};
 use crate::mailbox::Service;
 use crate::ops::admin::Admin;
@@ -86,6 +86,7 @@ impl Relay {
             incarnation,
             page: Page::new(&address, &settings, &limits),
             limits,
+            pool: Pool::new(settings.held_bytes),
             door: Door::new(settings.clone()),
             settings,
             clock: Clock,

@@ -4,7 +4,9 @@
 //! here is used by a crate that is shipped.
 
 pub mod line;
+pub mod mount;
 pub mod people;
 pub mod proxy;
 pub mod relay;
+pub mod socket;
 pub mod wire;

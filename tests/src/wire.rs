@@ -414,6 +414,23 @@ pub fn random<const N: usize>() -> [u8; N] {
 /// # Errors
 /// What TCP or TLS say.
 pub async fn tls(address: &RelayAddress, alpn: &[&[u8]]) -> std::io::Result<TlsStream<TcpStream>> {
+    let connecting = async {
+        let tcp = TcpStream::connect((address.host(), address.port())).await?;
+        tcp.set_nodelay(true)?;
+        tls_on(tcp, address, alpn).await
+    };
+    tokio::time::timeout(PATIENCE, connecting).await.expect("connected in time")
+}
+
+/// TLS on a TCP connection that is made.
+///
+/// # Errors
+/// What TLS says.
+pub async fn tls_on(
+    tcp: TcpStream,
+    address: &RelayAddress,
+    alpn: &[&[u8]],
+) -> std::io::Result<TlsStream<TcpStream>> {
     let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("versions")
@@ -421,13 +438,8 @@ pub async fn tls(address: &RelayAddress, alpn: &[&[u8]]) -> std::io::Result<TlsS
         .with_custom_certificate_verifier(Arc::new(Anyone(aws_lc_rs::default_provider())))
         .with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
-    let connecting = async {
-        let tcp = TcpStream::connect((address.host(), address.port())).await?;
-        tcp.set_nodelay(true)?;
-        let name = ServerName::try_from(address.host().to_owned()).expect("a host name");
-        TlsConnector::from(Arc::new(config)).connect(name, tcp).await
-    };
-    tokio::time::timeout(PATIENCE, connecting).await.expect("connected in time")
+    let name = ServerName::try_from(address.host().to_owned()).expect("a host name");
+    TlsConnector::from(Arc::new(config)).connect(name, tcp).await
 }
 
 async fn next_frame(line: &mut Line, input: &mut BytesMut) -> Option<(RelayHeader, Bytes)> {

@@ -240,6 +240,9 @@ pub(crate) enum BufferError {
     /// No room in the mailbox (LIM-3).
     #[error("the mailbox is full")]
     Full,
+    /// The relay remembers as many envelopes as it may (LIM-30).
+    #[error("as many envelopes as there may be")]
+    TooManyEnvelopes,
     /// An append before it in its chain was refused.
     #[error("an append before it in the chain was refused")]
     Aborted,

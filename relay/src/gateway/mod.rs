@@ -23,6 +23,7 @@ mod link;
 mod listener;
 mod page;
 mod peer;
+mod pool;
 mod session;
 mod settings;
 mod stream;
@@ -37,5 +38,6 @@ pub(crate) use listener::{Gateway, Listener};
 pub(crate) use page::Page;
 #[cfg(feature = "simulation")]
 pub(crate) use peer::{Now, Peer};
+pub(crate) use pool::Pool;
 pub(crate) use settings::Settings;
 pub(crate) use tls::{TlsError, TlsIdentity};

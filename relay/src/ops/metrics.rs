@@ -66,6 +66,8 @@ metrics! {
     HANDSHAKES_FAILED: Family<Handshake> = "restante_handshakes_failed_total";
     /// Connections by what they carry, after their TLS handshake.
     TRANSPORTS: Family<Transport> = "restante_transports_total";
+    /// Bytes that connections hold together beyond what each may hold anyway.
+    HELD_BYTES: Gauge = "restante_held_bytes";
     /// Frames received and sent.
     FRAMES: Family<Direction> = "restante_frames_total";
     /// Envelopes accepted, repeats among them.

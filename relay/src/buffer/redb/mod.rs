@@ -103,7 +103,7 @@ impl RedbBuffer {
         settings: Settings,
         now: UnixTime,
     ) -> Result<(Arc<Self>, Writer), OpenError> {
-        let keys = OnDisk::open(&path.with_extension("keys")).map_err(open::storage)?;
+        let keys = OnDisk::open(&path.with_extension("keys"))?;
         Self::open_with(open::file(path, settings.cache_bytes), Box::new(keys), settings, now)
     }
 
@@ -142,7 +142,7 @@ impl RedbBuffer {
         now: UnixTime,
     ) -> Result<(Arc<Self>, Writer), OpenError> {
         let (database, index) = open::open(&opener, now)?;
-        let keys = Keys::load(keys).map_err(open::storage)?;
+        let keys = Keys::load(keys)?;
         let restored = open::restored(&database)?;
         let store = Arc::new(Store {
             database: RwLock::new(Some(Arc::new(database))),
@@ -160,6 +160,12 @@ impl RedbBuffer {
     #[cfg(feature = "simulation")]
     pub(crate) fn queued_bytes(&self) -> usize {
         self.queued_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Envelopes in the index, let go or not.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn remembered(&self) -> u64 {
+        self.store.index().envelopes()
     }
 
     /// What a reader is told of a failure; the operator is told why, and the writer looks after

@@ -1,11 +1,12 @@
 //! Opening the store: the file, its form, and the index rebuilt by one scan.
 
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use redb::{
     Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, ReadableTableMetadata,
-    WriteTransaction,
+    StorageError, WriteTransaction,
 };
 use restante_spec::ids::{MailboxId, Seq, UnixTime};
 use tracing::info;
@@ -14,6 +15,7 @@ use super::super::Stored;
 use super::super::chunk;
 use super::super::index::{Index, Placed};
 use super::tables::{CHUNKS, FORMAT, MARKS, META, RESERVED, RESTORED, ROWS, mark_of};
+use crate::error::advice;
 
 /// Layout: the form of the tables this relay reads and writes.
 pub(super) const FORMAT_NUMBER: u64 = 2;
@@ -36,7 +38,10 @@ pub(crate) enum OpenError {
     /// A chunk or row does not read: nothing is dropped in silence.
     #[error("the store is damaged ({0}): restore it from a backup")]
     Damaged(String),
-    /// The system or redb refuses.
+    /// The system refuses.
+    #[error("{0}{advice}", advice = advice(.0))]
+    System(#[from] io::Error),
+    /// redb refuses.
     #[error("{0}")]
     Storage(String),
 }
@@ -66,6 +71,7 @@ pub(super) fn begin(database: &Database) -> Result<WriteTransaction, redb::Error
 pub(super) fn open(opener: &Opener, now: UnixTime) -> Result<(Database, Index), OpenError> {
     let database = opener().map_err(|error| match error {
         DatabaseError::DatabaseAlreadyOpen => OpenError::Locked,
+        DatabaseError::Storage(StorageError::Io(error)) => OpenError::System(error),
         other => storage(other),
     })?;
     prepare(&database)?;

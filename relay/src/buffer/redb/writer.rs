@@ -20,6 +20,7 @@ use crate::buffer::chunk::ChunkWriter;
 use crate::buffer::index::{ChunkId, Mark, Placed};
 use crate::buffer::settings::Settings;
 use crate::buffer::{Act, AppendAct, BufferError, Envelope, Outcome, Part, RowWrite, Stored};
+use crate::error::advice;
 use crate::limits::{REOPEN_FIRST, REOPEN_LAST};
 use crate::ops::metrics;
 
@@ -315,6 +316,11 @@ impl Writer {
         let store = Arc::clone(&self.store);
         let mut index = store.index();
         match index.judge(mailbox, &append) {
+            // LIM-30
+            Ok(None) if index.envelopes() >= self.settings.envelopes => {
+                append.link.break_here();
+                return Ok(Err(BufferError::TooManyEnvelopes));
+            }
             Ok(None) => {}
             Ok(Some(stored)) => return Ok(Ok(Outcome::Already(stored))),
             Err(refused) => {
@@ -359,7 +365,8 @@ impl Writer {
     /// From here on readers are told that the store is not available.
     pub(super) fn close(&self, cause: &redb::Error) {
         metrics::STORE_FAILURES.count();
-        error!(error = %cause, "the store failed");
+        let advice = if let redb::Error::Io(cause) = cause { advice(cause) } else { "" };
+        error!(error = %cause, "the store failed{advice}");
         self.store.set_database(None);
     }
 
@@ -375,7 +382,7 @@ impl Writer {
             return false;
         }
         let opened = open::open(&self.opener, self.now).and_then(|opened| {
-            self.store.keys_mut().reload().map_err(open::storage)?;
+            self.store.keys_mut().reload()?;
             Ok(opened)
         });
         match opened {
