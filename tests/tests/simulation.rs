@@ -27,6 +27,7 @@ mod world;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use world::{Report, World};
 
@@ -39,7 +40,10 @@ fn number(name: &str) -> Option<u64> {
 }
 
 /// Runs seeds on all cores; the reports of those that passed, and the seeds that failed.
-fn run(seeds: std::ops::Range<u64>, is_telling: bool) -> (Vec<Report>, Vec<u64>) {
+fn run(
+    seeds: std::ops::Range<u64>,
+    once: &(dyn Fn(u64) -> Report + Sync),
+) -> (Vec<Report>, Vec<u64>) {
     let next = AtomicU64::new(seeds.start);
     let (reports, failed) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -51,7 +55,7 @@ fn run(seeds: std::ops::Range<u64>, is_telling: bool) -> (Vec<Report>, Vec<u64>)
                     if seed >= seeds.end || failed.lock().unwrap().len() > 3 {
                         return;
                     }
-                    match catch_unwind(AssertUnwindSafe(|| World::new(seed, is_telling).run())) {
+                    match catch_unwind(AssertUnwindSafe(|| once(seed))) {
                         Ok(report) => reports.lock().unwrap().push(report),
                         Err(_) => {
                             eprintln!(
@@ -75,7 +79,8 @@ fn a_relay_keeps_its_promises_whatever_happens() {
         None => 0..number("SEEDS").unwrap_or(SEEDS),
     };
     let count = seeds.end - seeds.start;
-    let (reports, mut failed) = run(seeds, number("SEED").is_some());
+    let is_telling = number("SEED").is_some();
+    let (reports, mut failed) = run(seeds, &|seed| World::new(seed, is_telling).run());
     failed.sort_unstable();
     assert!(failed.is_empty(), "these seeds fail: {failed:?}");
     let sum = |what: fn(&Report) -> u64| reports.iter().map(what).sum::<u64>();
@@ -102,6 +107,29 @@ fn a_relay_keeps_its_promises_whatever_happens() {
         let missing: Vec<_> = sums.iter().filter(|(_, sum)| *sum == 0).collect();
         assert!(missing.is_empty(), "never happened: {missing:?}");
     }
+}
+
+/// Long runs when nothing else is said.
+const LONG_SEEDS: u64 = 6;
+/// How long a long run is: an endorsement is renewed in it (TRN-5), and many keys of buckets go.
+const LONG: Duration = Duration::from_secs(4 * 86_400);
+
+/// Four days: keep-alives, silence, expiry, keys of buckets, new endorsements; and nothing is left
+/// when everything is over. `LONG_SEEDS=n` makes so many runs.
+#[test]
+fn a_relay_keeps_its_promises_for_days() {
+    let seeds = 0..number("LONG_SEEDS").unwrap_or(LONG_SEEDS);
+    let count = seeds.end;
+    let (reports, failed) = run(seeds, &|seed| World::new(seed, false).run_for(LONG));
+    assert!(failed.is_empty(), "these seeds fail: {failed:?}");
+    let sum = |what: fn(&Report) -> u64| reports.iter().map(what).sum::<u64>();
+    let (accepted, delivered) = (sum(|it| it.seen.accepted), sum(|it| it.seen.delivered));
+    let (cuts, crashes) = (sum(|it| it.faults.cuts), sum(|it| it.faults.crashes));
+    println!(
+        "{count} runs of {LONG:?}: {accepted} accepted, {delivered} delivered, {cuts} cuts, \
+         {crashes} crashes"
+    );
+    assert!(accepted > 0 && delivered > 0);
 }
 
 /// A seed is worth something only if it repeats.

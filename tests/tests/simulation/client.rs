@@ -282,7 +282,11 @@ impl Session {
             return;
         };
         match (request, answer) {
-            (Request::Hello, Ok(Reply::Welcome(welcome))) => self.nonce = Some(welcome.nonce),
+            (Request::Hello, Ok(Reply::Welcome(welcome))) => {
+                let until = welcome.endorsement.not_after.get();
+                assert!(until > scene.now.time, "TRN-5: an endorsement that is over");
+                self.nonce = Some(welcome.nonce);
+            }
             (Request::Create { seat, sent }, Ok(Reply::Created(created))) => {
                 let mailbox = &mut scene.town.mailboxes[scene.town.seats[seat].place.0];
                 mailbox.created = true;
