@@ -43,7 +43,7 @@ const SMALL: [&str; 16] = [
     "--mailboxes",
     "10000",
     "--envelopes",
-    "100000",
+    "500000",
     "--cache-mib",
     "8",
     "--creates-per-minute",

@@ -147,7 +147,8 @@ pub struct Serve {
     #[arg(long, env = "RESTANTE_MAILBOXES", value_name = "N", default_value_t = limits::MAILBOXES,
           value_parser = clap::value_parser!(u64).range(0..=limits::MAILBOXES))]
     pub mailboxes: u64,
-    /// The most envelopes in all mailboxes together; each needs memory, and `check` says how much.
+    /// The most envelopes in all mailboxes together, with all of the last two minutes, whose ids
+    /// are remembered; each needs memory, and `check` says how much.
     #[arg(long, env = "RESTANTE_ENVELOPES", value_name = "N", default_value_t = limits::ENVELOPES,
           value_parser = clap::value_parser!(u64).range(1..=ENVELOPES_MAX))]
     pub envelopes: u64,

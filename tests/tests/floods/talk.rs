@@ -94,10 +94,12 @@ async fn say(one: &mut Client, other: &mut Client) -> Duration {
     let append = envelope(1, one.epoch);
     let (id, body) = (append.id, append.id.as_bytes().repeat(16));
     let number = one.wire.send(Command::Append(append), &body).await;
-    got(other, id, &body).await;
-    let took = begun.elapsed();
-    one.wire.appended(number).await.expect("accepted");
-    took
+    let accepted = async { one.wire.appended(number).await.expect("accepted") };
+    let arrived = async {
+        got(other, id, &body).await;
+        begun.elapsed()
+    };
+    tokio::join!(accepted, arrived).1
 }
 
 async fn got(client: &mut Client, id: EnvelopeId, body: &[u8]) {
