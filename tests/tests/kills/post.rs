@@ -14,8 +14,10 @@ use super::ledger::{Log, Sent};
 
 /// Appends that may be under way.
 const WINDOW: usize = 16;
-/// Envelopes sent to a mailbox between two kills at most.
+/// Envelopes sent to a mailbox that nobody reads between two kills at most.
 const PER_KILL: usize = 160;
+/// Envelopes sent to one that is read, for each of those: more than a kill waits for.
+const READ_SHARE: usize = 40;
 /// How long a short-lived envelope lives.
 const SHORT: Seconds = Seconds::new(1);
 
@@ -28,12 +30,22 @@ pub(crate) enum Traffic {
     Absent,
 }
 
+impl Traffic {
+    const fn share(self) -> usize {
+        match self {
+            Self::Read => READ_SHARE,
+            Self::Absent => 1,
+        }
+    }
+}
+
 /// What all tasks share.
 pub(crate) struct Shared {
     pub(crate) relay: watch::Receiver<RelayAddress>,
     /// Things that have happened.
     events: AtomicUsize,
-    /// Envelopes that may have been sent to a mailbox of [`Traffic::Absent`] by now.
+    /// Envelopes that may have been sent to a mailbox of [`Traffic::Absent`] by now; to one of
+    /// [`Traffic::Read`] so many times more.
     allowed: watch::Sender<usize>,
     pub(crate) is_ending: AtomicBool,
 }
@@ -56,10 +68,10 @@ impl Shared {
         self.events.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Waits until so many things have happened.
+    /// Waits until so many things have happened, or all is ending.
     pub(crate) async fn until_more(&self, count: usize) {
         let until = self.events.load(Ordering::SeqCst) + count;
-        while self.events.load(Ordering::SeqCst) < until {
+        while self.events.load(Ordering::SeqCst) < until && !self.is_ending() {
             tokio::task::yield_now().await;
         }
     }
@@ -116,8 +128,7 @@ pub(crate) async fn send(log: Arc<Log>, shared: Arc<Shared>) {
                     return;
                 }
                 // More may not be sent yet, or the line is broken.
-                let is_over =
-                    log.traffic == Traffic::Absent && count >= *allowed.borrow_and_update();
+                let is_over = count >= log.traffic.share() * *allowed.borrow_and_update();
                 if is_over && !shared.is_ending() {
                     allowed.changed().await.expect("more may be sent");
                 }
@@ -137,12 +148,16 @@ pub(crate) async fn send(log: Arc<Log>, shared: Arc<Shared>) {
 
 /// Another one, if it may be sent now; the last one of all is long-lived.
 fn new(log: &Log, count: usize, shared: &Shared, allowed: &watch::Receiver<usize>) -> Option<Sent> {
-    let absent = log.traffic == Traffic::Absent;
     let is_last = shared.is_ending();
-    if log.is_ended() || (absent && count >= *allowed.borrow() && !is_last) {
+    let may = count < log.traffic.share() * *allowed.borrow();
+    if log.is_ended() || !(may || is_last) {
         return None;
     }
-    let is_short = if absent { !count.is_multiple_of(8) } else { count.is_multiple_of(4) };
+    let is_short = if log.traffic == Traffic::Absent {
+        !count.is_multiple_of(8)
+    } else {
+        count.is_multiple_of(4)
+    };
     let sent = Sent { id: EnvelopeId::new(random()), is_short: is_short && !is_last };
     log.sending(sent, is_last);
     Some(sent)

@@ -120,8 +120,9 @@ pub(crate) async fn backups(taken: Arc<Taken>) {
                 std::fs::remove_file(&before.file).unwrap();
             }
         } else {
-            taken.broken_off.fetch_add(1, Ordering::SeqCst);
             if file.exists() {
+                // Without it, no relay was running.
+                taken.broken_off.fetch_add(1, Ordering::SeqCst);
                 let (well, said) = run(&["verify", text(&file)]);
                 assert!(!well && said.contains("cannot be used"), "half a backup: {said}");
                 std::fs::remove_file(&file).unwrap();
@@ -129,6 +130,9 @@ pub(crate) async fn backups(taken: Arc<Taken>) {
         }
         if is_last && well {
             return;
+        }
+        if !well && !is_last {
+            taken.shared.until_more(1).await;
         }
     }
 }
@@ -162,12 +166,16 @@ pub(crate) async fn restores(taken: Arc<Taken>) -> Restores {
     restores
 }
 
-/// Begins a restore and kills it at some moment; whether it was still at work.
+/// Begins a restore and kills it at some moment, mostly once it has begun to write; whether it was
+/// still at work.
 fn killed(file: &Path, place: &Path) -> bool {
     let mut command = Command::new(program("restante-relay"));
     command.args(["restore", text(file), "--data", text(place)]);
     let mut restoring = command.stdout(Stdio::null()).spawn().unwrap();
-    for _ in 0..below(40_000) {
+    let (half, is_late) = (place.with_extension("restoring"), below(4) > 0);
+    let mut left = below(if is_late { 4_000 } else { 40_000 });
+    while left > 0 {
+        left -= usize::from(!is_late || half.exists());
         if let Some(status) = restoring.try_wait().unwrap() {
             assert!(status.success());
             return false;
