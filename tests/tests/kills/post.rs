@@ -57,7 +57,11 @@ impl Shared {
     }
 
     pub(crate) fn may_send_more(&self) {
-        self.allowed.send_modify(|allowed| *allowed += PER_KILL);
+        self.may_send(PER_KILL);
+    }
+
+    pub(crate) fn may_send(&self, more: usize) {
+        self.allowed.send_modify(|allowed| *allowed += more);
     }
 
     pub(crate) fn is_ending(&self) -> bool {
