@@ -39,8 +39,10 @@ fn number(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is to be a number, not {text:?}")))
 }
 
-/// Runs seeds on all cores; the reports of those that passed, and the seeds that failed.
+/// Runs seeds on all cores, of which the variable `name` repeats one; the reports of those that
+/// passed, and the seeds that failed.
 fn run(
+    name: &str,
     seeds: std::ops::Range<u64>,
     once: &(dyn Fn(u64) -> Report + Sync),
 ) -> (Vec<Report>, Vec<u64>) {
@@ -59,7 +61,7 @@ fn run(
                         Ok(report) => reports.lock().unwrap().push(report),
                         Err(_) => {
                             eprintln!(
-                                "repeat it: SEED={seed} cargo test -p restante-tests --test \
+                                "repeat it: {name}={seed} cargo test -p restante-tests --test \
                                  simulation"
                             );
                             failed.lock().unwrap().push(seed);
@@ -80,7 +82,7 @@ fn a_relay_keeps_its_promises_whatever_happens() {
     };
     let count = seeds.end - seeds.start;
     let is_telling = number("SEED").is_some();
-    let (reports, mut failed) = run(seeds, &|seed| World::new(seed, is_telling).run());
+    let (reports, mut failed) = run("SEED", seeds, &|seed| World::new(seed, is_telling).run());
     failed.sort_unstable();
     assert!(failed.is_empty(), "these seeds fail: {failed:?}");
     let sum = |what: fn(&Report) -> u64| reports.iter().map(what).sum::<u64>();
@@ -115,12 +117,17 @@ const LONG_SEEDS: u64 = 6;
 const LONG: Duration = Duration::from_secs(4 * 86_400);
 
 /// Four days: keep-alives, silence, expiry, keys of buckets, new endorsements; and nothing is left
-/// when everything is over. `LONG_SEEDS=n` makes so many runs.
+/// when everything is over. `LONG_SEEDS=n` makes so many runs, `LONG_SEED=n` repeats one.
 #[test]
-fn a_relay_keeps_its_promises_for_days() {
-    let seeds = 0..number("LONG_SEEDS").unwrap_or(LONG_SEEDS);
-    let count = seeds.end;
-    let (reports, failed) = run(seeds, &|seed| World::new(seed, false).run_for(LONG));
+fn days_go_by_and_nothing_is_left() {
+    let seeds = match number("LONG_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("LONG_SEEDS").unwrap_or(LONG_SEEDS),
+    };
+    let count = seeds.end - seeds.start;
+    let is_telling = number("LONG_SEED").is_some();
+    let (reports, failed) =
+        run("LONG_SEED", seeds, &|seed| World::new(seed, is_telling).run_for(LONG));
     assert!(failed.is_empty(), "these seeds fail: {failed:?}");
     let sum = |what: fn(&Report) -> u64| reports.iter().map(what).sum::<u64>();
     let (accepted, delivered) = (sum(|it| it.seen.accepted), sum(|it| it.seen.delivered));
