@@ -72,7 +72,7 @@ pub const CONNECTIONS_PER_PREFIX: usize = 256;
 pub const HANDSHAKES_IN_FLIGHT: usize = 256;
 
 /// Bytes that all connections hold together, beyond what each may hold anyway (LIM-29): at the
-/// bound nothing is delivered to, or read from, those that hold more than that.
+/// bound nothing is delivered to, or read from, those that hold most.
 pub const HELD_BYTES: usize = 256 * 1024 * 1024;
 /// Envelopes a relay remembers (LIM-30): one more is `unavailable`.
 pub const ENVELOPES: u64 = 10_000_000;

@@ -14,14 +14,14 @@ use restante_spec::message::{ClientHeader, Command, MailboxClass, Reply};
 use restante_spec::{ALPN, ALPN_HTTP};
 use restante_tests::line::Line;
 use restante_tests::socket;
-use restante_tests::wire::{Owner, Wire, random, tls_on};
+use restante_tests::wire::{Owner, Wire, envelope, random, tls_on};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_rustls::client::TlsStream;
 
 use super::goes_on;
-use super::talk::{Progress, words};
+use super::talk::Progress;
 
 /// The attacks, in the order of their counts.
 pub(crate) const NAMES: [&str; 9] = [
@@ -227,7 +227,7 @@ async fn byte_by_byte(scene: Arc<Scene>) {
         };
         wire.open(1, owner.mailbox, &owner.key).await;
         for number in 1_000.. {
-            let append = Command::Append(words(created.epoch));
+            let append = Command::Append(envelope(1, created.epoch));
             for byte in bytes_of(number, append, &[7; 200]) {
                 wire.send_raw(&[byte]).await;
             }
@@ -246,7 +246,7 @@ async fn unfinished(scene: Arc<Scene>) {
     let mut held = Vec::new();
     while scene.next().await {
         let Some(mut wire) = scene.wire(anywhere()).await else { continue };
-        let bytes = bytes_of(1_000, Command::Append(words(None)), &[7; 64_800]);
+        let bytes = bytes_of(1_000, Command::Append(envelope(1, None)), &[7; 64_800]);
         wire.send_raw(&bytes[..bytes.len() - 1]).await;
         scene.did(6);
         held.push(wire);

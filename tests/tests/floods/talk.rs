@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use restante_spec::address::RelayAddress;
 use restante_spec::ids::{EnvelopeId, Epoch, Handle, Seq};
-use restante_spec::message::{Append, Command, MailboxClass, Push};
+use restante_spec::message::{Command, MailboxClass, Push};
 use restante_tests::wire::{Owner, PLENTY, Wire, envelope};
 use tokio::sync::watch;
 
@@ -139,9 +139,4 @@ pub(crate) async fn all(
     }
     times.sort_unstable();
     (pairs, Latencies(times))
-}
-
-/// An append in the words of who is well-behaved, for those who send it otherwise.
-pub(crate) fn words(epoch: Option<Epoch>) -> Append {
-    envelope(1, epoch)
 }
