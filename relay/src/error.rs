@@ -1,5 +1,6 @@
 //! Why the relay does not start, or stops: one error, with what to do.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -15,7 +16,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// A file or directory cannot be used; look at its permissions and the disk's space.
-    #[error("cannot use {}: {error}", path.display())]
+    #[error("cannot use {}: {error}{}", path.display(), advice(error))]
     File {
         /// Which.
         path: PathBuf,
@@ -112,9 +113,27 @@ pub enum Error {
         /// Why not.
         what: String,
     },
+    /// A restore was broken off, or is at work just now; remove what it has left.
+    #[error("{} is of a restore that was broken off, or is at work: remove it if none is",
+            path.display())]
+    Restoring {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A part the relay cannot do without has ended by itself; the log says why.
     #[error("a part of the relay has failed, see the log above")]
     PartFailed,
+}
+
+/// What to do about a file system that takes nothing.
+pub(crate) fn advice(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::ReadOnlyFilesystem => {
+            "; mount it writable, or see in the system's log why it is not"
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "; make room on the disk",
+        _ => "",
+    }
 }
 
 impl Error {

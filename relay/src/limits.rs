@@ -13,6 +13,37 @@ pub(crate) const PER_MINUTE_MAX: u32 = 1_000_000;
 
 const _: () = assert!(PREFIXES > restante_spec::limits::CONNECTIONS);
 
+/// What a connection may hold whatever others do, bytes (LIM-29): a frame each way, and the records
+/// they travel in.
+pub(crate) const OWN_BYTES: usize = 192 * 1024;
+/// What an open handle with its subscription counts for, bytes (LIM-29).
+pub(crate) const HANDLE_BYTES: usize = 1_024;
+/// What an unanswered request counts for, bytes (LIM-29): more than its answer takes, but for one
+/// with a body, of which a connection has one at a time.
+pub(crate) const CALL_BYTES: usize = restante_spec::limits::HEADER_BYTES;
+
+const _: () = assert!(OWN_BYTES > 2 * restante_spec::frame::FRAME_BYTES + 33 * 1024);
+
+/// Memory of a connection beside what it holds, bytes: its task, TLS, session and what it is told.
+pub(crate) const CONNECTION_BYTES: usize = 8 * 1024;
+/// Memory of a mailbox with a few keys and readers, bytes: its place in the index and its state.
+pub(crate) const MAILBOX_BYTES: u64 = 2 * 1024;
+/// Memory of a remembered envelope, bytes: the index's entry and chunk in growing tables, and both
+/// a second time while the store is opened anew.
+pub(crate) const ENVELOPE_BYTES: u64 = 512;
+/// What is kept of an envelope that was never written, beside that (MBX-21): which it was, bytes.
+pub(crate) const UNWRITTEN_BYTES: usize = 24;
+/// Memory of an act that waits for the storage thread beside its body, bytes.
+pub(crate) const ACT_BYTES: usize = 512;
+/// Memory of an address prefix at the door, bytes.
+pub(crate) const PREFIX_BYTES: usize = 256;
+/// Memory for the work of the storage thread beside queue and cache: batches, cleaning, expiry.
+pub(crate) const STORE_WORK_BYTES: usize = 96 * 1024 * 1024;
+/// Memory of the program itself, with its threads and their buffers.
+pub(crate) const PROGRAM_BYTES: usize = 64 * 1024 * 1024;
+/// Unit: of memory in use the allocator keeps one part in so many more.
+pub(crate) const ALLOCATOR_SHARE: u64 = 4;
+
 /// A connection reads so much at a time, bytes: several TLS records with one call of the system.
 pub(crate) const READ_BYTES: usize = 64 * 1024;
 /// A client that is told to leave may take so long (TRN-9).

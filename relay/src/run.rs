@@ -24,7 +24,7 @@ use crate::buffer::Buffer as _;
 use crate::buffer::redb::RedbBuffer;
 use crate::delivery::Hub;
 use crate::error::Error;
-use crate::gateway::{Door, Endorser, Gateway, Listener, Page};
+use crate::gateway::{Door, Endorser, Gateway, Listener, Page, Pool};
 use crate::limits::{DRAIN_TIME, SHRINK_EVERY, SWEEP_STEP, TICK};
 use crate::mailbox::pressure::{Disk, Level};
 use crate::mailbox::{Service, admission};
@@ -79,7 +79,6 @@ impl Relay {
         let bounds = serve.mailbox();
         let public = identity.public();
         let service = Service::new(Arc::clone(&buffer), Arc::clone(&hub), public, bounds);
-        let spreading = Arc::clone(&hub);
 
         let listen = |error| Error::Listen { address: serve.listen, error };
         let socket = TcpListener::bind(serve.listen).await.map_err(listen)?;
@@ -88,11 +87,12 @@ impl Relay {
         let (limits, settings) = (told_limits(&bounds), serve.gateway());
         let gateway = Arc::new(Gateway {
             mailboxes: Arc::clone(&service),
-            hub,
+            hub: Arc::clone(&hub),
             endorser: Endorser::new(identity),
             incarnation,
             page: Page::new(&address, &settings, &limits),
             limits,
+            pool: Pool::new(settings.held_bytes),
             door: Door::new(settings.clone()),
             settings,
             clock: Clock,
@@ -100,7 +100,7 @@ impl Relay {
         let listener = Listener::new(socket, certificate.current(), gateway);
 
         let (closing, draining) = (CancellationToken::new(), CancellationToken::new());
-        tasks.spawn_essential("fan-out", spreading.spread(closing.clone()));
+        tasks.spawn_essential("fan-out", Arc::clone(&hub).spread(closing.clone()));
         let metrics = match serve.metrics_listen {
             Some(address) => {
                 Some(serve_status(address, &buffer, &service, &tasks, &closing).await?)

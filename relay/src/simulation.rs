@@ -77,6 +77,8 @@ pub struct Held {
     pub waiting: usize,
     /// Bytes in the writer's queue.
     pub queued_bytes: usize,
+    /// Bytes that connections hold beyond their own.
+    pub pooled_bytes: usize,
 }
 
 impl Relay {
@@ -109,6 +111,7 @@ impl Relay {
             incarnation: Incarnation::new([0; Incarnation::SIZE]),
             page: gateway::Page::new(&address, &settings, &limits),
             limits,
+            pool: gateway::Pool::new(settings.held_bytes),
             door: gateway::Door::new(settings.clone()),
             settings,
             clock: Clock,
@@ -160,6 +163,12 @@ impl Relay {
         self.buffer.stop();
     }
 
+    /// Envelopes that are remembered, let go or not.
+    #[must_use]
+    pub fn remembered(&self) -> u64 {
+        self.buffer.remembered()
+    }
+
     /// What is held for others.
     #[must_use]
     pub fn held(&self) -> Held {
@@ -167,6 +176,7 @@ impl Relay {
             online: self.hub.online(),
             waiting: self.service.waiting(),
             queued_bytes: self.buffer.queued_bytes(),
+            pooled_bytes: self.gateway.pool.used(),
         }
     }
 }

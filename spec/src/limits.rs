@@ -71,6 +71,12 @@ pub const CONNECTIONS_PER_PREFIX: usize = 256;
 /// TLS handshakes under way (LIM-12): one more is refused before TLS.
 pub const HANDSHAKES_IN_FLIGHT: usize = 256;
 
+/// Bytes that all connections hold together, beyond what each may hold anyway (LIM-29): at the
+/// bound nothing is delivered to, or read from, those that hold most.
+pub const HELD_BYTES: usize = 256 * 1024 * 1024;
+/// Envelopes a relay remembers (LIM-30): one more is `unavailable`.
+pub const ENVELOPES: u64 = 10_000_000;
+
 /// Request line and header lines of an HTTP request, bytes (LIM-18): one more is 431, then closed.
 pub const HTTP_REQUEST_BYTES: usize = 8_192;
 /// Header lines of an HTTP request (LIM-18): one more is 431, then closed.

@@ -5,7 +5,10 @@
 
 pub mod fuzz;
 pub mod line;
+pub mod mount;
 pub mod people;
 pub mod proxy;
 pub mod relay;
+pub mod socket;
+pub mod tls;
 pub mod wire;

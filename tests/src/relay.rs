@@ -1,7 +1,9 @@
 //! A relay for a test: inside this process, or as the real program that can be killed.
 
-use std::io::{BufRead, BufReader};
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -67,7 +69,25 @@ impl Process {
 
     /// Starts it with flags or variables that `set` adds.
     pub fn start_with(data: &Path, log: &Path, set: impl FnOnce(&mut Command)) -> Self {
-        let log = std::fs::File::options().create(true).append(true).open(log).expect("a log");
+        Self::try_start_with(data, log, set).expect("it starts")
+    }
+
+    /// Starts it on `data`, or says how it has ended and what it complained of.
+    ///
+    /// # Errors
+    /// Its exit code and the end of its log.
+    pub fn try_start(data: &Path, log: &Path) -> Result<Self, (Option<i32>, String)> {
+        Self::try_start_with(data, log, |command| {
+            command.args(["--listen", "127.0.0.1:0"]);
+        })
+    }
+
+    fn try_start_with(
+        data: &Path,
+        log_path: &Path,
+        set: impl FnOnce(&mut Command),
+    ) -> Result<Self, (Option<i32>, String)> {
+        let log = std::fs::File::options().create(true).append(true).open(log_path).expect("a log");
         let mut command = Command::new(program("restante-relay"));
         command.args(["serve", "--log", "debug", "--data"]).arg(data);
         set(&mut command);
@@ -76,10 +96,15 @@ impl Process {
         let stdout = child.stdout.take().expect("its output");
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line).expect("its address");
+        if line.is_empty() {
+            let code = child.wait().expect("gone").code();
+            let said = std::fs::read_to_string(log_path).expect("a log");
+            return Err((code, said.lines().last().unwrap_or_default().to_owned()));
+        }
         let address = line.trim().parse().unwrap_or_else(|error| {
             panic!("no address but {line:?}: {error}");
         });
-        Self { child, address }
+        Ok(Self { child, address })
     }
 
     /// Where clients connect.
@@ -122,6 +147,29 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Runs the relay's program to its end: whether it ended well, and all it said.
+pub fn run(words: &[&str]) -> (bool, String) {
+    let output = Command::new(program("restante-relay")).args(words).output().expect("it runs");
+    let all = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(all).expect("text"))
+}
+
+/// What the relay that runs on `data` counts, by the names of its metrics; those with labels are
+/// summed up.
+pub fn stats(data: &Path) -> HashMap<String, u64> {
+    let mut socket = UnixStream::connect(data.join("admin.sock")).expect("the admin socket");
+    socket.write_all(b"stats\n").expect("asked");
+    let mut text = String::new();
+    socket.read_to_string(&mut text).expect("answered");
+    let mut counts = HashMap::new();
+    for line in text.lines().filter(|line| line.starts_with("restante_")) {
+        let (name, value) = line.rsplit_once(' ').expect("a name and a value");
+        let name = name.split('{').next().expect("a name");
+        *counts.entry(name.to_owned()).or_default() += value.parse::<u64>().expect("a number");
+    }
+    counts
 }
 
 /// The path of one of our programs, built now from the sources as they are.

@@ -4,7 +4,6 @@
 //! tests can say exactly what goes over the wire.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -21,15 +20,11 @@ use restante_spec::message::{
     EnvelopeClass, Hello, MailboxClass, NextKey, Open, Opened, Push, Refusal, RelayHeader, Reply,
     Subscribe, Welcome,
 };
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime as TlsTime};
-use rustls::{ClientConfig, DigitallySignedStruct, NamedGroup, SignatureScheme};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
+use rustls::NamedGroup;
+use rustls::pki_types::CertificateDer;
 
 use crate::line::{Line, Transport};
+pub use crate::tls::{tls, tls_on};
 
 /// Nothing here takes longer, or the test has failed.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -424,27 +419,6 @@ pub fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// A TLS connection that offers these protocols.
-///
-/// # Errors
-/// What TCP or TLS say.
-pub async fn tls(address: &RelayAddress, alpn: &[&[u8]]) -> std::io::Result<TlsStream<TcpStream>> {
-    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anyone(aws_lc_rs::default_provider())))
-        .with_no_client_auth();
-    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
-    let connecting = async {
-        let tcp = TcpStream::connect((address.host(), address.port())).await?;
-        tcp.set_nodelay(true)?;
-        let name = ServerName::try_from(address.host().to_owned()).expect("a host name");
-        TlsConnector::from(Arc::new(config)).connect(name, tcp).await
-    };
-    tokio::time::timeout(PATIENCE, connecting).await.expect("connected in time")
-}
-
 async fn next_frame(line: &mut Line, input: &mut BytesMut) -> Option<(RelayHeader, Bytes)> {
     loop {
         if let Some(frame) = frame::decode_relay(input).expect("a valid frame") {
@@ -454,46 +428,5 @@ async fn next_frame(line: &mut Line, input: &mut BytesMut) -> Option<(RelayHeade
         if !received.expect("the relay says something in time") {
             return None;
         }
-    }
-}
-
-/// Takes any certificate: tests compare it themselves.
-#[derive(Debug)]
-struct Anyone(CryptoProvider);
-
-impl ServerCertVerifier for Anyone {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: TlsTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, cert, dss, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, cert, dss, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
     }
 }

@@ -1,21 +1,13 @@
 //! A backup taken while the relay works, looked through, restored elsewhere, compared.
 
 use std::path::Path;
-use std::process::Command;
 
 use restante_crypto::SigningKey;
 use restante_spec::codes::Code;
 use restante_spec::ids::{EnvelopeId, Epoch, Seq};
 use restante_spec::message::{Append, Command as Ask, MailboxClass};
-use restante_tests::relay::{Process, program};
+use restante_tests::relay::{Process, run};
 use restante_tests::wire::{Owner, PLENTY, Wire, commit, envelope, random};
-
-/// Runs the program to its end: whether it ended well, and all it said.
-fn run(words: &[&str]) -> (bool, String) {
-    let output = Command::new(program("restante-relay")).args(words).output().expect("it runs");
-    let all = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8(all).expect("text"))
-}
 
 /// A conversation with what was accepted in it, all but the first acknowledged.
 struct Talk {

@@ -27,6 +27,7 @@ mod world;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use world::{Report, World};
 
@@ -38,8 +39,13 @@ fn number(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is to be a number, not {text:?}")))
 }
 
-/// Runs seeds on all cores; the reports of those that passed, and the seeds that failed.
-fn run(seeds: std::ops::Range<u64>, is_telling: bool) -> (Vec<Report>, Vec<u64>) {
+/// Runs seeds on all cores, of which the variable `name` repeats one; the reports of those that
+/// passed, and the seeds that failed.
+fn run(
+    name: &str,
+    seeds: std::ops::Range<u64>,
+    once: &(dyn Fn(u64) -> Report + Sync),
+) -> (Vec<Report>, Vec<u64>) {
     let next = AtomicU64::new(seeds.start);
     let (reports, failed) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -51,11 +57,11 @@ fn run(seeds: std::ops::Range<u64>, is_telling: bool) -> (Vec<Report>, Vec<u64>)
                     if seed >= seeds.end || failed.lock().unwrap().len() > 3 {
                         return;
                     }
-                    match catch_unwind(AssertUnwindSafe(|| World::new(seed, is_telling).run())) {
+                    match catch_unwind(AssertUnwindSafe(|| once(seed))) {
                         Ok(report) => reports.lock().unwrap().push(report),
                         Err(_) => {
                             eprintln!(
-                                "repeat it: SEED={seed} cargo test -p restante-tests --test \
+                                "repeat it: {name}={seed} cargo test -p restante-tests --test \
                                  simulation"
                             );
                             failed.lock().unwrap().push(seed);
@@ -75,7 +81,8 @@ fn a_relay_keeps_its_promises_whatever_happens() {
         None => 0..number("SEEDS").unwrap_or(SEEDS),
     };
     let count = seeds.end - seeds.start;
-    let (reports, mut failed) = run(seeds, number("SEED").is_some());
+    let is_telling = number("SEED").is_some();
+    let (reports, mut failed) = run("SEED", seeds, &|seed| World::new(seed, is_telling).run());
     failed.sort_unstable();
     assert!(failed.is_empty(), "these seeds fail: {failed:?}");
     let sum = |what: fn(&Report) -> u64| reports.iter().map(what).sum::<u64>();
@@ -102,6 +109,34 @@ fn a_relay_keeps_its_promises_whatever_happens() {
         let missing: Vec<_> = sums.iter().filter(|(_, sum)| *sum == 0).collect();
         assert!(missing.is_empty(), "never happened: {missing:?}");
     }
+}
+
+/// Long runs when nothing else is said.
+const LONG_SEEDS: u64 = 6;
+/// How long a long run is: an endorsement is renewed in it (TRN-5), and many keys of buckets go.
+const LONG: Duration = Duration::from_secs(4 * 86_400);
+
+/// Four days: keep-alives, silence, expiry, keys of buckets, new endorsements; and nothing is left
+/// when everything is over. `LONG_SEEDS=n` makes so many runs, `LONG_SEED=n` repeats one.
+#[test]
+fn days_go_by_and_nothing_is_left() {
+    let seeds = match number("LONG_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("LONG_SEEDS").unwrap_or(LONG_SEEDS),
+    };
+    let count = seeds.end - seeds.start;
+    let is_telling = number("LONG_SEED").is_some();
+    let (reports, failed) =
+        run("LONG_SEED", seeds, &|seed| World::new(seed, is_telling).run_for(LONG));
+    assert!(failed.is_empty(), "these seeds fail: {failed:?}");
+    let sum = |what: fn(&Report) -> u64| reports.iter().map(what).sum::<u64>();
+    let (accepted, delivered) = (sum(|it| it.seen.accepted), sum(|it| it.seen.delivered));
+    let (cuts, crashes) = (sum(|it| it.faults.cuts), sum(|it| it.faults.crashes));
+    println!(
+        "{count} runs of {LONG:?}: {accepted} accepted, {delivered} delivered, {cuts} cuts, \
+         {crashes} crashes"
+    );
+    assert!(accepted > 0 && delivered > 0);
 }
 
 /// A seed is worth something only if it repeats.

@@ -7,7 +7,8 @@ use restante_spec::limits::DEDUP_WINDOW;
 use super::conformance::{ALL, NOW, Rig, append, id, mailbox};
 use super::disk::Disk;
 use super::fault::start;
-use super::{Act, AppendAct, Buffer, Quota, Span, Stored};
+use super::redb::RedbBuffer;
+use super::{Act, AppendAct, Buffer, BufferError, Outcome, Quota, Settings, Span, Stored};
 
 const CHUNKS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("chunks");
 /// Rounds of one envelope that stays and nine that go.
@@ -27,7 +28,7 @@ fn fill(rig: &Rig) -> Vec<Stored> {
     let answers: Vec<_> = (0..ROUNDS * 10).map(submit).collect();
     let (mut kept, mut last) = (Vec::new(), None);
     for (number, answer) in (0..).zip(answers) {
-        let Ok(super::Outcome::Stored(stored)) = answer.recv().unwrap() else { panic!("stored") };
+        let Ok(Outcome::Stored(stored)) = answer.recv().unwrap() else { panic!("stored") };
         match to(number) {
             1 => kept.push(stored),
             _ => last = Some(stored.seq),
@@ -133,4 +134,24 @@ fn cleaning_that_breaks_off_loses_nothing() {
         buffer.stop();
         thread.join().unwrap();
     }
+}
+
+/// LIM-30: at the bound, one more is refused, whichever mailbox it is for; what is cleaned away
+/// makes room.
+#[test]
+fn what_is_forgotten_makes_room() {
+    let settings = Settings { envelopes: u64::from(ROUNDS) * 10, ..Settings::default() };
+    let (buffer, writer) = RedbBuffer::open_on(&Disk::default(), settings, NOW).unwrap();
+    let tasks = crate::ops::tasks::Tasks::new();
+    let thread = tasks.spawn_thread("buffer", move || writer.run()).unwrap();
+    let rig = Rig::new(buffer.clone());
+    rig.create(2);
+    let kept = fill(&rig);
+    let more = || rig.act(1, Act::Append(roomy(ROUNDS * 10)));
+    assert_eq!(more(), Err(BufferError::TooManyEnvelopes));
+    assert_eq!(rig.act(1, Act::Append(roomy(0))), Ok(Outcome::Already(kept[0])));
+    tick(&rig, NOW.after(DEDUP_WINDOW));
+    assert!(matches!(more(), Ok(Outcome::Stored(_))));
+    buffer.stop();
+    thread.join().unwrap();
 }

@@ -25,6 +25,8 @@ pub(super) struct Index {
     visible: Seq,
     /// The last number given.
     last: Seq,
+    /// Entries of all chunks, live and dead.
+    entries: u64,
 }
 
 /// A chunk's key in the store: rising in the order of arrival.
@@ -140,6 +142,11 @@ impl Index {
         self.mailboxes.len() as u64
     }
 
+    /// How many envelopes are remembered: stored, or with an id that is still known.
+    pub(super) const fn envelopes(&self) -> u64 {
+        self.entries
+    }
+
     /// The key of the newest chunk; 0 for none.
     pub(super) fn newest_chunk(&self) -> ChunkId {
         self.chunks.keys().max().copied().unwrap_or(0)
@@ -235,6 +242,7 @@ impl Index {
         let state = self.chunks.entry(chunk).or_default();
         state.live += 1;
         state.entries += 1;
+        self.entries += 1;
         if state.live > state.entries / SPARSE {
             self.sparse.remove(&chunk);
         }
@@ -332,6 +340,7 @@ impl Index {
             }
         }
         if let Some(state) = self.chunks.remove(&chunk) {
+            self.entries -= u64::from(state.entries);
             self.due.remove(&(state.due, chunk));
             self.sparse.remove(&chunk);
         }
@@ -374,6 +383,7 @@ impl Index {
         state.entries += 1;
         state.max_expiry = state.max_expiry.max(expires_at);
         let due = state.max_expiry.after(limits::DEDUP_WINDOW);
+        self.entries += 1;
         self.set_due(to, due);
         // One that has died meanwhile is dead in both.
         self.bury(if was_live == Some(true) { from } else { to }, now);

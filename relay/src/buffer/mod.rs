@@ -188,6 +188,14 @@ pub(crate) struct Toll {
 pub(crate) type Pay = Box<dyn FnOnce(&[u8]) -> Option<Bytes> + Send>;
 
 impl Act {
+    /// From here on it keeps alive no more than it counts for: the body that came is a slice of
+    /// all that was read with it.
+    pub(crate) fn detach(&mut self) {
+        if let Self::Append(append) = self {
+            append.body = Bytes::copy_from_slice(&append.body);
+        }
+    }
+
     /// Bytes of bodies and rows it brings, for the bounds of the queue.
     pub(crate) fn size(&self) -> usize {
         let bytes = |rows: &[RowWrite]| -> usize {
@@ -285,6 +293,9 @@ pub(crate) enum BufferError {
     /// No room in the mailbox (LIM-3).
     #[error("the mailbox is full")]
     Full,
+    /// The relay remembers as many envelopes as it may (LIM-30).
+    #[error("as many envelopes as there may be")]
+    TooManyEnvelopes,
     /// An append before it in its chain was refused.
     #[error("an append before it in the chain was refused")]
     Aborted,

@@ -20,6 +20,8 @@ pub(crate) struct Settings {
     pub(crate) expiry_step: usize,
     /// Sparse chunks packed together in one transaction at most, once in a tick.
     pub(crate) clean_step: usize,
+    /// Envelopes remembered in all (LIM-30); one more is refused as `unavailable`.
+    pub(crate) envelopes: u64,
     /// Sequence numbers reserved at a time (MBX-3).
     pub(crate) reserve: u64,
     /// An envelope is held so long at least, and at most twice as long (MBX-21).
@@ -40,10 +42,11 @@ impl Default for Settings {
             cache_bytes: 128 * 1024 * 1024,
             expiry_step: 1_024,
             clean_step: 256,
+            envelopes: restante_spec::limits::ENVELOPES,
             reserve: 1 << 20,
             hold: Duration::from_millis(20),
             hold_bytes: 16 * 1024 * 1024,
-            hold_entries: 4_000_000,
+            hold_entries: 1_000_000,
         }
     }
 }

@@ -126,6 +126,7 @@ impl<M: Mailboxes> Connection<M> {
     }
 
     fn work(&mut self) -> bool {
+        self.peer.carried = self.link.held();
         self.peer.work(Now { time: self.clock.now(), instant: Instant::now() })
     }
 }

@@ -49,6 +49,11 @@ impl Link {
         self.websocket.as_ref().is_some_and(|websocket| websocket.has_output())
     }
 
+    /// Bytes under way in it (LIM-29).
+    pub(super) fn held(&self) -> usize {
+        self.stream.held() + self.websocket.as_ref().map_or(0, |websocket| websocket.held())
+    }
+
     /// Waits until what was stuck is sent (`false`) or, if `reads`, something has arrived (`true`),
     /// of which the whole frames lie in `frames`. Safe to cancel.
     ///

@@ -15,6 +15,7 @@ use super::door::{Door, Handshake, Place};
 use super::endorser::Endorser;
 use super::link::Link;
 use super::page::Page;
+use super::pool::Pool;
 use super::stream::Stream;
 use super::tls::TlsIdentity;
 use super::visit;
@@ -33,6 +34,7 @@ pub(crate) struct Gateway<M> {
     pub(crate) incarnation: Incarnation,
     pub(crate) limits: restante_spec::message::Limits,
     pub(crate) door: Arc<Door>,
+    pub(crate) pool: Arc<Pool>,
     pub(crate) settings: Settings,
     pub(crate) page: Page,
     pub(crate) clock: Clock,

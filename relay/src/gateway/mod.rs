@@ -25,6 +25,7 @@ mod page;
 #[cfg(feature = "simulation")]
 pub(crate) mod parsers;
 mod peer;
+mod pool;
 mod session;
 mod settings;
 mod stream;
@@ -39,5 +40,6 @@ pub(crate) use listener::{Gateway, Listener};
 pub(crate) use page::Page;
 #[cfg(feature = "simulation")]
 pub(crate) use peer::{Now, Peer};
+pub(crate) use pool::Pool;
 pub(crate) use settings::Settings;
 pub(crate) use tls::{TlsError, TlsIdentity};

@@ -1,7 +1,8 @@
 //! One connection without its socket: bytes and answers in, bytes out.
 //!
 //! Back-pressure is decided here: nothing is read while 256 KiB wait to be written or 256 calls
-//! are unanswered, and nothing is taken from the buffer that there is no room for (LIM-8, LIM-10).
+//! are unanswered, and nothing is taken from the buffer that there is no room for (LIM-8, LIM-10,
+//! LIM-29).
 //! Sans-IO: time is an argument; knows frames and mailboxes, must not know sockets or TLS.
 
 use std::sync::Arc;
@@ -16,9 +17,10 @@ use restante_spec::message::{Push, Refusal, RelayHeader, Reply, Welcome};
 use tracing::error;
 
 use super::listener::Gateway;
+use super::pool::Share;
 use super::session::{Phase, Said, Session, Step};
 use crate::delivery::{Outlet, Received, Subscriptions};
-use crate::limits::{GOAWAY_JITTER, TOUCH_EVERY};
+use crate::limits::{CALL_BYTES, GOAWAY_JITTER, HANDLE_BYTES, TOUCH_EVERY};
 use crate::mailbox::api::{Ask, Call, Mailboxes, Origin};
 use crate::ops::metrics;
 
@@ -35,6 +37,10 @@ pub(crate) struct Peer<M> {
     /// Plaintext that has arrived and was not handled yet.
     pub(crate) input: BytesMut,
     pub(crate) output: Output,
+    /// What this connection holds of what all may hold (LIM-29).
+    share: Share,
+    /// Bytes under way in what carries it.
+    pub(crate) carried: usize,
     /// Told to leave: nothing new is taken.
     is_leaving: bool,
     /// The silence the client chose (TRN-8).
@@ -46,12 +52,13 @@ pub(crate) struct Peer<M> {
 }
 
 /// What is to be sent.
-#[derive(Default)]
 pub(crate) struct Output {
     /// Plaintext.
     pub(crate) bytes: BytesMut,
     /// After these bytes the connection is closed.
     is_last: bool,
+    /// How much of it deliveries may make (LIM-10).
+    bound: usize,
 }
 
 /// One moment, by both clocks.
@@ -82,7 +89,13 @@ impl<M: Mailboxes> Peer<M> {
             subscriptions: Subscriptions::new(hub, Arc::clone(&outlet), origin),
             outlet,
             input: BytesMut::new(),
-            output: Output::default(),
+            output: Output {
+                bytes: BytesMut::new(),
+                is_last: false,
+                bound: limits::PENDING_OUTPUT_BYTES,
+            },
+            share: gateway.pool.join(),
+            carried: 0,
             is_leaving: false,
             idle: Duration::from_secs(u64::from(limits::IDLE_MIN.get())),
             begun: now,
@@ -103,6 +116,7 @@ impl<M: Mailboxes> Peer<M> {
             && !self.output.is_last
             && self.session.is_ready()
             && self.output.room() > 0
+            && self.share.allows(self.held())
     }
 
     /// Calls that are not answered yet.
@@ -133,9 +147,10 @@ impl<M: Mailboxes> Peer<M> {
     }
 
     /// Does what can be done: takes what others have left, handles the frames that have arrived,
-    /// and delivers as far as there is room. Returns whether there is more to deliver that could
-    /// not be read just now.
+    /// and delivers as far as there is room. Returns whether there is more to do that could not be
+    /// done just now.
     pub(crate) fn work(&mut self, now: Now) -> bool {
+        self.output.bound = self.share.output_bytes(self.held());
         self.handle_received(now.time);
         while self.reads() {
             match frame::decode_client(&mut self.input) {
@@ -157,7 +172,17 @@ impl<M: Mailboxes> Peer<M> {
             self.input = BytesMut::new();
         }
         self.handle_received(now.time);
-        self.fill(now.time)
+        let more = self.fill(now.time);
+        let held = self.held();
+        self.share.holds(held);
+        more || !self.share.allows(held)
+    }
+
+    /// What this connection holds, bytes (LIM-29).
+    fn held(&self) -> usize {
+        let bytes = self.input.len() + self.output.bytes.len() + self.carried;
+        let (calls, handles) = (self.session.in_flight(), self.session.mailboxes());
+        bytes + calls * CALL_BYTES + handles * HANDLE_BYTES
     }
 
     /// TRN-9: told to leave; what was asked before is still answered.
@@ -309,7 +334,7 @@ impl<M: Mailboxes> Peer<M> {
 impl Output {
     /// Bytes that may still be added by deliveries (LIM-10).
     fn room(&self) -> usize {
-        limits::PENDING_OUTPUT_BYTES.saturating_sub(self.bytes.len())
+        self.bound.saturating_sub(self.bytes.len())
     }
 
     fn push(&mut self, push: Push, body: &[u8]) -> usize {

@@ -3,7 +3,7 @@
 //! Spec: `spec/02-connection.md` (TRN), `spec/04-commands.md` (CMD), MBX-6.
 //! Sans-IO: frames and answers in, steps out; must not know sockets, clocks or mailboxes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -32,7 +32,7 @@ pub(super) struct Session {
     chains: HashMap<MailboxId, (ChainNumber, Arc<Chain>)>,
     /// Calls that are not answered yet, with what their answers are for.
     calls: HashMap<RequestNumber, Purpose>,
-    /// An `open` or `subscribe` is under way: what follows may depend on it.
+    /// An `open`, `subscribe` or `take_prekeys` is under way: what follows may depend on it.
     is_held: bool,
 }
 
@@ -53,7 +53,16 @@ enum Purpose {
     /// Nothing is said unless it is refused.
     Silent,
     Open(Handle, Access),
+    /// Its answer has a large body: one at a time, so that no more is asked for than may wait.
+    Take,
     Subscribe(Wish),
+}
+
+impl Purpose {
+    /// Whether what follows waits for its answer.
+    const fn holds(&self) -> bool {
+        matches!(self, Self::Open(..) | Self::Take | Self::Subscribe(_))
+    }
 }
 
 /// What to do with a frame.
@@ -110,6 +119,11 @@ impl Session {
     /// Calls not yet answered.
     pub(super) fn in_flight(&self) -> usize {
         self.calls.len()
+    }
+
+    /// Mailboxes of which something is kept here.
+    pub(super) fn mailboxes(&self) -> usize {
+        self.handles.len().max(self.chains.len())
     }
 
     /// A frame has arrived.
@@ -174,7 +188,8 @@ impl Session {
             Command::PutPrekeys(put) => self.put_prekeys(number, &put, body),
             Command::TakePrekeys { handle, slot, request } => {
                 let access = self.access(handle)?;
-                Ok(self.ask(number, access, Ask::TakePrekeys { slot, request }))
+                let ask = Ask::TakePrekeys { slot, request };
+                Ok(self.call(number, Call::With(access, ask), Purpose::Take))
             }
             Command::CountPrekeys(handle) => {
                 let access = self.access(handle)?;
@@ -194,7 +209,7 @@ impl Session {
         answer: Result<Answer, Refusal>,
     ) -> Option<Said> {
         let purpose = self.calls.remove(&number)?;
-        if matches!(purpose, Purpose::Open(..) | Purpose::Subscribe(_)) {
+        if purpose.holds() {
             self.is_held = false;
         }
         let answer = match answer {
@@ -296,6 +311,7 @@ impl Session {
 
     /// The next place in a mailbox's chain; another number begins another (MBX-6).
     fn link(&mut self, mailbox: MailboxId, number: ChainNumber) -> ChainLink {
+        self.forget_chains();
         let (named, chain) = self.chains.entry(mailbox).or_insert_with(|| (number, Chain::new()));
         if *named != number {
             (*named, *chain) = (number, Chain::new());
@@ -332,12 +348,20 @@ impl Session {
         Ok(self.ask(number, access, ask))
     }
 
+    /// MBX-6, LIM-8: chains of mailboxes that were closed are kept while they are few.
+    fn forget_chains(&mut self) {
+        if self.chains.len() > limits::HANDLES {
+            let open: HashSet<_> = self.handles.values().map(|access| access.mailbox).collect();
+            self.chains.retain(|mailbox, _| open.contains(mailbox));
+        }
+    }
+
     fn ask(&mut self, number: RequestNumber, access: Access, ask: Ask) -> Step {
         self.call(number, Call::With(access, ask), Purpose::Plain)
     }
 
     fn call(&mut self, number: RequestNumber, call: Call, purpose: Purpose) -> Step {
-        self.is_held |= matches!(purpose, Purpose::Open(..) | Purpose::Subscribe(_));
+        self.is_held |= purpose.holds();
         self.calls.insert(number, purpose);
         Step::Call(number, call)
     }
@@ -345,5 +369,92 @@ impl Session {
     fn access(&self, handle: Handle) -> Result<Access, Refusal> {
         let none = || Refusal::new(Code::NotFound, "this handle is not open");
         self.handles.get(&handle).copied().ok_or_else(none)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use restante_spec::ids::{EnvelopeId, PublicKey, RequestId, Signature, Slot};
+    use restante_spec::message::{EnvelopeClass, MailboxClass, Opened, Rights};
+
+    use super::*;
+
+    /// A connection that has said hello.
+    struct Line(Session, u32);
+
+    impl Line {
+        fn say(&mut self, command: Command) -> (RequestNumber, Step) {
+            self.1 += 1;
+            let number = RequestNumber::new(self.1);
+            let header = ClientHeader { number, command };
+            (number, self.0.handle_frame(Frame { header, body: Bytes::new() }))
+        }
+
+        fn open(&mut self, mailbox: u32) {
+            let mut id = [0; MailboxId::SIZE];
+            id[..4].copy_from_slice(&mailbox.to_be_bytes());
+            let (number, _) = self.say(Command::Open(Open {
+                handle: Handle::new(1),
+                mailbox: MailboxId::new(id),
+                key: PublicKey::new([0; 32]),
+                proof: Signature::new([0; 64]),
+            }));
+            assert!(!self.0.is_ready(), "what follows waits");
+            let opened = Opened {
+                class: MailboxClass::Inbox,
+                rights: Rights::default(),
+                ttl: Seconds::new(1),
+                epoch: None,
+                from: Seq::START,
+                upto: None,
+                expires_at: None,
+                lagging: Vec::new(),
+                memory_first: false,
+            };
+            self.0.handle_answer(number, Ok(Answer::Opened(opened, Bytes::new())));
+        }
+    }
+
+    fn line() -> Line {
+        let mut line = Line(Session::new(Nonce::new([0; Nonce::SIZE]), Origin(1)), 0);
+        let versions = vec![restante_spec::VERSION];
+        line.say(Command::Hello(Hello { versions, idle: limits::IDLE_MAX }));
+        line
+    }
+
+    /// MBX-6. Once a connection remembered a chain of every mailbox it had ever appended to.
+    #[test]
+    fn chains_of_closed_mailboxes_are_forgotten() {
+        let mut line = line();
+        let handle = Handle::new(1);
+        for mailbox in 0..3 * u32::try_from(limits::HANDLES).unwrap() {
+            line.open(mailbox);
+            let (number, _) = line.say(Command::Append(Append {
+                handle,
+                chain: ChainNumber::new(1),
+                id: EnvelopeId::new([0; EnvelopeId::SIZE]),
+                class: EnvelopeClass::Normal,
+                ttl: None,
+                epoch: None,
+                commit: None,
+            }));
+            line.0.handle_answer(number, Ok(Answer::Done));
+            line.say(Command::Close(handle));
+            assert!(line.0.mailboxes() <= limits::HANDLES + 1);
+        }
+    }
+
+    /// LIM-29. Once 256 packages of 16,200 bytes could be asked for, and be on their way to who did
+    /// not read.
+    #[test]
+    fn packages_are_asked_for_one_at_a_time() {
+        let mut line = line();
+        line.open(1);
+        let (slot, request) = (Slot::new(1), RequestId::new([1; RequestId::SIZE]));
+        let (number, _) = line.say(Command::TakePrekeys { handle: Handle::new(1), slot, request });
+        assert!(!line.0.is_ready());
+        let package = Bytes::from_static(b"package");
+        line.0.handle_answer(number, Ok(Answer::Prekey { last_resort: false, package }));
+        assert!(line.0.is_ready());
     }
 }

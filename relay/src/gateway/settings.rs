@@ -19,6 +19,8 @@ pub(crate) struct Settings {
     pub(crate) failures_per_minute: u32,
     /// `create`s of one address prefix in a minute (LIM-20).
     pub(crate) creates_per_minute: u32,
+    /// Bytes that all connections hold together beyond their own (LIM-29).
+    pub(crate) held_bytes: usize,
     /// Time for TLS and `hello`, and again to the first `open` or `create` (LIM-11).
     pub(crate) hello_timeout: Duration,
     /// The operator's words in `hello`.
@@ -38,6 +40,7 @@ impl Default for Settings {
             connects_per_minute: limits::CONNECTS_PER_MINUTE,
             failures_per_minute: limits::FAILURES_PER_MINUTE,
             creates_per_minute: limits::CREATES_PER_MINUTE,
+            held_bytes: limits::HELD_BYTES,
             hello_timeout: Duration::from_secs(u64::from(limits::HELLO_TIMEOUT.get())),
             operator_text: String::new(),
             contact: String::new(),

@@ -64,6 +64,11 @@ impl Stream {
         !self.unsent.is_empty()
     }
 
+    /// Bytes of records that are not whole, or not sent.
+    pub(super) const fn held(&self) -> usize {
+        self.partial.len() + self.unsent.len()
+    }
+
     /// Whether nothing more will come.
     pub(super) const fn is_ended(&self) -> bool {
         self.tls.is_ended()

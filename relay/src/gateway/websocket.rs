@@ -86,6 +86,12 @@ impl WebSocket {
         self.end.is_some()
     }
 
+    /// Bytes of messages that are not whole, or not sent.
+    pub(super) fn held(&self) -> usize {
+        let message = self.message.as_ref().map_or(0, BytesMut::len);
+        self.incoming.len() + self.outgoing.len() + message
+    }
+
     /// Whether there is something to send beside frames.
     pub(super) fn has_output(&self) -> bool {
         self.pong.is_some() || !self.outgoing.is_empty()

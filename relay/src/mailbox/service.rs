@@ -228,6 +228,10 @@ pub(super) fn refusal(error: BufferError) -> Refusal {
         }
         BufferError::StaleEpoch => Refusal::new(Code::StaleEpoch, "another epoch is current"),
         BufferError::Full => Refusal::new(Code::Quota, "the mailbox is full"),
+        BufferError::TooManyEnvelopes => {
+            Refusal::new(Code::Unavailable, "this relay keeps no more envelopes at the moment")
+                .retry_after(STORE_RETRY)
+        }
         BufferError::Aborted => {
             Refusal::new(Code::Aborted, "an append before it in its chain was refused")
         }

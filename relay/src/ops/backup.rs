@@ -106,6 +106,7 @@ pub fn restore(serve: &Serve, file: &Path) -> Result<String, Error> {
         return Err(fail(io::Error::new(io::ErrorKind::AlreadyExists, "it is there already")));
     }
     let beside = data.with_extension("restoring");
+    make_folder(&beside)?;
     let made = restore_into(&beside, file);
     if made.is_err() {
         // What cannot be taken away is named by the next attempt.
@@ -116,14 +117,21 @@ pub fn restore(serve: &Serve, file: &Path) -> Result<String, Error> {
     Ok(found)
 }
 
-fn restore_into(folder: &Path, file: &Path) -> Result<(), Error> {
+/// Makes the folder of a restore: one that is there is another's, at work or broken off.
+fn make_folder(folder: &Path) -> Result<(), Error> {
     let fail = |error| Error::File { path: folder.to_owned(), error };
     if let Some(above) = folder.parent() {
         fs::create_dir_all(above).map_err(fail)?;
     }
     let mut options = fs::DirBuilder::new();
     std::os::unix::fs::DirBuilderExt::mode(&mut options, 0o700);
-    options.create(folder).map_err(fail)?;
+    options.create(folder).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => Error::Restoring { path: folder.to_owned() },
+        _ => fail(error),
+    })
+}
+
+fn restore_into(folder: &Path, file: &Path) -> Result<(), Error> {
     let store = folder.join(BUFFER);
     let bad = |error: SnapshotError| backup_error(file, &error);
     let mut restorer = Restorer::create(&store).map_err(bad)?;

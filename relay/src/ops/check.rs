@@ -17,7 +17,7 @@ use super::certificate::CertificateFiles;
 use super::clock::Clock;
 use super::config::Serve;
 use super::datadir::{BUFFER, IDENTITY, LOCK, TLS_KEY, free_bytes};
-use crate::error::Error;
+use crate::error::{Error, advice};
 use crate::gateway::TlsIdentity;
 
 /// One thing that was looked at: all is well, or what is wrong and what to do.
@@ -51,6 +51,7 @@ pub fn check(serve: &Serve) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut look = |what, result| findings.push(Finding { what, result });
     look("settings", settings(serve));
+    look("memory", Ok(serve.memory().to_string()));
     match serve.data_dir() {
         Ok(data) => {
             look("data", directory(&data));
@@ -87,9 +88,8 @@ fn directory(path: &Path) -> Result<String, String> {
     if !there.is_dir() {
         return Err(format!("{} is no directory: choose another with --data", there.display()));
     }
-    access(&there, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK).map_err(|error| {
-        format!("cannot use {}: {error}; give it to the relay's user", there.display())
-    })?;
+    access(&there, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)
+        .map_err(|error| unusable(&there, error.into()))?;
     let made = if there == path { "" } else { ", to be made at first start" };
     Ok(format!("{}{made}", path.display()))
 }
@@ -141,9 +141,8 @@ fn store(path: &Path) -> Result<String, String> {
     if !data.is_file() {
         return Err(format!("{} is no file: move it away", path.display()));
     }
-    access(path, Access::READ_OK | Access::WRITE_OK).map_err(|error| {
-        format!("cannot use {}: {error}; give it to the relay's user", path.display())
-    })?;
+    access(path, Access::READ_OK | Access::WRITE_OK)
+        .map_err(|error| unusable(path, error.into()))?;
     let keys = path.with_extension("keys");
     if secret(&keys, 0o077)?.is_none() {
         return Err(format!("{} is gone: restore it, or envelopes are lost", keys.display()));
@@ -230,6 +229,15 @@ fn secret(path: &Path, others: u32) -> Result<Option<Zeroizing<Vec<u8>>>, String
         return Err(format!("others may use {0}: chmod {who}-rwx {0}", path.display()));
     }
     Ok(Some(Zeroizing::new(fs::read(path).map_err(open)?)))
+}
+
+/// Why something cannot be used, and what to do.
+fn unusable(path: &Path, error: std::io::Error) -> String {
+    let advice = match advice(&error) {
+        "" => "; give it to the relay's user",
+        advice => advice,
+    };
+    format!("cannot use {}: {error}{advice}", path.display())
 }
 
 /// The path itself, or what of it there is.

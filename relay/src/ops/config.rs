@@ -3,6 +3,7 @@
 //! Every field of [`Serve`] but `config` is a flag `--some-key`, a variable `RESTANTE_SOME_KEY` and
 //! a key `some_key` of the file (`ops/file.rs`): one declaration, one check.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,7 +19,10 @@ use tracing_subscriber::EnvFilter;
 use super::certificate::CertificateFiles;
 use super::invite::Invite;
 use crate::error::Error;
-use crate::limits::PER_MINUTE_MAX;
+use crate::limits::{
+    ACT_BYTES, ALLOCATOR_SHARE, CONNECTION_BYTES, ENVELOPE_BYTES, MAILBOX_BYTES, OWN_BYTES,
+    PER_MINUTE_MAX, PREFIX_BYTES, PREFIXES, PROGRAM_BYTES, STORE_WORK_BYTES, UNWRITTEN_BYTES,
+};
 use crate::{buffer, gateway, mailbox};
 
 /// Keeps sealed letters for a while, until they are called for.
@@ -140,10 +144,19 @@ pub struct Serve {
     #[arg(long, env = "RESTANTE_CREATES_PER_MINUTE", value_name = "N",
           default_value_t = limits::CREATES_PER_MINUTE, value_parser = per_minute())]
     pub creates_per_minute: u32,
+    /// Memory for what waits on connections, beyond 192 KiB for each of them, in MiB.
+    #[arg(long, env = "RESTANTE_HELD_MIB", value_name = "N", default_value_t = HELD_MIB,
+          value_parser = up_to(CACHE_MIB_MAX))]
+    pub held_mib: usize,
     /// The most mailboxes; 0 takes no new ones.
     #[arg(long, env = "RESTANTE_MAILBOXES", value_name = "N", default_value_t = limits::MAILBOXES,
           value_parser = clap::value_parser!(u64).range(0..=limits::MAILBOXES))]
     pub mailboxes: u64,
+    /// The most envelopes in all mailboxes together, with all of the last two minutes, whose ids
+    /// are remembered; each needs memory, and `check` says how much.
+    #[arg(long, env = "RESTANTE_ENVELOPES", value_name = "N", default_value_t = limits::ENVELOPES,
+          value_parser = clap::value_parser!(u64).range(1..=ENVELOPES_MAX))]
+    pub envelopes: u64,
     /// The most envelopes one mailbox may hold.
     #[arg(long, env = "RESTANTE_MAILBOX_ENTRIES", value_name = "N",
           default_value_t = limits::MAILBOX_ENTRIES,
@@ -194,10 +207,17 @@ const DISK_RESERVE_MIB: u64 = 256;
 /// The most of it, in MiB: 16 TiB.
 const DISK_RESERVE_MIB_MAX: u64 = 16 * 1024 * 1024;
 
+/// Unit: bytes.
+const MIB: usize = 1024 * 1024;
 /// Memory for pages of the store, in MiB: it touches its newest pages most.
 const CACHE_MIB: usize = 128;
 /// The most of it, in MiB; more memory serves the system's own cache better.
 const CACHE_MIB_MAX: usize = 65_536;
+
+/// Memory for what waits on connections, in MiB.
+const HELD_MIB: usize = limits::HELD_BYTES / MIB;
+/// The most envelopes in all: half a terabyte of memory.
+const ENVELOPES_MAX: u64 = 1_000_000_000;
 
 /// A text of one line on the public page, bytes of UTF-8; longer is refused.
 const PAGE_TEXT_BYTES: usize = 256;
@@ -254,6 +274,7 @@ impl Serve {
             connects_per_minute: self.connects_per_minute,
             failures_per_minute: self.failures_per_minute,
             creates_per_minute: self.creates_per_minute,
+            held_bytes: self.held_mib * MIB,
             operator_text,
             contact: self.contact.clone(),
             source: self.source.clone(),
@@ -278,9 +299,81 @@ impl Serve {
 
     /// Sizes of the buffer.
     pub(crate) fn buffer(&self) -> buffer::Settings {
-        let cache_bytes = self.cache_mib * 1024 * 1024;
+        let (cache_bytes, envelopes) = (self.cache_mib * MIB, self.envelopes);
         let hold = Duration::from_millis(self.hold_ms);
-        buffer::Settings { cache_bytes, hold, ..buffer::Settings::default() }
+        buffer::Settings { cache_bytes, envelopes, hold, ..buffer::Settings::default() }
+    }
+
+    /// The most memory a relay with these settings takes.
+    ///
+    /// - Each connection: what it may hold whatever others do, and what it is made of; what all
+    ///   hold beyond that is `held_mib` (LIM-29).
+    /// - The store: its cache; bodies in the queue, and as many that have just left it and are on
+    ///   their way to readers; acts in the queue; a batch, cleaning and expiry; what memory-first
+    ///   mailboxes hold, and what they remember of it (LIM-21).
+    /// - Each mailbox: its place in the index, and its state while it is used. One with thousands
+    ///   of keys or readers takes up to a MiB more while it is used: that is not counted.
+    /// - Each envelope: its place in the index (LIM-30), twice while the store is opened anew.
+    /// - The program, and what is known of address prefixes.
+    ///
+    /// And of all that a quarter more, which the allocator keeps.
+    pub(crate) fn memory(&self) -> Memory {
+        let buffer = self.buffer();
+        let plus = |bytes: usize| bytes as u64 + bytes as u64 / ALLOCATOR_SHARE;
+        let plus_many = |count: u64, each: u64| {
+            let bytes = count.saturating_mul(each);
+            bytes.saturating_add(bytes / ALLOCATOR_SHARE)
+        };
+        let acts = buffer.queue_acts * ACT_BYTES;
+        let unwritten = buffer.hold_bytes + buffer.hold_entries * UNWRITTEN_BYTES;
+        let queue = 2 * buffer.queue_bytes + acts;
+        let store = buffer.cache_bytes + queue + STORE_WORK_BYTES + unwritten;
+        let door = PREFIXES * PREFIX_BYTES;
+        Memory {
+            connections: plus(self.connections * (OWN_BYTES + CONNECTION_BYTES)),
+            held: plus(self.held_mib * MIB),
+            store: plus(store),
+            mailboxes: plus_many(self.mailboxes, MAILBOX_BYTES),
+            envelopes: plus_many(self.envelopes, ENVELOPE_BYTES),
+            rest: plus(door + PROGRAM_BYTES),
+        }
+    }
+}
+
+/// The most memory a relay takes, in bytes, by what takes it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Memory {
+    connections: u64,
+    held: u64,
+    store: u64,
+    mailboxes: u64,
+    envelopes: u64,
+    rest: u64,
+}
+
+impl Memory {
+    fn sum(self) -> u64 {
+        let Self { connections, held, store, mailboxes, envelopes, rest } = self;
+        [connections, held, store, mailboxes, envelopes, rest].into_iter().sum()
+    }
+}
+
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { connections, held, store, mailboxes, envelopes, rest } = *self;
+        let mib = |bytes: u64| bytes.div_ceil(MIB as u64);
+        write!(
+            f,
+            "at most {} MiB with these settings (connections {}, held {}, store {}, mailboxes {}, \
+             envelopes {}, the rest {})",
+            mib(self.sum()),
+            mib(connections),
+            mib(held),
+            mib(store),
+            mib(mailboxes),
+            mib(envelopes),
+            mib(rest),
+        )
     }
 }
 
@@ -333,6 +426,19 @@ mod tests {
         let Command::Serve(serve) = Cli::parse_from(words).command else { panic!("serve") };
         let address = serve.address(PublicKey::new([0; 32]), "127.0.0.1:7443".parse().unwrap())?;
         Ok(address.to_string().split_once('@').unwrap().1.to_owned())
+    }
+
+    /// Whatever is lowered of what `check` names makes the sum smaller.
+    #[test]
+    fn memory_follows_the_settings() {
+        let sum = |flags: &[&str]| {
+            let words = ["restante-relay", "serve"].iter().chain(flags);
+            let Command::Serve(serve) = Cli::parse_from(words).command else { panic!("serve") };
+            serve.memory().sum()
+        };
+        for flag in ["--connections", "--held-mib", "--mailboxes", "--envelopes", "--cache-mib"] {
+            assert!(sum(&[flag, "1"]) < sum(&[]), "{flag}");
+        }
     }
 
     /// TRN-3: what the address names.

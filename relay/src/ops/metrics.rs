@@ -66,6 +66,8 @@ metrics! {
     HANDSHAKES_FAILED: Family<Handshake> = "restante_handshakes_failed_total";
     /// Connections by what they carry, after their TLS handshake.
     TRANSPORTS: Family<Transport> = "restante_transports_total";
+    /// Bytes that connections hold together beyond what each may hold anyway.
+    HELD_BYTES: Gauge = "restante_held_bytes";
     /// Frames received and sent.
     FRAMES: Family<Direction> = "restante_frames_total";
     /// Envelopes accepted, repeats among them.
@@ -92,6 +94,8 @@ metrics! {
     UNWRITTEN: Counter = "restante_unwritten_total";
     /// Chunks of envelopes let go because their time was over.
     EXPIRED_CHUNKS: Counter = "restante_expired_chunks_total";
+    /// Chunks with few envelopes left that were packed together.
+    CLEANED_CHUNKS: Counter = "restante_cleaned_chunks_total";
     /// Failures after which the store was opened anew.
     STORE_FAILURES: Counter = "restante_store_failures_total";
     /// Size of the store's file.

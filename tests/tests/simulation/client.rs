@@ -141,8 +141,7 @@ impl Session {
             ttl: Some(Seconds::new(mailbox.ttl)),
             memory_first: mailbox.memory_first,
         };
-        let request = Request::Create { seat: number, sent: scene.now };
-        self.send(request, Command::Create(create), b"");
+        self.send(Request::Create { seat: number, sent: scene.now }, Command::Create(create), b"");
     }
 
     /// Opens a seat's mailbox with a key.
@@ -284,7 +283,11 @@ impl Session {
             return;
         };
         match (request, answer) {
-            (Request::Hello, Ok(Reply::Welcome(welcome))) => self.nonce = Some(welcome.nonce),
+            (Request::Hello, Ok(Reply::Welcome(welcome))) => {
+                let until = welcome.endorsement.not_after.get();
+                assert!(until > scene.now.time, "TRN-5: an endorsement that is over");
+                self.nonce = Some(welcome.nonce);
+            }
             (Request::Create { seat, sent }, Ok(Reply::Created(created))) => {
                 let mailbox = &mut scene.town.mailboxes[scene.town.seats[seat].place.0];
                 mailbox.created = true;
@@ -296,8 +299,7 @@ impl Session {
                 }
                 let seat = &mut scene.town.seats[seat];
                 (seat.status, seat.key) = (Status::Active, mailbox.key);
-                let ttl = u64::from(created.ttl.get());
-                scene.ledger.created(seat.place, ttl, memory_first, seat.reader(), sent);
+                scene.ledger.created(seat.place, created.ttl, memory_first, seat.reader(), sent);
             }
             (Request::Open { handle, sent }, answer) => self.opened(handle, sent, answer, scene),
             (Request::Subscribe { handle, reading }, answer) => {

@@ -1,6 +1,9 @@
 //! The end of a run: everything is healed, comes to rest, and is compared.
 
+use std::time::Duration;
+
 use restante_relay::simulation::{Held, Relay};
+use restante_spec::limits;
 
 use super::World;
 use crate::town::Role;
@@ -44,6 +47,21 @@ impl World {
             relay.turn_hold();
         }
         assert_eq!(relay.held(), Held::default(), "DLV-8: something is held for nobody");
+    }
+
+    /// Long after everything has expired, nothing of it is held: the store's memory is at its base.
+    pub(super) fn forget(&mut self) {
+        let longest = u64::from(limits::TTL_MAX.get() + limits::DEDUP_WINDOW.get()) + 2;
+        self.wait(Duration::from_secs(longest));
+        let now = self.now();
+        let relay = self.relay.as_mut().expect("it was started");
+        for _ in 0..100 {
+            relay.tick(now);
+            relay.step_writer();
+        }
+        relay.shrink(now);
+        assert_eq!(relay.held(), Held::default(), "something is held for nobody");
+        assert_eq!(relay.remembered(), 0, "envelopes are remembered long after their end");
     }
 
     /// Lets everything move until nothing does.

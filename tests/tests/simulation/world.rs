@@ -43,6 +43,8 @@ pub(crate) struct World {
     failures: u32,
     /// The disk is slow: the writer rests until this event.
     stalled_until: u64,
+    /// How time passes.
+    pace: &'static [(u64, u64)],
     digest: u64,
 }
 
@@ -96,6 +98,10 @@ const EVENTS: [(u64, Event); 6] = [
 
 /// A queue that a run does not fill.
 const QUEUE_ACTS: usize = 10_000;
+/// How time passes between what happens: at most so many milliseconds, with these weights.
+const PACE: [(u64, u64); 3] = [(20, 200), (6, 3_000), (1, 40_000)];
+/// The same in a long run: mostly longer than connections are silent, not longer than they may be.
+const LONG_PACE: [(u64, u64); 3] = [(4, 2_000), (6, 60_000), (3, 600_000)];
 /// Events of a run before everything is healed.
 const EVENTS_OF_A_RUN: u64 = 6_000;
 impl World {
@@ -138,6 +144,7 @@ impl World {
             faults: Faults::default(),
             failures: 0,
             stalled_until: 0,
+            pace: &PACE,
             digest: 0xcbf2_9ce4_8422_2325,
         };
         world.ledger.is_telling = is_telling;
@@ -152,6 +159,22 @@ impl World {
             self.event();
         }
         self.heal();
+        Report { digest: self.digest, seen: self.ledger.seen, faults: self.faults }
+    }
+
+    /// Runs until so much time has passed, with long silences between what happens and few faults;
+    /// then nobody comes any more, everything expires, and nothing may be left of it.
+    pub(crate) fn run_for(mut self, time: Duration) -> Report {
+        let Mood { crash, cut, disk, stop, jump, stall } = &mut self.mood;
+        for often in [crash, cut, disk, stop, jump, stall] {
+            *often = often.div_ceil(10);
+        }
+        self.pace = &LONG_PACE;
+        while self.elapsed < time {
+            self.event();
+        }
+        self.heal();
+        self.forget();
         Report { digest: self.digest, seen: self.ledger.seen, faults: self.faults }
     }
 
@@ -317,7 +340,7 @@ impl World {
     }
 
     fn pass_time(&mut self) {
-        let millis = self.random.weighted(&[(20, 200), (6, 3_000), (1, 40_000)]);
+        let millis = self.random.weighted(self.pace);
         let millis = self.random.within(1, millis);
         self.wait(Duration::from_millis(millis));
         let now = self.now();

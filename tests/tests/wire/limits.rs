@@ -301,3 +301,22 @@ async fn mailboxes() {
     assert_eq!(wire.reply(number).await.0, Reply::Done);
     relay.stop().await;
 }
+
+/// LIM-30: envelopes of all mailboxes together; what is known is still answered as known.
+#[tokio::test]
+async fn envelopes_of_the_relay() {
+    let Setup { relay, mut wire, owner: _owner, epoch } =
+        start(&["--envelopes", "3"], MailboxClass::Conversation).await;
+    let other = Owner::new();
+    let other_epoch = wire.create(MailboxClass::Conversation, &other).await.epoch;
+    wire.open(2, other.mailbox, &other.key).await;
+    let first = envelope(1, epoch);
+    wire.append(first.clone(), b"").await.unwrap();
+    wire.append(envelope(1, epoch), b"").await.unwrap();
+    wire.append(envelope(2, other_epoch), b"").await.unwrap();
+    let refusal = wire.append(envelope(2, other_epoch), b"").await.unwrap_err();
+    assert_eq!(refusal.code, Code::Unavailable);
+    assert!(refusal.retry_after.is_some());
+    assert!(wire.append(first, b"").await.unwrap().already);
+    relay.stop().await;
+}

@@ -11,6 +11,7 @@ use super::open::begin;
 use super::tables::{self, CHUNKS, MARKS};
 use crate::buffer::chunk::{self, ChunkWriter};
 use crate::buffer::index::{ChunkId, Moved};
+use crate::ops::metrics;
 
 impl Writer {
     /// Packs some sparse chunks together, if there are any.
@@ -75,6 +76,7 @@ impl Writer {
         }
         // A failure drops the index with the store: both are read anew.
         transaction.commit()?;
+        metrics::CLEANED_CHUNKS.add(sparse.len());
         Ok(())
     }
 }

@@ -120,6 +120,7 @@ impl Writer {
         let is_held = append.hold.is_some()
             && self.hold.bytes + size <= self.settings.hold_bytes
             && self.hold.remembered_entries < self.settings.hold_entries
+            && index.envelopes() < self.settings.envelopes
             && self.hold.young.held.len() < usize::from(u16::MAX)
             && matches!(index.judge(mailbox, &append), Ok(None));
         let Some(seen) = append.hold.take_if(|_| is_held) else {

@@ -131,7 +131,7 @@ impl RedbBuffer {
         settings: Settings,
         now: UnixTime,
     ) -> Result<(Arc<Self>, Writer), OpenError> {
-        let keys = OnDisk::open(&path.with_extension("keys")).map_err(open::storage)?;
+        let keys = OnDisk::open(&path.with_extension("keys"))?;
         Self::open_with(open::file(path, settings.cache_bytes), Box::new(keys), settings, now)
     }
 
@@ -170,7 +170,7 @@ impl RedbBuffer {
         now: UnixTime,
     ) -> Result<(Arc<Self>, Writer), OpenError> {
         let (database, index) = open::open(&opener, now)?;
-        let keys = Keys::load(keys).map_err(open::storage)?;
+        let keys = Keys::load(keys)?;
         let restored = open::restored(&database)?;
         let store = Arc::new(Store {
             database: RwLock::new(Some(Arc::new(database))),
@@ -189,6 +189,12 @@ impl RedbBuffer {
     #[cfg(feature = "simulation")]
     pub(crate) fn queued_bytes(&self) -> usize {
         self.queued.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Envelopes in the index, let go or not.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn remembered(&self) -> u64 {
+        self.store.index().envelopes()
     }
 
     /// What a reader is told of a failure; the operator is told why, and the writer looks after
@@ -356,9 +362,12 @@ impl Store {
 const LOOKS: usize = 8;
 
 impl Buffer for RedbBuffer {
-    fn submit(&self, mailbox: MailboxId, act: Act, done: Done) -> Result<(), Done> {
+    fn submit(&self, mailbox: MailboxId, mut act: Act, done: Done) -> Result<(), Done> {
         let size = act.size();
         let queued = self.queued.put(size);
+        if queued > 0 || size == 0 {
+            act.detach();
+        }
         let full = queued + size > self.settings.queue_bytes && queued > 0;
         let job = Job::Act { mailbox, act, done: Reply(Some(done)) };
         let sent = if full { Err(TrySendError::Full(job)) } else { self.queue.try_send(job) };
@@ -443,4 +452,28 @@ enum ReadError {
     Sealed(#[from] Unopenable),
     #[error("the store is damaged")]
     Damaged,
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::buffer::AppendAct;
+    use crate::buffer::conformance::{NOW, append, mailbox};
+    use crate::buffer::disk::Disk;
+
+    /// Once a small body that waited kept alive the 64 KiB that had been read with it.
+    #[test]
+    fn what_waits_keeps_no_more_alive_than_itself() {
+        let opened = RedbBuffer::open_on(&Disk::default(), Settings::default(), NOW);
+        let (buffer, _writer) = opened.unwrap();
+        let is_alone = [9, 9, 0].map(|size| {
+            let read = Bytes::from(vec![7; 100]);
+            let act = Act::Append(AppendAct { body: read.slice(..size), ..append(1) });
+            assert!(buffer.submit(mailbox(1), act, Box::new(|_| ())).is_ok());
+            read.is_unique()
+        });
+        assert_eq!(is_alone, [false, true, true], "all but what is written next");
+    }
 }

@@ -1,11 +1,12 @@
 //! Opening the store: the file, its form, and the index rebuilt by one scan.
 
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use redb::{
     Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, ReadableTableMetadata,
-    WriteTransaction,
+    StorageError, WriteTransaction,
 };
 use restante_spec::ids::{MailboxId, Seq, UnixTime};
 use tracing::info;
@@ -14,6 +15,7 @@ use super::super::Stored;
 use super::super::chunk;
 use super::super::index::{Index, Placed};
 use super::tables::{CHUNKS, FORMAT, MARKS, META, RESERVED, RESTORED, ROWS, mark_of};
+use crate::error::advice;
 
 /// Layout: the form of the tables this relay reads and writes.
 pub(super) const FORMAT_NUMBER: u64 = 3;
@@ -30,10 +32,16 @@ pub(crate) enum OpenError {
     /// The file was written by another version of the relay.
     #[error("the store has form {0}, this relay knows form {FORMAT_NUMBER}: use the other relay")]
     Format(u64),
+    /// A restore was broken off: only a part of it is there.
+    #[error("its restore was broken off: remove the directory and restore the backup again")]
+    Half,
     /// A chunk or row does not read: nothing is dropped in silence.
     #[error("the store is damaged ({0}): restore it from a backup")]
     Damaged(String),
-    /// The system or redb refuses.
+    /// The system refuses.
+    #[error("{0}{advice}", advice = advice(.0))]
+    System(#[from] io::Error),
+    /// redb refuses.
     #[error("{0}")]
     Storage(String),
 }
@@ -63,6 +71,7 @@ pub(super) fn begin(database: &Database) -> Result<WriteTransaction, redb::Error
 pub(super) fn open(opener: &Opener, now: UnixTime) -> Result<(Database, Index), OpenError> {
     let database = opener().map_err(|error| match error {
         DatabaseError::DatabaseAlreadyOpen => OpenError::Locked,
+        DatabaseError::Storage(StorageError::Io(error)) => OpenError::System(error),
         other => storage(other),
     })?;
     prepare(&database)?;
@@ -79,6 +88,7 @@ fn prepare(database: &Database) -> Result<(), OpenError> {
         match format {
             Some(FORMAT_NUMBER) => {}
             Some(other) => return Err(OpenError::Format(other)),
+            None if meta.get(RESTORED).map_err(storage)?.is_some() => return Err(OpenError::Half),
             None => {
                 meta.insert(FORMAT, FORMAT_NUMBER).map_err(storage)?;
                 transaction.open_table(CHUNKS).map_err(storage)?;

@@ -165,6 +165,13 @@ impl<'p> Restorer<'p> {
     pub(crate) fn create(path: &'p Path) -> Result<Self, SnapshotError> {
         std::fs::File::create_new(path)?;
         let database = Database::create(path).map_err(store)?;
+        // Until the form is written, at the end, nobody takes it for a store.
+        let transaction = begin(&database).map_err(store)?;
+        transaction
+            .open_table(META)
+            .and_then(|mut meta| Ok(meta.insert(RESTORED, u64::MAX).map(drop)?))
+            .map_err(store)?;
+        transaction.commit().map_err(store)?;
         Ok(Self { path, database, open: None, records: 0 })
     }
 
@@ -251,4 +258,28 @@ fn write(
 
 fn store(error: impl std::fmt::Display) -> SnapshotError {
     SnapshotError::Store(open::storage(error).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use restante_spec::ids::UnixTime;
+
+    use super::*;
+    use crate::buffer::Settings;
+
+    /// Once a relay took what a killed restore had left for a store, and lost the rest.
+    #[test]
+    fn half_a_restore_is_no_store() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("buffer.redb");
+        let open = || RedbBuffer::open(&path, Settings::default(), UnixTime::new(1)).map(drop);
+        drop(Restorer::create(&path).unwrap());
+        assert!(matches!(open(), Err(open::OpenError::Half)));
+        std::fs::remove_file(&path).unwrap();
+        let mut restorer = Restorer::create(&path).unwrap();
+        let bytes = Zeroizing::new(9_u64.to_be_bytes().to_vec());
+        restorer.take(&Record { kind: Kind::Reserved, bytes }).unwrap();
+        restorer.finish().unwrap();
+        open().unwrap();
+    }
 }

@@ -19,6 +19,7 @@ use super::{Job, Load, Reply, Store};
 use crate::buffer::index::{ChunkId, Mark, Moved, Placed};
 use crate::buffer::settings::Settings;
 use crate::buffer::{Act, AppendAct, BufferError, Envelope, Outcome, RELAY, Seen, Stored};
+use crate::error::advice;
 use crate::limits::{REOPEN_FIRST, REOPEN_LAST};
 use crate::ops::metrics;
 
@@ -340,6 +341,11 @@ impl Writer {
         let store = Arc::clone(&self.store);
         let mut index = store.index();
         match index.judge(mailbox, &append) {
+            // LIM-30
+            Ok(None) if index.envelopes() >= self.settings.envelopes => {
+                append.link.break_here();
+                return Ok(Err(BufferError::TooManyEnvelopes));
+            }
             Ok(None) => {}
             Ok(Some(stored)) => return Ok(Ok(Outcome::Already(stored))),
             Err(refused) => {
@@ -374,7 +380,8 @@ impl Writer {
     /// From here on readers are told that the store is not available.
     pub(super) fn close(&mut self, cause: &redb::Error) {
         metrics::STORE_FAILURES.count();
-        error!(error = %cause, "the store failed");
+        let advice = if let redb::Error::Io(cause) = cause { advice(cause) } else { "" };
+        error!(error = %cause, "the store failed{advice}");
         self.store.set_database(None);
         self.fail_hold();
     }
@@ -391,7 +398,7 @@ impl Writer {
             return false;
         }
         let opened = open::open(&self.opener, self.now).and_then(|opened| {
-            self.store.keys_mut().reload().map_err(open::storage)?;
+            self.store.keys_mut().reload()?;
             Ok(opened)
         });
         match opened {

@@ -14,7 +14,7 @@ mod readers;
 
 use std::collections::BTreeMap;
 
-use restante_spec::ids::{EnvelopeId, Epoch, PublicKey, ReaderHash, Seq};
+use restante_spec::ids::{EnvelopeId, Epoch, PublicKey, ReaderHash, Seconds, Seq};
 
 pub(crate) use self::append::{Attempt, Sealed};
 pub(crate) use self::chain::Chains;
@@ -151,11 +151,12 @@ impl Ledger {
     pub(crate) fn created(
         &mut self,
         place: Place,
-        ttl: u64,
+        ttl: Seconds,
         memory_first: bool,
         reader: ReaderHash,
         sent: Moment,
     ) {
+        let ttl = u64::from(ttl.get());
         self.tell(|| format!("{place:?}: made by {} for {ttl} s", tag(&reader)));
         let log = self.logs.entry(place).or_default();
         log.memory_first = memory_first;
