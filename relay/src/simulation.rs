@@ -22,6 +22,7 @@ use crate::mailbox::{self, Service};
 use crate::ops::clock::Clock;
 use crate::ops::config::told_limits;
 
+pub use crate::buffer::alone::{Store, Told};
 pub use crate::buffer::disk::Disk;
 pub use crate::buffer::parsers::{chunk, chunk_of, key_slot, keys};
 pub use crate::gateway::parsers::{Socket, http};

@@ -82,7 +82,11 @@ impl Process {
         })
     }
 
-    fn try_start_with(
+    /// The same with settings of its own.
+    ///
+    /// # Errors
+    /// Its exit code and the end of its log.
+    pub fn try_start_with(
         data: &Path,
         log_path: &Path,
         set: impl FnOnce(&mut Command),

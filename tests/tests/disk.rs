@@ -31,15 +31,20 @@ fn is_later(code: Code) -> bool {
     matches!(code, Code::Unavailable | Code::Unknown)
 }
 
+/// A relay for so small a disk: it takes what comes until that is full.
+fn start(data: &Path, log: &Path) -> Result<Process, (Option<i32>, String)> {
+    Process::try_start_with(data, log, |command| {
+        command.args(["--listen", "127.0.0.1:0", "--cache-mib", "1", "--disk-reserve-mib", "0"]);
+    })
+}
+
 impl Small {
     async fn new() -> Self {
         let home = tempfile::tempdir().unwrap();
         let disk = home.path().join("disk");
         let mount = Mount::tmpfs(&disk, 24);
         let (data, log) = (disk.join("data"), home.path().join("log"));
-        let relay = Process::start_with(&data, &log, |command| {
-            command.args(["--listen", "127.0.0.1:0", "--cache-mib", "1"]);
-        });
+        let relay = start(&data, &log).expect("it starts");
         let owner = Owner::new();
         let mut wire = Wire::connect(relay.address()).await;
         let epoch = wire.create(MailboxClass::Conversation, &owner).await.epoch;
@@ -236,20 +241,20 @@ async fn a_relay_does_not_start_where_it_cannot_write() {
     let Small { relay, data, ballast, log, .. } = &small;
     relay.signal("KILL");
     wire.closed().await;
-    let start = || Process::try_start(data, log).map(drop).unwrap_err();
+    let refused = || start(data, log).map(drop).unwrap_err();
     let text = |path: &Path| path.to_str().unwrap().to_owned();
     let above = Mount::read_only_above(data);
-    let (code, said) = start();
+    let (code, said) = refused();
     assert!(code == Some(1) && said.contains("mount it writable"), "{said}");
     let (well, said) = run(&["check", "--data", &text(data), "--listen", "127.0.0.1:0"]);
     assert!(!well && said.contains("mount it writable"), "{said}");
     drop(above);
     let (other, full) = (data.with_file_name("other"), log.with_file_name("full.log"));
     fill(ballast);
-    let (code, said) = Process::try_start(&other, &full).map(drop).unwrap_err();
+    let (code, said) = start(&other, &full).map(drop).unwrap_err();
     assert!(code == Some(1) && said.contains("make room"), "{said}");
     std::fs::remove_file(ballast).unwrap();
-    small.relay = Process::try_start(&small.data, &small.log).expect("it starts");
+    small.relay = start(&small.data, &small.log).expect("it starts");
     small.check().await;
     assert_eq!(small.relay.terminate(), Some(0));
 }

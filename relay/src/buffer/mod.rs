@@ -21,6 +21,8 @@
 //!   moment (MBX-21): that is told by `seen`, and `done` follows when it is durable, or when it is
 //!   confirmed and need not be any more.
 
+#[cfg(feature = "simulation")]
+pub(crate) mod alone;
 mod chunk;
 #[cfg(test)]
 mod cleaning;

@@ -1,7 +1,7 @@
 //! The benches: what a load costs, beside what the machine could do at best, in one run.
 //!
-//! `tests/benches/run [W1 W2 W3 W4 W5 micro] [--quick]`. Counts, and ratios to a denominator of the
-//! same run, are the figures to trust; rates depend on the machine's mood.
+//! `tests/benches/run [W1 W2 W3 W4 W5 store micro] [--quick]`. Counts, and ratios to a denominator
+//! of the same run, are the figures to trust; rates depend on the machine's mood.
 
 mod bare;
 mod conversation;
@@ -10,6 +10,7 @@ mod micro;
 mod process;
 mod rawlog;
 mod report;
+mod store;
 mod w1;
 mod w2;
 mod w3;
@@ -19,7 +20,7 @@ mod w5;
 use report::Report;
 
 /// What there is.
-const BENCHES: [&str; 6] = ["W1", "W2", "W3", "W4", "W5", "micro"];
+const BENCHES: [&str; 7] = ["W1", "W2", "W3", "W4", "W5", "store", "micro"];
 
 #[tokio::main]
 async fn main() {
@@ -51,6 +52,9 @@ async fn main() {
     }
     if runs("W5") {
         w5::run(quick, &mut report).await;
+    }
+    if runs("store") {
+        store::run(quick, &mut report);
     }
     if runs("micro") {
         micro::run(quick, &mut report);

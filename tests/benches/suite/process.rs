@@ -74,15 +74,24 @@ impl Server {
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
         // Fields 14 and 15 of proc(5), in ticks of 10 ms.
         let field = |n: usize| fields[n - 3].parse::<f64>().expect("a number");
-        let io = std::fs::read_to_string(proc.join("io")).expect("io");
-        let written = io.lines().find_map(|line| line.strip_prefix("write_bytes: "));
         Usage {
             cpu_s: (field(14) + field(15)) / 100.0,
-            written: written.and_then(|text| text.parse().ok()).expect("write_bytes"),
+            written: written(&proc),
             // Field 24, in pages of 4 KiB.
             rss: field(24) * 4_096.0,
         }
     }
+}
+
+/// Bytes this process has made the disk write so far.
+pub fn written_by_this() -> f64 {
+    written(Path::new("/proc/self"))
+}
+
+fn written(proc: &Path) -> f64 {
+    let io = std::fs::read_to_string(proc.join("io")).expect("io");
+    let written = io.lines().find_map(|line| line.strip_prefix("write_bytes: "));
+    written.and_then(|text| text.parse().ok()).expect("write_bytes")
 }
 
 impl Drop for Server {

@@ -79,7 +79,10 @@ impl Ledger {
             let accepted = said.expires_at.get() - ttl;
             let span = attempt.sent.time.saturating_sub(SLACK)..=self.latest + SLACK;
             assert!(span.contains(&accepted), "MBX-11: accepted at {accepted}, not in {span:?}");
-            self.check_rate(attempt, accepted);
+            // MBX-12: a pace lasts as long as its mailbox is in memory.
+            if attempt.sent.event > self.forgot {
+                self.check_rate(attempt, accepted);
+            }
         }
     }
 
