@@ -16,12 +16,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::buffer::Buffer as _;
+use crate::buffer::blobs::BlobStore;
 use crate::buffer::redb::RedbBuffer;
 use crate::delivery::Hub;
 use crate::error::Error;
 use crate::gateway::{Door, Endorser, Gateway, Listener, Page};
-use crate::limits::{DRAIN_TIME, SHRINK_EVERY, SWEEP_STEP, TICK};
-use crate::mailbox::Service;
+use crate::limits::{BLOB_SWEEP_EVERY, DRAIN_TIME, SHRINK_EVERY, SWEEP_STEP, TICK};
+use crate::mailbox::{Blobs, Service};
 use crate::ops::admin::Admin;
 use crate::ops::backup;
 use crate::ops::certificate::Certificate;
@@ -71,7 +72,10 @@ impl Relay {
         let hub = Arc::new(Hub::default());
         let bounds = serve.mailbox();
         let public = identity.public();
-        let service = Service::new(Arc::clone(&buffer), Arc::clone(&hub), public, bounds);
+        let blobs = BlobStore::open(&serve.blobs()?, &data.blob_keys(), tasks.clone())?;
+        let blobs = Blobs::open(&*buffer, blobs, &public, serve.blob_bytes).await?;
+        let (store, notices) = (Arc::clone(&buffer), Arc::clone(&hub));
+        let service = Service::with_blobs(store, notices, public, bounds, Some(blobs));
         let spreading = Arc::clone(&hub);
 
         let listen = |error| Error::Listen { address: serve.listen, error };
@@ -243,6 +247,7 @@ impl Keeper {
             let now = Clock.now();
             self.buffer.tick(now);
             sweeping = self.service.sweep(sweeping, SWEEP_STEP, now);
+            self.service.tick_blobs(now, tick % BLOB_SWEEP_EVERY == 0);
             self.certificate.reload_if_changed();
             self.measure();
             // Whoever comes here has been through the store's and the mailboxes' locks.

@@ -3,7 +3,7 @@
 //! Spec: `spec/02-connection.md` (TRN), `spec/04-commands.md` (CMD), MBX-6.
 //! Sans-IO: frames and answers in, steps out; must not know sockets, clocks or mailboxes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,15 +11,18 @@ use restante_crypto::reader_hash;
 use restante_spec::codes::Code;
 use restante_spec::frame::Frame;
 use restante_spec::ids::{
-    ChainNumber, Handle, MailboxId, Nonce, ReaderHash, RequestNumber, Seconds, Seq,
+    BlobId, ChainNumber, Handle, MailboxId, Nonce, PublicKey, ReaderHash, RequestNumber, Seconds,
+    Seq, Signature,
 };
 use restante_spec::limits;
 use restante_spec::message::{
-    Append, ClientHeader, Command, Credit, Hello, Open, PutPrekeys, Refusal, Reply, Subscribe,
+    Append, BlobCreate, BlobRead, ClientHeader, Command, Credit, Hello, Open, PutPrekeys, Refusal,
+    Reply, Subscribe,
 };
 
 use crate::delivery::Wish;
-use crate::mailbox::api::{Access, Answer, AppendAsk, Ask, Call, Chain, Origin};
+use crate::limits::BLOB_PROOFS;
+use crate::mailbox::api::{Access, Answer, AppendAsk, Ask, BlobAsk, Call, Chain, Origin};
 
 /// What a connection is in the middle of.
 pub(super) struct Session {
@@ -33,6 +36,10 @@ pub(super) struct Session {
     calls: HashMap<RequestNumber, Purpose>,
     /// An `open` or `subscribe` is under way: what follows may depend on it.
     is_held: bool,
+    /// Reads of blobs that are not answered yet.
+    reading: usize,
+    /// Proofs that were good, the newest last.
+    shown: VecDeque<Shown>,
 }
 
 /// How far the connection has come (TRN-4).
@@ -53,7 +60,12 @@ enum Purpose {
     Silent,
     Open(Handle, Access),
     Subscribe(Wish),
+    /// A read of a blob, whose proof is remembered if it was good.
+    BlobRead(Shown),
 }
+
+/// A proof of a blob's read key on this connection (CMD-20).
+type Shown = (BlobId, PublicKey, Signature);
 
 /// What to do with a frame.
 pub(super) enum Step {
@@ -92,6 +104,8 @@ impl Session {
             chains: HashMap::new(),
             calls: HashMap::new(),
             is_held: false,
+            reading: 0,
+            shown: VecDeque::new(),
         }
     }
 
@@ -100,10 +114,13 @@ impl Session {
         self.phase
     }
 
-    /// Whether the next frame may be handled: within the bound of requests in flight (LIM-8), and
-    /// no `open` or `subscribe` before it is undecided.
+    /// Whether the next frame may be handled: within the bounds of requests in flight (LIM-8) and
+    /// of blobs' bytes that may be waiting for it (LIM-25), and no `open` or `subscribe` before it
+    /// is undecided.
     pub(super) fn is_ready(&self) -> bool {
-        !self.is_held && self.calls.len() < limits::REQUESTS_IN_FLIGHT
+        !self.is_held
+            && self.calls.len() < limits::REQUESTS_IN_FLIGHT
+            && self.reading < limits::BLOB_READS_IN_FLIGHT
     }
 
     /// Calls not yet answered.
@@ -183,6 +200,21 @@ impl Session {
                 let access = self.access(handle)?;
                 Ok(self.ask(number, access, Ask::Delete))
             }
+            Command::BlobCreate(create) => {
+                let BlobCreate { handle, blob, key, possession, size, ttl } = create;
+                let ask = BlobAsk { blob, key, possession, size, ttl };
+                let access = self.access(handle)?;
+                Ok(self.ask(number, access, Ask::BlobCreate(ask)))
+            }
+            Command::BlobWrite { handle, blob, offset } => {
+                let access = self.access(handle)?;
+                Ok(self.ask(number, access, Ask::BlobWrite { blob, offset, body }))
+            }
+            Command::BlobRead(read) => Ok(self.read_blob(number, read)),
+            Command::BlobDelete { handle, blob } => {
+                let access = self.access(handle)?;
+                Ok(self.ask(number, access, Ask::BlobDelete { blob }))
+            }
         }
     }
 
@@ -195,6 +227,12 @@ impl Session {
         let purpose = self.calls.remove(&number)?;
         if matches!(purpose, Purpose::Open(..) | Purpose::Subscribe(_)) {
             self.is_held = false;
+        }
+        if let Purpose::BlobRead(shown) = &purpose {
+            self.reading -= 1;
+            if answer.is_ok() {
+                self.remember(*shown);
+            }
         }
         let answer = match answer {
             Ok(answer) => answer,
@@ -217,6 +255,8 @@ impl Session {
             (Answer::PrekeyCounts(counts), _) => {
                 Said::Reply(Reply::PrekeyCounts(counts), Bytes::new())
             }
+            (Answer::Blob(state), _) => Said::Reply(Reply::BlobState(state), Bytes::new()),
+            (Answer::BlobPart(part, bytes), _) => Said::Reply(Reply::BlobPart(part), bytes),
             (Answer::Done | Answer::Opened(..) | Answer::Subscribed(_), _) => {
                 Said::Reply(Reply::Done, Bytes::new())
             }
@@ -321,6 +361,26 @@ impl Session {
         let packages = put.sizes.iter().map(|size| body.split_to(*size as usize)).collect();
         let ask = Ask::PutPrekeys { slot: put.slot, packages, last_resort: put.last_resort };
         Ok(self.ask(number, access, ask))
+    }
+
+    fn read_blob(&mut self, number: RequestNumber, read: BlobRead) -> Step {
+        self.phase = Phase::Active;
+        self.reading += 1;
+        let proof = (read.blob, read.key, read.proof);
+        let shown = self.shown.contains(&proof);
+        let call = Call::BlobRead { read, nonce: self.nonce, shown };
+        self.call(number, call, Purpose::BlobRead(proof))
+    }
+
+    /// A proof was good: on this connection it is from now on, as long as few others come (CMD-20).
+    fn remember(&mut self, proof: Shown) {
+        if self.shown.contains(&proof) {
+            return;
+        }
+        if self.shown.len() >= BLOB_PROOFS {
+            self.shown.pop_front();
+        }
+        self.shown.push_back(proof);
     }
 
     fn ask(&mut self, number: RequestNumber, access: Access, ask: Ask) -> Step {

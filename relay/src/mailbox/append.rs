@@ -92,6 +92,9 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             Act::Append(act),
             move |service, mailbox, outcome| {
                 mailbox.acks.striking -= u32::from(change.strikes());
+                if let Some(commit) = &change.commit {
+                    service.settle_kept(commit, outcome);
+                }
                 if let Ok(Outcome::Stored(stored)) = outcome {
                     let Stored { seq, prev, expires_at, commit } = stored;
                     let epoch = epoch.unwrap_or(Seq::START);
@@ -182,6 +185,8 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         let expires_at = now.after(ttl);
         if let Some(commit) = &ask.commit {
             judge_commit(mailbox, commit, expires_at, now, &mut rows)?;
+            // Last: what is kept from here on is let go with the outcome.
+            rows.extend(self.keep_blobs(mailbox.id, commit, expires_at, now)?);
         }
         let act = AppendAct {
             id: ask.id,
@@ -226,9 +231,6 @@ fn judge_commit(
     now: UnixTime,
     rows: &mut Vec<RowWrite>,
 ) -> Result<(), Refusal> {
-    if !commit.blobs.is_empty() {
-        return Err(Refusal::new(Code::Unsupported, "this version has no blobs"));
-    }
     if let Some(next) = commit.next {
         // CMD-3
         verify_possession(&next.key, &mailbox.id, &next.possession).map_err(|_| {

@@ -173,6 +173,14 @@ fn bad_fields() -> Vec<Bad> {
             &bytes_of_commit(&[0x2a, 0x01, 0x66].repeat(5)),
             10,
         ),
+        bad_header(
+            "fail_blob_id_in_a_commit_has_the_wrong_size",
+            "FRM-4, CMD-11",
+            Code::Malformed,
+            "a commit with a blob's id of one byte",
+            &bytes_of_commit(&[0x2a, 0x01, 0x66]),
+            10,
+        ),
     ]
 }
 

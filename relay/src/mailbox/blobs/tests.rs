@@ -1,0 +1,247 @@
+//! Rules of blobs that need a clock of their own, a place that fails, or a look behind the scenes.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use restante_crypto::{BlobChallenge, SigningKey, prove_possession};
+use restante_spec::ids::{BlobOffset, BlobSize, MailboxId, Nonce, ReaderHash, Seconds};
+use restante_spec::limits;
+use restante_spec::message::{BlobRead, BlobState, Create, MailboxClass};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+
+use super::*;
+use crate::buffer::blobs::{PartNumber, Place};
+use crate::buffer::redb::RedbBuffer;
+use crate::mailbox::Settings;
+use crate::mailbox::api::{Access, Answer, Ask, BlobAsk, Call, Mailboxes, Notice};
+use crate::ops::tasks::Tasks;
+
+const NOW: UnixTime = UnixTime::new(1_800_000_000);
+const RELAY: PublicKey = PublicKey::new([9; 32]);
+const NONCE: Nonce = Nonce::new([8; 32]);
+const PART: usize = limits::BLOB_PART_BYTES;
+
+/// Nobody listens.
+struct Deaf;
+
+impl Notices for Deaf {
+    fn notice(&self, _: MailboxId, _: Notice) {}
+}
+
+/// A relay without connections, with a conversation in it.
+struct House {
+    service: Arc<Service<RedbBuffer, Deaf>>,
+    buffer: Arc<RedbBuffer>,
+    home: TempDir,
+    key: SigningKey,
+    mailbox: MailboxId,
+}
+
+fn store(home: &Path) -> Arc<BlobStore> {
+    let place = Place::Directory(home.join("blobs"));
+    BlobStore::open(&place, &home.join("blobs.keys"), Tasks::new()).unwrap()
+}
+
+async fn service(buffer: &Arc<RedbBuffer>, home: &Path) -> Arc<Service<RedbBuffer, Deaf>> {
+    let blobs =
+        Blobs::open(&**buffer, store(home), &RELAY, limits::RELAY_BLOB_BYTES).await.unwrap();
+    let settings = Settings::default();
+    Service::with_blobs(Arc::clone(buffer), Arc::new(Deaf), RELAY, settings, Some(blobs))
+}
+
+impl House {
+    async fn new() -> Self {
+        let (buffer, writer) = RedbBuffer::in_memory();
+        Tasks::new().spawn_thread("buffer", move || writer.run()).unwrap();
+        let home = tempfile::tempdir().unwrap();
+        let service = service(&buffer, home.path()).await;
+        let (key, mailbox) = (SigningKey::from_seed(&[1; 32]), MailboxId::new([1; 16]));
+        let house = Self { service, buffer, home, key, mailbox };
+        let create = Create {
+            mailbox,
+            class: MailboxClass::Conversation,
+            key: house.key.public(),
+            possession: prove_possession(&house.key, &mailbox),
+            reader: ReaderHash::new([1; 32]),
+            ttl: None,
+        };
+        house.call(Call::Create(create), NOW).await.unwrap();
+        house
+    }
+
+    /// The next process on the same store and place.
+    async fn restart(&mut self) {
+        self.service = service(&self.buffer, self.home.path()).await;
+    }
+
+    async fn call(&self, call: Call, now: UnixTime) -> Result<Answer, Refusal> {
+        let (tell, told) = oneshot::channel();
+        self.service.call(call, now, Box::new(move |answer| assert!(tell.send(answer).is_ok())));
+        told.await.unwrap()
+    }
+
+    async fn ask(&self, ask: Ask, now: UnixTime) -> Result<BlobState, Refusal> {
+        let access = Access { mailbox: self.mailbox, key: self.key.public() };
+        match self.call(Call::With(access, ask), now).await? {
+            Answer::Blob(state) => Ok(state),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn create(&self, id: u8, size: usize, now: UnixTime) -> Result<BlobState, Refusal> {
+        let ask = BlobAsk {
+            blob: BlobId::new([id; 16]),
+            key: self.key.public(),
+            possession: prove_possession(&self.key, &self.mailbox),
+            size: BlobSize::new(size as u64),
+            ttl: Some(Seconds::new(60)),
+        };
+        self.ask(Ask::BlobCreate(ask), now).await
+    }
+
+    async fn write(&self, id: u8, part: usize, body: Bytes) -> Result<BlobState, Refusal> {
+        let offset = BlobOffset::new((part * PART) as u64);
+        self.ask(Ask::BlobWrite { blob: BlobId::new([id; 16]), offset, body }, NOW).await
+    }
+
+    async fn read(&self, id: u8, now: UnixTime) -> Result<Bytes, Code> {
+        let blob = BlobId::new([id; 16]);
+        let challenge = BlobChallenge { relay: RELAY, nonce: NONCE, blob };
+        let read = BlobRead {
+            blob,
+            key: self.key.public(),
+            proof: challenge.prove(&self.key),
+            offset: BlobOffset::new(0),
+            length: BlobSize::new(u64::MAX),
+        };
+        let call = Call::BlobRead { read, nonce: NONCE, shown: false };
+        match self.call(call, now).await.map_err(|refusal| refusal.code)? {
+            Answer::BlobPart(_, bytes) => Ok(bytes),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn upload(&self, id: u8, body: &'static [u8]) {
+        self.create(id, body.len(), NOW).await.unwrap();
+        assert!(self.write(id, 0, Bytes::from_static(body)).await.unwrap().complete);
+    }
+
+    fn facts(&self, id: u8) -> Facts {
+        let blobs = self.service.blobs.as_ref().unwrap();
+        blobs.registry().get(BlobId::new([id; 16])).unwrap().facts
+    }
+
+    /// How many objects there are, and rows of blobs.
+    fn left(&self) -> (usize, usize) {
+        let folder = std::fs::read_dir(self.home.path().join("blobs")).unwrap();
+        let objects = folder.filter(|entry| entry.as_ref().unwrap().path().is_dir()).count();
+        let mut rows = 0;
+        self.buffer.all_rows(rows::BLOB, &mut |_, _| rows += 1).unwrap();
+        (objects, rows)
+    }
+
+    async fn until(&self, objects: usize, rows: usize) {
+        while self.left() != (objects, rows) {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// BLB-5: readable to its last second and not one more; then rows, objects and room come back.
+#[tokio::test]
+async fn a_blob_ends_with_its_second() {
+    let house = House::new().await;
+    house.upload(1, b"short").await;
+    let (last, over) = (NOW.after(Seconds::new(59)), NOW.after(Seconds::new(60)));
+    house.service.tick_blobs(last, false);
+    assert_eq!(house.read(1, last).await.unwrap(), "short");
+    assert_eq!(house.read(1, over).await, Err(Code::NotFound));
+    // Its id is not free before its row is gone.
+    assert_eq!(house.create(1, 5, over).await.unwrap_err().code, Code::Unavailable);
+    house.service.tick_blobs(over, false);
+    house.until(0, 0).await;
+    while house.create(1, 5, over).await.is_err() {}
+    assert_eq!(house.service.blobs.as_ref().unwrap().registry().len(), 1);
+}
+
+/// BLB-3: after a restart what is there is found by looking, and the upload goes on.
+#[tokio::test]
+async fn an_upload_goes_on_in_the_next_process() {
+    let mut house = House::new().await;
+    house.create(1, PART + 3, NOW).await.unwrap();
+    let whole = Bytes::from(vec![5; PART]);
+    let state = house.write(1, 0, whole.clone()).await.unwrap();
+    assert_eq!(state.stored.get(), PART as u64);
+    house.restart().await;
+    // A write finds out as well, and so does a creation.
+    let again = house.write(1, 0, whole.clone()).await.unwrap();
+    assert_eq!((again.stored.get(), again.complete), (PART as u64, false));
+    house.restart().await;
+    let told = house.create(1, PART + 3, NOW).await.unwrap();
+    assert_eq!(told, again);
+    assert!(house.write(1, 1, Bytes::from_static(b"end")).await.unwrap().complete);
+    house.restart().await;
+    assert!(house.create(1, PART + 3, NOW).await.unwrap().complete);
+    assert_eq!(house.read(1, NOW).await.unwrap(), whole);
+}
+
+/// BLB-3: every part is there and the row does not say so, as a crash leaves it: whoever asks next
+/// makes it complete.
+#[tokio::test]
+async fn what_a_crash_left_uncompleted_is_completed() {
+    let mut house = House::new().await;
+    house.create(1, 3, NOW).await.unwrap();
+    let facts = house.facts(1);
+    let (tell, told) = oneshot::channel();
+    let body = Bytes::from_static(b"end");
+    let done = move |result: Result<(), BlobError>| assert!(tell.send(result).is_ok());
+    store(house.home.path()).put(facts.object, PartNumber(0), facts.expires_at, body, done);
+    told.await.unwrap().unwrap();
+    house.restart().await;
+    assert_eq!(house.read(1, NOW).await, Err(Code::NotFound));
+    assert!(house.create(1, 3, NOW).await.unwrap().complete);
+    assert_eq!(house.read(1, NOW).await.unwrap(), "end");
+}
+
+/// Objects without a row are collected at the start and later, those with one are not; and a
+/// complete blob that has lost its object is let go with its row.
+#[tokio::test]
+async fn what_is_left_over_is_collected() {
+    let mut house = House::new().await;
+    house.upload(1, b"stays").await;
+    house.upload(2, b"is lost").await;
+    house.create(3, 5, NOW).await.unwrap();
+    let orphan = |n: u8| house.home.path().join("blobs").join(format!("{n:02x}").repeat(16));
+    for n in 1..=3 {
+        std::fs::create_dir(orphan(n)).unwrap();
+        // What a kill in the middle of a write leaves is collected too.
+        std::fs::write(orphan(n).join("00000#1"), b"torn").unwrap();
+    }
+    let name = data_encoding::HEXLOWER.encode(house.facts(2).object.as_bytes());
+    std::fs::remove_dir_all(house.home.path().join("blobs").join(name)).unwrap();
+    house.restart().await;
+    house.service.tick_blobs(NOW, true);
+    house.until(1, 2).await;
+    assert_eq!(house.read(1, NOW).await.unwrap(), "stays");
+    assert_eq!(house.read(2, NOW).await, Err(Code::NotFound));
+    assert!(house.create(3, 5, NOW).await.is_ok());
+}
+
+/// A place that fails keeps nothing and is told as unavailable; nothing is lost by it.
+#[tokio::test]
+async fn a_place_that_fails_is_unavailable() {
+    let house = House::new().await;
+    house.upload(1, b"safe").await;
+    house.create(2, 5, NOW).await.unwrap();
+    let (folder, away) = (house.home.path().join("blobs"), house.home.path().join("away"));
+    std::fs::rename(&folder, &away).unwrap();
+    std::fs::write(&folder, b"no folder").unwrap();
+    let refused = house.write(2, 0, Bytes::from_static(b"fives")).await.unwrap_err();
+    assert_eq!((refused.code, refused.retry_after), (Code::Unavailable, Some(BLOB_RETRY)));
+    assert_eq!(house.read(1, NOW).await, Err(Code::Unavailable));
+    std::fs::remove_file(&folder).unwrap();
+    std::fs::rename(&away, &folder).unwrap();
+    assert_eq!(house.read(1, NOW).await.unwrap(), "safe");
+    assert!(house.write(2, 0, Bytes::from_static(b"fives")).await.unwrap().complete);
+}
