@@ -114,10 +114,13 @@ impl Moto {
         command.env("NO_PROXY", "127.0.0.1");
     }
 
-    /// The answer to a request, without signature, as moto allows.
+    /// The answer to a request with a name and no signature, of which moto asks none.
     fn http(&self, method: &str, path: &str) -> Vec<u8> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        let ask = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let who = "AWS4-HMAC-SHA256 Credential=someone/20270115/us-east-1/s3/aws4_request";
+        let ask = format!(
+            "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: {who}\r\n\r\n"
+        );
         stream.write_all(ask.as_bytes()).unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();
@@ -162,7 +165,8 @@ async fn everything(place: &Place) {
     for kill in 1..=3_u64 {
         // Killed while some parts are answered and others are not.
         let from = before;
-        let numbers: Vec<_> = (from / PART..60)
+        let first = from / PART;
+        let numbers: Vec<_> = (first..60.min(first + 18))
             .map(|part| {
                 let at = usize::try_from(part * PART).unwrap();
                 let body = &bytes[at..at + limits::BLOB_PART_BYTES];
@@ -170,8 +174,8 @@ async fn everything(place: &Place) {
             })
             .collect();
         wire.flush().await;
-        let mut safe = 0;
-        for number in numbers.into_iter().take(10) {
+        let mut safe = from;
+        for number in numbers.into_iter().take(9) {
             match wire.reply(number).await.0 {
                 Reply::BlobState(state) => safe = safe.max(state.stored.get()),
                 other => panic!("{other:?}"),
@@ -181,9 +185,10 @@ async fn everything(place: &Place) {
         relay = place.start(home.path());
         wire = connect(&relay, &owner).await;
         let state = wire.blob_state(blob.create(1), b"").await.unwrap();
-        assert!(state.stored.get() >= safe && safe >= from, "kill {kill}: what was safe is");
+        let stored = state.stored.get();
+        assert!(stored >= safe, "kill {kill}: {safe} bytes were safe, {stored} are");
         assert!(!state.complete && wire.download(&blob).await.is_err());
-        before = state.stored.get();
+        before = stored;
     }
     assert!(wire.upload(1, &blob, &bytes).await.unwrap().complete);
     assert!(wire.download(&blob).await.unwrap() == bytes);
