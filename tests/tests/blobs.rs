@@ -118,9 +118,8 @@ impl Moto {
     fn http(&self, method: &str, path: &str) -> Vec<u8> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         let who = "AWS4-HMAC-SHA256 Credential=someone/20270115/us-east-1/s3/aws4_request";
-        let ask = format!(
-            "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: {who}\r\n\r\n"
-        );
+        let head = format!("Host: x\r\nConnection: close\r\nAuthorization: {who}\r\n\r\n");
+        let ask = format!("{method} {path} HTTP/1.1\r\n{head}");
         stream.write_all(ask.as_bytes()).unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();

@@ -110,7 +110,9 @@ fn forms(bytes: &[u8]) -> [Vec<u8>; 5] {
 }
 
 /// Labels of metrics beside the codes.
-const WORDS: [&str; 10] = [
+const WORDS: [&str; 12] = [
+    "written",
+    "read",
     "accepted",
     "refused",
     "tls",

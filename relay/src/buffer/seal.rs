@@ -78,11 +78,15 @@ impl BucketKey {
         self.0.open_in_place(nonce(salt, seq), aad, sealed).map_err(|_| Unopenable)
     }
 
-    /// Seals a copy of `body` under a nonce drawn at random: nonce, sealed bytes, tag. For keys that
-    /// seal nothing under numbers, and far less than the 2^32 bodies for which it is safe to draw.
-    pub(super) fn seal_drawn(&self, fields: &[u8], body: &[u8]) -> Result<Vec<u8>, Unopenable> {
-        let mut nonce = [0; NONCE_BYTES];
-        getrandom::fill(&mut nonce).map_err(|_| Unopenable)?;
+    /// Seals a copy of `body` under a nonce that was drawn at random: nonce, sealed bytes, tag. For
+    /// keys that seal nothing under numbers, and far less than the 2^32 bodies for which it is safe
+    /// to draw.
+    pub(super) fn seal_drawn(
+        &self,
+        nonce: [u8; NONCE_BYTES],
+        fields: &[u8],
+        body: &[u8],
+    ) -> Result<Vec<u8>, Unopenable> {
         let mut sealed = Vec::with_capacity(NONCE_BYTES + body.len() + TAG_BYTES);
         sealed.extend_from_slice(&nonce);
         sealed.extend_from_slice(body);
@@ -150,13 +154,13 @@ mod tests {
         assert_eq!(open(&key, SALT, 3, b"fields", flipped), Err(Unopenable));
     }
 
-    /// Drawn nonces differ, so that the same body is sealed differently each time.
+    /// What a nonce has sealed stands behind it, bound to its fields.
     #[test]
     fn drawn_nonces_stand_before_what_they_sealed() {
         let key = BucketKey::new(&[1; 32]).unwrap();
-        let sealed = key.seal_drawn(b"fields", b"a body").unwrap();
+        let sealed = key.seal_drawn([5; NONCE_BYTES], b"fields", b"a body").unwrap();
         assert_eq!(sealed.len(), NONCE_BYTES + 6 + TAG_BYTES);
-        assert_ne!(key.seal_drawn(b"fields", b"a body").unwrap(), sealed);
+        assert_ne!(key.seal_drawn([6; NONCE_BYTES], b"fields", b"a body").unwrap(), sealed);
         let open = |fields: &[u8], bytes: &[u8]| key.open_drawn(fields, BytesMut::from(bytes));
         assert_eq!(open(b"fields", &sealed).unwrap(), "a body");
         assert_eq!(open(b"Fields", &sealed), Err(Unopenable));

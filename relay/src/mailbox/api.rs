@@ -52,8 +52,8 @@ pub(crate) enum Call {
     Create(Create),
     /// Shows possession of a key (CMD-4): checked against the connection's nonce.
     Open { mailbox: MailboxId, key: PublicKey, nonce: Nonce, proof: Signature },
-    /// Reads of a blob, with a proof of its read key against the connection's nonce (CMD-20); it was
-    /// `shown` before if this very proof was good for this blob and key on this connection.
+    /// Reads of a blob, with a proof of its read key against the connection's nonce (CMD-20); it
+    /// was `shown` before if this very proof was good for this blob and key on this connection.
     BlobRead { read: BlobRead, nonce: Nonce, shown: bool },
     /// Anything with a key that was shown on this connection.
     With(Access, Ask),

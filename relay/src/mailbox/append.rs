@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use restante_crypto::verify_possession;
 use restante_spec::codes::Code;
-use restante_spec::ids::{PublicKey, ReaderHash, Seconds, Seq, UnixTime};
+use restante_spec::ids::{BlobId, PublicKey, ReaderHash, Seconds, Seq, UnixTime};
 use restante_spec::limits;
 use restante_spec::message::{Appended, Commit, EnvelopeClass, MailboxClass, Rate, Refusal};
 
@@ -92,9 +92,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             Act::Append(act),
             move |service, mailbox, outcome| {
                 mailbox.acks.striking -= u32::from(change.strikes());
-                if let Some(commit) = &change.commit {
-                    service.settle_kept(commit, outcome);
-                }
+                service.settle_kept(change.blobs(), outcome);
                 if let Ok(Outcome::Stored(stored)) = outcome {
                     let Stored { seq, prev, expires_at, commit } = stored;
                     let epoch = epoch.unwrap_or(Seq::START);
@@ -186,7 +184,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         if let Some(commit) = &ask.commit {
             judge_commit(mailbox, commit, expires_at, now, &mut rows)?;
             // Last: what is kept from here on is let go with the outcome.
-            rows.extend(self.keep_blobs(mailbox.id, commit, expires_at, now)?);
+            rows.extend(self.keep_blobs(mailbox.id, &commit.blobs, expires_at, now)?);
         }
         let act = AppendAct {
             id: ask.id,
@@ -304,6 +302,11 @@ impl Change {
     /// Whether it strikes readers.
     fn strikes(&self) -> bool {
         self.commit.as_ref().is_some_and(|commit| !commit.strike_readers.is_empty())
+    }
+
+    /// The blobs it needs.
+    fn blobs(&self) -> &[BlobId] {
+        self.commit.as_ref().map_or(&[], |commit| &commit.blobs)
     }
 
     /// Puts a stored append into memory.

@@ -6,8 +6,8 @@
 //!                                        +---- Act ---------> buffer/
 //! ```
 //!
-//! Knows mailboxes, keys, rights, epochs, readers, prekeys, blobs. Must not know connections, frames,
-//! subscriptions or how the buffer stores: what happens to a mailbox is told as notices.
+//! Knows mailboxes, keys, rights, epochs, readers, prekeys, blobs. Must not know connections,
+//! frames, subscriptions or how the buffer stores: what happens to a mailbox is told as notices.
 
 pub(crate) mod api;
 mod append;

@@ -219,13 +219,7 @@ pub(crate) fn encode_client(header: &ClientHeader) -> Vec<u8> {
             reader: to_bytes(reader.as_bytes()),
         }),
         Command::Append(c) => Wire::Append(append_to_wire(c)),
-        Command::Subscribe(c) => Wire::Subscribe(wire::Subscribe {
-            handle: c.handle.get(),
-            reader: to_bytes(c.reader.as_bytes()),
-            after: c.after.get(),
-            envelopes: c.credit.envelopes,
-            bytes: c.credit.bytes,
-        }),
+        Command::Subscribe(c) => Wire::Subscribe(subscribe_to_wire(c)),
         Command::Credit { handle, credit } => Wire::Credit(wire::Credit {
             handle: handle.get(),
             envelopes: credit.envelopes,
@@ -285,6 +279,16 @@ fn append_to_wire(c: &Append) -> wire::Append {
         ttl: c.ttl.map_or(0, Seconds::get),
         epoch: c.epoch.map_or_else(Bytes::new, |epoch| to_bytes(epoch.as_bytes())),
         commit: c.commit.as_ref().map(commit_to_wire),
+    }
+}
+
+fn subscribe_to_wire(c: &Subscribe) -> wire::Subscribe {
+    wire::Subscribe {
+        handle: c.handle.get(),
+        reader: to_bytes(c.reader.as_bytes()),
+        after: c.after.get(),
+        envelopes: c.credit.envelopes,
+        bytes: c.credit.bytes,
     }
 }
 

@@ -131,7 +131,6 @@ fn envelopes() -> Vec<Good> {
         strike_readers: vec![SECOND_READER],
         blobs: Vec::new(),
     };
-    let with_blobs = Commit { blobs: vec![BLOB, BlobId::new([0x89; 16])], ..commit.clone() };
     let closing = Commit {
         next: None,
         add_readers: Vec::new(),
@@ -166,15 +165,6 @@ fn envelopes() -> Vec<Good> {
                 "FRM-1, CMD-11, MBX-8",
                 "a commit: the next key, one reader added, one struck",
                 Command::Append(committing(commit)),
-            ),
-            b"sealed",
-        ),
-        with_body(
-            client(
-                "client_append_commit_with_blobs",
-                "FRM-1, CMD-11, BLB-6",
-                "a commit that needs two blobs",
-                Command::Append(committing(with_blobs)),
             ),
             b"sealed",
         ),
@@ -314,7 +304,31 @@ fn blobs() -> Vec<Good> {
         offset: BlobOffset::new(64_800),
         length: BlobSize::new(35_200),
     };
+    let commit = Commit {
+        next: Some(NextKey { key: NEXT_KEY, possession: PROOF }),
+        add_readers: vec![READER],
+        strike_readers: vec![SECOND_READER],
+        blobs: vec![BLOB, BlobId::new([0x89; 16])],
+    };
+    let needing = Append {
+        handle: HANDLE,
+        chain: ChainNumber::new(1),
+        id: ENVELOPE,
+        class: EnvelopeClass::Normal,
+        ttl: Some(HOUR),
+        epoch: Some(EPOCH),
+        commit: Some(commit),
+    };
     vec![
+        with_body(
+            client(
+                "client_append_commit_with_blobs",
+                "FRM-1, CMD-11, BLB-6",
+                "a commit that needs two blobs",
+                Command::Append(needing),
+            ),
+            b"sealed",
+        ),
         client(
             "client_blob_create",
             "FRM-1, CMD-18",

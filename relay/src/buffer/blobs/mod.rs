@@ -89,7 +89,7 @@ pub(crate) enum BlobError {
 }
 
 impl ObjectId {
-    /// Size in bytes.
+    /// Layout: size in bytes.
     pub(crate) const SIZE: usize = 16;
 
     /// A new one.
@@ -322,11 +322,13 @@ impl BlobStore {
         expires_at: UnixTime,
         body: &[u8],
     ) -> Result<Bytes, BlobError> {
+        let mut nonce = [0; NONCE_BYTES];
+        getrandom::fill(&mut nonce).map_err(|error| BlobError::Place(error.to_string()))?;
         let mut keys = self.keys();
         // BLB-5
         keys.prepare(expires_at).and_then(|()| keys.sync()).map_err(failed)?;
         let key = keys.get(expires_at).ok_or(BlobError::Damaged)?;
-        let sealed = key.seal_drawn(&object.fields(number), body);
+        let sealed = key.seal_drawn(nonce, &object.fields(number), body);
         sealed.map(Bytes::from).map_err(|_| BlobError::Damaged)
     }
 

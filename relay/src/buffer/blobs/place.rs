@@ -47,7 +47,6 @@ const SECRET: &str = "AWS_SECRET_ACCESS_KEY";
 
 impl Place {
     /// The objects there, and the directory if it is one.
-    #[expect(clippy::type_complexity, reason = "what the caller takes apart at once")]
     pub(super) fn open(&self) -> Result<(Arc<dyn ObjectStore>, Option<PathBuf>), BlobError> {
         match self {
             Self::Directory(path) => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use restante_spec::codes::Code;
 use restante_spec::ids::{BlobId, MailboxId, Seq, UnixTime};
-use restante_spec::message::{Commit, Refusal};
+use restante_spec::message::Refusal;
 
 use super::registry::{Facts, Stage, Standing};
 use super::upload::Writer;
@@ -174,16 +174,16 @@ impl<B: Buffer, N: Notices> Service<B, N> {
     pub(in crate::mailbox) fn keep_blobs(
         &self,
         mailbox: MailboxId,
-        commit: &Commit,
+        needed: &[BlobId],
         expires_at: UnixTime,
         now: UnixTime,
     ) -> Result<Vec<RowWrite>, Refusal> {
-        if commit.blobs.is_empty() {
+        if needed.is_empty() {
             return Ok(Vec::new());
         }
         let blobs = self.blobs()?;
         let mut rows = Vec::new();
-        for id in &commit.blobs {
+        for id in needed {
             let mut registry = self.registry(blobs, *id)?;
             let lives = |facts: &Facts| facts.mailbox == mailbox && facts.expires_at >= expires_at;
             let blob =
@@ -196,7 +196,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             rows.push(row(*id, &blob.facts, true, true)?);
         }
         let mut registry = blobs.registry();
-        for id in &commit.blobs {
+        for id in needed {
             if let Some(blob) = registry.live(*id, now) {
                 blob.keeping += 1;
             }
@@ -207,12 +207,12 @@ impl<B: Buffer, N: Notices> Service<B, N> {
     /// A commit that needs blobs is stored, or not.
     pub(in crate::mailbox) fn settle_kept(
         &self,
-        commit: &Commit,
+        needed: &[BlobId],
         outcome: Result<Outcome, BufferError>,
     ) {
-        let Some(blobs) = self.blobs.as_ref().filter(|_| !commit.blobs.is_empty()) else { return };
+        let Some(blobs) = self.blobs.as_ref().filter(|_| !needed.is_empty()) else { return };
         let mut registry = blobs.registry();
-        for id in &commit.blobs {
+        for id in needed {
             let Some(blob) = registry.get_mut(*id) else { continue };
             blob.keeping = blob.keeping.saturating_sub(1);
             match outcome {

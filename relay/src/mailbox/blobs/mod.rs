@@ -5,8 +5,8 @@
 //!  parts  -> buffer::blobs, sealed, outside the store
 //! ```
 //!
-//! Locks: a mailbox's, then the registry's; none is held while parts move. Acts that change a blob's
-//! row are submitted under the registry's lock, so that they stand in the order of their judgements.
+//! Locks: a mailbox's, then the registry's; none is held while parts move. Acts that change a row
+//! are submitted under one of them, so that they stand in the order of their judgements.
 
 mod download;
 mod ending;
