@@ -2,6 +2,7 @@
 
 use restante_spec::codes::Code;
 use restante_spec::message::{Command, MailboxClass, Reply};
+use restante_tests::blobs::Blob;
 use restante_tests::relay::InProcess;
 use restante_tests::wire::{Owner, Wire, tls};
 
@@ -34,6 +35,20 @@ async fn failures_in_a_minute() {
     assert!(refusal.retry_after.is_some());
     assert!(tls(relay.address(), &[restante_spec::ALPN]).await.is_err());
     wire.done(Command::Ping, b"").await.unwrap();
+    relay.stop().await;
+}
+
+/// LIM-20: reads of blobs that fail count as opens do, and are refused as they are.
+#[tokio::test]
+async fn failed_reads_in_a_minute() {
+    let relay = InProcess::start(&["--failures-per-minute", "2"]).await;
+    let mut wire = Wire::connect(relay.address()).await;
+    let nothing = Blob::new(Owner::new().mailbox, 1);
+    for code in [Code::NotFound, Code::NotFound, Code::Rate] {
+        let read = wire.blob_read(&nothing, 0, 1);
+        assert_eq!(wire.read(read).await.unwrap_err().code, code);
+    }
+    assert!(tls(relay.address(), &[restante_spec::ALPN]).await.is_err());
     relay.stop().await;
 }
 

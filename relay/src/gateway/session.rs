@@ -398,3 +398,78 @@ impl Session {
         self.handles.get(&handle).copied().ok_or_else(none)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use restante_spec::ids::{BlobOffset, BlobSize, UnixTime};
+    use restante_spec::message::BlobPart;
+
+    use super::*;
+
+    fn session() -> Session {
+        let mut session = Session::new(Nonce::new([1; 32]), Origin(1));
+        let hello = Hello { versions: vec![restante_spec::VERSION], idle: Seconds::new(60) };
+        session.handle_frame(frame(1, Command::Hello(hello)));
+        session
+    }
+
+    fn frame(number: u32, command: Command) -> Frame<ClientHeader> {
+        let header = ClientHeader { number: RequestNumber::new(number), command };
+        Frame { header, body: Bytes::new() }
+    }
+
+    /// Asks for a read with one of many proofs; whether it was shown before.
+    fn read(session: &mut Session, number: u32, proof: u8) -> bool {
+        let read = BlobRead {
+            blob: BlobId::new([1; 16]),
+            key: PublicKey::new([2; 32]),
+            proof: Signature::new([proof; 64]),
+            offset: BlobOffset::new(0),
+            length: BlobSize::new(1),
+        };
+        match session.handle_frame(frame(number, Command::BlobRead(read))) {
+            Step::Call(_, Call::BlobRead { shown, .. }) => shown,
+            _ => panic!("a read is asked of the mailboxes"),
+        }
+    }
+
+    fn answer(session: &mut Session, number: u32, well: bool) {
+        let part = BlobPart { size: BlobSize::new(1), expires_at: UnixTime::default() };
+        let refused = Refusal::new(Code::NotFound, "no such blob");
+        let answer = if well { Ok(Answer::BlobPart(part, Bytes::new())) } else { Err(refused) };
+        assert!(session.handle_answer(RequestNumber::new(number), answer).is_some());
+    }
+
+    /// LIM-25: at the bound of unanswered reads nothing more is taken, until one is answered.
+    #[test]
+    fn reads_of_blobs_are_bounded() {
+        let mut session = session();
+        for number in 2..2 + limits::BLOB_READS_IN_FLIGHT as u32 {
+            assert!(session.is_ready());
+            read(&mut session, number, 1);
+        }
+        assert!(!session.is_ready());
+        answer(&mut session, 2, false);
+        assert!(session.is_ready());
+    }
+
+    /// CMD-20: a proof that was good is known again, one that failed is not, and of very many the
+    /// oldest is forgotten.
+    #[test]
+    fn good_proofs_are_remembered_up_to_a_bound() {
+        let mut session = session();
+        let mut number = 2;
+        let mut once = |proof, well| {
+            number += 1;
+            let shown = read(&mut session, number, proof);
+            answer(&mut session, number, well);
+            shown
+        };
+        assert!(!once(1, false) && !once(1, true) && once(1, true));
+        for other in 2..=u8::try_from(BLOB_PROOFS).unwrap() {
+            assert!(!once(other, true));
+        }
+        assert!(once(1, true), "at the bound all are known");
+        assert!(!once(200, true) && !once(1, true), "one past it the oldest is not");
+    }
+}

@@ -4,9 +4,13 @@ use std::path::Path;
 
 use bytes::Bytes;
 use restante_crypto::{BlobChallenge, SigningKey, prove_possession};
-use restante_spec::ids::{BlobOffset, BlobSize, MailboxId, Nonce, ReaderHash, Seconds};
+use restante_spec::ids::{
+    BlobOffset, BlobSize, EnvelopeId, Epoch, MailboxId, Nonce, ReaderHash, Seconds,
+};
 use restante_spec::limits;
-use restante_spec::message::{BlobRead, BlobState, Create, MailboxClass};
+use restante_spec::message::{
+    BlobRead, BlobState, Commit, Create, EnvelopeClass, MailboxClass, NextKey,
+};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
@@ -14,7 +18,9 @@ use super::*;
 use crate::buffer::blobs::{PartNumber, Place};
 use crate::buffer::redb::RedbBuffer;
 use crate::mailbox::Settings;
-use crate::mailbox::api::{Access, Answer, Ask, BlobAsk, Call, Mailboxes, Notice};
+use crate::mailbox::api::{
+    Access, Answer, AppendAsk, Ask, BlobAsk, Call, Chain, Mailboxes, Notice, Origin,
+};
 use crate::ops::tasks::Tasks;
 
 const NOW: UnixTime = UnixTime::new(1_800_000_000);
@@ -36,6 +42,7 @@ struct House {
     home: TempDir,
     key: SigningKey,
     mailbox: MailboxId,
+    epoch: Epoch,
 }
 
 fn store(home: &Path) -> Arc<BlobStore> {
@@ -57,7 +64,8 @@ impl House {
         let home = tempfile::tempdir().unwrap();
         let service = service(&buffer, home.path()).await;
         let (key, mailbox) = (SigningKey::from_seed(&[1; 32]), MailboxId::new([1; 16]));
-        let house = Self { service, buffer, home, key, mailbox };
+        let epoch = Epoch::new([0; 8]);
+        let mut house = Self { service, buffer, home, key, mailbox, epoch };
         let create = Create {
             mailbox,
             class: MailboxClass::Conversation,
@@ -66,7 +74,10 @@ impl House {
             reader: ReaderHash::new([1; 32]),
             ttl: None,
         };
-        house.call(Call::Create(create), NOW).await.unwrap();
+        match house.call(Call::Create(create), NOW).await.unwrap() {
+            Answer::Created(created) => house.epoch = created.epoch.unwrap(),
+            other => panic!("{other:?}"),
+        }
         house
     }
 
@@ -89,15 +100,18 @@ impl House {
         }
     }
 
-    async fn create(&self, id: u8, size: usize, now: UnixTime) -> Result<BlobState, Refusal> {
-        let ask = BlobAsk {
+    fn ask_for(&self, id: u8, size: usize) -> BlobAsk {
+        BlobAsk {
             blob: BlobId::new([id; 16]),
             key: self.key.public(),
             possession: prove_possession(&self.key, &self.mailbox),
             size: BlobSize::new(size as u64),
             ttl: Some(Seconds::new(60)),
-        };
-        self.ask(Ask::BlobCreate(ask), now).await
+        }
+    }
+
+    async fn create(&self, id: u8, size: usize, now: UnixTime) -> Result<BlobState, Refusal> {
+        self.ask(Ask::BlobCreate(self.ask_for(id, size)), now).await
     }
 
     async fn write(&self, id: u8, part: usize, body: Bytes) -> Result<BlobState, Refusal> {
@@ -184,6 +198,45 @@ async fn an_upload_goes_on_in_the_next_process() {
     house.restart().await;
     assert!(house.create(1, PART + 3, NOW).await.unwrap().complete);
     assert_eq!(house.read(1, NOW).await.unwrap(), whole);
+}
+
+/// BLB-6: a commit keeps its blob in the next process too, until it is let go itself.
+#[tokio::test]
+async fn what_a_commit_keeps_is_kept_in_the_next_process() {
+    let mut house = House::new().await;
+    let long = BlobAsk { ttl: Some(Seconds::new(u32::MAX)), ..house.ask_for(1, 4) };
+    house.ask(Ask::BlobCreate(long), NOW).await.unwrap();
+    house.write(1, 0, Bytes::from_static(b"need")).await.unwrap();
+    let blob = BlobId::new([1; 16]);
+    let commit = AppendAsk {
+        id: EnvelopeId::new([1; 16]),
+        class: EnvelopeClass::Normal,
+        ttl: None,
+        epoch: Some(house.epoch),
+        commit: Some(Commit {
+            next: Some(NextKey {
+                key: SigningKey::from_seed(&[2; 32]).public(),
+                possession: prove_possession(&SigningKey::from_seed(&[2; 32]), &house.mailbox),
+            }),
+            add_readers: Vec::new(),
+            strike_readers: Vec::new(),
+            blobs: vec![blob],
+        }),
+        body: Bytes::from_static(b"a commit"),
+        link: Chain::new().link(),
+        origin: Origin(1),
+    };
+    let access = Access { mailbox: house.mailbox, key: house.key.public() };
+    house.call(Call::With(access, Ask::Append(commit)), NOW).await.unwrap();
+    house.key = SigningKey::from_seed(&[2; 32]);
+    house.restart().await;
+    let access = Access { mailbox: house.mailbox, key: house.key.public() };
+    let delete = |now| house.call(Call::With(access, Ask::BlobDelete { blob }), now);
+    assert_eq!(delete(NOW).await.unwrap_err().code, Code::Conflict);
+    // Behind its time the commit is gone, and the blob has a day more.
+    let later = NOW.after(limits::TTL_DEFAULT);
+    assert_eq!(delete(later).await, Ok(Answer::Done));
+    house.until(0, 0).await;
 }
 
 /// BLB-3: every part is there and the row does not say so, as a crash leaves it: whoever asks next
