@@ -16,7 +16,8 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::buffer::blobs::{PartNumber, Place};
-use crate::buffer::redb::RedbBuffer;
+use crate::buffer::disk::Disk;
+use crate::buffer::redb::{RedbBuffer, Writer};
 use crate::mailbox::Settings;
 use crate::mailbox::api::{
     Access, Answer, AppendAsk, Ask, BlobAsk, Call, Chain, Mailboxes, Notice, Origin,
@@ -60,6 +61,10 @@ async fn service(buffer: &Arc<RedbBuffer>, home: &Path) -> Arc<Service<RedbBuffe
 impl House {
     async fn new() -> Self {
         let (buffer, writer) = RedbBuffer::in_memory();
+        Self::on(buffer, writer).await
+    }
+
+    async fn on(buffer: Arc<RedbBuffer>, writer: Writer) -> Self {
         Tasks::new().spawn_thread("buffer", move || writer.run()).unwrap();
         let home = tempfile::tempdir().unwrap();
         let service = service(&buffer, home.path()).await;
@@ -279,6 +284,57 @@ async fn what_is_left_over_is_collected() {
     assert_eq!(house.read(1, NOW).await.unwrap(), "stays");
     assert_eq!(house.read(2, NOW).await, Err(Code::NotFound));
     assert!(house.create(3, 5, NOW).await.is_ok());
+}
+
+/// Asks again as long as the store is not there, or nobody knows what became of it.
+async fn insist<T>(mut ask: impl AsyncFnMut() -> Result<T, Refusal>) -> (T, bool) {
+    let mut was_doubtful = false;
+    loop {
+        match ask().await {
+            Ok(answer) => return (answer, was_doubtful),
+            Err(refusal) if refusal.code == Code::Unknown => was_doubtful = true,
+            Err(refusal) => assert_eq!(refusal.code, Code::Unavailable, "{refusal:?}"),
+        }
+    }
+}
+
+/// BLB-3, CMD-21: whichever call of the store's disk fails, whoever asks again gets on, and memory
+/// says in the end what the store says.
+#[tokio::test]
+async fn a_store_that_fails_leaves_no_doubt() {
+    let (mut failures, mut doubts) = (0, 0);
+    for fuse in 0..60 {
+        let disk = Disk::default();
+        let settings = crate::buffer::Settings { cache_bytes: 65_536, ..Default::default() };
+        let (buffer, writer) = RedbBuffer::open_on(&disk, settings, NOW).unwrap();
+        let mut house = House::on(buffer, writer).await;
+        house.upload(1, b"goes").await;
+        disk.fails_at(fuse);
+        let access = Access { mailbox: house.mailbox, key: house.key.public() };
+        let delete = || Call::With(access, Ask::BlobDelete { blob: BlobId::new([1; 16]) });
+        let (_, first) = insist(async || house.create(2, 5, NOW).await).await;
+        let body = Bytes::from_static(b"stays");
+        let (state, second) = insist(async || house.write(2, 0, body.clone()).await).await;
+        // A retry may find the part there and the row not yet.
+        let complete = async || match house.create(2, 5, NOW).await {
+            Ok(state) if !state.complete => Err(busy("not yet")),
+            other => other,
+        };
+        assert_eq!(state.stored.get(), 5);
+        let (_, third) = insist(complete).await;
+        let (_, fourth) = insist(async || house.call(delete(), NOW).await).await;
+        doubts += [first, second, third, fourth].map(u32::from).iter().sum::<u32>();
+        failures += disk.failures();
+        disk.heal();
+        for _ in 0..2 {
+            assert_eq!(house.read(2, NOW).await.unwrap(), "stays", "call {fuse}");
+            assert_eq!(house.read(1, NOW).await, Err(Code::NotFound), "call {fuse}");
+            house.until(1, 1).await;
+            house.restart().await;
+        }
+        house.buffer.stop();
+    }
+    assert!(failures > 20 && doubts > 0, "{failures} failures, {doubts} in doubt");
 }
 
 /// A place that fails keeps nothing and is told as unavailable; nothing is lost by it.
