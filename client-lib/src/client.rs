@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use restante_crypto::SafetyNumber;
 use restante_spec::address::RelayAddress;
+use restante_spec::token::{AdmissionToken, Entrance};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock;
@@ -28,6 +29,7 @@ use crate::types::{
 pub struct Builder {
     home: PathBuf,
     key: Option<StoreKey>,
+    token: Option<AdmissionToken>,
     lock_wait: Duration,
 }
 
@@ -36,6 +38,13 @@ impl Builder {
     #[must_use]
     pub fn store_key(mut self, key: StoreKey) -> Self {
         self.key = Some(key);
+        self
+    }
+
+    /// What the relay's operator gave to be admitted there, for `create`.
+    #[must_use]
+    pub fn token(mut self, token: AdmissionToken) -> Self {
+        self.token = Some(token);
         self
     }
 
@@ -54,7 +63,8 @@ impl Builder {
     pub fn create(self, relay: &RelayAddress, nickname: &str) -> Result<Client, Error> {
         let lock = HomeLock::acquire(&self.home, self.lock_wait)?;
         let key = self.key.ok_or(Error::WrongKey)?;
-        let engine = Engine::create(&self.home, &key, relay, nickname, clock::now())?;
+        let entrance = Entrance { address: relay.clone(), token: self.token };
+        let engine = Engine::create(&self.home, &key, &entrance, nickname, clock::now())?;
         Ok(Client::new(engine, lock))
     }
 
@@ -92,7 +102,7 @@ impl Client {
     /// Begins with the folder the account lives in; it is made when it is not there.
     #[must_use]
     pub fn builder(home: impl Into<PathBuf>) -> Builder {
-        Builder { home: home.into(), key: None, lock_wait: LOCK_WAIT }
+        Builder { home: home.into(), key: None, token: None, lock_wait: LOCK_WAIT }
     }
 
     fn new(engine: Engine, lock: HomeLock) -> Self {
@@ -111,6 +121,18 @@ impl Client {
     pub fn start(&self) -> Result<(), Error> {
         let mut slot = self.shared.driver.lock().unwrap_or_else(PoisonError::into_inner);
         driver::start(&mut slot)
+    }
+
+    /// What admits this account at its relay from now on, kept in its store: after
+    /// [`Error::TokenNeeded`] or [`Error::TokenRefused`]. What was refused for want of it is tried
+    /// again at once.
+    ///
+    /// # Errors
+    /// [`Error::Storage`], [`Error::Stopped`].
+    pub async fn set_token(&self, token: AdmissionToken) -> Result<(), Error> {
+        let (reply, kept) = oneshot::channel();
+        self.request(Request::Token(token, reply)).await?;
+        kept.await.map_err(|_| Error::Stopped)?
     }
 
     /// Stays connected from now on, reconnecting by itself, until [`Client::disconnect`].

@@ -105,6 +105,17 @@ pub enum Error {
     /// The relay is not the one its address names. Nothing was sent to it.
     #[error("the relay proved another identity than its address names")]
     WrongRelay,
+    /// The relay takes new mailboxes only with a token of its operator's, and there is none here.
+    /// Ask the operator for one, and give it with [`crate::Client::set_token`].
+    #[error("the relay admits only those who have a token of its operator")]
+    TokenNeeded,
+    /// The relay does not take the token: it is not known there, used up, over or revoked. Ask the
+    /// operator for another one, and give it with [`crate::Client::set_token`].
+    #[error("the relay does not take the token: it may be used up, over or revoked")]
+    TokenRefused,
+    /// The text is no token.
+    #[error("not a token: {0}")]
+    BadToken(#[from] restante_spec::token::TokenError),
     /// The relay refused; the code says why.
     #[error("the relay refused: {}", .0.name())]
     Refused(Code),
@@ -148,6 +159,7 @@ impl Error {
         match self {
             Self::BadId
             | Self::BadAddress(_)
+            | Self::BadToken(_)
             | Self::BadInvite
             | Self::OwnInvite
             | Self::EmptyText
@@ -161,7 +173,7 @@ impl Error {
             }
             Self::TooMany { .. } => ErrorKind::Limit,
             Self::Deadline | Self::Unreachable(_) | Self::WrongRelay => ErrorKind::Network,
-            Self::Refused(_) => ErrorKind::Relay,
+            Self::Refused(_) | Self::TokenNeeded | Self::TokenRefused => ErrorKind::Relay,
             Self::Locked { .. }
             | Self::WrongKey
             | Self::StoreTooNew { .. }
@@ -191,6 +203,9 @@ impl Error {
             | Self::NoSuchMessage
             | Self::BadId
             | Self::BadAddress(_)
+            | Self::BadToken(_)
+            | Self::TokenNeeded
+            | Self::TokenRefused
             | Self::BadInvite
             | Self::OwnInvite
             | Self::WrongState { .. }
@@ -203,6 +218,12 @@ impl Error {
             | Self::Stopped
             | Self::Crypto(_) => false,
         }
+    }
+
+    /// Whether another token is all that is missing.
+    #[must_use]
+    pub const fn is_about_a_token(&self) -> bool {
+        matches!(self, Self::TokenNeeded | Self::TokenRefused)
     }
 
     /// A stable name for programs; for what a relay refused, the name in its table.
@@ -221,6 +242,9 @@ impl Error {
             Self::NoSuchMessage => "no_such_message",
             Self::BadId => "bad_id",
             Self::BadAddress(_) => "bad_address",
+            Self::BadToken(_) => "bad_token",
+            Self::TokenNeeded => "token_needed",
+            Self::TokenRefused => "token_refused",
             Self::BadInvite => "bad_invite",
             Self::OwnInvite => "own_invite",
             Self::WrongState { .. } => "wrong_state",

@@ -85,6 +85,12 @@ pub enum Notice {
     /// The relay's identity is not the one the address names.
     #[error("a relay proved another identity than its address names; nothing was sent to it")]
     WrongRelay,
+    /// The own relay makes no mailbox for a new conversation: what is written there waits.
+    #[error(
+        "the relay makes no new conversations for this account: it is full, or your token is \
+             used up or revoked; ask its operator for another token"
+    )]
+    NotAdmitted,
     /// A letter or record was dropped because it does not hold what it claims.
     #[error("something that does not fit was received and dropped")]
     Junk {

@@ -49,6 +49,7 @@ pub use restante_crypto::SafetyNumber;
 pub use restante_spec::address::{AddressError, RelayAddress};
 pub use restante_spec::codes::Code;
 pub use restante_spec::ids::{Seconds, Seq, UnixTime};
+pub use restante_spec::token::{AdmissionToken, Entrance, EntranceError, TokenError};
 pub use types::{
     Collected, ConnectionState, Contact, ContactId, ContactState, Fate, Goal, InviteLink,
     InviteOptions, Message, MessageId, MessageKind, Position,

@@ -29,6 +29,8 @@ labels! { PROOFS:
     BLOB = "restante blob v1";
     /// CMD-3: signed by a key that is brought to a mailbox.
     POSSESSION = "restante possession v1";
+    /// ADM-1: hashed before a token that admits mailboxes.
+    TOKEN = "restante token v1";
 }
 
 #[cfg(feature = "e2e")]

@@ -107,6 +107,9 @@ pub enum Error {
     /// The running relay cannot be asked.
     #[error("cannot ask the running relay: {0}")]
     Admin(std::io::Error),
+    /// The running relay has not done what was asked; it says why.
+    #[error("{0}")]
+    Declined(String),
     /// A backup is not whole, or cannot be made: take another one.
     #[error("the backup {} cannot be used: {what}", path.display())]
     Backup {

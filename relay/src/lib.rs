@@ -26,5 +26,6 @@ pub use ops::backup::{backup, restore, verify};
 pub use ops::check::{Finding, check};
 pub use ops::config::{Cli, Command, Serve};
 pub use ops::file::template;
+pub use ops::invite::{Invite, New, Revoke, invite};
 pub use ops::manual::manual;
 pub use run::Relay;

@@ -25,6 +25,17 @@ pub(crate) const CLOSE_TIME: Duration = Duration::from_secs(5);
 pub(crate) const DELIVERY_RETRY: Duration = Duration::from_millis(200);
 /// The store was not available: what a client is told to wait.
 pub(crate) const STORE_RETRY: Seconds = Seconds::new(1);
+/// No mailbox may be made, for want of a token or of places: what a client is told to wait. Only
+/// people can change that.
+pub(crate) const ADMISSION_RETRY: Seconds = Seconds::new(600);
+/// The disk is nearly full: what a client is told to wait.
+pub(crate) const DISK_RETRY: Seconds = Seconds::new(60);
+/// While the disk is nearly full, appends are refused for so long after the store has grown: what
+/// fits into the room inside it, which expiry makes, is taken (ADM-6).
+pub(crate) const DISK_GROWN: Seconds = Seconds::new(60);
+/// Where each level of pressure begins, hundredths of the queue's bound (ADM-5): the last part is
+/// for what lets go of something.
+pub(crate) const QUEUE_LEVELS: [usize; 4] = [0, 50, 75, 88];
 /// After the system gave no connection (no descriptors, no memory), accepting rests so long.
 pub(crate) const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// Being online is told to the mailboxes so often, with a ping (MBX-10).
@@ -92,9 +103,11 @@ pub(crate) const STATUS_CONNECTIONS: usize = 16;
 /// A connection to the status port, or to the admin socket, may take so long.
 pub(crate) const STATUS_TIME: Duration = Duration::from_secs(10);
 /// A request on the admin socket, bytes: what is longer is cut, and not known.
-pub(crate) const ADMIN_REQUEST_BYTES: u64 = 64;
+pub(crate) const ADMIN_REQUEST_BYTES: u64 = 256;
 /// Values of a metric's label at most: checked when the relay is built.
 pub(crate) const LABEL_VALUES: usize = 32;
 
-/// A disk with less than this is not one to start a relay on, bytes: an hour of heavy use.
-pub(crate) const FREE_BYTES: u64 = 256 * 1024 * 1024;
+/// A note beside a token, bytes: one line of a list.
+pub(crate) const NOTE_BYTES: usize = 100;
+/// Accounts one token may admit.
+pub(crate) const TOKEN_USES: u32 = 100_000;

@@ -28,6 +28,10 @@ fn main() -> ExitCode {
         Command::Backup(with) => tell(restante_relay::backup(&with.serve, &with.file)),
         Command::Verify { file } => tell(restante_relay::verify(&file)),
         Command::Restore(with) => tell(restante_relay::restore(&with.serve, &with.file)),
+        Command::Invite(what) => match restante_relay::invite(&what) {
+            Ok(text) => print(text.as_bytes()),
+            Err(error) => fail(&error),
+        },
         Command::Config => print(restante_relay::template().as_bytes()),
         Command::Man => restante_relay::manual().map_or(ExitCode::FAILURE, |page| print(&page)),
     }

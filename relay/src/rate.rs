@@ -76,6 +76,23 @@ mod tests {
         assert_eq!(pace.take(rate(16, 16), UnixTime::new(1_001)), Err(Seconds::new(1)));
     }
 
+    /// ADM-7, MBX-12: what is told is the least whole number of seconds after which one passes.
+    #[test]
+    fn the_time_that_is_told_is_exact() {
+        for (count, per) in [(1, 1), (1, 60), (3, 10), (7, 60), (60, 3_600), (1_000, 1), (7, 7)] {
+            let (mut pace, mut now) = (Pace::default(), UnixTime::new(1_000));
+            for _ in 0..50 {
+                while pace.take(rate(count, per), now).is_ok() {}
+                let wait = pace.look(rate(count, per), now).unwrap_err();
+                let at = |seconds: u32| UnixTime::new(now.get() + u64::from(seconds));
+                let sooner = at(wait.get() - 1);
+                assert!(pace.look(rate(count, per), sooner).is_err(), "{count} in {per}");
+                now = at(wait.get());
+                assert_eq!(pace.take(rate(count, per), now), Ok(()), "{count} in {per}");
+            }
+        }
+    }
+
     #[test]
     fn looking_takes_nothing_and_tells_the_time() {
         let mut pace = Pace::default();

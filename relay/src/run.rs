@@ -6,12 +6,17 @@
 //! ```
 
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use restante_spec::address::RelayAddress;
+use restante_spec::ids::{PublicKey, UnixTime};
+use restante_spec::message::Refusal;
+use restante_spec::token::Entrance;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -22,13 +27,15 @@ use crate::delivery::Hub;
 use crate::error::Error;
 use crate::gateway::{Door, Endorser, Gateway, Listener, Page};
 use crate::limits::{BLOB_SWEEP_EVERY, DRAIN_TIME, SHRINK_EVERY, SWEEP_STEP, TICK};
-use crate::mailbox::{Blobs, Service};
+use crate::mailbox::pressure::{Disk, Level};
+use crate::mailbox::{Blobs, Service, admission};
 use crate::ops::admin::Admin;
 use crate::ops::backup;
 use crate::ops::certificate::Certificate;
 use crate::ops::clock::Clock;
 use crate::ops::config::{Serve, told_limits};
-use crate::ops::datadir::DataDir;
+use crate::ops::datadir::{DataDir, free_bytes};
+use crate::ops::invite::{self, Ask, Tokens};
 use crate::ops::metrics;
 use crate::ops::status::{IsReady, Status};
 use crate::ops::systemd;
@@ -63,8 +70,7 @@ impl Relay {
             Some(files) => Certificate::from_files(files)?,
             None => Certificate::own(data.tls()?),
         });
-        let incarnation = data.incarnation()?;
-        let tasks = Tasks::new();
+        let (incarnation, tasks) = (data.incarnation()?, Tasks::new());
 
         let (buffer, writer) = RedbBuffer::open(&data.buffer(), serve.buffer(), Clock.now())
             .map_err(|error| Error::Store(error.to_string()))?;
@@ -72,11 +78,9 @@ impl Relay {
         let hub = Arc::new(Hub::default());
         let bounds = serve.mailbox();
         let public = identity.public();
-        let blobs = BlobStore::open(&serve.blobs()?, &data.blob_keys(), tasks.clone())?;
-        let blobs = Blobs::open(&*buffer, blobs, &public, serve.blob_bytes).await?;
-        let (store, notices) = (Arc::clone(&buffer), Arc::clone(&hub));
-        let service = Service::with_blobs(store, notices, public, bounds, Some(blobs));
-        let spreading = Arc::clone(&hub);
+        let blobs = Some(open_blobs(serve, &data, &buffer, &public, &tasks).await?);
+        let (store, spreading) = (Arc::clone(&buffer), Arc::clone(&hub));
+        let service = Service::with_blobs(store, Arc::clone(&hub), public, bounds, blobs);
 
         let listen = |error| Error::Listen { address: serve.listen, error };
         let socket = TcpListener::bind(serve.listen).await.map_err(listen)?;
@@ -99,19 +103,23 @@ impl Relay {
         let (closing, draining) = (CancellationToken::new(), CancellationToken::new());
         tasks.spawn_essential("fan-out", spreading.spread(closing.clone()));
         let metrics = match serve.metrics_listen {
-            Some(address) => Some(serve_status(address, &buffer, &tasks, &closing).await?),
+            Some(address) => {
+                Some(serve_status(address, &buffer, &service, &tasks, &closing).await?)
+            }
             None => None,
         };
+        let tokens = keep_tokens(&service, &address, bounds.token_needed);
         let keeper = Keeper {
             service,
             buffer: Arc::clone(&buffer),
             certificate: Arc::clone(&certificate),
             store: data.buffer(),
         };
+        keeper.measure(Clock.now());
         tasks.spawn_essential("housekeeping", keeper.run(closing.clone()));
         let accepting = listener.run(tasks.clone(), closing.clone(), draining.clone());
         tasks.spawn_essential("listener", accepting);
-        let told_to_stop = hear_operator(&data, &buffer, &tasks, &closing);
+        let told_to_stop = hear_operator(&data, &buffer, tokens, &tasks, &closing);
         systemd::ready();
         info!(version = env!("CARGO_PKG_VERSION"), "serving");
         Ok(Self {
@@ -181,16 +189,29 @@ impl Relay {
     }
 }
 
-/// The operator's port: ready is a relay whose store is open; one that does not listen any more
-/// has closed this port too.
+/// The blobs of the store's mailboxes, where the operator keeps them.
+async fn open_blobs(
+    serve: &Serve,
+    data: &DataDir,
+    buffer: &RedbBuffer,
+    owner: &PublicKey,
+    tasks: &Tasks,
+) -> Result<Arc<Blobs>, Error> {
+    let store = BlobStore::open(&serve.blobs()?, &data.blob_keys(), tasks.clone())?;
+    Ok(Blobs::open(buffer, store, owner, serve.blob_bytes).await?)
+}
+
+/// The operator's port: ready is a relay whose store is open and takes envelopes; one that does not
+/// listen any more has closed this port too.
 async fn serve_status(
     address: SocketAddr,
     buffer: &Arc<RedbBuffer>,
+    service: &Mailboxes,
     tasks: &Tasks,
     closing: &CancellationToken,
 ) -> Result<SocketAddr, Error> {
-    let buffer = Arc::clone(buffer);
-    let is_ready: IsReady = Arc::new(move || buffer.is_open());
+    let (buffer, service) = (Arc::clone(buffer), Arc::clone(service));
+    let is_ready: IsReady = Arc::new(move || buffer.is_open() && service.level() < Level::Appends);
     let status = Status::bind(address, is_ready)
         .await
         .map_err(|error| Error::MetricsListen { address, error })?;
@@ -203,6 +224,7 @@ async fn serve_status(
 fn hear_operator(
     data: &DataDir,
     buffer: &Arc<RedbBuffer>,
+    tokens: Tokens,
     tasks: &Tasks,
     closing: &CancellationToken,
 ) -> CancellationToken {
@@ -216,12 +238,53 @@ fn hear_operator(
             }
         });
     });
-    match Admin::bind(data.socket(), back_up) {
+    match Admin::bind(data.socket(), back_up, tokens) {
         Ok(admin) => tasks.spawn("admin", admin.run(told_to_stop.clone(), closing.clone())),
         // The relay serves all the same, and stops on a signal.
         Err(error) => warn!(%error, "no admin socket: stats and drain will find no relay"),
     }
     told_to_stop
+}
+
+/// Does what the operator asks about tokens (ADM-4).
+fn keep_tokens(service: &Mailboxes, address: &RelayAddress, needed: bool) -> Tokens {
+    let (service, address) = (Arc::clone(service), address.clone());
+    Arc::new(move |ask| {
+        let (service, address) = (Arc::clone(&service), address.clone());
+        Box::pin(async move {
+            let now = Clock.now();
+            let stopped = |_| "the relay is about to stop".to_owned();
+            let said = |refusal: Refusal| refusal.detail;
+            // Who asked may have gone: then nobody is told.
+            match ask {
+                Ask::New { uses, ttl, note } => {
+                    let (tell, told) = oneshot::channel();
+                    let terms = admission::Terms { uses, ttl, note };
+                    service.make_token(terms, now, |made| drop(tell.send(made)));
+                    let token = told.await.map_err(stopped)?.map_err(said)?;
+                    let id = admission::token_id(&token);
+                    let entrance = Entrance { address, token: Some(token) }.reveal();
+                    Ok(invite::made(&id, &entrance, uses, ttl, needed))
+                }
+                Ask::List => {
+                    let listed = service.list_tokens().map_err(said)?.into_iter();
+                    let lines: Vec<_> = listed
+                        .map(|admission::Listed { id, uses, mailboxes, expires_at, note }| {
+                            invite::Line { id, uses, mailboxes, expires_at, note }
+                        })
+                        .collect();
+                    Ok(invite::list(&lines, now))
+                }
+                Ask::Revoke { id } => {
+                    let (tell, told) = oneshot::channel();
+                    service.strike_token(&id, |struck| drop(tell.send(struck)));
+                    let was_there = told.await.map_err(stopped)?.map_err(said)?;
+                    let done = was_there.then(|| format!("{id} is revoked\n"));
+                    done.ok_or_else(|| format!("no token has the id {id}: see invite list"))
+                }
+            }
+        })
+    })
 }
 
 /// What is looked after once a second: expiry, mailboxes that are over, changed certificates,
@@ -249,7 +312,7 @@ impl Keeper {
             sweeping = self.service.sweep(sweeping, SWEEP_STEP, now);
             self.service.tick_blobs(now, tick % BLOB_SWEEP_EVERY == 0);
             self.certificate.reload_if_changed();
-            self.measure();
+            self.measure(now);
             // Whoever comes here has been through the store's and the mailboxes' locks.
             systemd::alive();
             if tick % SHRINK_EVERY == 0 {
@@ -258,10 +321,16 @@ impl Keeper {
         }
     }
 
-    fn measure(&self) {
+    fn measure(&self, now: UnixTime) {
         self.buffer.measure();
-        if let Ok(file) = std::fs::metadata(&self.store) {
-            metrics::STORE_BYTES.set(file.len());
+        let Ok(file) = std::fs::metadata(&self.store) else { return };
+        metrics::STORE_BYTES.set(file.len());
+        if let Ok(free) = free_bytes(&self.store) {
+            let disk = Disk { free, taken: file.blocks() * BLOCK_BYTES };
+            self.service.measured(disk, now);
         }
     }
 }
+
+/// Unit: what a file takes is counted in blocks of so many bytes.
+const BLOCK_BYTES: u64 = 512;

@@ -23,6 +23,8 @@ use crate::ops::clock::Clock;
 use crate::ops::config::told_limits;
 
 pub use crate::buffer::disk::Disk;
+pub use crate::buffer::parsers::{chunk, chunk_of, key_slot, keys};
+pub use crate::gateway::parsers::{Socket, http};
 
 type Mailboxes = Arc<Service<RedbBuffer, Hub>>;
 
@@ -135,6 +137,11 @@ impl Relay {
         let goes_on = self.writer.step();
         while self.hub.spread_once() {}
         goes_on
+    }
+
+    /// What memory-first mailboxes have held for long enough is written, and answered in turn.
+    pub fn turn_hold(&mut self) {
+        self.writer.turn_hold();
     }
 
     /// What is done about once a second.

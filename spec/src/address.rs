@@ -84,11 +84,15 @@ impl FromStr for RelayAddress {
         let key = BASE64URL_NOPAD.decode(key.as_bytes()).map_err(|_| AddressError::Key)?;
         let identity = PublicKey::from_slice(&key).ok_or(AddressError::Key)?;
         let (host, port) = place.rsplit_once(':').ok_or(AddressError::Port)?;
-        let port = port.parse().map_err(|_| AddressError::Port)?;
-        if host.contains(':') && !(host.starts_with('[') && host.ends_with(']')) {
+        let number: u16 = port.parse().map_err(|_| AddressError::Port)?;
+        // TRN-3: an address has one form, so that two that differ are two.
+        if number.to_string() != port {
+            return Err(AddressError::Port);
+        }
+        if host.contains(':') != (host.starts_with('[') && host.ends_with(']')) {
             return Err(AddressError::Host);
         }
-        Self::new(identity, host, port)
+        Self::new(identity, host, number)
     }
 }
 
@@ -132,7 +136,10 @@ mod tests {
             (format!("restante://{key}@:7443"), AddressError::Host),
             (format!("restante://{key}@a b:7443"), AddressError::Host),
             (format!("restante://{key}@::1:7443"), AddressError::Host),
+            (format!("restante://{key}@[host]:7443"), AddressError::Host),
             (format!("restante://{key}@host"), AddressError::Port),
+            (format!("restante://{key}@host:+7443"), AddressError::Port),
+            (format!("restante://{key}@host:07443"), AddressError::Port),
             (format!("restante://{key}@host:0"), AddressError::Port),
             (format!("restante://{key}@host:70000"), AddressError::Port),
         ];

@@ -74,6 +74,10 @@ opaque_bytes! {
     ReaderHash, 32
 }
 opaque_bytes! {
+    /// Hash of an admission token: what a relay keeps of it (ADM-1).
+    TokenHash, 32
+}
+opaque_bytes! {
     /// The name of an epoch, given by the relay; 8 opaque bytes that never change.
     Epoch, 8
 }

@@ -15,6 +15,7 @@ pub mod frame;
 pub mod ids;
 pub mod limits;
 pub mod message;
+pub mod token;
 pub mod vector;
 
 pub use convert::HeaderError;

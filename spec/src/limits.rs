@@ -122,6 +122,11 @@ pub const BLOB_READS_IN_FLIGHT: usize = 4;
 pub const BLOB_TTL_MORE: Seconds = Seconds::new(86_400);
 /// A conversation nobody opened for so long is deleted (MBX-13): 400 days.
 pub const IDLE_CONVERSATION: Seconds = Seconds::new(400 * 86_400);
+/// Tokens a relay keeps (LIM-27): its operator can make no more then.
+pub const TOKENS: usize = 10_000;
+/// Conversations and rooms that a use of a token pays for, beside its inbox (LIM-28): one more is
+/// `admission`.
+pub const MAILBOXES_PER_USE: u32 = 1_000;
 
 /// An envelope's id is remembered at least so long after it left the buffer (MBX-5).
 pub const DEDUP_WINDOW: Seconds = Seconds::new(120);

@@ -120,14 +120,15 @@ quartet! {
     client_append_commit, client_append_commit_with_blobs, client_append_letter,
     client_append_live, client_blob_create, client_blob_delete, client_blob_read,
     client_blob_write, client_close, client_count_prekeys, client_create,
-    client_create_inbox, client_create_room, client_credit, client_delete, client_hello,
-    client_open, client_ping, client_put_prekeys, client_put_prekeys_last_resort,
-    client_revoke, client_subscribe, client_take_prekeys, relay_appended,
-    relay_appended_live, relay_appended_already, relay_blob_part, relay_blob_state,
-    relay_blob_state_complete, relay_caught_up, relay_closed, relay_created,
-    relay_deliver, relay_deliver_live, relay_deliver_own, relay_done, relay_error,
-    relay_error_gone, relay_error_rate, relay_goaway, relay_opened, relay_opened_current,
-    relay_opened_replaced, relay_prekey, relay_prekey_counts, relay_welcome,
+    client_create_admitted, client_create_inbox, client_create_memory_first,
+    client_create_room, client_credit, client_delete, client_hello, client_open,
+    client_ping, client_put_prekeys, client_put_prekeys_last_resort, client_revoke,
+    client_subscribe, client_take_prekeys, relay_appended, relay_appended_already,
+    relay_appended_live, relay_blob_part, relay_blob_state, relay_blob_state_complete,
+    relay_caught_up, relay_closed, relay_created, relay_deliver, relay_deliver_live,
+    relay_deliver_own, relay_done, relay_error, relay_error_gone, relay_error_rate,
+    relay_goaway, relay_opened, relay_opened_current, relay_opened_replaced, relay_prekey,
+    relay_prekey_counts, relay_welcome,
 }
 
 /// FRM-2, FRM-3, FRM-4, FRM-5, LIM-1, LIM-5, ERR-2, ERR-3: bytes that are no frame get the code

@@ -14,7 +14,7 @@ COMMIT_BLOBS = 4
 
 # Field number of the command -> {field: exact size of its bytes}; from proto/wire.proto.
 CLIENT = {
-    2: {}, 3: {}, 4: {1: 16, 3: 32, 4: 64, 5: 32}, 5: {2: 16, 3: 32, 4: 64}, 6: {},
+    2: {}, 3: {}, 4: {1: 16, 3: 32, 4: 64, 5: 32, 7: 16}, 5: {2: 16, 3: 32, 4: 64}, 6: {},
     7: {2: 32, 3: 64}, 8: {2: 32}, 9: {2: 32}, 10: {3: 16}, 11: {2: 16}, 12: {}, 13: {},
     14: {}, 15: {3: 16}, 16: {}, 17: {}, 18: {2: 16, 3: 32, 4: 64}, 19: {2: 16},
     20: {1: 16, 2: 32, 3: 64}, 21: {2: 16},
@@ -94,7 +94,7 @@ def check(frame, table, client):
     if client:
         check_values(field, inner)
     missing = {f for f in table[field]} - {f for f, _ in inner}
-    optional = {(10, 6), (5, 1)}
+    optional = {(10, 6), (5, 1), (4, 7)}
     if client and any((field, f) not in optional for f in missing):
         raise Refused("malformed")
 

@@ -4,6 +4,7 @@
 //! here is used by a crate that is shipped.
 
 pub mod blobs;
+pub mod fuzz;
 pub mod line;
 pub mod people;
 pub mod proxy;

@@ -221,7 +221,12 @@ impl Wire {
 impl Wire {
     /// Creates a mailbox of this class.
     pub async fn create(&mut self, class: MailboxClass, owner: &Owner) -> Created {
-        match self.ask(owner.create(class), b"").await.0 {
+        self.created(owner.create(class)).await
+    }
+
+    /// Makes a mailbox by this command.
+    pub async fn created(&mut self, create: Command) -> Created {
+        match self.ask(create, b"").await.0 {
             Reply::Created(created) => created,
             other => panic!("not created: {other:?}"),
         }
@@ -361,8 +366,18 @@ impl Owner {
             key: self.key.public(),
             possession: prove_possession(&self.key, &self.mailbox),
             reader: self.reader_hash(),
+            token: None,
             ttl: None,
+            memory_first: false,
         })
+    }
+
+    /// The same for a memory-first mailbox (MBX-21).
+    pub fn create_memory_first(&self, class: MailboxClass) -> Command {
+        match self.create(class) {
+            Command::Create(create) => Command::Create(Create { memory_first: true, ..create }),
+            other => other,
+        }
     }
 
     /// How the relay knows the reader.

@@ -110,7 +110,10 @@ fn forms(bytes: &[u8]) -> [Vec<u8>; 5] {
 }
 
 /// Labels of metrics beside the codes.
-const WORDS: [&str; 12] = [
+const WORDS: [&str; 15] = [
+    "mailbox",
+    "live",
+    "append",
     "written",
     "read",
     "accepted",

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use restante_client::RelayAddress;
+use restante_client::{AdmissionToken, Entrance};
 
 use crate::limits::{INVITE_DAYS, INVITE_DAYS_MAX, PAGE, SEND_WAIT_SECONDS};
 
@@ -84,7 +84,7 @@ pub(crate) enum Command {
         who: String,
     },
     /// Collects what is waiting and sends what is queued.
-    Sync,
+    Sync(Sync),
     /// Prints the completions for a shell.
     Completions {
         /// Which shell.
@@ -95,12 +95,24 @@ pub(crate) enum Command {
 /// How to make an account.
 #[derive(Args, Debug)]
 pub(crate) struct Init {
-    /// The relay where your letters are kept: restante://KEY@host:port.
+    /// The relay where your letters are kept: restante://KEY@host:port, or with a token behind it
+    /// what its operator gave you: restante://KEY@host:port/TOKEN.
     #[arg(long, value_name = "ADDRESS")]
-    pub(crate) relay: RelayAddress,
+    pub(crate) relay: Entrance,
+    /// The token the relay's operator gave you, where one is needed.
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) token: Option<AdmissionToken>,
     /// What others call you.
     #[arg(long, value_name = "NICK")]
     pub(crate) name: String,
+}
+
+/// What to collect with.
+#[derive(Args, Debug)]
+pub(crate) struct Sync {
+    /// A token the relay's operator gave you: kept, and used from now on.
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) token: Option<AdmissionToken>,
 }
 
 /// How an invite may be used.

@@ -70,6 +70,12 @@ fn words(error: &Error) -> String {
         }
         Error::WrongState { state } => return not_in_this_state(*state).to_owned(),
         Error::WrongRelay => "; nothing was sent to it. Is the address right?",
+        Error::TokenNeeded => {
+            "; ask its operator for one, and give it with: restante sync --token TOKEN"
+        }
+        Error::TokenRefused => {
+            "; ask its operator for another, and give it with: restante sync --token TOKEN"
+        }
         Error::Cloned => "; make a new account in a new home",
         _ => "",
     };
@@ -107,6 +113,11 @@ mod tests {
         assert_eq!((locked.code, locked.retryable), ("locked", true));
         assert!(locked.text.contains("4711"));
         assert!(Failure::from(Error::NoStore).text.contains("restante init"));
+        let closed = Failure::from(Error::TokenNeeded);
+        assert_eq!((closed.code, closed.retryable), ("token_needed", false));
+        assert!(closed.text.contains("restante sync --token"));
+        let spent = Failure::from(Error::TokenRefused);
+        assert_eq!((spent.code, spent.retryable), ("token_refused", false));
         let full = Failure::from(Error::Refused(Code::Quota));
         assert_eq!((full.code, full.retryable), ("quota", true));
     }

@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER_PERMISSIVE;
-use restante_client::{Client, Error, RelayAddress, StoreKey};
+use restante_client::{Client, Entrance, Error, StoreKey};
 use zeroize::Zeroizing;
 
 use crate::args::Common;
@@ -77,13 +77,17 @@ impl Home {
     /// Makes an account in this home.
     pub(crate) fn create(
         &self,
-        relay: &RelayAddress,
+        entrance: &Entrance,
         name: &str,
     ) -> Result<(Client, KeptIn), Failure> {
         if self.has(STORE_FILE) {
             return Err(Error::StoreExists.into());
         }
-        let builder = Client::builder(&self.path);
+        let relay = &entrance.address;
+        let mut builder = Client::builder(&self.path);
+        if let Some(token) = &entrance.token {
+            builder = builder.token(token.clone());
+        }
         if let Some(words) = &self.passphrase {
             let key = StoreKey::from_passphrase(&self.path, words)?;
             return Ok((builder.store_key(key).create(relay, name)?, KeptIn::Passphrase));

@@ -291,3 +291,22 @@ fn assert_private(path: &Path) {
 
 #[cfg(not(unix))]
 fn assert_private(_: &Path) {}
+
+/// ADM-2: a token comes behind the relay's address or by itself, and is shown nowhere.
+#[test]
+fn a_token_is_taken_with_the_address_or_apart() {
+    let dir = TempDir::new().unwrap();
+    let token = "onuxq5dfmvxcaidmmv2hizlsom";
+    let entrance = format!("{ADDRESS}/{token}");
+    let behind = ["init", "--relay", &entrance, "--name", "Alice"];
+    let apart = ["init", "--relay", ADDRESS, "--token", token, "--name", "Bob"];
+    for (name, words) in [("alice", &behind[..]), ("bob", &apart[..])] {
+        let (account, code) = Person::new(&dir, name).json(words);
+        assert_eq!((code, account["relay"].as_str()), (0, Some(ADDRESS)));
+        assert!(!account.to_string().contains(token));
+    }
+    let short = format!("{ADDRESS}/short");
+    let refused = Person::new(&dir, "carol").run(&["init", "--relay", &short, "--name", "Carol"]);
+    assert_eq!(refused.code, 2);
+    assert!(refused.err.contains("26 characters"), "{}", refused.err);
+}

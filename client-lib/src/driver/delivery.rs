@@ -18,6 +18,7 @@ use crate::error::Error;
 use crate::events::Notice;
 use crate::limits::{DELIVERY_BATCH, DELIVERY_CREDIT};
 use crate::net::{Link, LinkError, LinkEvent, LinkEvents};
+use crate::store::JobKind;
 
 /// Envelopes of one mailbox, in their order.
 type Batch = Vec<(Deliver, Bytes)>;
@@ -134,7 +135,9 @@ impl Driver {
             }
             Purpose::Job(job) => {
                 if let Some(refusal) = desk.take_job_reply(&job, reply)? {
-                    self.note_refusal(name, &refusal);
+                    self.note_refusal(name, job.what.kind, &refusal)?;
+                } else if job.what.kind == JobKind::CreateInbox {
+                    self.clear_problem();
                 }
             }
             Purpose::Prekeys => desk.take_prekey_counts(&reply)?,

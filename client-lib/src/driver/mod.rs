@@ -12,6 +12,7 @@
 mod channel;
 mod delivery;
 mod jobs;
+mod pause;
 mod progress;
 mod pump;
 mod relay;
@@ -26,6 +27,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use restante_spec::message::Reply;
+use restante_spec::token::AdmissionToken;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
@@ -50,6 +52,8 @@ pub(crate) enum Request {
     Online(bool),
     /// To connect and look at everything anew; answered with where things stood.
     Collect(oneshot::Sender<Progress>),
+    /// To ask with this token from now on; answered when it is durable.
+    Token(AdmissionToken, oneshot::Sender<Result<(), Error>>),
     /// To end; answered when it has.
     Shutdown(oneshot::Sender<()>),
 }
@@ -151,6 +155,16 @@ impl Driver {
                 self.begin_round();
                 // Whoever asked may have stopped waiting.
                 let _ = reply.send(self.progress.borrow().clone());
+            }
+            Request::Token(token, reply) => {
+                let kept = self.engine.set_token(&token);
+                if kept.is_ok() {
+                    let own = self.engine.own_address().to_owned();
+                    self.relays.get_mut(&own).into_iter().for_each(Relay::ask_anew);
+                    self.clear_problem();
+                }
+                // Whoever asked may have stopped waiting.
+                let _ = reply.send(kept);
             }
             Request::Shutdown(reply) => {
                 if self.online

@@ -2,11 +2,13 @@
 
 use super::Driver;
 use super::channel::Phase;
-use super::relay::LinkState;
+use super::relay::{LinkState, Relay};
 use crate::error::Error;
-use crate::events::Event;
+use crate::events::{Event, Notice};
 use crate::net::LinkError;
+use crate::store::JobKind;
 use crate::types::{Collected, ConnectionState, ContactState, Fate};
+use restante_spec::codes::Code;
 use restante_spec::message::Refusal;
 
 /// How far things are. Every change of it is seen by whoever waits.
@@ -35,7 +37,7 @@ impl Progress {
     /// What a round came to that began at another moment.
     pub(crate) fn outcome(&self, before: &Self) -> Result<Collected, Error> {
         match &self.problem {
-            Some(problem) if !self.settled => Err(problem.clone()),
+            Some(problem) if !self.settled || problem.is_about_a_token() => Err(problem.clone()),
             _ => Ok(Collected {
                 messages: self.messages.saturating_sub(before.messages),
                 requests: self.requests.saturating_sub(before.requests),
@@ -55,7 +57,8 @@ impl Driver {
         self.progress.send_modify(|progress| {
             progress.round += 1;
             progress.settled = false;
-            progress.problem = None;
+            // Another token is given by itself: until then there is nothing new to ask.
+            progress.problem.take_if(|problem| !problem.is_about_a_token());
         });
     }
 
@@ -73,10 +76,31 @@ impl Driver {
         }
     }
 
-    pub(super) fn note_refusal(&mut self, relay: &str, refusal: &Refusal) {
-        if self.engine.is_own_relay(relay) {
-            self.note_problem(Error::Refused(refusal.code));
+    pub(super) fn note_refusal(
+        &mut self,
+        relay: &str,
+        job: JobKind,
+        refusal: &Refusal,
+    ) -> Result<(), Error> {
+        if !self.engine.is_own_relay(relay) {
+            return Ok(());
         }
+        let needs_token = self.relays.get_mut(relay).is_some_and(Relay::needs_token);
+        let problem =
+            match (refusal.code, job) {
+                // Without an inbox there is nothing else to do, and waiting does not help (ADM-1).
+                (Code::Admission, JobKind::CreateInbox) if needs_token => {
+                    if self.engine.has_token()? { Error::TokenRefused } else { Error::TokenNeeded }
+                }
+                // An account that has one goes on with what it has.
+                (Code::Admission, JobKind::CreateConversation) => {
+                    self.engine.notice(Notice::NotAdmitted);
+                    Error::Refused(Code::Admission)
+                }
+                (code, _) => Error::Refused(code),
+            };
+        self.note_problem(problem);
+        Ok(())
     }
 
     /// Tells what has happened, and how far things are now.

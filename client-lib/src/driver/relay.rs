@@ -14,6 +14,7 @@ use restante_spec::message::{Command, Open};
 use tokio::time::Instant;
 
 use super::channel::Channel;
+use super::pause::Pauses;
 use super::{Outcome, Pending};
 use crate::limits::{RETRY_CAP, RETRY_FIRST};
 use crate::net::{Backoff, Link};
@@ -48,7 +49,9 @@ pub(super) struct Relay {
     pub(super) backoff: Backoff,
     /// It was tried in this round and could not be reached.
     pub(super) failed: bool,
-    pauses: BTreeMap<MailboxId, Pause>,
+    /// The relay does not want a link before this.
+    not_before: Option<Instant>,
+    pauses: Pauses,
 }
 
 /// The link of a relay.
@@ -75,12 +78,6 @@ pub(super) struct Up {
     next_handle: u32,
 }
 
-#[derive(Debug)]
-struct Pause {
-    until: Instant,
-    backoff: Backoff,
-}
-
 impl Relay {
     pub(super) fn new(name: String, address: RelayAddress) -> Self {
         Self {
@@ -89,7 +86,8 @@ impl Relay {
             link: LinkState::Away(Instant::now()),
             backoff: Backoff::new(RETRY_FIRST, RETRY_CAP),
             failed: false,
-            pauses: BTreeMap::new(),
+            not_before: None,
+            pauses: Pauses::default(),
         }
     }
 
@@ -127,10 +125,13 @@ impl Relay {
         }));
     }
 
-    /// The link is gone, or could not be made; tried again after a while, or after `at_least`.
-    pub(super) fn handle_lost(&mut self, at_least: Option<Duration>) {
-        let pause = self.backoff.next_delay().max(at_least.unwrap_or(Duration::ZERO));
-        self.link = LinkState::Away(Instant::now() + pause);
+    /// The link is gone, or could not be made; tried again after a while, never sooner than the
+    /// relay has named.
+    pub(super) fn handle_lost(&mut self, named: Option<Duration>) {
+        let now = Instant::now();
+        let until = now + self.backoff.next_delay_after(named);
+        self.not_before = named.map(|_| until);
+        self.link = LinkState::Away(until);
     }
 
     /// Gives the link back.
@@ -140,34 +141,35 @@ impl Relay {
         }
     }
 
-    /// Everything is tried at once.
+    /// Everything is tried at once, but what the relay wants later (ADM-7).
     pub(super) fn forget_pauses(&mut self) {
+        let now = Instant::now();
         self.failed = false;
-        self.pauses.clear();
+        self.pauses.shorten(now.into_std());
         if matches!(self.link, LinkState::Away(_)) {
-            self.link = LinkState::Away(Instant::now());
+            let not_before = self.not_before.unwrap_or(now);
+            self.link = LinkState::Away(not_before.max(now));
         }
+    }
+
+    /// What was refused is asked anew, with something else to show.
+    pub(super) fn ask_anew(&mut self) {
+        self.pauses.clear();
     }
 
     /// Nothing is asked of this mailbox for a while, or for as long as the relay said.
     pub(super) fn pause(&mut self, mailbox: MailboxId, retry_after: Option<Seconds>) {
-        let now = Instant::now();
-        let pause = self
-            .pauses
-            .entry(mailbox)
-            .or_insert_with(|| Pause { until: now, backoff: Backoff::new(RETRY_FIRST, RETRY_CAP) });
-        let named = retry_after.map(|wait| Duration::from_secs(u64::from(wait.get())));
-        pause.until = now + named.unwrap_or_else(|| pause.backoff.next_delay());
+        self.pauses.begin(mailbox, retry_after, Instant::now().into_std());
     }
 
     /// Something of this mailbox succeeded.
     pub(super) fn end_pause(&mut self, mailbox: &MailboxId) {
-        self.pauses.remove(mailbox);
+        self.pauses.end(mailbox);
     }
 
     /// Whether this mailbox is to be left alone for now.
     pub(super) fn is_paused(&self, mailbox: &MailboxId) -> bool {
-        self.pauses.get(mailbox).is_some_and(|pause| pause.until > Instant::now())
+        self.pauses.has(mailbox, Instant::now().into_std())
     }
 
     /// When something may be tried again.
@@ -176,11 +178,15 @@ impl Relay {
             LinkState::Away(until) => Some(*until),
             LinkState::Connecting(_) => None,
             LinkState::Up(up) => {
-                let now = Instant::now();
-                let ends = self.pauses.values().map(|pause| pause.until);
-                ends.filter(|until| *until > now).chain(up.leave_at).min()
+                let end = self.pauses.next_end(Instant::now().into_std());
+                end.map(Instant::from_std).into_iter().chain(up.leave_at).min()
             }
         }
+    }
+
+    /// Whether new mailboxes need a token there.
+    pub(super) fn needs_token(&mut self) -> bool {
+        self.up().is_some_and(|up| up.link.welcome().limits.token_needed)
     }
 
     /// Sends a request whose answer matters. Without a link nothing happens: `pump` comes again.

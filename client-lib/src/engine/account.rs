@@ -8,6 +8,7 @@ use restante_crypto::{
 };
 use restante_spec::address::RelayAddress;
 use restante_spec::ids::{MailboxId, ReaderSecret, UnixTime};
+use restante_spec::token::Entrance;
 
 use crate::error::Error;
 use crate::store::{Db, JobKind, Meta, NewJob};
@@ -29,10 +30,11 @@ impl Account {
     /// Makes an account with one device and notes that its inbox is to be made.
     pub(crate) fn create(
         db: Db<'_>,
-        relay: &RelayAddress,
+        entrance: &Entrance,
         nickname: &str,
         now: UnixTime,
     ) -> Result<(), Error> {
+        let relay = &entrance.address;
         let (key, device) = (AccountKey::generate()?, DeviceKey::generate()?);
         let letter_key = KemSecret::generate()?;
         let certificate = key.certify(&device.public(), DeviceNumber::new(1), now, "")?;
@@ -49,6 +51,9 @@ impl Account {
         db.set_meta(Meta::Inbox, inbox.as_bytes())?;
         db.set_meta(Meta::ManageKey, manage.seed().as_ref())?;
         db.set_meta(Meta::InboxReader, reader.as_bytes())?;
+        if let Some(token) = &entrance.token {
+            db.set_token(&relay.to_string(), token)?;
+        }
         for kind in [JobKind::CreateInbox, JobKind::PutLastResort, JobKind::PutPrekeys] {
             db.put_job(&NewJob::new(relay.to_string(), inbox, kind))?;
         }

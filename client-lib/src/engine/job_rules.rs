@@ -29,7 +29,7 @@ impl Engine {
         card: &[u8],
     ) -> Result<Option<Request>, Error> {
         self.transact(|work| match job.what.kind {
-            JobKind::CreateInbox => Ok(Some(work.create_inbox())),
+            JobKind::CreateInbox => work.create_inbox(job).map(Some),
             JobKind::CreateConversation => work.create_conversation(job).map(Some),
             JobKind::AllowInvite | JobKind::AllowContact => work.allow(job, handle).map(Some),
             JobKind::Revoke => {
@@ -104,7 +104,7 @@ impl Engine {
 }
 
 impl Work<'_> {
-    fn create_inbox(&self) -> Request {
+    fn create_inbox(&self, job: &Job) -> Result<Request, Error> {
         let account = self.account;
         let create = Create {
             mailbox: account.inbox,
@@ -112,9 +112,11 @@ impl Work<'_> {
             key: account.manage.public(),
             possession: prove_possession(&account.manage, &account.inbox),
             reader: reader_hash(&account.reader),
+            token: self.db.token(&job.what.relay)?,
             ttl: None,
+            memory_first: false,
         };
-        (Command::Create(create), Vec::new())
+        Ok((Command::Create(create), Vec::new()))
     }
 
     fn create_conversation(&mut self, job: &Job) -> Result<Request, Error> {
@@ -127,7 +129,9 @@ impl Work<'_> {
             key: key.public(),
             possession: prove_possession(&key, &mailbox),
             reader: reader_hash(&row.reader),
+            token: self.db.token(&job.what.relay)?,
             ttl: None,
+            memory_first: false,
         };
         Ok((Command::Create(create), Vec::new()))
     }

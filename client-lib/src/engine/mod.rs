@@ -24,8 +24,8 @@ mod receipts;
 use std::fmt;
 use std::path::Path;
 
-use restante_spec::address::RelayAddress;
 use restante_spec::ids::{EnvelopeId, UnixTime};
+use restante_spec::token::{AdmissionToken, Entrance};
 
 pub(crate) use self::outbox::Outgoing;
 
@@ -66,12 +66,12 @@ impl Engine {
     pub(crate) fn create(
         home: &Path,
         key: &StoreKey,
-        relay: &RelayAddress,
+        entrance: &Entrance,
         nickname: &str,
         now: UnixTime,
     ) -> Result<Self, Error> {
         let nickname = commands::checked_nickname(nickname)?;
-        Store::create(home, key, |db| Account::create(db, relay, nickname, now))?;
+        Store::create(home, key, |db| Account::create(db, entrance, nickname, now))?;
         Self::open(home, key, now)
     }
 
@@ -83,6 +83,17 @@ impl Engine {
         let (groups, events) = (Groups::default(), Vec::new());
         let (next_tidy, next_receipt) = (now, None);
         Ok(Self { store, account, own_relay, groups, events, now, next_tidy, next_receipt })
+    }
+
+    /// What admits this account at its own relay from now on.
+    pub(crate) fn set_token(&mut self, token: &AdmissionToken) -> Result<(), Error> {
+        let relay = self.own_relay.clone();
+        self.transact(|work| work.db.set_token(&relay, token))
+    }
+
+    /// Whether there is something to show where the own relay asks for a token.
+    pub(crate) fn has_token(&self) -> Result<bool, Error> {
+        Ok(self.store.read().token(&self.own_relay)?.is_some())
     }
 
     /// The time of everything that follows.

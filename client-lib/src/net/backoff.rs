@@ -35,6 +35,15 @@ impl Backoff {
         self.jitter(bound)
     }
 
+    /// The same, where the other side has named a time: never sooner, and up to a quarter later, so
+    /// that those who were told the same do not come back at the same moment (ADM-7).
+    pub(crate) fn next_delay_after(&mut self, named: Option<Duration>) -> Duration {
+        let Some(named) = named else { return self.next_delay() };
+        let spread = self.bound().max(named / 4);
+        self.failed = self.failed.saturating_add(1);
+        named.saturating_add(self.jitter(spread))
+    }
+
     /// An attempt has succeeded: the next failure begins anew.
     pub(crate) fn reset(&mut self) {
         self.failed = 0;
@@ -90,6 +99,17 @@ mod tests {
         }
         backoff.reset();
         assert!(backoff.next_delay() <= FIRST);
+    }
+
+    /// ADM-7: what was named is the least, and not everybody comes at the same moment.
+    #[test]
+    fn a_named_time_is_never_cut_short() {
+        let mut backoff = Backoff::seeded(FIRST, CAP, 4);
+        let named = Duration::from_secs(600);
+        let pauses: Vec<_> = (0..1_000).map(|_| backoff.next_delay_after(Some(named))).collect();
+        assert!(pauses.iter().all(|pause| (named..=named * 5 / 4).contains(pause)));
+        assert!(pauses.iter().any(|pause| *pause > named * 6 / 5));
+        assert!(backoff.next_delay_after(None) <= CAP);
     }
 
     /// Pauses fill the whole range: two clients rarely choose the same.

@@ -29,6 +29,7 @@ fn limits(requests_in_flight: u32) -> Limits {
         handles: 1,
         requests_in_flight,
         credit: Credit::default(),
+        token_needed: false,
     }
 }
 

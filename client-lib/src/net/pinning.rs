@@ -58,6 +58,7 @@ mod tests {
                 handles: 1,
                 requests_in_flight: 1,
                 credit: Credit::default(),
+                token_needed: false,
             },
             now: NOW,
         }

@@ -1,6 +1,7 @@
 //! Single values: the own account, device, inbox and what was last seen of each relay.
 
 use restante_spec::ids::Incarnation;
+use restante_spec::token::AdmissionToken;
 use rusqlite::OptionalExtension;
 use zeroize::Zeroizing;
 
@@ -105,6 +106,20 @@ impl Db<'_> {
     /// Sets a number.
     pub(crate) fn set_meta_number(self, which: Meta, number: u64) -> Result<(), Error> {
         self.set_meta(which, &number.to_be_bytes())
+    }
+
+    /// What admits this account at a relay.
+    pub(crate) fn token(self, relay: &str) -> Result<Option<AdmissionToken>, Error> {
+        let mut query = self.sql.prepare_cached("SELECT token FROM tokens WHERE relay = ?1")?;
+        let token = query.query_row([relay], |row| row.get::<_, [u8; 16]>(0)).optional()?;
+        Ok(token.map(AdmissionToken::new))
+    }
+
+    /// Notes what admits this account at a relay.
+    pub(crate) fn set_token(self, relay: &str, token: &AdmissionToken) -> Result<(), Error> {
+        let sql = "INSERT OR REPLACE INTO tokens (relay, token) VALUES (?1, ?2)";
+        self.sql.execute(sql, (relay, token.as_bytes()))?;
+        Ok(())
     }
 
     /// Notes a relay's incarnation; gives the one noted before if it was another.

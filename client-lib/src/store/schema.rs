@@ -6,7 +6,7 @@ use super::mls;
 use crate::error::Error;
 
 /// Each step brings the file from its index to the next version.
-const STEPS: &[&str] = &[VERSION_1];
+const STEPS: &[&str] = &[VERSION_1, VERSION_2];
 
 /// Layout of version 1.
 const VERSION_1: &str = "
@@ -83,6 +83,11 @@ CREATE TABLE jobs (
     after INTEGER NOT NULL DEFAULT 0, held_by BLOB
 );
 CREATE INDEX jobs_of_mailbox ON jobs (relay, mailbox, id);
+";
+
+/// Layout of version 2: what admits this account at its relays.
+const VERSION_2: &str = "
+CREATE TABLE tokens (relay TEXT PRIMARY KEY, token BLOB NOT NULL) WITHOUT ROWID;
 ";
 
 /// Brings the file to the newest version, step by step, each step whole or not at all.

@@ -123,6 +123,21 @@ fn transactions_are_whole() {
     assert_eq!(texts(&store), ["kept"]);
 }
 
+/// A file of the first version opens, with what it held, and keeps a token from then on.
+#[test]
+fn the_first_version_is_brought_up() {
+    let (home, mut store) = store();
+    store.write(|db| db.put_message(&message(1, Some(5), "kept"))).unwrap();
+    store.connection.execute_batch("DROP TABLE tokens; PRAGMA user_version = 1").unwrap();
+    drop(store);
+    let mut store = Store::open(home.path(), &key()).unwrap();
+    assert_eq!(texts(&store), ["kept"]);
+    let token = restante_spec::token::AdmissionToken::new([7; 16]);
+    store.write(|db| db.set_token("relay", &token)).unwrap();
+    assert_eq!(store.read().token("relay").unwrap(), Some(token));
+    assert_eq!(store.read().token("other").unwrap(), None);
+}
+
 /// A file of a newer version is refused and not touched.
 #[test]
 fn newer_version_is_refused() {
@@ -130,7 +145,7 @@ fn newer_version_is_refused() {
     store.connection.pragma_update(None, "user_version", 99).unwrap();
     drop(store);
     let refused = Store::open(home.path(), &key()).unwrap_err();
-    assert_eq!(refused, Error::StoreTooNew { found: 99, known: 1 });
+    assert_eq!(refused, Error::StoreTooNew { found: 99, known: 2 });
 }
 
 /// The relay's numbers make the order, whatever came first; what is queued stands behind; pages

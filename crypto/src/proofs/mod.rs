@@ -7,9 +7,11 @@ mod endorsement;
 mod open;
 mod possession;
 mod reader;
+mod token;
 
 pub use blob::BlobChallenge;
 pub use endorsement::{endorse, spki_hash, verify_endorsement};
 pub use open::OpenChallenge;
 pub use possession::{prove_possession, verify_possession};
 pub use reader::{generate_reader, reader_hash};
+pub use token::{generate_token, token_hash};

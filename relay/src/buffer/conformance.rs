@@ -11,8 +11,8 @@ use restante_spec::message::EnvelopeClass;
 use super::memory::MemoryBuffer;
 use super::redb::RedbBuffer;
 use super::{
-    Act, AppendAct, Buffer, BufferError, Chain, ChainLink, Outcome, Part, Quota, RowWrite, Span,
-    Stored,
+    Act, AppendAct, Buffer, BufferError, Chain, ChainLink, Outcome, Part, Quota, RELAY, RowWrite,
+    Span, Stored, Toll,
 };
 
 pub(super) const ALL: Span =
@@ -54,6 +54,7 @@ pub(super) fn append(number: u32) -> AppendAct {
         rows: Vec::new(),
         quota: QUOTA,
         now: NOW,
+        hold: None,
     }
 }
 
@@ -69,7 +70,7 @@ impl Rig {
 
     pub(super) fn create(&self, number: u8) -> Seq {
         let rows = vec![row(0, b"", Some(b"control")), row(Part::EPOCH, b"", Some(b"key"))];
-        match self.act(number, Act::Create { rows, max_mailboxes: 100 }) {
+        match self.act(number, Act::Create { rows, max_mailboxes: 100, toll: None }) {
             Ok(Outcome::Written(number)) => number,
             other => panic!("not created: {other:?}"),
         }
@@ -317,7 +318,11 @@ fn rows_remember_their_act(rig: &Rig) {
 
 /// LIM-14: mailboxes end at their bound; an id is created once; the list is in order.
 fn mailboxes_are_counted_and_listed(rig: &Rig) {
-    let create = |max_mailboxes| Act::Create { rows: vec![row(0, b"", Some(b"x"))], max_mailboxes };
+    let create = |max_mailboxes| Act::Create {
+        rows: vec![row(0, b"", Some(b"x"))],
+        max_mailboxes,
+        toll: None,
+    };
     assert_eq!(rig.act(1, create(100)), Err(BufferError::Exists));
     rig.act(3, create(2)).unwrap();
     assert_eq!(rig.act(2, create(2)), Err(BufferError::TooManyMailboxes));
@@ -327,6 +332,42 @@ fn mailboxes_are_counted_and_listed(rig: &Rig) {
     assert_eq!(rig.act(9, Act::Append(append(1))), Err(BufferError::NoMailbox));
     let write = Act::Write { rows: Vec::new(), trim: None };
     assert_eq!(rig.act(9, write), Err(BufferError::NoMailbox));
+}
+
+/// A mailbox that costs one of what a row of the relay's own has left.
+pub(super) fn paid_create() -> Act {
+    let pay = |left: &[u8]| Some(Bytes::copy_from_slice(left.split_last()?.1));
+    let toll = Toll { part: row(9, b"token", None).part, pay: Box::new(pay) };
+    let rows = vec![row(0, b"", Some(b"control"))];
+    Act::Create { rows, max_mailboxes: 100, toll: Some(toll) }
+}
+
+/// What is left of it.
+pub(super) fn left(buffer: &dyn Buffer) -> Option<usize> {
+    let rows = buffer.rows(RELAY, 9..=9).unwrap();
+    rows.first().map(|row| row.value.len())
+}
+
+/// ADM-3: what pays is less by one with each mailbox, and by nothing with one that is refused; the
+/// relay's own rows are no mailbox's.
+fn a_mailbox_is_paid_for_once(rig: &Rig) {
+    let buffer = &*rig.buffer;
+    assert_eq!(rig.act(2, paid_create()), Err(BufferError::Unpaid));
+    let rows = vec![row(9, b"token", Some(b"**"))];
+    rig.act(0, Act::Write { rows, trim: None }).unwrap();
+    assert_eq!(rig.act(1, paid_create()), Err(BufferError::Exists));
+    assert_eq!(rig.act(0, paid_create()), Err(BufferError::Exists));
+    rig.act(2, paid_create()).unwrap();
+    assert_eq!(rig.act(2, paid_create()), Err(BufferError::Exists));
+    assert_eq!(left(buffer), Some(1));
+    rig.act(3, paid_create()).unwrap();
+    assert_eq!(rig.act(4, paid_create()), Err(BufferError::Unpaid));
+    assert_eq!(left(buffer), Some(0));
+    assert_eq!(buffer.mailboxes(None, 10), Ok(vec![mailbox(1), mailbox(2), mailbox(3)]));
+    let rows = vec![row(9, b"token", None)];
+    rig.act(0, Act::Write { rows, trim: None }).unwrap();
+    assert_eq!(left(buffer), None);
+    assert_eq!(rig.act(0, Act::Delete), Err(BufferError::NoMailbox));
 }
 
 /// CMD-16: what was deleted is gone with its ids, and numbers go on rising.
@@ -354,7 +395,7 @@ fn answers_come_in_order(rig: &Rig) {
         let act = match number % 3 {
             0 => Act::Append(append(number)),
             1 => Act::Write { rows: Vec::new(), trim: None },
-            _ => Act::Create { rows: Vec::new(), max_mailboxes: 1 },
+            _ => Act::Create { rows: Vec::new(), max_mailboxes: 1, toll: None },
         };
         assert!(rig.buffer.submit(mailbox(1), act, done).is_ok());
     }
@@ -402,7 +443,7 @@ macro_rules! store {
             one_of_many_racers_wins_an_epoch, a_closed_log_takes_nothing,
             room_ends_at_the_quota, expiry_is_exact_to_the_second,
             trimming_lets_go_up_to_its_number, reads_come_in_pages, rows_remember_their_act,
-            mailboxes_are_counted_and_listed, deletion_leaves_nothing,
+            mailboxes_are_counted_and_listed, a_mailbox_is_paid_for_once, deletion_leaves_nothing,
             an_id_outlives_its_envelope, answers_come_in_order,
             a_reader_beside_many_writers_misses_nothing,
         }
@@ -422,6 +463,7 @@ macro_rules! store {
 }
 
 store!(memory, MemoryBuffer::start());
+store!(held, super::super::held::Holding::start());
 store!(redb, {
     let (buffer, writer) = RedbBuffer::in_memory();
     crate::ops::tasks::Tasks::new().spawn_thread("buffer", move || writer.run()).unwrap();

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use redb::{Database, ReadableTable, TableDefinition};
 use restante_spec::ids::{Seq, UnixTime};
 
-use super::conformance::{NOW, Rig, append, id, mailbox};
+use super::conformance::{NOW, Rig, append, id, left, mailbox, paid_create, row};
 use super::disk::Disk;
 use super::fault::start;
 use super::memory::MemoryBuffer;
@@ -79,6 +79,29 @@ fn chunks_go_and_the_head_stays() {
     assert_eq!(next.prev, stored.seq);
     assert!(next.seq > stored.seq);
     assert_eq!(after.store(2, append(2)).prev, expired.seq, "also where nothing was trimmed");
+}
+
+/// ADM-3: whatever call of the disk fails, a mailbox is there exactly when it was paid for.
+#[test]
+fn a_crash_neither_loses_a_use_nor_gives_one_back() {
+    let mut failed = 0;
+    for calls in 0..40 {
+        let disk = Disk::default();
+        let (buffer, _thread) = start(&disk);
+        let rows = vec![row(9, b"token", Some(b"*****"))];
+        rig(buffer).act(0, Act::Write { rows, trim: None }).unwrap();
+        let disk = disk.after_crash(calls);
+        let (buffer, _thread) = start(&disk);
+        disk.syncs_partly(calls);
+        disk.dies_after(u32::try_from(calls).unwrap());
+        let paying = rig(buffer);
+        let answers = [1, 2, 3].map(|number| paying.submit(number, paid_create()));
+        failed += answers.iter().filter(|answer| answer.recv().unwrap().is_err()).count();
+        let (found, _thread) = start(&disk.after_crash(calls));
+        let mailboxes = found.mailboxes(None, 10).unwrap().len();
+        assert_eq!(left(&*found), Some(5 - mailboxes), "after {calls} calls");
+    }
+    assert!(failed > 0, "no call failed");
 }
 
 /// DLV-1, DLV-3. Once chunks were numbered from 1 again when the last one had gone, so that the
@@ -233,7 +256,7 @@ fn damaged_and_newer_stores_are_refused() {
     assert!(matches!(refused(), Some(OpenError::Damaged(_))));
     assert!(refused().unwrap().to_string().contains("restore it from a backup"));
     change(&|transaction| {
-        transaction.open_table(META).unwrap().insert("format", 3).unwrap();
+        transaction.open_table(META).unwrap().insert("format", 4).unwrap();
     });
-    assert!(matches!(refused(), Some(OpenError::Format(3))));
+    assert!(matches!(refused(), Some(OpenError::Format(4))));
 }

@@ -30,6 +30,9 @@ pub(super) struct Index {
 /// A chunk's key in the store: rising in the order of arrival.
 pub(super) type ChunkId = u64;
 
+/// Chunks from here on are in memory only (MBX-21). Layout: the store's own never get so far.
+pub(super) const HELD: ChunkId = 1 << 63;
+
 /// What of a mailbox outlives its chunks; a row of the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Mark {
@@ -50,8 +53,19 @@ struct Mailbox {
     log: Log,
     /// The newest durable number while `mark.head` is not durable yet.
     settled: Seq,
-    /// The chunk of the newest entry; 0 for none.
+    /// The newest number that is written, and its chunk; 0 for none.
+    written: Seq,
     newest: ChunkId,
+}
+
+impl Mailbox {
+    /// An entry stands in this chunk. Not the last chunk has the newest: what was moved when it was
+    /// old stands behind what came later.
+    fn note_written(&mut self, seq: Seq, chunk: ChunkId) {
+        if seq >= self.written {
+            (self.written, self.newest) = (seq, chunk);
+        }
+    }
 }
 
 /// Unit: a chunk is sparse when at most one in so many of its entries is live.
@@ -138,7 +152,7 @@ impl Index {
 
     /// A mailbox begins, or is read back from the store.
     pub(super) fn insert(&mut self, mailbox: MailboxId, mark: Mark) {
-        self.mailboxes.insert(mailbox, Mailbox { mark, ..Mailbox::default() });
+        self.mailboxes.insert(mailbox, Mailbox { mark, written: mark.head, ..Mailbox::default() });
     }
 
     /// Another epoch begins, or none.
@@ -233,9 +247,9 @@ impl Index {
         if found.mark.head <= visible {
             found.settled = found.mark.head;
         }
-        // Not the last chunk: what was moved when it was old stands behind what came later.
-        if seq >= found.mark.head {
-            (found.mark.head, found.newest) = (seq, chunk);
+        found.mark.head = found.mark.head.max(seq);
+        if chunk < HELD {
+            found.note_written(seq, chunk);
         }
         let is_live = seq > found.mark.floor;
         found.log.add(&placed, is_live);
@@ -244,15 +258,17 @@ impl Index {
         }
     }
 
-    /// Lets go of everything up to `upto`.
-    pub(super) fn trim(&mut self, mailbox: MailboxId, upto: Seq, now: UnixTime) {
-        let Some(found) = self.mailboxes.get_mut(&mailbox) else { return };
+    /// Lets go of everything up to `upto`. Returns whether all of it was in memory only.
+    pub(super) fn trim(&mut self, mailbox: MailboxId, upto: Seq, now: UnixTime) -> bool {
+        let Some(found) = self.mailboxes.get_mut(&mailbox) else { return true };
         // Beyond the newest there is nothing to let go, and nothing to come may be lost.
         let upto = upto.min(found.mark.head);
         found.mark.floor = found.mark.floor.max(upto);
         let mut dead = Vec::new();
         found.log.trim(upto, &mut dead);
+        let was_held = dead.iter().all(|chunk| *chunk >= HELD);
         self.bury_all(dead, now);
+        was_held
     }
 
     /// How full a mailbox is.
@@ -312,7 +328,7 @@ impl Index {
             let Some(found) = self.mailboxes.get_mut(mailbox) else { continue };
             found.log.forget(*seq, chunk);
             if found.newest == chunk {
-                marks.insert(*mailbox, found.mark);
+                marks.insert(*mailbox, Mark { head: found.written, ..found.mark });
             }
         }
         if let Some(state) = self.chunks.remove(&chunk) {
@@ -329,7 +345,7 @@ impl Index {
             let state = self.chunks.get(chunk);
             state.is_some_and(|state| state.last_death.after(limits::DEDUP_WINDOW) <= now)
         };
-        self.sparse.iter().filter(is_over).take(max).copied().collect()
+        self.sparse.range(..HELD).filter(is_over).take(max).copied().collect()
     }
 
     /// Whether an entry is live and stands in this chunk.
@@ -338,22 +354,29 @@ impl Index {
         found.is_some_and(|found| found.log.is_live_in(seq, chunk))
     }
 
+    /// Whether an entry was let go by its readers, or its mailbox is gone: nobody will miss it.
+    pub(super) fn is_let_go(&self, mailbox: MailboxId, seq: Seq) -> bool {
+        let mark = self.mark(mailbox);
+        mark.is_none_or(|mark| seq <= mark.floor.max(mark.born))
+    }
+
     /// An entry stands in another chunk now, which is durable.
-    pub(super) fn relocate(&mut self, moved: &Moved) {
+    pub(super) fn relocate(&mut self, moved: &Moved, now: UnixTime) {
         let Moved { mailbox, seq, expires_at, from, to, offset } = *moved;
-        let Some(found) = self.mailboxes.get_mut(&mailbox) else { return };
-        if !found.log.relocate(seq, from, to, offset) {
-            return;
-        }
-        if seq == found.mark.head {
-            found.newest = to;
-        }
+        let found = self.mailboxes.get_mut(&mailbox);
+        let was_live = found.and_then(|found| {
+            // Whatever is left of it: the chunk tells that it was there.
+            found.note_written(seq, to);
+            found.log.relocate(seq, from, to, offset)
+        });
         let state = self.chunks.entry(to).or_default();
         state.live += 1;
         state.entries += 1;
         state.max_expiry = state.max_expiry.max(expires_at);
         let due = state.max_expiry.after(limits::DEDUP_WINDOW);
         self.set_due(to, due);
+        // One that has died meanwhile is dead in both.
+        self.bury(if was_live == Some(true) { from } else { to }, now);
     }
 
     /// Takes expired entries out of a mailbox's account.

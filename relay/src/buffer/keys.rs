@@ -134,7 +134,7 @@ const fn slot_of(bucket: Bucket) -> u64 {
     bucket.0 % SLOTS * SLOT_BYTES as u64
 }
 
-fn write_slot(bucket: Bucket, key: &[u8; 32]) -> Zeroizing<Vec<u8>> {
+pub(super) fn write_slot(bucket: Bucket, key: &[u8; 32]) -> Zeroizing<Vec<u8>> {
     let mut slot = Zeroizing::new(Vec::with_capacity(SLOT_BYTES));
     slot.put_u64(bucket.0);
     slot.put_slice(key);

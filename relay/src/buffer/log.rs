@@ -225,16 +225,20 @@ impl Log {
         found.is_some_and(|entry| entry.chunk == chunk && entry.state == State::Live)
     }
 
-    /// A live entry now stands in another chunk; whether there was one.
-    pub(super) fn relocate(&mut self, seq: Seq, from: ChunkId, to: ChunkId, offset: u32) -> bool {
-        let Ok(place) = self.entries.binary_search_by_key(&seq, |entry| entry.seq) else {
-            return false;
-        };
+    /// An entry now stands in another chunk; whether it is live, if it is there at all.
+    pub(super) fn relocate(
+        &mut self,
+        seq: Seq,
+        from: ChunkId,
+        to: ChunkId,
+        offset: u32,
+    ) -> Option<bool> {
+        let place = self.entries.binary_search_by_key(&seq, |entry| entry.seq).ok()?;
         let found = self.entries.get_mut(place).filter(|entry| entry.chunk == from);
-        let Some(entry) = found.filter(|entry| entry.state == State::Live) else { return false };
+        let entry = found.filter(|entry| entry.state != State::Gone)?;
         entry.chunk = to;
         entry.offset = u16::try_from(offset).unwrap_or(u16::MAX);
-        true
+        Some(entry.state == State::Live)
     }
 
     /// Notes the id of an entry; short logs need no table, and one is made when they grow.

@@ -12,8 +12,8 @@ use bytes::Bytes;
 use restante_spec::ids::{EnvelopeId, MailboxId, Seq, UnixTime};
 
 use super::{
-    Act, AppendAct, Buffer, BufferError, Done, Envelope, Level, Outcome, Page, Part, Row, RowWrite,
-    Span, Stored,
+    Act, AppendAct, Buffer, BufferError, Done, Envelope, Level, Outcome, Page, Part, RELAY, Row,
+    RowWrite, Span, Stored, Toll,
 };
 
 /// The model, with a thread that does what was submitted.
@@ -26,6 +26,8 @@ pub(super) struct MemoryBuffer {
 struct World {
     last: u64,
     mailboxes: BTreeMap<MailboxId, House>,
+    /// The relay's own rows.
+    own: House,
 }
 
 #[derive(Default)]
@@ -59,15 +61,29 @@ impl World {
 
     fn act(&mut self, mailbox: MailboxId, act: Act) -> Result<Outcome, BufferError> {
         match act {
-            Act::Create { rows, max_mailboxes } => {
-                if self.mailboxes.contains_key(&mailbox) {
+            Act::Create { rows, max_mailboxes, toll } => {
+                if mailbox == RELAY || self.mailboxes.contains_key(&mailbox) {
                     return Err(BufferError::Exists);
                 }
                 if self.mailboxes.len() as u64 >= max_mailboxes {
                     return Err(BufferError::TooManyMailboxes);
                 }
+                let paid = match toll {
+                    None => None,
+                    Some(Toll { part, pay }) => {
+                        let row = self.own.rows.get(&part).ok_or(BufferError::Unpaid)?;
+                        let value = Some(pay(&row.1).ok_or(BufferError::Unpaid)?);
+                        Some(RowWrite { part, value })
+                    }
+                };
                 let number = self.next();
+                self.own.write(paid.into_iter().collect(), number);
                 self.mailboxes.entry(mailbox).or_default().write(rows, number);
+                Ok(Outcome::Written(number))
+            }
+            Act::Write { rows, .. } if mailbox == RELAY => {
+                let number = self.next();
+                self.own.write(rows, number);
                 Ok(Outcome::Written(number))
             }
             Act::Write { rows, trim } => {
@@ -174,7 +190,9 @@ impl Buffer for MemoryBuffer {
 
     fn rows(&self, mailbox: MailboxId, tags: RangeInclusive<u8>) -> Result<Vec<Row>, BufferError> {
         let world = self.world.lock().unwrap();
-        let rows = world.mailboxes.get(&mailbox).into_iter().flat_map(|house| &house.rows);
+        let own = (mailbox == RELAY).then_some(&world.own);
+        let house = world.mailboxes.get(&mailbox).or(own);
+        let rows = house.into_iter().flat_map(|house| &house.rows);
         let found = rows.filter(|(part, _)| tags.contains(&part.tag));
         let row = |(part, (revision, value)): (&Part, &(Seq, Bytes))| Row {
             part: part.clone(),
@@ -229,6 +247,17 @@ impl Buffer for MemoryBuffer {
         self.world.lock().unwrap().mailboxes.get(&mailbox)?.known(id)
     }
 
+    /// Nothing is held: it must be let go as any other.
+    fn confirm(&self, mailbox: MailboxId, upto: Seq, now: UnixTime) -> bool {
+        let world = self.world.lock().unwrap();
+        let mut live = world.mailboxes.get(&mailbox).into_iter().flat_map(|house| house.live(now));
+        live.all(|envelope| envelope.seq > upto)
+    }
+
+    fn last(&self) -> Seq {
+        Seq::new(self.world.lock().unwrap().last)
+    }
+
     fn level(&self, mailbox: MailboxId, now: UnixTime) -> Level {
         let world = self.world.lock().unwrap();
         world.mailboxes.get(&mailbox).map_or(Level::default(), |house| house.level(now))
@@ -236,6 +265,10 @@ impl Buffer for MemoryBuffer {
 
     fn restored(&self) -> Seq {
         Seq::START
+    }
+
+    fn queued(&self) -> usize {
+        0
     }
 
     fn tick(&self, _: UnixTime) {}

@@ -17,7 +17,9 @@
 //!   the act is durable (MBX-4).
 //! - Every act gets a sequence number, rising over all mailboxes and never used twice, whatever
 //!   crashes (MBX-3). A row remembers the number of the act that wrote it: its revision.
-//! - Readers see only what is durable and not expired (MBX-11).
+//! - Readers see only what is durable and not expired (MBX-11), and what is held in memory for a
+//!   moment (MBX-21): that is told by `seen`, and `done` follows when it is durable, or when it is
+//!   confirmed and need not be any more.
 
 pub(crate) mod blobs;
 mod chunk;
@@ -32,11 +34,15 @@ mod crash;
 pub(crate) mod disk;
 #[cfg(test)]
 mod fault;
+#[cfg(test)]
+mod held;
 mod index;
 pub(crate) mod keys;
 mod log;
 #[cfg(test)]
 mod memory;
+#[cfg(feature = "simulation")]
+pub(crate) mod parsers;
 #[cfg(test)]
 mod play;
 pub(crate) mod redb;
@@ -107,11 +113,23 @@ pub(crate) trait Buffer: Send + Sync + 'static {
     /// and at least [`restante_spec::limits::DEDUP_WINDOW`] after (MBX-5).
     fn lookup(&self, mailbox: MailboxId, id: EnvelopeId) -> Option<Stored>;
 
+    /// Every reader has everything up to here: what of it is held in memory only is let go without
+    /// being written (MBX-21). Returns whether nothing else was there to be let go; otherwise an
+    /// [`Act::Write`] must let go of it.
+    fn confirm(&self, mailbox: MailboxId, upto: Seq, now: UnixTime) -> bool;
+
     /// How full a mailbox is, and its newest number.
     fn level(&self, mailbox: MailboxId, now: UnixTime) -> Level;
 
+    /// No number above this one was given before the store was last opened, and none below will be
+    /// given again, whatever was held in memory when the process before ended (MBX-3).
+    fn last(&self) -> Seq;
+
     /// What has this number or a lower one comes from a backup (MBX-20); `Seq::START` if nothing.
     fn restored(&self) -> Seq;
+
+    /// How full the queue is, in hundredths of the bound that is nearer.
+    fn queued(&self) -> usize;
 
     /// Lets go of what has expired; called about once a second. Returns at once; the work is
     /// done in bounded steps between the acts.
@@ -121,12 +139,17 @@ pub(crate) trait Buffer: Send + Sync + 'static {
 /// Called once with what became of an act.
 pub(crate) type Done = Box<dyn FnOnce(Result<Outcome, BufferError>) + Send>;
 
+/// Called on the buffer's thread when an envelope is held in memory: readers may have it from now
+/// on, and [`Done`] follows.
+pub(crate) type Seen = Box<dyn FnOnce(Stored) + Send>;
+
 /// One atomic change of one mailbox.
 pub(crate) enum Act {
-    /// A mailbox begins with these rows; refused with `Exists` when it has any already.
-    Create { rows: Vec<RowWrite>, max_mailboxes: u64 },
+    /// A mailbox begins with these rows; refused with `Exists` when it has any already, then with
+    /// `TooManyMailboxes`, then with `Unpaid`.
+    Create { rows: Vec<RowWrite>, max_mailboxes: u64, toll: Option<Toll> },
     /// Rows change; envelopes up to and including `trim` are let go. Refused with `NoMailbox`
-    /// when there are no rows.
+    /// when there are no rows, but rows of [`RELAY`] are always there.
     Write { rows: Vec<RowWrite>, trim: Option<Seq> },
     /// An envelope is added, with rows that change in the same step.
     Append(AppendAct),
@@ -152,7 +175,24 @@ pub(crate) struct AppendAct {
     pub(crate) rows: Vec<RowWrite>,
     pub(crate) quota: Quota,
     pub(crate) now: UnixTime,
+    /// It may be held in memory for a moment before it is written (MBX-21); only without rows, and
+    /// never a commit. Left uncalled when it is not held: then it is stored as any other.
+    pub(crate) hold: Option<Seen>,
 }
+
+/// The rows of the relay itself stand under this name, which no mailbox has: it is refused as the
+/// name of one with `Exists`.
+pub(crate) const RELAY: MailboxId = MailboxId::new([0; MailboxId::SIZE]);
+
+/// What a new mailbox costs: a row of [`RELAY`] that changes in the same step, or refuses it.
+pub(crate) struct Toll {
+    pub(crate) part: Part,
+    /// Gives the row's next value; `None`: not enough, nothing is done.
+    pub(crate) pay: Pay,
+}
+
+/// Judges a row's value, and gives the next one.
+pub(crate) type Pay = Box<dyn FnOnce(&[u8]) -> Option<Bytes> + Send>;
 
 impl Act {
     /// Bytes of bodies and rows it brings, for the bounds of the queue.
@@ -218,6 +258,8 @@ pub(crate) enum Outcome {
     Written(Seq),
     /// The envelope is stored.
     Stored(Stored),
+    /// The envelope, seen before, is stored now or was confirmed by all (MBX-21).
+    Settled(Stored),
     /// The id was there: what was said then.
     Already(Stored),
 }
@@ -244,6 +286,9 @@ pub(crate) enum BufferError {
     /// The relay has as many mailboxes as it may.
     #[error("as many mailboxes as there may be")]
     TooManyMailboxes,
+    /// The row that is to pay for a mailbox is not there, or has not enough.
+    #[error("nothing pays for the mailbox")]
+    Unpaid,
     /// Another epoch is current, or none.
     #[error("the epoch is not the current one")]
     StaleEpoch,

@@ -79,7 +79,7 @@ pub(super) fn play(
         let said = match *step {
             Step::Create(number) => {
                 let rows = vec![row(Part::EPOCH, b"", Some(b"key"))];
-                format!("{:?}", rig.act(number, Act::Create { rows, max_mailboxes: 3 }))
+                format!("{:?}", rig.act(number, Act::Create { rows, max_mailboxes: 3, toll: None }))
             }
             Step::Append { mailbox: number, id: which, size, ttl, epoch, commit } => {
                 let part = Part { tag: Part::EPOCH, key: Vec::new() };

@@ -1,5 +1,7 @@
 //! What bounds the buffer, beside the quotas that come with each act.
 
+use std::time::Duration;
+
 /// Bounds and sizes of the embedded buffer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
@@ -20,6 +22,12 @@ pub(crate) struct Settings {
     pub(crate) clean_step: usize,
     /// Sequence numbers reserved at a time (MBX-3).
     pub(crate) reserve: u64,
+    /// An envelope is held so long at least, and at most twice as long (MBX-21).
+    pub(crate) hold: Duration,
+    /// Bytes of bodies held in memory at most (MBX-21, LIM-21); more are stored as any other.
+    pub(crate) hold_bytes: usize,
+    /// Envelopes remembered that were never written, at most (MBX-5, LIM-21).
+    pub(crate) hold_entries: usize,
 }
 
 impl Default for Settings {
@@ -33,6 +41,9 @@ impl Default for Settings {
             expiry_step: 1_024,
             clean_step: 256,
             reserve: 1 << 20,
+            hold: Duration::from_millis(20),
+            hold_bytes: 16 * 1024 * 1024,
+            hold_entries: 4_000_000,
         }
     }
 }

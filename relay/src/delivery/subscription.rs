@@ -154,8 +154,8 @@ impl Subscription {
 
     /// Why it is over, if it is (DLV-5).
     pub(super) fn end(&self, now: UnixTime) -> Option<End> {
-        if self.is_at_end() {
-            return Some(End { code: Code::Superseded, upto: self.position });
+        if let Some(upto) = self.range.upto.filter(|_| self.is_at_end()) {
+            return Some(End { code: Code::Superseded, upto });
         }
         let over = self.range.expires_at.is_some_and(|end| end <= now);
         over.then_some(End { code: Code::Expired, upto: self.position })
@@ -342,6 +342,15 @@ mod tests {
         assert_eq!(subscription.end(UnixTime::new(0)), Some(end));
         assert_eq!(subscription.wants(), None);
     }
+
+    /// DLV-5. Once who began behind its key's range was told the place where it began.
+    #[test]
+    fn the_end_that_is_told_is_that_of_the_range() {
+        let subscription = subscription(9, Some(5), credit(8, 1_000));
+        let end = End { code: Code::Superseded, upto: Seq::new(5) };
+        assert_eq!(subscription.end(UnixTime::new(0)), Some(end));
+    }
+
     /// DLV-5, MBX-9. Once a subscription whose key's last commit had expired before it was read
     /// went on into the epochs behind it.
     #[test]

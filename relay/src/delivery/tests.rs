@@ -65,7 +65,8 @@ impl House {
         };
         let possession = prove_possession(&key, &mailbox);
         let (key, reader) = (key.public(), reader());
-        let create = Create { mailbox, class, key, possession, reader, ttl: None };
+        let (token, ttl, memory_first) = (None, None, false);
+        let create = Create { mailbox, class, key, possession, reader, token, ttl, memory_first };
         let Answer::Created(created) = house.call(Call::Create(create)).unwrap() else { panic!() };
         house.epoch = created.epoch;
         house

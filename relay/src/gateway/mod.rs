@@ -22,6 +22,8 @@ mod http;
 mod link;
 mod listener;
 mod page;
+#[cfg(feature = "simulation")]
+pub(crate) mod parsers;
 mod peer;
 mod session;
 mod settings;

@@ -95,7 +95,9 @@ fn table(limits: &Limits) -> String {
         (days, 0) => format!("{days} days"),
         _ => format!("{seconds} seconds"),
     };
+    let admits = if limits.token_needed { "who has a token of the operator" } else { "everybody" };
     let rows = [
+        ("New accounts", admits.to_owned()),
         ("A letter is kept for, unless it says otherwise", days(limits.ttl_default.get())),
         ("A letter is kept for at most", days(limits.ttl_max.get())),
         ("The largest letter, sealed", format!("{} bytes", limits.body_bytes)),

@@ -16,13 +16,15 @@ use restante_spec::ids::{
 };
 use restante_spec::limits;
 use restante_spec::message::{
-    Append, BlobCreate, BlobRead, ClientHeader, Command, Credit, Hello, Open, PutPrekeys, Refusal,
-    Reply, Subscribe,
+    Append, BlobCreate, BlobRead, ClientHeader, Command, Credit, EnvelopeClass, Hello, Open,
+    PutPrekeys, Refusal, Reply, Subscribe,
 };
 
 use crate::delivery::Wish;
 use crate::limits::BLOB_PROOFS;
-use crate::mailbox::api::{Access, Answer, AppendAsk, Ask, BlobAsk, Call, Chain, Origin};
+use crate::mailbox::api::{
+    Access, Answer, AppendAsk, Ask, BlobAsk, Call, Chain, ChainLink, Origin,
+};
 
 /// What a connection is in the middle of.
 pub(super) struct Session {
@@ -314,13 +316,12 @@ impl Session {
         body: Bytes,
     ) -> Result<Step, Refusal> {
         let access = self.access(append.handle)?;
-        let (named, chain) =
-            self.chains.entry(access.mailbox).or_insert_with(|| (append.chain, Chain::new()));
-        // MBX-6: a new number begins a new chain.
-        if *named != append.chain {
-            *named = append.chain;
-            *chain = Chain::new();
-        }
+        // MBX-19: a live one is in no chain, and names none.
+        let link = if append.class == EnvelopeClass::Live {
+            Chain::new().link()
+        } else {
+            self.link(access.mailbox, append.chain)
+        };
         let ask = AppendAsk {
             id: append.id,
             class: append.class,
@@ -328,10 +329,19 @@ impl Session {
             epoch: append.epoch,
             commit: append.commit,
             body,
-            link: chain.link(),
+            link,
             origin: self.origin,
         };
         Ok(self.ask(number, access, Ask::Append(ask)))
+    }
+
+    /// The next place in a mailbox's chain; another number begins another (MBX-6).
+    fn link(&mut self, mailbox: MailboxId, number: ChainNumber) -> ChainLink {
+        let (named, chain) = self.chains.entry(mailbox).or_insert_with(|| (number, Chain::new()));
+        if *named != number {
+            (*named, *chain) = (number, Chain::new());
+        }
+        chain.link()
     }
 
     fn subscribe(&mut self, number: RequestNumber, subscribe: &Subscribe) -> Result<Step, Refusal> {

@@ -5,9 +5,12 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use restante_crypto::verify_possession;
 use restante_spec::codes::Code;
-use restante_spec::ids::{BlobId, PublicKey, ReaderHash, Seconds, Seq, UnixTime};
+use restante_spec::ids::{
+    BlobId, EnvelopeId, MailboxId, PublicKey, ReaderHash, Seconds, Seq, UnixTime,
+};
 use restante_spec::limits;
 use restante_spec::message::{Appended, Commit, EnvelopeClass, MailboxClass, Rate, Refusal};
 
@@ -17,7 +20,10 @@ use super::rows::{self, BadRow, EpochRow, KeyRow, ReaderRow, ReplacedRow};
 use super::service::{Cell, Service, damaged, give_back, lock, refusal};
 use super::state::{CurrentEpoch, Mailbox, Reader, Replaced, Waiting};
 use super::tail::Kept;
-use crate::buffer::{Act, AppendAct, Buffer, BufferError, Envelope, Outcome, RowWrite, Stored};
+use crate::buffer::{
+    Act, AppendAct, Buffer, BufferError, Envelope, Outcome, RowWrite, Seen, Stored,
+};
+use crate::ops::metrics::Shed;
 
 /// How fast commits may come (LIM-13).
 const COMMIT_RATE: Rate = Rate {
@@ -32,6 +38,31 @@ struct Change {
     commit: Option<Commit>,
     expires_at: UnixTime,
     now: UnixTime,
+}
+
+/// An envelope without its place.
+#[derive(Clone)]
+struct Fresh {
+    epoch: Seq,
+    id: EnvelopeId,
+    class: EnvelopeClass,
+    body: Bytes,
+    origin: Origin,
+    at: UnixTime,
+}
+
+impl Fresh {
+    fn new(act: &AppendAct, origin: Origin) -> Self {
+        let AppendAct { id, class, now: at, .. } = *act;
+        let (epoch, body) = (act.epoch.unwrap_or(Seq::START), act.body.clone());
+        Self { epoch, id, class, body, origin, at }
+    }
+
+    fn envelope(self, stored: Stored) -> Envelope {
+        let Self { epoch, id, class, body, .. } = self;
+        let Stored { seq, prev, expires_at, commit } = stored;
+        Envelope { seq, prev, epoch, id, class, expires_at, commit, body }
+    }
 }
 
 impl<B: Buffer, N: Notices> Service<B, N> {
@@ -74,7 +105,9 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             drop(mailbox);
             return respond(Ok(Answer::Appended(appended(stored, true))));
         }
-        let (act, change, origin) = match self.judge(&mut mailbox, authorised, now) {
+        let taken = self.take_in(Shed::Append);
+        let judged = taken.and_then(|()| self.judge(&mut mailbox, authorised, now));
+        let (mut act, change, origin) = match judged {
             Ok(judged) => judged,
             Err(refusal) => {
                 link.break_here();
@@ -82,7 +115,11 @@ impl<B: Buffer, N: Notices> Service<B, N> {
                 return respond(Err(refusal));
             }
         };
-        let (class, body, epoch) = (act.class, act.body.clone(), act.epoch);
+        let fresh = Fresh::new(&act, origin);
+        // MBX-21
+        if mailbox.memory_first && !act.commit && act.rows.is_empty() {
+            act.hold = Some(self.seen(access.mailbox, fresh.clone()));
+        }
         mailbox.in_flight.insert(id, vec![Waiting { respond, link }]);
         mailbox.acks.striking += u32::from(change.strikes());
         let again = Arc::clone(&cell);
@@ -93,18 +130,13 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             move |service, mailbox, outcome| {
                 mailbox.acks.striking -= u32::from(change.strikes());
                 service.settle_kept(change.blobs(), outcome);
-                if let Ok(Outcome::Stored(stored)) = outcome {
-                    let Stored { seq, prev, expires_at, commit } = stored;
-                    let epoch = epoch.unwrap_or(Seq::START);
-                    let envelope =
-                        Envelope { seq, prev, epoch, id, class, expires_at, commit, body };
-                    service.stored(&again, mailbox, &change, envelope, origin);
-                } else {
-                    // MBX-4: it may be stored, and nobody else would tell those who are online.
-                    if outcome == Err(BufferError::Unknown) {
-                        service.notices.notice(mailbox.id, Notice::Unknown);
+                match outcome {
+                    Ok(Outcome::Stored(stored)) => {
+                        service.stored(&again, mailbox, &change, fresh.envelope(stored), origin);
                     }
-                    service.give_use_back(mailbox, change.used);
+                    // All were told when it was seen.
+                    Ok(Outcome::Settled(_)) => {}
+                    _ => service.not_stored(mailbox, &change, outcome.err()),
                 }
                 if change.strikes() {
                     // What has waited for the commit.
@@ -116,6 +148,30 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         );
         drop(mailbox);
         give_back(submitted);
+    }
+
+    /// Tells whoever is online of an envelope that is held in memory (MBX-21).
+    fn seen(self: &Arc<Self>, mailbox: MailboxId, fresh: Fresh) -> Seen {
+        let service = Arc::clone(self);
+        Box::new(move |stored| {
+            let (origin, at) = (fresh.origin, fresh.at);
+            let notice = Notice::Appended { envelope: fresh.envelope(stored), origin, at };
+            service.notices.notice(mailbox, notice);
+        })
+    }
+
+    /// An envelope was refused or repeated, or nobody knows.
+    fn not_stored(
+        self: &Arc<Self>,
+        mailbox: &mut Mailbox,
+        change: &Change,
+        error: Option<BufferError>,
+    ) {
+        // MBX-4: it may be stored, and nobody else would tell those who are online.
+        if error == Some(BufferError::Unknown) {
+            self.notices.notice(mailbox.id, Notice::Unknown);
+        }
+        self.give_use_back(mailbox, change.used);
     }
 
     /// What a stored envelope changes, and who is told of it.
@@ -197,6 +253,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             rows,
             quota: self.settings.quota_of(mailbox.class),
             now,
+            hold: None,
         };
         Ok((act, Change { used, commit: ask.commit, expires_at, now }, ask.origin))
     }
@@ -238,7 +295,10 @@ fn judge_commit(
     let Some(current) = &mailbox.epoch else {
         return Err(Refusal::new(Code::StaleEpoch, "the conversation is closed"));
     };
-    let known = |key: &PublicKey| *key == current.key || mailbox.replaced.contains_key(key);
+    let known = |key: &PublicKey| {
+        let old = mailbox.replaced.get(key);
+        *key == current.key || old.is_some_and(|old| old.expires_at > now)
+    };
     if commit.next.is_some_and(|next| known(&next.key)) {
         return Err(Refusal::new(Code::Conflict, "the next key was in use already"));
     }
@@ -323,7 +383,7 @@ impl Change {
             mailbox.readers.remove(hash);
         }
         for hash in &commit.add_readers {
-            let reader = Reader { cursor: seq, seen: self.now };
+            let reader = Reader { cursor: seq, seen: self.now, noted: self.now };
             mailbox.readers.entry(*hash).or_insert(reader);
         }
     }
@@ -331,12 +391,16 @@ impl Change {
 
 /// Answers an append, and those that came with the same id while it was under way.
 fn respond_all(waiting: Vec<Waiting>, mut answer: Result<Answer, Refusal>) {
+    let is_aborted = answer.as_ref().is_err_and(|refusal| refusal.code == Code::Aborted);
     for Waiting { respond, link } in waiting {
-        // MBX-6: also behind those that waited for another's answer.
+        // MBX-6: in the chain of who waited nothing was refused; it asks again.
+        let is_others = is_aborted && !link.is_aborted();
+        // Also behind those that waited for another's answer.
         if answer.is_err() {
             link.break_here();
         }
-        respond(answer.clone());
+        let unavailable = || Err(refusal(BufferError::Unavailable));
+        respond(if is_others { unavailable() } else { answer.clone() });
         // MBX-5: who waited asked for what was there already.
         if let Ok(Answer::Appended(said)) = &mut answer {
             said.already = true;
@@ -347,7 +411,9 @@ fn respond_all(waiting: Vec<Waiting>, mut answer: Result<Answer, Refusal>) {
 /// The answer to an append.
 fn answer(mailbox: &Mailbox, outcome: Result<Outcome, BufferError>) -> Result<Answer, Refusal> {
     match outcome {
-        Ok(Outcome::Stored(stored)) => Ok(Answer::Appended(appended(stored, false))),
+        Ok(Outcome::Stored(stored) | Outcome::Settled(stored)) => {
+            Ok(Answer::Appended(appended(stored, false)))
+        }
         Ok(Outcome::Already(stored)) => Ok(Answer::Appended(appended(stored, true))),
         Ok(Outcome::Written(_)) => Err(damaged()),
         // ERR-4: members of a group may strike whoever is furthest behind.

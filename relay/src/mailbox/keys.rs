@@ -130,7 +130,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             Ok(Managed {
                 rows: vec![rows::put(rows::of_reader(&reader), &row).map_err(|_| damaged())?],
                 apply: Box::new(move |mailbox, number| {
-                    let fresh = Reader { cursor: number, seen: now };
+                    let fresh = Reader { cursor: number, seen: now, noted: now };
                     mailbox.readers.entry(reader).or_insert(fresh);
                 }),
                 notice: None,
@@ -158,7 +158,9 @@ impl<B: Buffer, N: Notices> Service<B, N> {
                     }
                     Ok(Answer::Done)
                 }
-                Ok(Outcome::Stored(_) | Outcome::Already(_)) => Err(damaged()),
+                Ok(Outcome::Stored(_) | Outcome::Already(_) | Outcome::Settled(_)) => {
+                    Err(damaged())
+                }
                 Err(error) => Err(refusal(error)),
             };
             Ok((rows, done))

@@ -14,7 +14,8 @@ use super::authorise::{Grant, Need, authorise, authorise_open, not_found};
 use super::rows::{self, BadRow, ControlRow, EpochRow, KeyRow, OpenedRow, ReaderRow};
 use super::service::{Service, damaged, give_back, lock, refusal};
 use super::state::{Mailbox, class_number};
-use crate::buffer::{Act, Buffer, BufferError, Outcome, RowWrite};
+use crate::buffer::{Act, Buffer, BufferError, Outcome, RELAY, RowWrite};
+use crate::ops::metrics::Shed;
 
 /// Seconds of a day.
 const DAY: u64 = 86_400;
@@ -22,6 +23,9 @@ const DAY: u64 = 86_400;
 impl<B: Buffer, N: Notices> Service<B, N> {
     /// Makes a mailbox (CMD-5).
     pub(super) fn create(self: &Arc<Self>, create: Create, now: UnixTime, respond: Respond) {
+        if let Err(refusal) = self.take_in(Shed::Mailbox) {
+            return respond(Err(refusal));
+        }
         let ttl = create.ttl.unwrap_or(self.settings.ttl_default).min(self.settings.ttl_max);
         let rows = match first_rows(&create, ttl, now) {
             Ok(rows) => rows,
@@ -29,11 +33,14 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         };
         let service = Arc::clone(self);
         let id = create.mailbox;
-        let act = Act::Create { rows, max_mailboxes: self.settings.mailboxes };
+        let toll = self.toll(&create, now);
+        let act = Act::Create { rows, max_mailboxes: self.settings.mailboxes, toll };
         let done = Box::new(move |outcome| {
             respond(match outcome {
                 Ok(Outcome::Written(number)) => Ok(created(create.class, number, ttl)),
-                Ok(Outcome::Stored(_) | Outcome::Already(_)) => Err(damaged()),
+                Ok(Outcome::Stored(_) | Outcome::Already(_) | Outcome::Settled(_)) => {
+                    Err(damaged())
+                }
                 Err(BufferError::Exists) => service.created_before(&create),
                 Err(error) => Err(refusal(error)),
             });
@@ -43,10 +50,15 @@ impl<B: Buffer, N: Notices> Service<B, N> {
 
     /// The first answer again, to the same id and first key (MBX-14).
     fn created_before(&self, create: &Create) -> Result<Answer, Refusal> {
+        // ADM-3: under this name stand the relay's own rows.
+        let taken = || Refusal::new(Code::Conflict, "the relay, or another mailbox, has this id");
+        if create.mailbox == RELAY {
+            return Err(taken());
+        }
         let cell = self.find(create.mailbox)?.ok_or_else(not_found)?;
         let mailbox = lock(&cell);
         if mailbox.first_key != create.key || mailbox.class != create.class {
-            return Err(Refusal::new(Code::Conflict, "another mailbox has this id"));
+            return Err(taken());
         }
         Ok(created(mailbox.class, mailbox.created, mailbox.ttl))
     }
@@ -100,7 +112,8 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         let lagging =
             if tells && self.is_filling(mailbox, now) { mailbox.lagging() } else { Vec::new() };
         let ttl = mailbox.ttl;
-        Opened { class: mailbox.class, rights, ttl, epoch, from, upto, expires_at, lagging }
+        let Mailbox { class, memory_first, .. } = *mailbox;
+        Opened { class, rights, ttl, epoch, from, upto, expires_at, lagging, memory_first }
     }
 
     /// From 3/4 full on (ERR-4).
@@ -210,6 +223,10 @@ fn first_rows(create: &Create, ttl: Seconds, now: UnixTime) -> Result<Vec<RowWri
     // CMD-3
     verify_possession(&create.key, &create.mailbox, &create.possession)
         .map_err(|_| Refusal::new(Code::Denied, "the key's proof of possession is wrong"))?;
+    // MBX-21: nobody could confirm what a room has.
+    if create.memory_first && create.class == MailboxClass::Room {
+        return Err(Refusal::new(Code::Unsupported, "a room is not memory-first"));
+    }
     let first = match create.class {
         MailboxClass::Inbox | MailboxClass::Room => {
             let rights = Rights { read: true, manage: true, ..Rights::default() };
@@ -224,6 +241,7 @@ fn first_rows(create: &Create, ttl: Seconds, now: UnixTime) -> Result<Vec<RowWri
         class: class_number(create.class),
         ttl: ttl.get(),
         first_key: *create.key.as_bytes(),
+        memory_first: create.memory_first,
     };
     let day = u32::try_from(now.get() / DAY).unwrap_or(u32::MAX);
     let all = || -> Result<Vec<RowWrite>, BadRow> {

@@ -12,6 +12,7 @@ use super::authorise::{Grant, Need, authorise};
 use super::service::{Service, lock};
 use super::state::Mailbox;
 use crate::buffer::{Buffer, Envelope};
+use crate::ops::metrics::Shed;
 
 /// How fast live envelopes may come (LIM-15).
 const LIVE_RATE: Rate = Rate {
@@ -29,7 +30,8 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         respond: Respond,
     ) {
         let origin = ask.origin;
-        let judged = self.get(access).and_then(|cell| judge(&mut lock(&cell), access, ask, now));
+        let taken = self.take_in(Shed::Live).and_then(|()| self.get(access));
+        let judged = taken.and_then(|cell| judge(&mut lock(&cell), access, ask, now));
         let envelope = match judged {
             Ok(envelope) => envelope,
             Err(refusal) => return respond(Err(refusal)),

@@ -9,6 +9,7 @@
 //! Knows mailboxes, keys, rights, epochs, readers, prekeys, blobs. Must not know connections,
 //! frames, subscriptions or how the buffer stores: what happens to a mailbox is told as notices.
 
+pub(crate) mod admission;
 pub(crate) mod api;
 mod append;
 mod authorise;
@@ -17,8 +18,11 @@ mod keys;
 mod lifecycle;
 mod live;
 #[cfg(test)]
+mod memory_first;
+#[cfg(test)]
 mod pipelined;
 mod prekeys;
+pub(crate) mod pressure;
 mod readers;
 mod rows;
 mod service;

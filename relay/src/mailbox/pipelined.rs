@@ -24,32 +24,38 @@ use super::{Service, Settings};
 use crate::buffer::disk::Disk;
 use crate::buffer::redb::{RedbBuffer, Writer};
 
-type Said = Receiver<Result<Answer, Refusal>>;
+pub(super) type Said = Receiver<Result<Answer, Refusal>>;
 
-const NOW: UnixTime = UnixTime::new(1_700_000_000);
-const MAILBOX: MailboxId = MailboxId::new([1; 16]);
-const READER: ReaderHash = ReaderHash::new([7; 32]);
-const OTHER: ReaderHash = ReaderHash::new([8; 32]);
-const RELAY: PublicKey = PublicKey::new([9; 32]);
+pub(super) const NOW: UnixTime = UnixTime::new(1_700_000_000);
+pub(super) const MAILBOX: MailboxId = MailboxId::new([1; 16]);
+pub(super) const READER: ReaderHash = ReaderHash::new([7; 32]);
+pub(super) const OTHER: ReaderHash = ReaderHash::new([8; 32]);
+pub(super) const RELAY: PublicKey = PublicKey::new([9; 32]);
 
-/// How often those who are online were told to look.
+/// How often those who are online were told to look, and of an envelope.
 #[derive(Default)]
-struct Told(AtomicU32);
+pub(super) struct Told {
+    unknown: AtomicU32,
+    pub(super) appended: AtomicU32,
+}
 
 impl Notices for Told {
     fn notice(&self, _: MailboxId, notice: Notice) {
-        self.0.fetch_add(u32::from(matches!(notice, Notice::Unknown)), Ordering::SeqCst);
+        let Self { unknown, appended } = self;
+        unknown.fetch_add(u32::from(matches!(notice, Notice::Unknown)), Ordering::SeqCst);
+        let is_one = matches!(notice, Notice::Appended { .. });
+        appended.fetch_add(u32::from(is_one), Ordering::SeqCst);
     }
 }
 
-struct Line {
-    service: Arc<Service<RedbBuffer, Told>>,
-    buffer: Arc<RedbBuffer>,
-    writer: Writer,
-    disk: Disk,
+pub(super) struct Line {
+    pub(super) service: Arc<Service<RedbBuffer, Told>>,
+    pub(super) buffer: Arc<RedbBuffer>,
+    pub(super) writer: Writer,
+    pub(super) disk: Disk,
 }
 
-fn key(number: u8) -> SigningKey {
+pub(super) fn key(number: u8) -> SigningKey {
     SigningKey::from_seed(&[number; 32])
 }
 
@@ -57,39 +63,48 @@ impl Line {
     /// A relay with a mailbox under key 1.
     fn new(class: MailboxClass, queue_acts: usize) -> Self {
         let settings = crate::buffer::Settings { queue_acts, ..Default::default() };
-        let disk = Disk::default();
-        let (buffer, writer) = RedbBuffer::open_on(&disk, settings, NOW).unwrap();
-        let service = Service::new(Arc::clone(&buffer), Arc::default(), RELAY, Settings::default());
-        let mut line = Self { service, buffer, writer, disk };
-        let possession = prove_possession(&key(1), &MAILBOX);
-        let key = key(1).public();
-        let create = Create { mailbox: MAILBOX, class, key, possession, reader: READER, ttl: None };
-        let said = line.call(Call::Create(create));
+        let mut line = Self::on(Disk::default(), settings);
+        let created = line.create(class, false);
         line.writer.step();
-        said.recv().unwrap().unwrap();
+        assert_eq!(code(&created), None);
         line
     }
 
-    fn call(&self, call: Call) -> Said {
+    pub(super) fn on(disk: Disk, settings: crate::buffer::Settings) -> Self {
+        let (buffer, writer) = RedbBuffer::open_on(&disk, settings, NOW).unwrap();
+        let service = Service::new(Arc::clone(&buffer), Arc::default(), RELAY, Settings::default());
+        Self { service, buffer, writer, disk }
+    }
+
+    pub(super) fn create(&self, class: MailboxClass, memory_first: bool) -> Said {
+        let possession = prove_possession(&key(1), &MAILBOX);
+        let key = key(1).public();
+        let (mailbox, reader, token, ttl) = (MAILBOX, READER, None, None);
+        let create = Create { mailbox, class, key, possession, reader, token, ttl, memory_first };
+        self.call(Call::Create(create))
+    }
+
+    pub(super) fn call(&self, call: Call) -> Said {
         let (sender, said) = sync_channel(1);
-        let respond = Box::new(move |answer| sender.send(answer).unwrap());
+        // Who asked may have gone.
+        let respond = Box::new(move |answer| drop(sender.send(answer)));
         self.service.call(call, NOW, respond);
         said
     }
 
-    fn ask(&self, by: u8, ask: Ask) -> Said {
+    pub(super) fn ask(&self, by: u8, ask: Ask) -> Said {
         let access = Access { mailbox: MAILBOX, key: key(by).public() };
         self.call(Call::With(access, ask))
     }
 
-    fn allow(&self, number: u8, rights: Rights) -> Said {
+    pub(super) fn allow(&self, number: u8, rights: Rights) -> Said {
         let terms = Terms { rights, expires_at: None, uses: None, rate: None };
         let possession = prove_possession(&key(number), &MAILBOX);
         let key = key(number).public();
         self.ask(1, Ask::Allow { key, possession, terms, card: Bytes::new() })
     }
 
-    fn append(&self, by: u8, id: u8, ask: impl FnOnce(&mut AppendAsk)) -> Said {
+    pub(super) fn append(&self, by: u8, id: u8, ask: impl FnOnce(&mut AppendAsk)) -> Said {
         let mut append = AppendAsk {
             id: EnvelopeId::new([id; 16]),
             class: EnvelopeClass::Normal,
@@ -114,7 +129,7 @@ impl Line {
         self.ask(by, Ask::TakePrekeys { slot: Slot::new(1), request })
     }
 
-    fn open(&self, by: u8) -> Result<Answer, Refusal> {
+    pub(super) fn open(&self, by: u8) -> Result<Answer, Refusal> {
         let nonce = Nonce::new([2; 32]);
         let challenge = OpenChallenge { relay: RELAY, nonce, mailbox: MAILBOX };
         let (proof, key) = (challenge.prove(&key(by)), key(by).public());
@@ -122,11 +137,11 @@ impl Line {
     }
 }
 
-fn code(said: &Said) -> Option<Code> {
+pub(super) fn code(said: &Said) -> Option<Code> {
     said.recv().unwrap().err().map(|refusal| refusal.code)
 }
 
-const WRITE: Rights = Rights { read: false, write: true, take: true, manage: false };
+pub(super) const WRITE: Rights = Rights { read: false, write: true, take: true, manage: false };
 
 /// MBX-12. Once `revoke` found no key yet whose `allow` was still queued, which then came into
 /// memory behind it and stayed.
@@ -246,7 +261,7 @@ fn readers_look_when_an_outcome_is_unknown() {
         let said = line.append(2, 1, |_| ());
         line.writer.step();
         let said = code(&said);
-        let told = line.service.notices.0.load(Ordering::SeqCst);
+        let told = line.service.notices.unknown.load(Ordering::SeqCst);
         assert_eq!(told, u32::from(said == Some(Code::Unknown)), "{said:?}");
         unknown += told;
         // While the store is closed nobody is told that there is nothing.
@@ -257,4 +272,22 @@ fn readers_look_when_an_outcome_is_unknown() {
         assert!(said.is_none() || page.is_err(), "{said:?}: {page:?}");
     }
     assert!(unknown > 0, "no commit has failed");
+}
+
+/// MBX-6. Once a repetition on another connection was answered `aborted` because its first was, in
+/// whose chain something had been refused: in its own nothing was.
+#[test]
+fn a_repetition_is_not_aborted_in_the_chain_of_another() {
+    let mut line = Line::new(MailboxClass::Conversation, 100);
+    let chain = Chain::new();
+    let stale = line.append(1, 1, |ask| {
+        (ask.epoch, ask.link) = (epoch_name(Seq::new(u64::MAX)), chain.link());
+    });
+    let Ok(Answer::Opened(opened, _)) = line.open(1) else { panic!("opened") };
+    let first = line.append(1, 2, |ask| (ask.epoch, ask.link) = (opened.epoch, chain.link()));
+    let again = line.append(1, 2, |ask| ask.epoch = opened.epoch);
+    line.writer.step();
+    let codes = (code(&stale), code(&first), code(&again));
+    let expected = (Code::StaleEpoch, Code::Aborted, Code::Unavailable);
+    assert_eq!(codes, (Some(expected.0), Some(expected.1), Some(expected.2)));
 }

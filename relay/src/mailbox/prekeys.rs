@@ -16,6 +16,7 @@ use super::rows::{self, BadRow, LAST_RESORT, PREKEY, TAKEN, TakenRow};
 use super::service::{Service, damaged, lock, refusal};
 use super::state::{Mailbox, Stock};
 use crate::buffer::{Buffer, BufferError, RowWrite};
+use crate::limits::STORE_RETRY;
 
 type Stocks = BTreeMap<Slot, Stock>;
 
@@ -128,12 +129,14 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         request: RequestId,
         now: UnixTime,
     ) -> Result<(Vec<RowWrite>, Option<(Bytes, bool)>), Refusal> {
-        let busy = |code, detail| Refusal::new(code, detail).retry_after(Seconds::new(1));
         if mailbox.taking.contains(&request) {
-            return Err(busy(Code::Unavailable, "this request is being answered"));
+            let detail = "this request is being answered";
+            return Err(Refusal::new(Code::Unavailable, detail).retry_after(STORE_RETRY));
         }
         let mut over = Vec::new();
         let mut found = None;
+        // When the first of those remembered is forgotten (ADM-7).
+        let mut room_at = now.after(limits::TAKE_REPEAT);
         let rows = self.buffer.rows(mailbox.id, TAKEN..=TAKEN).map_err(refusal)?;
         let mut remembered = mailbox.taking.len();
         for row in rows {
@@ -141,9 +144,13 @@ impl<B: Buffer, N: Notices> Service<B, N> {
                 mailbox.taking.iter().any(|taking| row.part == rows::of_request(*taking));
             remembered += usize::from(!answering);
             let given: TakenRow = rows::decode(&row.value).map_err(|_| damaged())?;
-            if UnixTime::new(given.at).after(limits::TAKE_REPEAT) <= now {
+            let until = UnixTime::new(given.at).after(limits::TAKE_REPEAT);
+            if until <= now {
                 over.push(rows::remove(row.part));
-            } else if row.part == rows::of_request(request) {
+                continue;
+            }
+            room_at = room_at.min(until);
+            if row.part == rows::of_request(request) {
                 if given.slot != slot.get() {
                     let detail = "this request was for another slot";
                     return Err(Refusal::new(Code::Conflict, detail));
@@ -153,7 +160,9 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         }
         // LIM-7
         if found.is_none() && remembered - over.len() >= limits::TAKES_REMEMBERED {
-            return Err(busy(Code::Rate, "prekeys of this mailbox are taken too fast"));
+            let wait = u32::try_from(room_at.get() - now.get()).unwrap_or(u32::MAX);
+            let detail = "prekeys of this mailbox are taken too fast";
+            return Err(Refusal::new(Code::Rate, detail).retry_after(Seconds::new(wait)));
         }
         Ok((over, found))
     }

@@ -146,6 +146,10 @@ impl<B: Buffer, N: Notices> Service<B, N> {
 
     /// The newest number a position may name: the head, or where the mailbox or epoch began.
     fn newest(&self, mailbox: &Mailbox, now: UnixTime) -> Seq {
+        // MBX-21: what a reader has may have been in memory only.
+        if mailbox.memory_first {
+            return self.buffer.last();
+        }
         let head = self.buffer.level(mailbox.id, now).head;
         let epoch = mailbox.epoch.as_ref().map_or(Seq::START, |epoch| epoch.number);
         let replaced = mailbox.replaced.values().map(|old| old.upto).max();
@@ -192,10 +196,20 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         }
         found.cursor = found.cursor.max(upto);
         found.seen = now;
+        let must_note = found.noted.after(SEEN_EVERY) <= now;
         if !mailbox.acks.dirty.contains(&reader) {
             mailbox.acks.dirty.push(reader);
         }
-        self.write_cursors(cell, mailbox, now);
+        if !mailbox.memory_first || must_note || self.lets_go_of_written(mailbox, now) {
+            self.write_cursors(cell, mailbox, now);
+        }
+    }
+
+    /// MBX-21: lets go of what every reader there is has confirmed. Returns whether something of it
+    /// was written: else the cursors need not be either, until the mailbox leaves the memory.
+    fn lets_go_of_written(&self, mailbox: &Mailbox, now: UnixTime) -> bool {
+        let upto = mailbox.readers.values().map(|reader| reader.cursor).min();
+        upto.is_some_and(|upto| !self.buffer.confirm(mailbox.id, upto, now))
     }
 
     /// Writes the cursors that have moved, and lets go of what nobody needs, unless that has to
@@ -215,7 +229,8 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         }
         let mut rows = Vec::new();
         for reader in &mailbox.acks.dirty {
-            let Some(found) = mailbox.readers.get(reader) else { continue };
+            let Some(found) = mailbox.readers.get_mut(reader) else { continue };
+            found.noted = found.seen;
             let row = ReaderRow { cursor: Some(found.cursor.get()), seen: found.seen.get() };
             rows.extend(rows::put(rows::of_reader(reader), &row));
         }

@@ -4,7 +4,7 @@
 //! does not decode is a damaged store, never skipped.
 
 use bytes::Bytes;
-use restante_spec::ids::{BlobId, PublicKey, ReaderHash, RequestId, Slot};
+use restante_spec::ids::{BlobId, PublicKey, ReaderHash, RequestId, Slot, TokenHash};
 use serde::{Deserialize, Serialize};
 
 use crate::buffer::{Part, RowWrite};
@@ -34,11 +34,15 @@ pub(super) const LAST_RESORT: u8 = 0x82;
 /// A package given for a request.
 pub(super) const TAKEN: u8 = 0x83;
 
+/// An admission token: not of a mailbox, but the relay's own.
+pub(super) const TOKEN: u8 = 0x90;
+
 #[derive(Serialize, Deserialize)]
 pub(super) struct ControlRow {
     pub(super) class: u8,
     pub(super) ttl: u32,
     pub(super) first_key: [u8; 32],
+    pub(super) memory_first: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -98,6 +102,11 @@ pub(super) struct BlobRow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a stored row does not decode")]
 pub(crate) struct BadRow;
+
+/// The row of an admission token, among the relay's own.
+pub(super) fn of_token(token: &TokenHash) -> Part {
+    Part { tag: TOKEN, key: token.as_bytes().to_vec() }
+}
 
 /// Reads a row's value.
 pub(super) fn decode<T: for<'de> Deserialize<'de>>(value: &[u8]) -> Result<T, BadRow> {

@@ -15,10 +15,11 @@ use super::Settings;
 use super::api::{Access, Answer, Ask, Call, Mailboxes, Notices, Reading, Respond};
 use super::authorise::not_found;
 use super::blobs::Blobs;
+use super::pressure::Pressure;
 use super::rows;
 use super::state::Mailbox;
 use crate::buffer::{Act, Buffer, BufferError, Done, Outcome, Span};
-use crate::limits::{SHARDS, STORE_RETRY};
+use crate::limits::{ADMISSION_RETRY, SHARDS, STORE_RETRY};
 use crate::ops::metrics;
 
 /// The mailboxes of this process.
@@ -26,6 +27,7 @@ pub(crate) struct Service<B, N> {
     pub(super) buffer: Arc<B>,
     pub(super) notices: Arc<N>,
     pub(super) settings: Settings,
+    pub(super) pressure: Pressure,
     /// The relay's identity key: proofs are bound to it (CMD-4).
     pub(super) identity: PublicKey,
     /// `None`: a relay without blobs.
@@ -57,7 +59,8 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         blobs: Option<Arc<Blobs>>,
     ) -> Arc<Self> {
         let shards = std::array::from_fn(|_| Mutex::new(HashMap::new()));
-        Arc::new(Self { buffer, notices, settings, identity, blobs, shards })
+        let pressure = Pressure::new();
+        Arc::new(Self { buffer, notices, settings, pressure, identity, blobs, shards })
     }
 
     /// The mailbox, read from the buffer if it is not in memory.
@@ -91,9 +94,16 @@ impl<B: Buffer, N: Notices> Service<B, N> {
     }
 
     /// Lets go of mailboxes in memory that nothing refers to; they are read again when needed.
-    pub(crate) fn shrink(&self, now: UnixTime) {
+    pub(crate) fn shrink(self: &Arc<Self>, now: UnixTime) {
         for shard in &self.shards {
             let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            // MBX-21: cursors that were not worth writing until now.
+            for cell in shard.values() {
+                let mut mailbox = lock(cell);
+                if mailbox.memory_first && !mailbox.acks.dirty.is_empty() {
+                    self.write_cursors(cell, &mut mailbox, now);
+                }
+            }
             shard.retain(|_, cell| Arc::strong_count(cell) > 1 || is_warm(cell, now));
         }
     }
@@ -232,6 +242,12 @@ pub(super) fn refusal(error: BufferError) -> Refusal {
         BufferError::NoMailbox => not_found(),
         BufferError::TooManyMailboxes => {
             Refusal::new(Code::Admission, "this relay takes no more mailboxes")
+                .retry_after(ADMISSION_RETRY)
+        }
+        // ADM-1: the same whatever is wrong with the token.
+        BufferError::Unpaid => {
+            Refusal::new(Code::Admission, "this relay asks for a token of its operator")
+                .retry_after(ADMISSION_RETRY)
         }
         BufferError::StaleEpoch => Refusal::new(Code::StaleEpoch, "another epoch is current"),
         BufferError::Full => Refusal::new(Code::Quota, "the mailbox is full"),

@@ -18,6 +18,10 @@ pub(crate) struct Settings {
     pub(crate) mailboxes: u64,
     /// What one mailbox may hold (LIM-3).
     pub(crate) quota: Quota,
+    /// A new mailbox needs a token (ADM-1).
+    pub(crate) token_needed: bool,
+    /// With less than so many bytes free on the disk, less is taken (ADM-6).
+    pub(crate) disk_reserve: u64,
 }
 
 impl Settings {
@@ -42,6 +46,8 @@ impl Default for Settings {
             ttl_default: limits::TTL_DEFAULT,
             ttl_max: limits::TTL_MAX,
             mailboxes: limits::MAILBOXES,
+            token_needed: false,
+            disk_reserve: 0,
             quota: Quota {
                 entries: limits::MAILBOX_ENTRIES,
                 bytes: limits::MAILBOX_BYTES,

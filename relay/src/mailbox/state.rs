@@ -27,6 +27,8 @@ pub(super) struct Mailbox {
     pub(super) class: MailboxClass,
     pub(super) ttl: Seconds,
     pub(super) first_key: PublicKey,
+    /// Whether what all readers confirm at once is never written (MBX-21).
+    pub(super) memory_first: bool,
     /// The number of its creation: the first epoch's name.
     pub(super) created: Seq,
     pub(super) opened_day: u32,
@@ -88,6 +90,8 @@ pub(super) struct Replaced {
 pub(super) struct Reader {
     pub(super) cursor: Seq,
     pub(super) seen: UnixTime,
+    /// The same, as it is written down.
+    pub(super) noted: UnixTime,
 }
 
 /// The prekeys of one slot.
@@ -121,6 +125,7 @@ impl Mailbox {
             class: class_of(head.class)?,
             ttl: Seconds::new(head.ttl),
             first_key: PublicKey::new(head.first_key),
+            memory_first: head.memory_first,
             created: control.revision,
             opened_day: 0,
             epoch: None,
@@ -169,7 +174,8 @@ impl Mailbox {
                 let value: ReaderRow = rows::decode(&row.value)?;
                 // MBX-10: a reader added by a commit stands at that commit.
                 let cursor = value.cursor.map_or(row.revision, Seq::new);
-                self.readers.insert(hash, Reader { cursor, seen: UnixTime::new(value.seen) });
+                let seen = UnixTime::new(value.seen);
+                self.readers.insert(hash, Reader { cursor, seen, noted: seen });
             }
             OPENED => self.opened_day = rows::decode::<OpenedRow>(&row.value)?.day,
             _ => {}

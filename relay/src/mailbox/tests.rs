@@ -1,6 +1,7 @@
 //! Mailbox rules that need a clock of their own: expiry, absence, idleness, and bounds that take
 //! long to reach. The buffer is the real one, over redb's memory backend.
 
+mod pressure;
 mod readers;
 
 use std::sync::mpsc::sync_channel;
@@ -50,12 +51,15 @@ struct House {
 
 impl House {
     fn new(class: MailboxClass) -> Self {
+        Self::with(class, Settings::default())
+    }
+
+    fn with(class: MailboxClass, settings: Settings) -> Self {
         let (buffer, writer) = RedbBuffer::in_memory();
         crate::ops::tasks::Tasks::new().spawn_thread("buffer", move || writer.run()).unwrap();
         let told = Arc::new(Told::default());
         let identity = PublicKey::new([9; 32]);
-        let service =
-            Service::new(Arc::clone(&buffer), Arc::clone(&told), identity, Settings::default());
+        let service = Service::new(Arc::clone(&buffer), Arc::clone(&told), identity, settings);
         let mut house = Self {
             service,
             buffer,
@@ -73,7 +77,9 @@ impl House {
             key: house.key.public(),
             possession: prove_possession(&house.key, &house.mailbox),
             reader: house.reader,
+            token: None,
             ttl: None,
+            memory_first: false,
         };
         house.call(Call::Create(create)).unwrap();
         house
@@ -154,8 +160,17 @@ impl House {
         let mailbox = MailboxId::new([0xfe; 16]);
         let possession = prove_possession(&key, &mailbox);
         let (class, key, reader) = (MailboxClass::Inbox, key.public(), self.reader);
-        self.call(Call::Create(Create { mailbox, class, key, possession, reader, ttl: None }))
-            .unwrap();
+        self.call(Call::Create(Create {
+            mailbox,
+            class,
+            key,
+            possession,
+            reader,
+            token: None,
+            ttl: None,
+            memory_first: false,
+        }))
+        .unwrap();
     }
 
     fn stored(&self) -> usize {
@@ -247,6 +262,11 @@ fn replaced_keys_end_with_their_commit() {
     assert_eq!(house.open(&first).unwrap_err().code, Code::NotFound);
     let gone = house.service.page(access, span, house.now).unwrap_err();
     assert_eq!(gone.code, Code::Gone);
+    // MBX-8. Once it was still known to the next commit.
+    let epoch = house.open(&next).unwrap().epoch;
+    let commit = commit_to(&house, &first, &[]);
+    house.append(&next, epoch, commit).unwrap();
+    assert_eq!(house.open(&first).unwrap().upto, None);
 }
 
 /// MBX-9: a reader that was struck still reads its range, as long as the end of it is kept.
@@ -468,7 +488,9 @@ fn mailbox_ttl_is_clamped() {
         key: key.public(),
         possession: prove_possession(&key, &mailbox),
         reader: house.reader,
+        token: None,
         ttl: Some(Seconds::new(u32::MAX)),
+        memory_first: false,
     };
     let Answer::Created(created) = house.call(Call::Create(create)).unwrap() else { panic!() };
     assert_eq!(created.ttl, limits::TTL_MAX);

@@ -16,12 +16,13 @@ use tracing::{debug, info, warn};
 
 use super::config::Serve;
 use super::datadir::{LOCK, SOCKET};
+use super::invite::{Ask, Tokens};
 use super::metrics;
 use crate::error::Error;
 use crate::limits::{ACCEPT_RETRY, ADMIN_REQUEST_BYTES, STATUS_TIME};
 
 /// What an operator asks of a running relay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Request {
     /// The metrics.
     Stats,
@@ -29,25 +30,30 @@ enum Request {
     Drain,
     /// A backup, as the rest of the answer.
     Backup,
+    /// Something about tokens.
+    Invite(Ask),
 }
 
 /// Writes a backup into a stream, elsewhere and in its own time.
 pub(crate) type BackUp = Box<dyn Fn(UnixStream) + Send + Sync>;
 
 impl Request {
-    const ALL: [Self; 3] = [Self::Stats, Self::Drain, Self::Backup];
-
-    const fn word(self) -> &'static str {
+    fn line(&self) -> String {
         match self {
-            Self::Stats => "stats",
-            Self::Drain => "drain",
-            Self::Backup => "backup",
+            Self::Stats => "stats\n".to_owned(),
+            Self::Drain => "drain\n".to_owned(),
+            Self::Backup => "backup\n".to_owned(),
+            Self::Invite(ask) => format!("invite {}\n", ask.words()),
         }
     }
 
     fn read(line: &str) -> Option<Self> {
-        let line = line.strip_suffix('\n')?;
-        Self::ALL.into_iter().find(|request| request.word() == line)
+        match line.strip_suffix('\n')? {
+            "stats" => Some(Self::Stats),
+            "drain" => Some(Self::Drain),
+            "backup" => Some(Self::Backup),
+            words => Ask::read(words.strip_prefix("invite ")?).map(Self::Invite),
+        }
     }
 }
 
@@ -56,6 +62,7 @@ pub(crate) struct Admin {
     socket: UnixListener,
     path: PathBuf,
     back_up: BackUp,
+    tokens: Tokens,
 }
 
 impl Admin {
@@ -63,13 +70,13 @@ impl Admin {
     ///
     /// # Errors
     /// The system's; a path to the directory of more than about 100 bytes has no place for it.
-    pub(crate) fn bind(path: PathBuf, back_up: BackUp) -> io::Result<Self> {
+    pub(crate) fn bind(path: PathBuf, back_up: BackUp, tokens: Tokens) -> io::Result<Self> {
         match fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         let socket = UnixListener::bind(&path)?;
-        let admin = Self { socket, path, back_up };
+        let admin = Self { socket, path, back_up, tokens };
         fs::set_permissions(&admin.path, fs::Permissions::from_mode(0o600))?;
         Ok(admin)
     }
@@ -83,7 +90,7 @@ impl Admin {
             };
             let answered = match accepted {
                 Ok((stream, _)) => {
-                    let answer = answer(stream, &stop, &self.back_up);
+                    let answer = self.answer(stream, &stop);
                     tokio::time::timeout(STATUS_TIME, answer).await
                 }
                 Err(error) => {
@@ -99,6 +106,43 @@ impl Admin {
             }
         }
     }
+
+    async fn answer(
+        &self,
+        stream: tokio::net::UnixStream,
+        stop: &CancellationToken,
+    ) -> io::Result<()> {
+        let (mut reader, mut writer) = stream.into_split();
+        let mut line = String::new();
+        // A longer line is cut: without its end it is none.
+        let limited = (&mut reader).take(ADMIN_REQUEST_BYTES);
+        tokio::io::BufReader::new(limited).read_line(&mut line).await?;
+        let request = Request::read(&line);
+        let text = match &request {
+            Some(Request::Stats) => format!("ok\n{}", metrics::render()),
+            Some(Request::Drain | Request::Backup) => "ok\n".to_owned(),
+            Some(Request::Invite(ask)) => match (self.tokens)(ask.clone()).await {
+                Ok(text) => format!("ok\n{text}"),
+                Err(why) => format!("no\n{why}"),
+            },
+            None => "unknown\n".to_owned(),
+        };
+        writer.write_all(text.as_bytes()).await?;
+        if request == Some(Request::Backup) {
+            info!("the operator asks for a backup");
+            let stream = writer.reunite(reader).map_err(io::Error::other)?.into_std()?;
+            stream.set_nonblocking(false)?;
+            stream.set_write_timeout(Some(STATUS_TIME))?;
+            (self.back_up)(stream);
+            return Ok(());
+        }
+        writer.shutdown().await?;
+        if request == Some(Request::Drain) {
+            info!("the operator asks to drain");
+            stop.cancel();
+        }
+        Ok(())
+    }
 }
 
 impl Drop for Admin {
@@ -109,45 +153,12 @@ impl Drop for Admin {
     }
 }
 
-async fn answer(
-    stream: tokio::net::UnixStream,
-    stop: &CancellationToken,
-    back_up: &BackUp,
-) -> io::Result<()> {
-    let (mut reader, mut writer) = stream.into_split();
-    let mut line = String::new();
-    // A longer line is cut: without its end it is none.
-    let limited = (&mut reader).take(ADMIN_REQUEST_BYTES);
-    tokio::io::BufReader::new(limited).read_line(&mut line).await?;
-    let request = Request::read(&line);
-    let text = match request {
-        Some(Request::Stats) => format!("ok\n{}", metrics::render()),
-        Some(Request::Drain | Request::Backup) => "ok\n".to_owned(),
-        None => "unknown\n".to_owned(),
-    };
-    writer.write_all(text.as_bytes()).await?;
-    if request == Some(Request::Backup) {
-        info!("the operator asks for a backup");
-        let stream = writer.reunite(reader).map_err(io::Error::other)?.into_std()?;
-        stream.set_nonblocking(false)?;
-        stream.set_write_timeout(Some(STATUS_TIME))?;
-        back_up(stream);
-        return Ok(());
-    }
-    writer.shutdown().await?;
-    if request == Some(Request::Drain) {
-        info!("the operator asks to drain");
-        stop.cancel();
-    }
-    Ok(())
-}
-
 /// What the relay that runs with these settings counts, as Prometheus reads it.
 ///
 /// # Errors
 /// [`Error::NoRelay`], [`Error::Admin`], [`Error::NoDataDir`].
 pub fn stats(serve: &Serve) -> Result<String, Error> {
-    ask(&serve.data_dir()?, Request::Stats)
+    ask(&serve.data_dir()?, &Request::Stats)
 }
 
 /// Has the relay that runs with these settings drain and stop; returns when it has.
@@ -158,8 +169,13 @@ pub fn drain(serve: &Serve) -> Result<(), Error> {
     let data = serve.data_dir()?;
     // Opened before: the relay may be gone by the time of its answer.
     let lock = fs::File::open(data.join(LOCK)).map_err(|error| no_relay(&data, error))?;
-    ask(&data, Request::Drain)?;
+    ask(&data, &Request::Drain)?;
     lock.lock_shared().map_err(Error::Admin)
+}
+
+/// What the relay of this data directory says about its tokens.
+pub(super) fn ask_for_tokens(data: &Path, what: Ask) -> Result<String, Error> {
+    ask(data, &Request::Invite(what))
 }
 
 /// The stream a backup of the relay of this data directory comes from.
@@ -168,7 +184,7 @@ pub(super) fn ask_for_backup(data: &Path) -> Result<UnixStream, Error> {
     let mut stream = UnixStream::connect(&socket).map_err(|error| no_relay(data, error))?;
     let begin = |stream: &mut UnixStream| {
         stream.set_read_timeout(Some(STATUS_TIME))?;
-        stream.write_all(format!("{}\n", Request::Backup.word()).as_bytes())?;
+        stream.write_all(Request::Backup.line().as_bytes())?;
         let mut said = [0; 3];
         stream.read_exact(&mut said)?;
         if said == *b"ok\n" { Ok(()) } else { Err(io::Error::other("the relay cannot")) }
@@ -177,19 +193,20 @@ pub(super) fn ask_for_backup(data: &Path) -> Result<UnixStream, Error> {
     Ok(stream)
 }
 
-fn ask(data: &Path, request: Request) -> Result<String, Error> {
+fn ask(data: &Path, request: &Request) -> Result<String, Error> {
     let socket = data.join(SOCKET);
     let mut stream = UnixStream::connect(&socket).map_err(|error| no_relay(data, error))?;
     let answer = exchange(&mut stream, request).map_err(Error::Admin)?;
     match answer.split_once('\n') {
         Some(("ok", rest)) => Ok(rest.to_owned()),
+        Some(("no", why)) => Err(Error::Declined(why.to_owned())),
         _ => Err(Error::Admin(io::Error::other("the relay is of another version"))),
     }
 }
 
-fn exchange(stream: &mut UnixStream, request: Request) -> io::Result<String> {
+fn exchange(stream: &mut UnixStream, request: &Request) -> io::Result<String> {
     stream.set_read_timeout(Some(STATUS_TIME))?;
-    stream.write_all(format!("{}\n", request.word()).as_bytes())?;
+    stream.write_all(request.line().as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer)
@@ -209,6 +226,10 @@ mod tests {
     use super::*;
     use crate::ops::tasks::Tasks;
 
+    fn no_tokens() -> Tokens {
+        std::sync::Arc::new(|_| Box::pin(async { Err("none here".to_owned()) }))
+    }
+
     /// A line at the bound is read, one past it is cut and never done; the next one is answered.
     #[tokio::test]
     async fn what_is_not_known_is_not_done() {
@@ -216,7 +237,7 @@ mod tests {
         let path = place.path().join(SOCKET);
         let (stop, closing) = (CancellationToken::new(), CancellationToken::new());
         let tasks = Tasks::new();
-        let admin = Admin::bind(path.clone(), Box::new(|_| ())).unwrap();
+        let admin = Admin::bind(path.clone(), Box::new(|_| ()), no_tokens()).unwrap();
         tasks.spawn("admin", admin.run(stop.clone(), closing.clone()));
         let bound = usize::try_from(ADMIN_REQUEST_BYTES).unwrap();
         let (at, past) = (" ".repeat(bound - 6), " ".repeat(bound - 5));
@@ -225,6 +246,8 @@ mod tests {
             (format!("drain{at}\n"), "unknown\n"),
             (format!("drain{past}\n"), ""),
             ("\n".to_owned(), "unknown\n"),
+            ("invite all\n".to_owned(), "unknown\n"),
+            ("invite list\n".to_owned(), "no\nnone here"),
             ("drain\n".to_owned(), "ok\n"),
         ];
         for (line, expected) in cases {
@@ -247,7 +270,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join(SOCKET);
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-        let _admin = Admin::bind(path.clone(), Box::new(|_| ())).unwrap();
+        let _admin = Admin::bind(path.clone(), Box::new(|_| ()), no_tokens()).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 }

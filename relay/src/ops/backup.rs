@@ -78,12 +78,18 @@ pub fn backup(serve: &Serve, file: &Path) -> Result<String, Error> {
 /// # Errors
 /// [`Error::File`], [`Error::Backup`].
 pub fn verify(file: &Path) -> Result<String, Error> {
-    let mut verifier = Verifier::default();
-    read(file, |item| match item {
-        Item::Store(record) => verifier.take(record),
-        Item::Identity(_) | Item::Tls(_) => Ok(()),
+    let (mut verifier, mut has_identity) = (Verifier::default(), false);
+    read(file, |item| {
+        match item {
+            Item::Store(record) => verifier.take(record)?,
+            Item::Identity(_) => has_identity = true,
+            Item::Tls(_) => {}
+        }
+        Ok(())
     })?;
-    let Summary { mailboxes, envelopes, expired } = verifier.finish();
+    let found = verifier.finish().filter(|_| has_identity).ok_or(SnapshotError::Damaged);
+    let Summary { mailboxes, envelopes, expired } =
+        found.map_err(|error| backup_error(file, &error))?;
     Ok(format!("whole: {mailboxes} mailboxes, {envelopes} envelopes, {expired} more have expired"))
 }
 

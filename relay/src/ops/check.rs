@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use restante_spec::ids::PublicKey;
-use rustix::fs::{Access, access, statvfs};
+use rustix::fs::{Access, access};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use zeroize::Zeroizing;
@@ -16,11 +16,10 @@ use zeroize::Zeroizing;
 use super::certificate::CertificateFiles;
 use super::clock::Clock;
 use super::config::Serve;
-use super::datadir::{BUFFER, IDENTITY, LOCK, TLS_KEY};
+use super::datadir::{BUFFER, IDENTITY, LOCK, TLS_KEY, free_bytes};
 use crate::buffer::blobs::{Bucket, Place};
 use crate::error::Error;
 use crate::gateway::TlsIdentity;
-use crate::limits::FREE_BYTES;
 
 /// One thing that was looked at: all is well, or what is wrong and what to do.
 #[derive(Debug)]
@@ -59,7 +58,7 @@ pub fn check(serve: &Serve) -> Vec<Finding> {
             look("free to use", unlocked(&data.join(LOCK)));
             look("identity", identity(&data));
             look("store", store(&data.join(BUFFER)));
-            look("disk", disk(&data));
+            look("disk", disk(&data, serve.disk_reserve()));
             look("blobs", blobs(serve));
             look("certificate", certificate(serve, &data));
         }
@@ -168,16 +167,16 @@ fn store(path: &Path) -> Result<String, String> {
 }
 
 /// There is room to begin with.
-fn disk(data: &Path) -> Result<String, String> {
+fn disk(data: &Path, needs: u64) -> Result<String, String> {
     let there = existing(data);
-    let stat = statvfs(&there)
+    let free = free_bytes(&there)
         .map_err(|error| format!("cannot ask for the space at {}: {error}", there.display()))?;
-    room(stat.f_bavail.saturating_mul(stat.f_frsize))
+    room(free, needs)
 }
 
-fn room(free: u64) -> Result<String, String> {
-    let (has, needs) = (mib(free), mib(FREE_BYTES));
-    if free < FREE_BYTES {
+fn room(free: u64, reserve: u64) -> Result<String, String> {
+    let (has, needs) = (mib(free), mib(reserve));
+    if free < reserve {
         return Err(format!("{has} MiB are free where the data lies: make it {needs} at least"));
     }
     Ok(format!("{has} MiB are free"))
@@ -264,7 +263,7 @@ mod tests {
 
     #[test]
     fn too_little_room_is_a_problem() {
-        assert!(room(FREE_BYTES).is_ok());
-        assert!(room(FREE_BYTES - 1).is_err());
+        assert!(room(7, 7).is_ok());
+        assert!(room(6, 7).is_err());
     }
 }

@@ -5,8 +5,9 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::builder::{RangedI64ValueParser, RangedU64ValueParser};
+use clap::builder::{PossibleValuesParser, RangedI64ValueParser, RangedU64ValueParser};
 use clap::{Args, Parser, Subcommand};
 use restante_spec::address::{AddressError, RelayAddress};
 use restante_spec::ids::PublicKey;
@@ -16,6 +17,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::certificate::CertificateFiles;
 use super::datadir::BLOBS;
+use super::invite::Invite;
 use crate::buffer::blobs::{Bucket, Place};
 use crate::error::Error;
 use crate::limits::PER_MINUTE_MAX;
@@ -50,6 +52,9 @@ pub enum Command {
     },
     /// Makes a new data directory of a backup.
     Restore(Box<WithFile>),
+    /// Makes, lists and revokes the tokens that admit new accounts where admission is by token.
+    #[command(subcommand)]
+    Invite(Invite),
     /// Prints a configuration file with every key, what it does, and its default.
     Config,
     /// Prints the man page, for packagers.
@@ -172,11 +177,43 @@ pub struct Serve {
     /// the variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
     #[arg(long, env = "RESTANTE_S3_CREDENTIALS", value_name = "FILE")]
     pub s3_credentials: Option<PathBuf>,
+    /// Who may make mailboxes: everybody (open), or who has a token, see `restante-relay invite`
+    /// (token).
+    #[arg(long, env = "RESTANTE_ADMISSION", value_name = "WHO", default_value = "open",
+          value_parser = PossibleValuesParser::new([OPEN, TOKEN]))]
+    pub admission: String,
+    /// With less than so many MiB free on the disk no new mailboxes are taken, with half of it no
+    /// live envelopes, with a quarter no envelopes; 0 takes them until the disk is full.
+    #[arg(long, env = "RESTANTE_DISK_RESERVE_MIB", value_name = "N",
+          default_value_t = DISK_RESERVE_MIB,
+          value_parser = clap::value_parser!(u64).range(0..=DISK_RESERVE_MIB_MAX))]
+    pub disk_reserve_mib: u64,
     /// Memory for pages of the store, in MiB.
     #[arg(long, env = "RESTANTE_CACHE_MIB", value_name = "N", default_value_t = CACHE_MIB,
           value_parser = up_to(CACHE_MIB_MAX))]
     pub cache_mib: usize,
+    /// How long memory-first mailboxes keep an envelope in memory before it is written, in
+    /// milliseconds: readers that confirm within this time spare the disk, and senders wait two to
+    /// three times as long for their answer.
+    #[arg(long, env = "RESTANTE_HOLD_MS", value_name = "N", default_value_t = HOLD_MS,
+          value_parser = clap::value_parser!(u64).range(1..=HOLD_MS_MAX))]
+    pub hold_ms: u64,
 }
+
+/// Longer than a round trip to most readers, shorter than anybody minds.
+const HOLD_MS: u64 = 20;
+/// The most of it: senders wait.
+const HOLD_MS_MAX: u64 = 1_000;
+
+/// Everybody may make mailboxes.
+const OPEN: &str = "open";
+/// Whoever has a token may (ADM-1).
+const TOKEN: &str = "token";
+
+/// Disk space that is to stay free, in MiB (ADM-6): an hour of heavy use.
+const DISK_RESERVE_MIB: u64 = 256;
+/// The most of it, in MiB: 16 TiB.
+const DISK_RESERVE_MIB_MAX: u64 = 16 * 1024 * 1024;
 
 /// Memory for pages of the store, in MiB: it touches its newest pages most.
 const CACHE_MIB: usize = 128;
@@ -278,13 +315,21 @@ impl Serve {
         let mut settings = mailbox::Settings { mailboxes: self.mailboxes, ..Default::default() };
         settings.quota.entries = self.mailbox_entries;
         settings.quota.bytes = self.mailbox_bytes;
+        settings.token_needed = self.admission == TOKEN;
+        settings.disk_reserve = self.disk_reserve();
         settings
+    }
+
+    /// Bytes that are to stay free on the disk (ADM-6).
+    pub(crate) const fn disk_reserve(&self) -> u64 {
+        self.disk_reserve_mib * 1024 * 1024
     }
 
     /// Sizes of the buffer.
     pub(crate) fn buffer(&self) -> buffer::Settings {
         let cache_bytes = self.cache_mib * 1024 * 1024;
-        buffer::Settings { cache_bytes, ..buffer::Settings::default() }
+        let hold = Duration::from_millis(self.hold_ms);
+        buffer::Settings { cache_bytes, hold, ..buffer::Settings::default() }
     }
 }
 
@@ -324,6 +369,7 @@ pub(crate) fn told_limits(mailbox: &mailbox::Settings) -> Limits {
         handles: number(limits::HANDLES),
         requests_in_flight: number(limits::REQUESTS_IN_FLIGHT),
         credit: Credit { envelopes: limits::CREDIT_ENVELOPES, bytes: limits::CREDIT_BYTES },
+        token_needed: mailbox.token_needed,
     }
 }
 

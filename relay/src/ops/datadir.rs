@@ -27,6 +27,12 @@ const BLOB_KEYS: &str = "blobs.keys";
 /// Where the operator's requests come in.
 pub(super) const SOCKET: &str = "admin.sock";
 
+/// Bytes that are free for the relay's user where a path lies.
+pub(crate) fn free_bytes(path: &Path) -> std::io::Result<u64> {
+    let stat = rustix::fs::statvfs(path)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
 /// A relay's files.
 #[derive(Debug)]
 pub(crate) struct DataDir {

@@ -35,17 +35,21 @@ impl Cli {
             return Ok(cli);
         };
         let values = read(path)?;
-        let command = Self::command().mut_subcommands(|command| {
-            values.iter().fold(command, |command, (name, value)| {
-                if command.get_arguments().any(|arg| arg.get_id() == name.as_str()) {
-                    command.mut_arg(name, |arg| arg.default_value(value.clone()))
-                } else {
-                    command
-                }
-            })
-        });
+        let command = with_defaults(Self::command(), &values);
         Ok(Self::from_arg_matches(&command.try_get_matches_from(args)?)?)
     }
+}
+
+/// The command and those below it, with these values for the flags of these names.
+fn with_defaults(command: clap::Command, values: &[(String, String)]) -> clap::Command {
+    let command = values.iter().fold(command, |command, (name, value)| {
+        if command.get_arguments().any(|arg| arg.get_id() == name.as_str()) {
+            command.mut_arg(name, |arg| arg.default_value(value.clone()))
+        } else {
+            command
+        }
+    });
+    command.mut_subcommands(|command| with_defaults(command, values))
 }
 
 impl Command {
@@ -56,6 +60,7 @@ impl Command {
                 Some(serve)
             }
             Self::Backup(with) | Self::Restore(with) => Some(&with.serve),
+            Self::Invite(invite) => Some(invite.serve()),
             Self::Verify { .. } | Self::Config | Self::Man => None,
         }
     }
@@ -209,7 +214,10 @@ mod tests {
             ("s3_endpoint", "'https://s3.example.org'"),
             ("s3_region", "'elsewhere'"),
             ("s3_credentials", "'s3.key'"),
+            ("admission", "'token'"),
+            ("disk_reserve_mib", "7"),
             ("cache_mib", "7"),
+            ("hold_ms", "7"),
         ];
         let defaults = built(&serve(&[]).unwrap());
         for (key, value) in changes {

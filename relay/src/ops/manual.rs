@@ -28,7 +28,7 @@ const SECTIONS: [(&str, &[(&str, &str)]); 4] = [
             ("tls.key", "In the data directory: the key of the relay's own certificate."),
             (
                 "admin.sock",
-                "In the data directory: where stats, drain and backup ask a running relay.",
+                "In the data directory: where stats, drain, backup and invite ask a running relay.",
             ),
             ("buffer.redb", "In the data directory: mailboxes and the envelopes they hold."),
             (
@@ -51,6 +51,10 @@ const SECTIONS: [(&str, &[(&str, &str)]); 4] = [
             ("restante-relay config > relay.toml", "Writes a configuration file to begin with."),
             ("restante-relay check --config relay.toml", "Says what would keep it from running."),
             ("restante-relay serve --config relay.toml", "Runs the relay."),
+            (
+                "restante-relay invite new --note NAME",
+                "Makes a token that admits one account, where admission is by token.",
+            ),
             (
                 "restante-relay backup FILE",
                 "Writes a backup of the running relay. It holds the identity key: keep it as such.",

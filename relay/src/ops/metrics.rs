@@ -72,6 +72,12 @@ metrics! {
     APPENDS_ACCEPTED: Counter = "restante_appends_accepted_total";
     /// Envelopes not accepted.
     APPENDS_REFUSED: Family<Code> = "restante_appends_refused_total";
+    /// What was refused for want of room.
+    SHED: Family<Shed> = "restante_shed_total";
+    /// How far that has come: 1 no new mailboxes, 2 no live envelopes, 3 no envelopes.
+    PRESSURE: Gauge = "restante_pressure";
+    /// Bytes free on the store's disk.
+    DISK_FREE_BYTES: Gauge = "restante_disk_free_bytes";
     /// Envelopes sent to readers.
     DELIVERIES: Counter = "restante_deliveries_total";
     /// Acts waiting for the storage thread.
@@ -82,6 +88,8 @@ metrics! {
     COMMITS: Counter = "restante_commits_total";
     /// Acts made durable; by the commits, the size of a batch.
     COMMITTED_ACTS: Counter = "restante_committed_acts_total";
+    /// Envelopes that all readers confirmed before they were written.
+    UNWRITTEN: Counter = "restante_unwritten_total";
     /// Chunks of envelopes let go because their time was over.
     EXPIRED_CHUNKS: Counter = "restante_expired_chunks_total";
     /// Failures after which the store was opened anew.
@@ -134,6 +142,8 @@ labels! {
     Transport, "transport" { Frames = "frames", WebSocket = "websocket", Http = "http", }
     /// What was done with a part.
     BlobWork, "work" { Written = "written", Read = "read", }
+    /// What is not taken when room is short.
+    Shed, "what" { Mailbox = "mailbox", Live = "live", Append = "append", }
     /// Which way a frame went.
     Direction, "direction" { Received = "received", Sent = "sent", }
 }

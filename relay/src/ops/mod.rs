@@ -11,6 +11,7 @@ pub(crate) mod clock;
 pub(crate) mod config;
 pub(crate) mod datadir;
 pub(crate) mod file;
+pub(crate) mod invite;
 pub(crate) mod manual;
 pub(crate) mod metrics;
 pub(crate) mod status;

@@ -18,6 +18,7 @@ use crate::message::{
     Allow, Append, BlobCreate, BlobRead, ClientHeader, Command, Commit, Create, Credit,
     EnvelopeClass, Hello, MailboxClass, NextKey, Open, PutPrekeys, Rate, Rights, Subscribe, Terms,
 };
+use crate::token::AdmissionToken;
 
 /// Reads a client's header.
 pub(crate) fn decode_client(header: Bytes) -> Result<ClientHeader, HeaderError> {
@@ -99,7 +100,10 @@ fn create(w: &wire::Create) -> Result<Create, FieldError> {
         key: exact!(PublicKey, w.key)?,
         possession: exact!(Signature, w.possession)?,
         reader: exact!(ReaderHash, w.reader)?,
+        // LIM-26
+        token: optional!(AdmissionToken, w.token)?,
         ttl: seconds_or_none(w.ttl),
+        memory_first: w.memory_first,
     })
 }
 
@@ -202,6 +206,8 @@ pub(crate) fn encode_client(header: &ClientHeader) -> Vec<u8> {
             possession: to_bytes(c.possession.as_bytes()),
             reader: to_bytes(c.reader.as_bytes()),
             ttl: c.ttl.map_or(0, Seconds::get),
+            token: c.token.as_ref().map_or_else(Bytes::new, |t| to_bytes(t.as_bytes())),
+            memory_first: c.memory_first,
         }),
         Command::Open(c) => Wire::Open(wire::Open {
             handle: c.handle.get(),

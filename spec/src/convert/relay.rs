@@ -54,6 +54,7 @@ fn event(number: RequestNumber, wire: Wire) -> Result<RelayHeader, FieldError> {
             upto: seq_or_none(w.upto),
             expires_at: time_or_none(w.expires_at),
             lagging: readers(&w.lagging)?,
+            memory_first: w.memory_first,
         })),
         Wire::Appended(w) => reply(Reply::Appended(Appended {
             seq: Seq::new(w.seq),
@@ -120,6 +121,7 @@ fn welcome(w: &wire::Welcome) -> Result<Welcome, FieldError> {
             handles: l.handles,
             requests_in_flight: l.requests_in_flight,
             credit: Credit { envelopes: l.credit_envelopes, bytes: l.credit_bytes },
+            token_needed: l.token_needed,
         },
         now: UnixTime::new(w.now),
     })
@@ -186,6 +188,7 @@ fn reply_to_wire(reply: &Reply) -> Wire {
             upto: r.upto.map_or(0, Seq::get),
             expires_at: r.expires_at.map_or(0, UnixTime::get),
             lagging: hashes(&r.lagging),
+            memory_first: r.memory_first,
         }),
         Reply::Appended(r) => Wire::Appended(wire::Appended {
             seq: r.seq.get(),
@@ -235,6 +238,7 @@ fn welcome_to_wire(r: &Welcome) -> wire::Welcome {
             requests_in_flight: r.limits.requests_in_flight,
             credit_envelopes: r.limits.credit.envelopes,
             credit_bytes: r.limits.credit.bytes,
+            token_needed: r.limits.token_needed,
         }),
         now: r.now.get(),
     }

@@ -118,6 +118,8 @@ pub struct Limits {
     pub requests_in_flight: u32,
     /// Outstanding credit of a subscription.
     pub credit: Credit,
+    /// New mailboxes need a token (ADM-1).
+    pub token_needed: bool,
 }
 
 /// A mailbox is there.
@@ -148,6 +150,8 @@ pub struct Opened {
     pub expires_at: Option<UnixTime>,
     /// From 3/4 full on: the readers furthest behind.
     pub lagging: Vec<ReaderHash>,
+    /// Whether what all readers confirm at once stays off the disk (MBX-21).
+    pub memory_first: bool,
 }
 
 /// An envelope is safe, or, if it is live, was taken to be passed on.

@@ -6,6 +6,7 @@ use crate::ids::{
     BlobId, BlobOffset, BlobSize, ChainNumber, EnvelopeId, Epoch, Handle, MailboxId, PublicKey,
     ReaderHash, ReaderSecret, RequestId, Seconds, Seq, Signature, Slot, UnixTime,
 };
+use crate::token::AdmissionToken;
 
 /// What a client may ask (CMD-1 to CMD-21).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,8 +136,12 @@ pub struct Create {
     pub possession: Signature,
     /// The creator's own reader; means nothing for a room.
     pub reader: ReaderHash,
+    /// What admits it, where that is asked for (ADM-1).
+    pub token: Option<AdmissionToken>,
     /// Wished TTL; `None`: the relay's default.
     pub ttl: Option<Seconds>,
+    /// Whether what all readers confirm at once stays off the disk (MBX-21).
+    pub memory_first: bool,
 }
 
 /// Shows possession of a key.

@@ -10,6 +10,7 @@ pub(crate) fn bad() -> Vec<Bad> {
     let mut all = bad_lengths();
     all.extend(bad_headers());
     all.extend(bad_fields());
+    all.push(bad_blob());
     all
 }
 
@@ -126,6 +127,19 @@ fn bad_fields() -> Vec<Bad> {
     // Fields of `revoke`: handle, and a key of 31 bytes.
     let mut short_key = vec![0x08, 0x07, 0x42, 0x23, 0x08, 0x01, 0x12, 0x1f];
     short_key.extend([0x23; 31]);
+    // Of `create`: mailbox, class, key, possession, reader, and a token of 15 bytes.
+    let mut fields = vec![0x0a, 0x10];
+    fields.extend([0x11; 16]);
+    fields.extend([0x10, 0x01, 0x1a, 0x20]);
+    fields.extend([0x22; 32]);
+    fields.extend([0x22, 0x40]);
+    fields.extend([0x33; 64]);
+    fields.extend([0x2a, 0x20]);
+    fields.extend([0x44; 32]);
+    fields.extend([0x3a, 0x0f]);
+    fields.extend([0x77; 15]);
+    let mut create = vec![0x08, 0x08];
+    create.extend(nested(0x22, &fields));
     // Of `append`: a commit with 17 hashes in `add_readers`.
     let mut readers = Vec::new();
     for _ in 0..=limits::COMMIT_READERS {
@@ -148,6 +162,14 @@ fn bad_fields() -> Vec<Bad> {
             "a key of 31 bytes",
             &short_key,
             7,
+        ),
+        bad_header(
+            "fail_token_has_the_wrong_size",
+            "FRM-4, CMD-5, LIM-26",
+            Code::Malformed,
+            "a create with a token of 15 bytes",
+            &create,
+            8,
         ),
         bad_header(
             "fail_rate_without_a_time",
@@ -173,15 +195,19 @@ fn bad_fields() -> Vec<Bad> {
             &bytes_of_commit(&[0x2a, 0x01, 0x66].repeat(5)),
             10,
         ),
-        bad_header(
-            "fail_blob_id_in_a_commit_has_the_wrong_size",
-            "FRM-4, CMD-11",
-            Code::Malformed,
-            "a commit with a blob's id of one byte",
-            &bytes_of_commit(&[0x2a, 0x01, 0x66]),
-            10,
-        ),
     ]
+}
+
+/// Ids of blobs have their size in commits too.
+fn bad_blob() -> Bad {
+    bad_header(
+        "fail_blob_id_in_a_commit_has_the_wrong_size",
+        "FRM-4, CMD-11",
+        Code::Malformed,
+        "a commit with a blob's id of one byte",
+        &bytes_of_commit(&[0x2a, 0x01, 0x66]),
+        10,
+    )
 }
 
 /// A frame of this header, without body.

@@ -8,6 +8,7 @@ use restante_spec::message::{
     Allow, Append, BlobCreate, BlobRead, ClientHeader, Command, Commit, Create, Credit,
     EnvelopeClass, Hello, MailboxClass, NextKey, Open, PutPrekeys, Rate, Rights, Subscribe, Terms,
 };
+use restante_spec::token::AdmissionToken;
 
 use super::{
     DAY, ENVELOPE, EPOCH, Good, HANDLE, Header, NOW, PROOF, READER, SECOND_READER, SLOT, with_body,
@@ -47,9 +48,14 @@ fn connection() -> Vec<Good> {
         key: KEY,
         possession: PROOF,
         reader: READER,
+        token: None,
         ttl: Some(DAY),
+        memory_first: false,
     };
     let inbox = Create { class: MailboxClass::Inbox, ttl: None, ..create.clone() };
+    let memory_first = Create { memory_first: true, ..create.clone() };
+    let token = Some(AdmissionToken::new([0x77; 16]));
+    let admitted = Create { token, ..inbox.clone() };
     let open = Open { handle: HANDLE, mailbox: MAILBOX, key: KEY, proof: PROOF };
     vec![
         client(
@@ -70,6 +76,18 @@ fn connection() -> Vec<Good> {
             "FRM-1, CMD-5, MBX-1",
             "an inbox with the relay's default TTL, which is written by leaving it out",
             Command::Create(inbox),
+        ),
+        client(
+            "client_create_memory_first",
+            "FRM-1, CMD-5, MBX-21",
+            "a conversation that is kept in memory while all its readers are online",
+            Command::Create(memory_first),
+        ),
+        client(
+            "client_create_admitted",
+            "FRM-1, CMD-5, ADM-1",
+            "an inbox with the token that admits it",
+            Command::Create(admitted),
         ),
         client("client_open", "FRM-1, CMD-6", "as handle 1", Command::Open(open)),
         client("client_close", "FRM-1, CMD-7", "handle 1", Command::Close(HANDLE)),
@@ -187,7 +205,9 @@ fn rooms() -> Vec<Good> {
         key: KEY,
         possession: PROOF,
         reader: READER,
+        token: None,
         ttl: Some(HOUR),
+        memory_first: false,
     };
     let live = Append {
         handle: HANDLE,

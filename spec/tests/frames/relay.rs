@@ -64,6 +64,7 @@ fn welcome() -> Welcome {
             handles: 1_024,
             requests_in_flight: 256,
             credit: Credit { envelopes: limits::CREDIT_ENVELOPES, bytes: limits::CREDIT_BYTES },
+            token_needed: false,
         },
         now: NOW,
     }
@@ -79,6 +80,7 @@ fn opened() -> Opened {
         upto: None,
         expires_at: None,
         lagging: vec![READER, SECOND_READER],
+        memory_first: false,
     }
 }
 
@@ -96,6 +98,7 @@ fn replies() -> Vec<Good> {
         from: Seq::START,
         expires_at: Some(LATER),
         lagging: Vec::new(),
+        memory_first: true,
         ..opened()
     };
     let created = Created { epoch: Some(EPOCH), ttl: DAY };

@@ -27,12 +27,13 @@ pub async fn run(quick: bool, report: &mut Report) {
     let (each, rounds) = if quick { (400, 1) } else { (4_000, 5) };
     let mut figures: Vec<[f64; 4]> = Vec::new();
     let mut delays = Vec::new();
-    let mut rss = 0.0_f64;
+    let (mut rss, mut memory_first) = (0.0_f64, Vec::new());
     for round in 1..=rounds {
         println!("W1 {round}/{rounds}: {PAIRS} pairs, {} x {BODY} B", each * PAIRS);
         let folder = tempfile::tempdir().expect("a folder");
         let server = Server::start(&folder.path().join("data"));
-        let (rate, cpu, written) = closed_loop(&server, each).await;
+        let (rate, cpu, written) = closed_loop(&server, each, Kind::Usual).await;
+        memory_first.push(closed_loop(&server, each, Kind::MemoryFirst).await);
         rss = rss.max(server.usage().rss);
         let bare = bare_cpu(each).await;
         figures.push([cpu, rate, written, cpu / bare]);
@@ -44,6 +45,11 @@ pub async fn run(quick: bool, report: &mut Report) {
     report.note("w1.bytes_written_per_message", figure(2), "B", None);
     report.note("w1.vs_bare_tcp_cpu", figure(3), "ratio", Some("<= 2"));
     report.note("w1.rss", rss / 1e6, "MB", None);
+    let cpu = median(memory_first.iter().map(|(_, cpu, _)| *cpu).collect());
+    report.note("w1.memory_first.server_cpu_s_per_million", cpu, "s", None);
+    let written = median(memory_first.iter().map(|(.., written)| *written).collect());
+    let share = written / BODY as f64;
+    report.note("w1.memory_first.written_share_of_payload", share, "ratio", Some("<= 0.01"));
     delays.sort_unstable();
     for (name, part) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)] {
         let place = (delays.len() as f64 * part) as usize;
@@ -59,10 +65,22 @@ struct Pair {
     epoch: Option<Epoch>,
 }
 
-async fn pair(address: &RelayAddress) -> Pair {
+/// Whether the mailboxes write everything (MBX-21).
+#[derive(Clone, Copy)]
+enum Kind {
+    Usual,
+    MemoryFirst,
+}
+
+async fn pair(address: &RelayAddress, kind: Kind) -> Pair {
     let owner = Owner::new();
     let mut sender = Wire::connect(address).await;
-    let epoch = sender.create(MailboxClass::Conversation, &owner).await.epoch;
+    let class = MailboxClass::Conversation;
+    let create = match kind {
+        Kind::Usual => owner.create(class),
+        Kind::MemoryFirst => owner.create_memory_first(class),
+    };
+    let epoch = sender.created(create).await.epoch;
     sender.open(1, owner.mailbox, &owner.key).await;
     let mut reader = Wire::connect(address).await;
     reader.open(1, owner.mailbox, &owner.key).await;
@@ -72,10 +90,10 @@ async fn pair(address: &RelayAddress) -> Pair {
 }
 
 /// As fast as it goes; messages per second, CPU seconds a million, bytes written a message.
-async fn closed_loop(server: &Server, each: usize) -> (f64, f64, f64) {
+async fn closed_loop(server: &Server, each: usize, kind: Kind) -> (f64, f64, f64) {
     let mut pairs = Vec::new();
     for _ in 0..PAIRS {
-        pairs.push(pair(&server.address).await);
+        pairs.push(pair(&server.address, kind).await);
     }
     let (before, begun) = (server.usage(), Instant::now());
     let tasks: Vec<_> = pairs
@@ -140,7 +158,7 @@ async fn read_all(mut wire: Wire, count: usize, mut seen: impl FnMut(&[u8])) -> 
 async fn open_loop(server: &Server, rate: f64, each: usize) -> Vec<Duration> {
     let mut pairs = Vec::new();
     for _ in 0..PAIRS {
-        pairs.push(pair(&server.address).await);
+        pairs.push(pair(&server.address, Kind::Usual).await);
     }
     let base = Arc::new(Instant::now());
     let gap = Duration::from_secs_f64(PAIRS as f64 / rate);

@@ -137,7 +137,9 @@ impl Session {
             key: key.public(),
             possession: prove_possession(&key, &mailbox.id),
             reader: seat.reader(),
+            token: None,
             ttl: Some(Seconds::new(mailbox.ttl)),
+            memory_first: mailbox.memory_first,
         };
         let request = Request::Create { seat: number, sent: scene.now };
         self.send(request, Command::Create(create), b"");
@@ -286,6 +288,7 @@ impl Session {
             (Request::Create { seat, sent }, Ok(Reply::Created(created))) => {
                 let mailbox = &mut scene.town.mailboxes[scene.town.seats[seat].place.0];
                 mailbox.created = true;
+                let memory_first = mailbox.memory_first;
                 let key = SigningKey::from_seed(&mailbox.key).public();
                 if let Some(epoch) = created.epoch {
                     let before = scene.town.epochs.insert(key, epoch);
@@ -294,7 +297,7 @@ impl Session {
                 let seat = &mut scene.town.seats[seat];
                 (seat.status, seat.key) = (Status::Active, mailbox.key);
                 let ttl = u64::from(created.ttl.get());
-                scene.ledger.created(seat.place, ttl, seat.reader(), sent);
+                scene.ledger.created(seat.place, ttl, memory_first, seat.reader(), sent);
             }
             (Request::Open { handle, sent }, answer) => self.opened(handle, sent, answer, scene),
             (Request::Subscribe { handle, reading }, answer) => {

@@ -36,9 +36,12 @@ impl World {
         for line in self.lines.keys().copied().collect::<Vec<_>>() {
             self.cut(line);
         }
+        let now = self.now();
         let relay = self.relay.as_mut().expect("it was started");
+        relay.shrink(now);
         for _ in 0..100 {
             relay.step_writer();
+            relay.turn_hold();
         }
         assert_eq!(relay.held(), Held::default(), "DLV-8: something is held for nobody");
     }
@@ -46,7 +49,7 @@ impl World {
     /// Lets everything move until nothing does.
     fn settle(&mut self, connects: bool) {
         let mut quiet = 0;
-        for _ in 0..ROUNDS {
+        for round in 0..ROUNDS {
             self.moment.event += 1;
             self.ledger.passes(self.moment);
             let mut moved = false;
@@ -63,6 +66,9 @@ impl World {
                 moved |= self.down(line, usize::MAX);
             }
             self.write();
+            if let Some(relay) = self.relay.as_ref().filter(|_| round % 16 == 15) {
+                relay.shrink(self.now());
+            }
             let held = self.relay.as_ref().map(Relay::held).unwrap_or_default();
             moved |= held.waiting > 0 || held.queued_bytes > 0;
             quiet = if moved { 0 } else { quiet + 1 };

@@ -32,6 +32,7 @@ pub(crate) struct Mailbox {
     pub(crate) class: MailboxClass,
     /// The wish, seconds.
     pub(crate) ttl: u32,
+    pub(crate) memory_first: bool,
     /// The seed of its newest key: of the epoch, or to manage.
     pub(crate) key: [u8; 32],
     /// The commit that brought it.
@@ -178,7 +179,8 @@ pub(crate) fn hash(secret: [u8; 16]) -> ReaderHash {
 impl Mailbox {
     pub(crate) fn new(class: MailboxClass, ttl: u32, random: &mut Random) -> Self {
         let (id, key) = (MailboxId::new(random.bytes()), random.bytes());
-        Self { id, class, ttl, key, since: Seq::START, creator: 0, created: false }
+        let memory_first = random.permille(400);
+        Self { id, class, ttl, memory_first, key, since: Seq::START, creator: 0, created: false }
     }
 }
 

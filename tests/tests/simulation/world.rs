@@ -303,6 +303,9 @@ impl World {
     fn write(&mut self) {
         let Some(relay) = &mut self.relay else { return };
         relay.step_writer();
+        if self.random.permille(300) {
+            relay.turn_hold();
+        }
         // A full queue is not seen from outside, and takes no note of readers either.
         let is_full = self.setup.queue_acts < QUEUE_ACTS;
         let failures = self.disk.failures();

@@ -169,22 +169,24 @@ async fn rates_of_keys_hold() {
     relay.stop().await;
 }
 
-/// MBX-6: behind a refused append nothing of its chain is stored, until a new chain begins.
+/// MBX-6: behind a refused append nothing of its chain is stored, until a new chain begins. MBX-19:
+/// a live envelope begins none; once it did, and what was sent behind the refused one was stored.
 #[tokio::test]
 async fn a_refusal_aborts_the_chain_behind_it() {
     let (relay, mut wire, _owner, epoch) = conversation().await;
     let good = |chain| Append { chain: ChainNumber::new(chain), ..envelope(1, epoch) };
     let stale = Append { epoch: Some(restante_spec::ids::Epoch::new([9; 8])), ..good(1) };
+    let live = Append { class: restante_spec::message::EnvelopeClass::Live, ..good(7) };
     let mut numbers = Vec::new();
-    for append in [good(1), stale, good(1), good(1), good(2)] {
+    for append in [good(1), stale, good(1), live, good(1), good(2)] {
         numbers.push(wire.send(Command::Append(append), b"x").await);
     }
     let mut codes = Vec::new();
     for number in numbers {
         codes.push(wire.appended(number).await.map(|_| ()).map_err(|refusal| refusal.code));
     }
-    let expected = [Ok(()), Err(Code::StaleEpoch), Err(Code::Aborted), Err(Code::Aborted), Ok(())];
-    assert_eq!(codes, expected);
+    let (stale, aborted) = (Err(Code::StaleEpoch), Err(Code::Aborted));
+    assert_eq!(codes, [Ok(()), stale, aborted, Ok(()), aborted, Ok(())]);
     relay.stop().await;
 }
 
@@ -455,5 +457,35 @@ async fn deletion_ends_everything() {
     let gone = wire.try_open(2, owner.mailbox, &owner.key).await.unwrap_err();
     assert_eq!(gone.code, Code::NotFound);
     wire.create(MailboxClass::Inbox, &owner).await;
+    relay.stop().await;
+}
+
+/// MBX-21: a memory-first conversation brings what is appended before it is accepted, and accepts
+/// it when its reader has confirmed it, or when it is written; `open` says what it is.
+#[tokio::test]
+async fn a_memory_first_conversation_brings_first_and_accepts_then() {
+    let relay = InProcess::start(&[]).await;
+    let mut wire = Wire::over(TRANSPORT, relay.address()).await;
+    let owner = Owner::new();
+    let created = wire.created(owner.create_memory_first(MailboxClass::Conversation)).await;
+    assert!(wire.open(1, owner.mailbox, &owner.key).await.memory_first);
+    let mut reader = Wire::over(TRANSPORT, relay.address()).await;
+    reader.open(1, owner.mailbox, &owner.key).await;
+    reader.subscribe(1, &owner.reader, Seq::START, PLENTY).await.unwrap();
+    assert!(reader.backlog().await.is_empty());
+    let mut last = Seq::START;
+    for confirms in [true, false, true] {
+        let number = wire.send(Command::Append(envelope(1, created.epoch)), b"sealed").await;
+        let (deliver, body) = reader.deliver().await;
+        assert_eq!((deliver.prev, body.as_ref()), (last, &b"sealed"[..]));
+        last = deliver.seq;
+        if confirms {
+            reader.send(Command::Ack { handle: Handle::new(1), upto: last }, b"").await;
+        }
+        let appended = wire.appended(number).await.unwrap();
+        assert_eq!((appended.seq, appended.already), (last, false));
+    }
+    let room = Owner::new().create_memory_first(MailboxClass::Room);
+    assert_eq!(wire.refused(room, b"").await, Code::Unsupported);
     relay.stop().await;
 }

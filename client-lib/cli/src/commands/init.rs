@@ -16,7 +16,10 @@ pub(super) async fn run(
     offline: bool,
     out: Output,
 ) -> Result<(), Failure> {
-    let (client, kept) = home.create(&args.relay, &args.name)?;
+    let mut entrance = args.relay.clone();
+    entrance.token = args.token.clone().or(entrance.token);
+    let relay = &entrance.address;
+    let (client, kept) = home.create(&entrance, &args.name)?;
     let mut desk = Desk::start(client, out, offline)?;
     let told = desk.collect().await;
     let account = desk.client.own_id().await?;
@@ -26,14 +29,14 @@ pub(super) async fn run(
     out.object(&AccountLine {
         account: account.to_string(),
         name: &args.name,
-        relay: args.relay.to_string(),
+        relay: relay.to_string(),
         home: path.to_string(),
         key: match kept {
             KeptIn::Passphrase => "passphrase",
             KeptIn::File => "file",
         },
     });
-    let place = format!("{}:{}", args.relay.host(), args.relay.port());
+    let place = format!("{}:{}", relay.host(), relay.port());
     out.say(&format!("You are {} now, with your letters kept at {place}.", args.name));
     out.say(&format!("Your account lives in {path}, encrypted."));
     out.say(match kept {
@@ -55,10 +58,18 @@ pub(super) async fn run(
         Err(failure) if failure.code == Error::Unreachable(String::new()).code() => {
             out.warn(&format!("{}; try restante sync later", failure.text));
         }
+        Err(failure) if needs_token(failure.code) => {
+            return Err(failure.and("\nThe account was made and waits for it."));
+        }
         Err(failure) => {
             let more = format!("\nThe account was made; to begin anew, remove {path}");
             return Err(failure.and(&more));
         }
     }
     Ok(())
+}
+
+/// Whether a token is all that is missing.
+fn needs_token(code: &str) -> bool {
+    [Error::TokenNeeded, Error::TokenRefused].iter().any(|error| error.code() == code)
 }

@@ -50,7 +50,7 @@ async fn work(command: &Command, desk: &mut Desk) -> Result<(), Failure> {
         Command::Chat { who } => chat::run(who, desk).await,
         Command::Verify(args) => safety::verify(args, desk).await,
         Command::Block { who } => safety::block(who, desk).await,
-        Command::Sync => sync::run(desk).await,
+        Command::Sync(args) => sync::run(args, desk).await,
         // These need no account and were done before.
         Command::Init(_) | Command::Completions { .. } => Ok(()),
     }

@@ -1,13 +1,17 @@
 //! `sync`: collects what is waiting and sends what is queued.
 
+use crate::args::Sync;
 use crate::desk::Desk;
 use crate::failure::Failure;
 use crate::json::SyncLine;
 
 /// Does it and counts.
-pub(super) async fn run(desk: &mut Desk) -> Result<(), Failure> {
+pub(super) async fn run(args: &Sync, desk: &mut Desk) -> Result<(), Failure> {
     if desk.offline {
         return Err(Failure::new("offline", "sync is about the network; leave out --offline"));
+    }
+    if let Some(token) = &args.token {
+        desk.client.set_token(token.clone()).await?;
     }
     let collected = desk.collect().await?;
     desk.out.object(&SyncLine::from(collected));

@@ -10,6 +10,7 @@ use restante_spec::ids::{EnvelopeId, Epoch, Handle, MailboxId, PublicKey, Second
 use restante_spec::message::{
     Appended, Command, Created, Deliver, EnvelopeClass, MailboxClass, Opened, Reply, Rights,
 };
+use restante_spec::token::Entrance;
 use tempfile::TempDir;
 
 use super::super::*;
@@ -43,8 +44,9 @@ pub(super) fn key() -> StoreKey {
 
 pub(super) fn person(name: &str) -> Person {
     let home = tempfile::tempdir().unwrap();
-    let relay = RelayAddress::new(PublicKey::new([1; 32]), "relay.example.org", 7443).unwrap();
-    let engine = Engine::create(home.path(), &key(), &relay, name, NOW).unwrap();
+    let address = RelayAddress::new(PublicKey::new([1; 32]), "relay.example.org", 7443).unwrap();
+    let entrance = Entrance { address, token: None };
+    let engine = Engine::create(home.path(), &key(), &entrance, name, NOW).unwrap();
     Person { engine, home }
 }
 
@@ -287,6 +289,7 @@ fn opened(epoch: Epoch, from: Seq) -> Opened {
         upto: None,
         expires_at: None,
         lagging: Vec::new(),
+        memory_first: false,
     }
 }
 

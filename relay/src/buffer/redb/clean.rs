@@ -62,7 +62,7 @@ impl Writer {
             self.next_chunk = to;
         }
         let mut index = self.store.index();
-        moves.iter().for_each(|moved| index.relocate(moved));
+        moves.iter().for_each(|moved| index.relocate(moved, self.now));
         {
             let mut marks = transaction.open_table(MARKS)?;
             for from in sparse {

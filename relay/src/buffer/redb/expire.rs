@@ -9,7 +9,7 @@ use super::Writer;
 use super::open::begin;
 use super::tables::{self, CHUNKS, MARKS};
 use crate::buffer::chunk;
-use crate::buffer::index::ChunkId;
+use crate::buffer::index::{ChunkId, HELD};
 use crate::ops::metrics;
 
 impl Writer {
@@ -19,6 +19,8 @@ impl Writer {
             return self.close(&cause.into());
         }
         let due = self.store.index().due(self.now, self.settings.expiry_step);
+        let (held, due): (Vec<_>, Vec<_>) = due.into_iter().partition(|chunk| *chunk >= HELD);
+        self.forget_held(&held);
         if due.is_empty() {
             return;
         }

@@ -8,13 +8,16 @@
 //! Knows redb. When the store fails, everything under way is answered `unknown` or `unavailable`,
 //! the file is opened anew and the index rebuilt from what is really there.
 
+mod batch;
 mod clean;
 mod expire;
+mod hold;
 mod open;
 pub(crate) mod snapshot;
 mod tables;
 mod writer;
 
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,7 +32,7 @@ pub(crate) use writer::Writer;
 
 use self::open::Opener;
 use self::tables::{CHUNKS, MARKS, ROWS};
-use super::index::Index;
+use super::index::{ChunkId, HELD, Index};
 use super::keys::{KeyFile, Keys, OnDisk};
 use super::seal::Unopenable;
 use super::settings::Settings;
@@ -42,9 +45,32 @@ use crate::ops::metrics;
 pub(crate) struct RedbBuffer {
     store: Arc<Store>,
     queue: SyncSender<Job>,
-    queued_bytes: Arc<AtomicUsize>,
+    queued: Arc<Load>,
     settings: Settings,
     restored: Seq,
+}
+
+/// What waits for the writer.
+#[derive(Default)]
+struct Load {
+    acts: AtomicUsize,
+    /// Of bodies and rows.
+    bytes: AtomicUsize,
+}
+
+impl Load {
+    /// One act more of so many bytes; gives the bytes before it.
+    fn put(&self, bytes: usize) -> usize {
+        metrics::QUEUE_ACTS.add(1);
+        self.acts.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed)
+    }
+
+    fn take(&self, acts: usize, bytes: usize) {
+        metrics::QUEUE_ACTS.sub(acts);
+        self.acts.fetch_sub(acts, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
 }
 
 /// What readers and the writer share.
@@ -53,6 +79,8 @@ struct Store {
     database: RwLock<Option<Arc<Database>>>,
     index: Mutex<Index>,
     keys: RwLock<Keys>,
+    /// Chunks in memory (MBX-21).
+    held: RwLock<HashMap<ChunkId, Vec<Envelope>>>,
 }
 
 /// What the writer is asked.
@@ -148,18 +176,19 @@ impl RedbBuffer {
             database: RwLock::new(Some(Arc::new(database))),
             index: Mutex::new(index),
             keys: RwLock::new(keys),
+            held: RwLock::default(),
         });
         let (queue, jobs) = sync_channel(settings.queue_acts);
-        let queued_bytes = Arc::new(AtomicUsize::new(0));
-        let bytes = Arc::clone(&queued_bytes);
-        let writer = Writer::new(Arc::clone(&store), jobs, bytes, opener, settings, now);
-        Ok((Arc::new(Self { store, queue, queued_bytes, settings, restored }), writer))
+        let queued = Arc::new(Load::default());
+        let load = Arc::clone(&queued);
+        let writer = Writer::new(Arc::clone(&store), jobs, load, opener, settings, now);
+        Ok((Arc::new(Self { store, queue, queued, settings, restored }), writer))
     }
 
     /// Bytes of bodies and rows that wait for the writer.
     #[cfg(feature = "simulation")]
     pub(crate) fn queued_bytes(&self) -> usize {
-        self.queued_bytes.load(Ordering::Relaxed)
+        self.queued.bytes.load(Ordering::Relaxed)
     }
 
     /// What a reader is told of a failure; the operator is told why, and the writer looks after
@@ -181,7 +210,7 @@ impl RedbBuffer {
 
     /// Tells the metrics how full it is.
     pub(crate) fn measure(&self) {
-        metrics::QUEUE_BYTES.set(self.queued_bytes.load(Ordering::Relaxed) as u64);
+        metrics::QUEUE_BYTES.set(self.queued.bytes.load(Ordering::Relaxed) as u64);
         metrics::MAILBOXES.set(self.store.index().mailboxes());
     }
 
@@ -203,6 +232,16 @@ impl Store {
 
     fn keys_mut(&self) -> RwLockWriteGuard<'_, Keys> {
         self.keys.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn held_mut(&self) -> RwLockWriteGuard<'_, HashMap<ChunkId, Vec<Envelope>>> {
+        self.held.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An envelope in memory, if it is still there.
+    fn held_at(&self, chunk: ChunkId, offset: u32) -> Option<Envelope> {
+        let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
+        held.get(&chunk)?.get(usize::try_from(offset).ok()?).cloned()
     }
 
     fn database(&self) -> Result<Arc<Database>, BufferError> {
@@ -308,6 +347,13 @@ impl Store {
         let keys = self.keys();
         let mut open = None;
         for place in places {
+            if place.chunk >= HELD {
+                let Some(envelope) = self.held_at(place.chunk, place.offset) else {
+                    return Ok(None);
+                };
+                envelopes.push(envelope);
+                continue;
+            }
             if open.as_ref().is_none_or(|(id, _)| *id != place.chunk) {
                 open = chunks.get(place.chunk)?.map(|bytes| (place.chunk, bytes));
             }
@@ -330,16 +376,14 @@ const LOOKS: usize = 8;
 impl Buffer for RedbBuffer {
     fn submit(&self, mailbox: MailboxId, act: Act, done: Done) -> Result<(), Done> {
         let size = act.size();
-        let queued = self.queued_bytes.fetch_add(size, Ordering::Relaxed);
+        let queued = self.queued.put(size);
         let full = queued + size > self.settings.queue_bytes && queued > 0;
         let job = Job::Act { mailbox, act, done: Reply(Some(done)) };
-        metrics::QUEUE_ACTS.add(1);
         let sent = if full { Err(TrySendError::Full(job)) } else { self.queue.try_send(job) };
         let Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) = sent else {
             return Ok(());
         };
-        self.queued_bytes.fetch_sub(size, Ordering::Relaxed);
-        metrics::QUEUE_ACTS.sub(1);
+        self.queued.take(1, size);
         match job {
             Job::Act { done, .. } => Err(done.give_back().unwrap_or_else(|| Box::new(|_| ()))),
             Job::Tick(_) | Job::Check | Job::Stop => Ok(()),
@@ -374,12 +418,28 @@ impl Buffer for RedbBuffer {
         self.store.index().lookup(mailbox, id)
     }
 
+    fn confirm(&self, mailbox: MailboxId, upto: Seq, now: UnixTime) -> bool {
+        self.store.index().trim(mailbox, upto, now)
+    }
+
     fn level(&self, mailbox: MailboxId, now: UnixTime) -> Level {
         self.store.index().level(mailbox, now)
     }
 
+    fn last(&self) -> Seq {
+        self.store.index().last_number()
+    }
+
     fn restored(&self) -> Seq {
         self.restored
+    }
+
+    fn queued(&self) -> usize {
+        let Load { acts, bytes } = &*self.queued;
+        let part = |load: &AtomicUsize, bound: usize| {
+            load.load(Ordering::Relaxed).saturating_mul(100) / bound.max(1)
+        };
+        part(acts, self.settings.queue_acts).max(part(bytes, self.settings.queue_bytes))
     }
 
     fn tick(&self, now: UnixTime) {

@@ -16,7 +16,7 @@ use super::super::index::{Index, Placed};
 use super::tables::{CHUNKS, FORMAT, MARKS, META, RESERVED, RESTORED, ROWS, mark_of};
 
 /// Layout: the form of the tables this relay reads and writes.
-pub(super) const FORMAT_NUMBER: u64 = 2;
+pub(super) const FORMAT_NUMBER: u64 = 3;
 
 /// Opens the database, again and again if need be.
 pub(crate) type Opener = Box<dyn Fn() -> Result<Database, DatabaseError> + Send>;

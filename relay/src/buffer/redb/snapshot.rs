@@ -118,6 +118,7 @@ impl RedbBuffer {
 #[derive(Default)]
 pub(crate) struct Verifier {
     keys: Option<Keys>,
+    has_reserved: bool,
     found: Summary,
 }
 
@@ -128,7 +129,8 @@ impl Verifier {
     /// [`SnapshotError::Damaged`].
     pub(crate) fn take(&mut self, record: Record) -> Result<(), SnapshotError> {
         match record.kind {
-            Kind::Reserved | Kind::Row => {}
+            Kind::Reserved => self.has_reserved = true,
+            Kind::Row => {}
             Kind::Keys => self.keys = Some(Keys::load(Box::new(Fixed(record.bytes)))?),
             Kind::Mark => self.found.mailboxes += 1,
             Kind::Chunk => {
@@ -148,9 +150,9 @@ impl Verifier {
         Ok(())
     }
 
-    /// What there was.
-    pub(crate) fn finish(self) -> Summary {
-        self.found
+    /// What there was, if nothing is missing that every store has.
+    pub(crate) fn finish(self) -> Option<Summary> {
+        (self.has_reserved && self.keys.is_some()).then_some(self.found)
     }
 }
 

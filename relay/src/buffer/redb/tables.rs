@@ -12,7 +12,7 @@ use redb::{ReadableTable, Table, TableDefinition};
 use restante_spec::ids::{MailboxId, Seq};
 
 use super::super::index::Mark;
-use super::super::{Part, Row, RowWrite};
+use super::super::{Part, RELAY, Row, RowWrite, Toll};
 
 pub(super) const CHUNKS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("chunks");
 pub(super) const ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
@@ -68,6 +68,18 @@ pub(super) fn write_row(
         }
     }
     Ok(())
+}
+
+/// The row that pays a toll as it is to be written; `None` if it is not there or has not enough.
+pub(super) fn pay(
+    rows: &Table<'_, &[u8], &[u8]>,
+    toll: Toll,
+) -> Result<Option<RowWrite>, redb::StorageError> {
+    let key = row_key(RELAY, &toll.part);
+    let stored = rows.get(key.as_slice())?;
+    let found = stored.and_then(|stored| row(&key, stored.value()));
+    let paid = found.and_then(|found| (toll.pay)(&found.value));
+    Ok(paid.map(|value| RowWrite { part: toll.part, value: Some(value) }))
 }
 
 /// Removes all rows of a mailbox.

@@ -3,23 +3,22 @@
 //! It commits when the commit before has returned; a batch is what queued meanwhile. Two-phase
 //! commits with quick-repair: strangers' bytes lie in the file, and it reopens at once.
 
-use std::collections::BTreeMap;
-use std::io;
+use std::cell::OnceCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
-use redb::{Database, Table, WriteTransaction};
+use redb::{Database, WriteTransaction};
 use restante_spec::ids::{MailboxId, Seq, UnixTime};
 use tracing::{error, info};
 
+use super::batch::Batch;
+use super::hold::Hold;
 use super::open::{self, Opener, begin};
-use super::tables::{self, CHUNKS, MARKS, META, RESERVED, ROWS};
-use super::{Job, Reply, Store};
-use crate::buffer::chunk::ChunkWriter;
-use crate::buffer::index::{ChunkId, Mark, Placed};
+use super::tables;
+use super::{Job, Load, Reply, Store};
+use crate::buffer::index::{ChunkId, Mark, Moved, Placed};
 use crate::buffer::settings::Settings;
-use crate::buffer::{Act, AppendAct, BufferError, Envelope, Outcome, Part, RowWrite, Stored};
+use crate::buffer::{Act, AppendAct, BufferError, Envelope, Outcome, RELAY, Seen, Stored};
 use crate::limits::{REOPEN_FIRST, REOPEN_LAST};
 use crate::ops::metrics;
 
@@ -27,7 +26,7 @@ use crate::ops::metrics;
 pub(crate) struct Writer {
     pub(super) store: Arc<Store>,
     jobs: Receiver<Job>,
-    queued_bytes: Arc<AtomicUsize>,
+    queued: Arc<Load>,
     opener: Opener,
     pub(super) settings: Settings,
     /// The latest time an act or tick has brought.
@@ -36,16 +35,27 @@ pub(crate) struct Writer {
     /// the newest of a mailbox is known by it.
     pub(super) next_chunk: ChunkId,
     /// Numbers up to here are reserved on disk.
-    reserved: Seq,
+    pub(super) reserved: Seq,
     /// It was told to end.
     stopping: bool,
+    pub(super) hold: Hold,
 }
 
-/// What waits for an answer, with the answer it gets if the commit succeeds.
-type Answers = Vec<(Reply, Result<Outcome, BufferError>)>;
+/// What is said if the commit succeeds.
+pub(super) enum Told {
+    Seen(Seen, Stored),
+    Done(Reply, Result<Outcome, BufferError>),
+}
 
 /// A job of a batch.
 type Queued = (MailboxId, Act, Reply);
+
+/// A batch to commit.
+struct Prepared {
+    /// `None` if nothing of it is to be written.
+    transaction: Option<WriteTransaction>,
+    moves: Vec<Moved>,
+}
 
 /// Why a batch failed.
 enum Failure {
@@ -55,29 +65,19 @@ enum Failure {
     Commit(redb::Error),
 }
 
-/// The tables of one transaction, and the chunk being filled.
-struct Batch<'t> {
-    chunks: Table<'t, u64, &'static [u8]>,
-    rows: Table<'t, &'static [u8], &'static [u8]>,
-    marks: Table<'t, &'static [u8; 16], &'static [u8; 32]>,
-    open: ChunkWriter,
-    open_id: ChunkId,
-    /// Marks to write: the last of each mailbox counts.
-    dirty: BTreeMap<MailboxId, Option<Mark>>,
-}
-
 impl Writer {
     pub(super) fn new(
         store: Arc<Store>,
         jobs: Receiver<Job>,
-        queued_bytes: Arc<AtomicUsize>,
+        queued: Arc<Load>,
         opener: Opener,
         settings: Settings,
         now: UnixTime,
     ) -> Self {
         let reserved = store.index().last_number();
-        let (next_chunk, stopping) = (store.index().newest_chunk() + 1, false);
-        Self { store, jobs, queued_bytes, opener, settings, now, next_chunk, reserved, stopping }
+        let (next_chunk, stopping, hold) =
+            (store.index().newest_chunk() + 1, false, Hold::default());
+        Self { store, jobs, queued, opener, settings, now, next_chunk, reserved, stopping, hold }
     }
 
     /// Works until told to stop; what was queued behind that is refused.
@@ -86,7 +86,7 @@ impl Writer {
         while !self.stopping {
             let received = if self.is_open() {
                 wait = REOPEN_FIRST;
-                self.jobs.recv().map_err(|_| RecvTimeoutError::Disconnected)
+                self.next_job()
             } else {
                 self.jobs.recv_timeout(wait)
             };
@@ -95,8 +95,20 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) => wait = REOPEN_LAST.min(wait * 2),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
+            if self.hold.rest().is_some_and(|rest| rest.is_zero()) {
+                self.turn_hold();
+            }
         }
+        self.end_hold();
         self.refuse_queued();
+    }
+
+    /// Waits for a job, until the next turn of what is held.
+    fn next_job(&self) -> Result<Job, RecvTimeoutError> {
+        match self.hold.rest() {
+            Some(rest) => self.jobs.recv_timeout(rest),
+            None => self.jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        }
     }
 
     /// Works off one batch of what is queued, if anything is; whether it goes on after that. So a
@@ -109,6 +121,7 @@ impl Writer {
             self.turn(job);
         }
         if self.stopping {
+            self.end_hold();
             self.refuse_queued();
         }
         !self.stopping
@@ -137,8 +150,7 @@ impl Writer {
                 batch.len() >= self.settings.batch_acts || bytes >= self.settings.batch_bytes;
             next = if self.stopping || full { None } else { self.jobs.try_recv().ok() };
         }
-        self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        metrics::QUEUE_ACTS.sub(batch.len());
+        self.queued.take(batch.len(), bytes);
         self.write(batch);
         self.expire();
         if ticked {
@@ -157,26 +169,33 @@ impl Writer {
         let Ok(database) = self.store.database() else {
             return refuse(batch, BufferError::Unavailable);
         };
-        let mut answers = Answers::with_capacity(batch.len());
-        let written = self.try_write(&database, batch, &mut answers);
+        let mut told = Vec::with_capacity(batch.len());
+        let written = self.try_write(&database, batch, &mut told);
         drop(database);
         match written {
-            Ok(()) => {
-                metrics::COMMITS.count();
-                metrics::COMMITTED_ACTS.add(answers.len());
-                self.store.index().publish();
-                for (reply, answer) in answers {
-                    reply.answer(answer);
+            Ok(moves) => {
+                let mut index = self.store.index();
+                moves.iter().for_each(|moved| index.relocate(moved, self.now));
+                index.publish();
+                drop(index);
+                for told in told {
+                    match told {
+                        Told::Seen(seen, stored) => seen(stored),
+                        Told::Done(reply, answer) => reply.answer(answer),
+                    }
                 }
             }
             Err(failure) => {
-                let (told, cause) = match failure {
+                let (error, cause) = match failure {
                     Failure::Before(cause) => (BufferError::Unavailable, cause),
                     Failure::Commit(cause) => (BufferError::Unknown, cause),
                 };
                 self.close(&cause);
-                for (reply, _) in answers {
-                    reply.answer(Err(told));
+                for told in told {
+                    let Told::Done(reply, answer) = told else { continue };
+                    // What was held may have been seen.
+                    let was_seen = matches!(answer, Ok(Outcome::Settled(_)));
+                    reply.answer(Err(if was_seen { BufferError::Unknown } else { error }));
                 }
             }
         }
@@ -186,67 +205,58 @@ impl Writer {
         &mut self,
         database: &Database,
         batch: Vec<Queued>,
-        answers: &mut Answers,
-    ) -> Result<(), Failure> {
+        told: &mut Vec<Told>,
+    ) -> Result<Vec<Moved>, Failure> {
+        let acts = batch.len();
         let mut batch = batch.into_iter();
-        let prepared = self.prepare(database, &mut batch, answers);
+        let prepared = self.prepare(database, &mut batch, told);
         // Acts behind a failure get the batch's answer too.
-        let rest = batch.map(|(_, _, reply)| (reply, Err(BufferError::Unavailable)));
-        answers.extend(rest);
-        let transaction = prepared.map_err(Failure::Before)?;
-        transaction.commit().map_err(|error| Failure::Commit(error.into()))
+        let rest = batch.map(|(_, _, reply)| Told::Done(reply, Err(BufferError::Unavailable)));
+        told.extend(rest);
+        let Prepared { transaction, moves } = prepared.map_err(Failure::Before)?;
+        if let Some(transaction) = transaction {
+            transaction.commit().map_err(|error| Failure::Commit(error.into()))?;
+            metrics::COMMITS.count();
+            metrics::COMMITTED_ACTS.add(acts);
+        }
+        Ok(moves)
     }
 
     fn prepare(
         &mut self,
         database: &Database,
         acts: &mut std::vec::IntoIter<Queued>,
-        answers: &mut Answers,
-    ) -> Result<WriteTransaction, redb::Error> {
-        let transaction = begin(database)?;
-        {
-            let mut meta = transaction.open_table(META)?;
-            let chunks = transaction.open_table(CHUNKS)?;
-            self.reserve(&mut meta, acts.len())?;
-            let open_id = self.next_chunk;
-            let mut batch = Batch {
-                chunks,
-                rows: transaction.open_table(ROWS)?,
-                marks: transaction.open_table(MARKS)?,
-                open: ChunkWriter::new(self.now),
-                open_id,
-                dirty: BTreeMap::new(),
+        told: &mut Vec<Told>,
+    ) -> Result<Prepared, redb::Error> {
+        let transaction = OnceCell::new();
+        let begin = || -> Result<&WriteTransaction, redb::Error> {
+            let begun = begin(database)?;
+            Ok(transaction.get_or_init(|| begun))
+        };
+        let count = acts.len();
+        let mut batch = None;
+        if self.must_reserve(count) {
+            batch = Some(self.begin_batch(begin()?, count)?);
+        }
+        for (mailbox, act, reply) in acts {
+            // Whatever happens from here on, this act is answered.
+            let Some((act, reply)) = self.hold(mailbox, act, reply, told) else { continue };
+            let place = told.len();
+            told.push(Told::Done(reply, Err(BufferError::Unavailable)));
+            let batch = match &mut batch {
+                Some(batch) => batch,
+                None => batch.insert(self.begin_batch(begin()?, count)?),
             };
-            for (mailbox, act, reply) in acts {
-                // Whatever happens from here on, this act is answered.
-                let place = answers.len();
-                answers.push((reply, Err(BufferError::Unavailable)));
-                let answer = self.act(&mut batch, mailbox, act)?;
-                if let Some(waiting) = answers.get_mut(place) {
-                    waiting.1 = answer;
-                }
+            let settled = self.settle(batch, mailbox)?;
+            let answered = self.act(batch, mailbox, act)?;
+            if let Some(Told::Done(_, answer)) = told.get_mut(place) {
+                *answer = answered;
             }
-            batch.finish()?;
-            self.next_chunk = batch.open_id;
-            // What cannot be opened after a crash would be lost.
-            self.store.keys_mut().sync()?;
+            // What was held came before.
+            told.splice(place..place, settled);
         }
-        Ok(transaction)
-    }
-
-    /// Reserves numbers for a batch of so many acts (MBX-3), in the batch's own transaction: none
-    /// of them is seen before it is durable.
-    fn reserve(
-        &mut self,
-        meta: &mut Table<'_, &'static str, u64>,
-        acts: usize,
-    ) -> Result<(), redb::Error> {
-        let needed = self.store.index().last_number().get() + acts as u64;
-        if needed > self.reserved.get() {
-            self.reserved = Seq::new(needed + self.settings.reserve);
-            meta.insert(RESERVED, self.reserved.get())?;
-        }
-        Ok(())
+        let moves = batch.map_or_else(|| Ok(Vec::new()), |batch| self.finish(batch))?;
+        Ok(Prepared { transaction: transaction.into_inner(), moves })
     }
 
     fn act(
@@ -257,25 +267,40 @@ impl Writer {
     ) -> Result<Result<Outcome, BufferError>, redb::Error> {
         let store = Arc::clone(&self.store);
         match act {
-            Act::Create { rows, max_mailboxes } => {
-                let mut index = store.index();
-                if index.mark(mailbox).is_some() {
+            Act::Create { rows, max_mailboxes, toll } => {
+                let (exists, mailboxes) = {
+                    let index = store.index();
+                    (index.mark(mailbox).is_some(), index.mailboxes())
+                };
+                if exists || mailbox == RELAY {
                     return Ok(Err(BufferError::Exists));
                 }
                 // LIM-14
-                if index.mailboxes() >= max_mailboxes {
+                if mailboxes >= max_mailboxes {
                     return Ok(Err(BufferError::TooManyMailboxes));
                 }
+                let paid = match toll {
+                    None => None,
+                    Some(toll) => match tables::pay(&batch.rows, toll)? {
+                        None => return Ok(Err(BufferError::Unpaid)),
+                        paid => paid,
+                    },
+                };
+                let mut index = store.index();
                 let number = index.next_number();
                 index.insert(mailbox, Mark { born: number, ..Mark::default() });
                 drop(index);
+                if let Some(paid) = paid {
+                    // ADM-3: the use and the mailbox are durable together.
+                    tables::write_row(&mut batch.rows, RELAY, &paid, number)?;
+                }
                 batch.write_rows(&store, mailbox, &rows, number)?;
                 batch.mark(&store, mailbox);
                 Ok(Ok(Outcome::Written(number)))
             }
             Act::Write { rows, trim } => {
                 let mut index = store.index();
-                if index.mark(mailbox).is_none() {
+                if index.mark(mailbox).is_none() && mailbox != RELAY {
                     return Ok(Err(BufferError::NoMailbox));
                 }
                 let number = index.next_number();
@@ -322,22 +347,12 @@ impl Writer {
                 return Ok(Err(refused));
             }
         }
-        if store.keys().get(append.expires_at).is_none() {
-            store.keys_mut().prepare(append.expires_at)?;
-        }
-        if !batch.open.fits(append.body.len()) {
-            batch.next_chunk(self.now)?;
-        }
         let (seq, prev) = (index.next_number(), index.head(mailbox));
         let AppendAct { id, class, expires_at, body, commit, epoch, rows, .. } = append;
         let epoch = epoch.unwrap_or(Seq::START);
         let envelope = Envelope { seq, prev, epoch, id, class, expires_at, commit, body };
-        let keys = store.keys();
-        let key = keys.get(expires_at).ok_or_else(|| io::Error::other("a key went missing"))?;
-        let offset = batch.open.push(mailbox, &envelope, key, keys.salt());
-        let offset = offset.map_err(io::Error::other)?;
-        drop(keys);
-        let (chunk, size) = (batch.open_id, envelope.body.len());
+        let (chunk, offset) = self.pack(batch, mailbox, &envelope)?;
+        let size = envelope.body.len();
         let stored = Stored { seq, prev, expires_at, commit };
         index.add(mailbox, Placed { id, stored, size, chunk, offset }, self.now);
         drop(index);
@@ -357,10 +372,11 @@ impl Writer {
     }
 
     /// From here on readers are told that the store is not available.
-    pub(super) fn close(&self, cause: &redb::Error) {
+    pub(super) fn close(&mut self, cause: &redb::Error) {
         metrics::STORE_FAILURES.count();
         error!(error = %cause, "the store failed");
         self.store.set_database(None);
+        self.fail_hold();
     }
 
     /// Whether the store is open; one that failed is opened anew, unless the writer is told to
@@ -403,61 +419,13 @@ impl Writer {
     fn refuse(&mut self, job: Job) {
         match job {
             Job::Act { act, done, .. } => {
-                self.queued_bytes.fetch_sub(act.size(), Ordering::Relaxed);
-                metrics::QUEUE_ACTS.sub(1);
+                self.queued.take(1, act.size());
                 done.answer(Err(BufferError::Unavailable));
             }
             Job::Tick(now) => self.now = self.now.max(now),
             Job::Check => {}
             Job::Stop => self.stopping = true,
         }
-    }
-}
-
-impl Batch<'_> {
-    fn write_rows(
-        &mut self,
-        store: &Store,
-        mailbox: MailboxId,
-        writes: &[RowWrite],
-        number: Seq,
-    ) -> Result<(), redb::Error> {
-        for write in writes {
-            tables::write_row(&mut self.rows, mailbox, write, number)?;
-            if write.part.tag == Part::EPOCH {
-                let epoch = if write.value.is_some() { number } else { Seq::START };
-                store.index().set_epoch(mailbox, epoch);
-                self.mark(store, mailbox);
-            }
-        }
-        Ok(())
-    }
-
-    fn mark(&mut self, store: &Store, mailbox: MailboxId) {
-        self.dirty.insert(mailbox, store.index().mark(mailbox));
-    }
-
-    fn next_chunk(&mut self, now: UnixTime) -> Result<(), redb::Error> {
-        self.chunks.insert(self.open_id, self.open.bytes())?;
-        self.open_id += 1;
-        self.open = ChunkWriter::new(now);
-        Ok(())
-    }
-
-    fn finish(&mut self) -> Result<(), redb::Error> {
-        if !self.open.is_empty() {
-            self.chunks.insert(self.open_id, self.open.bytes())?;
-            self.open_id += 1;
-        }
-        for (mailbox, mark) in std::mem::take(&mut self.dirty) {
-            match mark {
-                Some(mark) => {
-                    self.marks.insert(mailbox.as_bytes(), &tables::mark_bytes(mark))?;
-                }
-                None => drop(self.marks.remove(mailbox.as_bytes())?),
-            }
-        }
-        Ok(())
     }
 }
 

@@ -217,7 +217,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             blob.keeping = blob.keeping.saturating_sub(1);
             match outcome {
                 Ok(Outcome::Stored(stored)) => blob.kept_by = Some(stored.seq),
-                Ok(Outcome::Already(_) | Outcome::Written(_)) => {}
+                Ok(Outcome::Settled(_) | Outcome::Already(_) | Outcome::Written(_)) => {}
                 Err(error) => blob.standing = after(error),
             }
         }

@@ -124,6 +124,7 @@ const fn after(error: BufferError) -> Standing {
         BufferError::Exists
         | BufferError::NoMailbox
         | BufferError::TooManyMailboxes
+        | BufferError::Unpaid
         | BufferError::StaleEpoch
         | BufferError::Full
         | BufferError::Aborted

@@ -78,6 +78,8 @@ impl House {
             possession: prove_possession(&house.key, &mailbox),
             reader: ReaderHash::new([1; 32]),
             ttl: None,
+            memory_first: false,
+            token: None,
         };
         match house.call(Call::Create(create), NOW).await.unwrap() {
             Answer::Created(created) => house.epoch = created.epoch.unwrap(),

@@ -42,6 +42,7 @@ impl Ledger {
             open: 0,
             stored: None,
             known: 0,
+            accepted: false,
         });
         assert_eq!(record.sealed, *sealed, "an id has one content");
         record.epochs.push(attempt.epoch);
@@ -65,7 +66,9 @@ impl Ledger {
             );
             self.check_key(attempt, now);
         }
-        self.stored(attempt.place, attempt.id, stored);
+        let record = self.log(attempt.place).records.get_mut(&attempt.id).expect("it was sent");
+        record.accepted = true;
+        self.stored(attempt.place, attempt.id, stored, now);
         let record = &self.log(attempt.place).records[&attempt.id];
         let is_commit = record.sealed.is_commit;
         assert_eq!(said.epoch.is_some(), is_commit, "MBX-7: a commit begins an epoch");
@@ -94,9 +97,9 @@ impl Ledger {
         if code == Code::Unknown {
             return;
         }
-        let latest = self.latest;
+        let (latest, forgot) = (self.latest, self.forgot);
         let log = self.log(attempt.place);
-        let deleting = log.deleting;
+        let (deleting, memory_first) = (log.deleting, log.memory_first);
         let record = log.records.get_mut(&attempt.id).expect("it was sent");
         record.open -= 1;
         // MBX-5: known ids come before everything but the key's right.
@@ -104,24 +107,30 @@ impl Ledger {
         let window = u64::from(limits::DEDUP_WINDOW.get());
         let over = latest >= record.first_sent.time + window;
         let no_right = matches!(code, Code::Revoked | Code::Denied | Code::NotFound);
+        // MBX-21: what was never written is not remembered.
+        let forgotten = memory_first && record.known <= forgot;
+        let lawful = deleting || over || no_right || forgotten;
         assert!(
-            !known || deleting || over || no_right || code == Code::Unavailable,
+            !known || lawful || code == Code::Unavailable,
             "MBX-5: {} is accepted, and then refused as {code:?}",
             short(&attempt.id)
         );
     }
 
-    /// An envelope is certainly stored, as an answer or a delivery shows.
-    pub(super) fn stored(&mut self, place: Place, id: EnvelopeId, stored: Stored) {
-        let (latest, event) = (self.latest, self.event);
+    /// An envelope is certainly stored, as an answer or a delivery shows that was given at `said`.
+    pub(super) fn stored(&mut self, place: Place, id: EnvelopeId, stored: Stored, said: Moment) {
+        let (latest, forgot) = (self.latest, self.forgot);
         let log = self.log(place);
+        let memory_first = log.memory_first;
         let record = log.records.get_mut(&id).expect("nobody sent what is stored");
         let name = short(&id);
         assert!(record.open > 0 || record.stored.is_some(), "{name} was refused, and is stored");
         let window = u64::from(limits::DEDUP_WINDOW.get());
         if let Some(known) = record.stored.filter(|known| *known != stored) {
             let again = latest >= record.first_sent.time + window && known.seq != stored.seq;
-            assert!(again, "MBX-5: {name} is {known:?} and then {stored:?}");
+            // MBX-21: what was never written is not remembered, and sent again stands behind.
+            let forgotten = memory_first && record.known <= forgot && known.seq < stored.seq;
+            assert!(again || forgotten, "MBX-5: {name} is {known:?} and then {stored:?}");
         }
         assert!(
             stored.seq > record.floor,
@@ -129,8 +138,12 @@ impl Ledger {
             stored.seq,
             record.floor
         );
-        if record.stored.replace(stored).is_none() {
-            record.known = event;
+        // MBX-21: news of what was not accepted, and may have been lost in a failure.
+        if memory_first && record.first_sent.event <= forgot && !record.accepted {
+            return self.given(place, id, stored.seq);
+        }
+        if record.stored.replace(stored).is_none_or(|known| known.seq < stored.seq) {
+            record.known = said.event;
         }
         let first_sent = record.first_sent;
         let (is_commit, epochs) = (record.sealed.is_commit, record.epochs.clone());
@@ -150,17 +163,27 @@ impl Ledger {
             // MBX-7: a stale epoch does not write.
             assert!(stored.seq < *end, "MBX-7: {name} is {}, its epoch ended {end}", stored.seq);
         }
-        let before = self.numbers.insert(stored.seq, (place, id));
-        assert!(
-            before.is_none_or(|before| before == (place, id)),
-            "MBX-3: the number {} was given twice",
-            stored.seq
-        );
+        self.given(place, id, stored.seq);
+    }
+
+    fn given(&mut self, place: Place, id: EnvelopeId, seq: Seq) {
+        let before = self.numbers.insert(seq, (place, id));
+        assert!(before.is_none_or(|before| before == (place, id)), "MBX-3: {seq} was given twice");
+    }
+
+    /// The store, or the process, fails: what was delivered and not accepted may be lost (MBX-21).
+    pub(super) fn forget_held(&mut self) {
+        for log in self.logs.values_mut().filter(|log| log.memory_first) {
+            for record in log.records.values_mut() {
+                if let Some(stored) = record.stored.take_if(|_| !record.accepted) {
+                    log.order.remove(&stored.seq);
+                }
+            }
+        }
     }
 
     fn ends(&mut self, place: Place, epoch: Epoch, id: EnvelopeId, seq: Seq) {
-        let before = self.numbers.insert(seq, (place, id));
-        assert!(before.is_none_or(|before| before == (place, id)), "MBX-3: {seq} was given twice");
+        self.given(place, id, seq);
         let log = self.log(place);
         let first = log.ended.insert(epoch, (id, seq));
         let fresh = first.is_none();

@@ -77,7 +77,7 @@ impl Ledger {
         let (from, upto) = reading.range;
         assert!(seq > from && upto.is_none_or(|upto| seq <= upto), "MBX-9: {seq} out of range");
         let stored = Stored { seq, expires_at: time };
-        self.stored(place, deliver.id, stored);
+        self.stored(place, deliver.id, stored, now);
         self.check_content(deliver, body);
         let revoked = self.first_sent(place, deliver);
         assert!(
@@ -86,7 +86,9 @@ impl Ledger {
         );
         let log = self.log(place);
         log.check_complete(reading.epoch, reading.position, seq, latest);
-        let between = log.order.range(Seq::new(deliver.prev.get() + 1)..seq).next();
+        // MBX-21: what was never written is not remembered as the one before, by who has it.
+        let prev = if log.memory_first { deliver.prev.max(reading.position) } else { deliver.prev };
+        let between = log.order.range(Seq::new(prev.get() + 1)..seq).next();
         assert!(
             between.is_none(),
             "DLV-1: {seq} names {} before it, not {between:?}",
@@ -168,10 +170,12 @@ impl Ledger {
         let end = epoch.and_then(|epoch| log.ended.get(&epoch).copied());
         let lawful = match end {
             Some((id, _)) => log.may_be_gone(&id, latest),
-            // A commit that nobody has seen may have ended the epoch, and may have expired.
+            // A commit that nobody has seen may have ended the epoch, and may have expired, or was
+            // not held back by a reader that was absent for too long.
             None => log.records.values().any(|record| {
                 let of_this = record.sealed.is_commit && record.epochs.contains(&epoch);
-                of_this && epoch.is_some() && record.first_sent.time + log.ttl <= latest + SLACK
+                let over = record.first_sent.time + log.ttl <= latest + SLACK;
+                of_this && epoch.is_some() && (over || log.is_absent(reader, latest))
             }),
         };
         let deleting = log.deleting;

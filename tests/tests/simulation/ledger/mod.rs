@@ -74,6 +74,7 @@ pub(crate) struct Seen {
 struct Log {
     /// TTL as granted, seconds.
     ttl: u64,
+    memory_first: bool,
     records: BTreeMap<EnvelopeId, Record>,
     /// Envelopes that are certainly stored or were.
     order: BTreeMap<Seq, EnvelopeId>,
@@ -107,6 +108,8 @@ struct Record {
     stored: Option<Stored>,
     /// Since which event that is known.
     known: u64,
+    /// Whether it was answered with success.
+    accepted: bool,
 }
 
 /// The relay's clock goes back by less than this, seconds.
@@ -145,9 +148,17 @@ impl Ledger {
     }
 
     /// A mailbox was made.
-    pub(crate) fn created(&mut self, place: Place, ttl: u64, reader: ReaderHash, sent: Moment) {
+    pub(crate) fn created(
+        &mut self,
+        place: Place,
+        ttl: u64,
+        memory_first: bool,
+        reader: ReaderHash,
+        sent: Moment,
+    ) {
         self.tell(|| format!("{place:?}: made by {} for {ttl} s", tag(&reader)));
         let log = self.logs.entry(place).or_default();
+        log.memory_first = memory_first;
         if log.ttl == 0 {
             log.ttl = ttl;
             log.readers.insert(reader, Reader::new(Seq::START, 0, sent.time));

@@ -92,6 +92,7 @@ impl Ledger {
     pub(crate) fn may_forget(&mut self) {
         self.forgot = self.event;
         self.forget_paces();
+        self.forget_held();
         for reader in self.logs.values_mut().flat_map(|log| log.readers.values_mut()) {
             reader.seen = reader.noted;
         }
@@ -122,6 +123,11 @@ impl Ledger {
 }
 
 impl Log {
+    /// Whether a reader may hold nothing back, having been absent for too long (MBX-10).
+    pub(super) fn is_absent(&self, reader: ReaderHash, now: u64) -> bool {
+        self.readers.get(&reader).is_none_or(|reader| reader.seen + self.ttl < now + SLACK)
+    }
+
     /// What was sent behind a reader's registration has a number behind its place.
     pub(super) fn note_places(&mut self, sent: Moment, seq: Seq) {
         let before = Seq::new(seq.get() - 1);
