@@ -25,6 +25,8 @@ labels! { PROOFS:
     ENDORSEMENT = "restante endorsement v1";
     /// CMD-4: signed by a key that opens a mailbox.
     OPEN = "restante open v1";
+    /// CMD-20: signed by a key that reads a blob.
+    BLOB = "restante blob v1";
     /// CMD-3: signed by a key that is brought to a mailbox.
     POSSESSION = "restante possession v1";
     /// ADM-1: hashed before a token that admits mailboxes.

@@ -61,8 +61,8 @@ pub use letter::{Letter, LetterKeys, LetterPlace, OpenedLetter, Recipient};
 #[cfg(feature = "e2e")]
 pub use padding::{pad, unpad};
 pub use proofs::{
-    OpenChallenge, endorse, generate_reader, generate_token, prove_possession, reader_hash,
-    spki_hash, token_hash, verify_endorsement, verify_possession,
+    BlobChallenge, OpenChallenge, endorse, generate_reader, generate_token, prove_possession,
+    reader_hash, spki_hash, token_hash, verify_endorsement, verify_possession,
 };
 pub use random::{random_bytes, random_secret};
 #[cfg(feature = "e2e")]

@@ -5,12 +5,12 @@
 use std::path::Path;
 
 use restante_crypto::{
-    AccountId, DeviceList, Error, Invite, KemSecret, LetterKeys, LetterPlace, OpenChallenge,
-    OpenedLetter, RecordKey, RecordPlace, SafetyNumber, unpad, verify_endorsement,
+    AccountId, BlobChallenge, DeviceList, Error, Invite, KemSecret, LetterKeys, LetterPlace,
+    OpenChallenge, OpenedLetter, RecordKey, RecordPlace, SafetyNumber, unpad, verify_endorsement,
     verify_possession,
 };
 use restante_spec::ids::{
-    EnvelopeId, Epoch, MailboxId, Nonce, PublicKey, Signature, SpkiHash, UnixTime,
+    BlobId, EnvelopeId, Epoch, MailboxId, Nonce, PublicKey, Signature, SpkiHash, UnixTime,
 };
 use restante_spec::message::{Endorsement, EnvelopeClass};
 use restante_spec::vector::Vector;
@@ -81,12 +81,18 @@ fn endorsements() {
     });
 }
 
-/// CMD-4, CMD-3.
+/// CMD-4, CMD-20, CMD-3.
 #[test]
 fn proofs() {
-    run("open", 10, |v| {
-        let (key, mailbox) = (PublicKey::new(array(v, "key")), MailboxId::new(array(v, "mailbox")));
+    run("open", 14, |v| {
+        let key = PublicKey::new(array(v, "key"));
         let proof = Signature::new(array(v, "proof"));
+        if v.rule == "CMD-20" {
+            let (relay, nonce) = (PublicKey::new(array(v, "relay")), Nonce::new(array(v, "nonce")));
+            let blob = BlobId::new(array(v, "blob"));
+            return BlobChallenge { relay, nonce, blob }.verify(&key, &proof).map_err(class);
+        }
+        let mailbox = MailboxId::new(array(v, "mailbox"));
         if v.rule == "CMD-3" {
             return verify_possession(&key, &mailbox, &proof).map_err(class);
         }

@@ -45,6 +45,12 @@ pub enum Error {
         /// What is wrong there.
         what: String,
     },
+    /// Blobs cannot be kept where they should be; choose their place with `--blobs`.
+    #[error("{0}")]
+    Blobs(String),
+    /// Settings of S3 for blobs that are kept in a directory; name the bucket, or leave them out.
+    #[error("s3_endpoint, s3_region and s3_credentials belong to blobs = \"s3://BUCKET\"")]
+    NoBucket,
     /// The store cannot be opened.
     #[error("cannot open the store: {0}")]
     Store(String),
@@ -141,6 +147,12 @@ impl Error {
     #[must_use]
     pub const fn from_system(error: std::io::Error) -> Self {
         Self::System(error)
+    }
+}
+
+impl From<crate::buffer::blobs::BlobError> for Error {
+    fn from(error: crate::buffer::blobs::BlobError) -> Self {
+        Self::Blobs(error.to_string())
     }
 }
 

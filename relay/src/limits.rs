@@ -85,6 +85,28 @@ pub(crate) const FAN_OUT_STEP: usize = 64;
 /// News of a mailbox waiting to be told, bytes; with more, its readers look into the buffer.
 pub(crate) const FAN_OUT_BYTES: usize = 1024 * 1024;
 
+/// Bytes of blobs' parts that may wait to be written: with more, `blob_write` is `unavailable`.
+pub(crate) const BLOB_WAITING_BYTES: usize = 32 * 1024 * 1024;
+/// Tasks that read or write parts at once: enough for an object store that is far away.
+pub(crate) const BLOB_TASKS: usize = 32;
+/// A request to an object store may take so long, retries included.
+pub(crate) const BLOB_PLACE_TIME: Duration = Duration::from_secs(20);
+/// A request to an object store is made again at most so often.
+pub(crate) const BLOB_RETRIES: usize = 3;
+/// Parts of one object that are looked at: more than a blob has.
+pub(crate) const BLOB_LIST_MOST: usize = 2 * 1_036;
+/// Blobs whose time is over, or whose mailbox is gone, that are let go in one tick.
+pub(crate) const BLOB_EXPIRY_STEP: usize = 256;
+/// What is left over in the place of the blobs is looked for so often, in ticks.
+pub(crate) const BLOB_SWEEP_EVERY: u64 = 3_600;
+/// Objects that are left over and let go in one sweep.
+pub(crate) const BLOB_SWEEP_STEP: usize = 4_096;
+/// Proofs of read keys a connection remembers, so that reading on is cheap: one more, and the
+/// oldest is checked again.
+pub(crate) const BLOB_PROOFS: usize = 16;
+/// A blob is being begun or ended: what a client is told to wait.
+pub(crate) const BLOB_RETRY: Seconds = Seconds::new(1);
+
 /// Records of a backup that are restored in one transaction.
 pub(crate) const RESTORE_BATCH: usize = 4_096;
 /// Numbers that a relay may have given after a backup was taken: a restored one begins above them

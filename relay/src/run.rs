@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use restante_spec::address::RelayAddress;
-use restante_spec::ids::UnixTime;
+use restante_spec::ids::{PublicKey, UnixTime};
 use restante_spec::message::Refusal;
 use restante_spec::token::Entrance;
 use tokio::net::TcpListener;
@@ -21,13 +21,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::buffer::Buffer as _;
+use crate::buffer::blobs::BlobStore;
 use crate::buffer::redb::RedbBuffer;
 use crate::delivery::Hub;
 use crate::error::Error;
 use crate::gateway::{Door, Endorser, Gateway, Listener, Page, Pool};
-use crate::limits::{DRAIN_TIME, SHRINK_EVERY, SWEEP_STEP, TICK};
+use crate::limits::{BLOB_SWEEP_EVERY, DRAIN_TIME, SHRINK_EVERY, SWEEP_STEP, TICK};
 use crate::mailbox::pressure::{Disk, Level};
-use crate::mailbox::{Service, admission};
+use crate::mailbox::{Blobs, Service, admission};
 use crate::ops::admin::Admin;
 use crate::ops::backup;
 use crate::ops::certificate::Certificate;
@@ -69,16 +70,16 @@ impl Relay {
             Some(files) => Certificate::from_files(files)?,
             None => Certificate::own(data.tls()?),
         });
-        let incarnation = data.incarnation()?;
-        let tasks = Tasks::new();
+        let (incarnation, tasks) = (data.incarnation()?, Tasks::new());
 
         let (buffer, writer) = RedbBuffer::open(&data.buffer(), serve.buffer(), Clock.now())
             .map_err(|error| Error::Store(error.to_string()))?;
         let writer = tasks.spawn_thread("buffer", move || writer.run()).map_err(Error::System)?;
-        let hub = Arc::new(Hub::default());
-        let bounds = serve.mailbox();
+        let (hub, bounds) = (Arc::new(Hub::default()), serve.mailbox());
         let public = identity.public();
-        let service = Service::new(Arc::clone(&buffer), Arc::clone(&hub), public, bounds);
+        let blobs = Some(open_blobs(serve, &data, &buffer, &public, &tasks).await?);
+        let store = Arc::clone(&buffer);
+        let service = Service::with_blobs(store, Arc::clone(&hub), public, bounds, blobs);
 
         let listen = |error| Error::Listen { address: serve.listen, error };
         let socket = TcpListener::bind(serve.listen).await.map_err(listen)?;
@@ -186,6 +187,18 @@ impl Relay {
         info!("stopped");
         joined
     }
+}
+
+/// The blobs of the store's mailboxes, where the operator keeps them.
+async fn open_blobs(
+    serve: &Serve,
+    data: &DataDir,
+    buffer: &RedbBuffer,
+    owner: &PublicKey,
+    tasks: &Tasks,
+) -> Result<Arc<Blobs>, Error> {
+    let store = BlobStore::open(&serve.blobs()?, &data.blob_keys(), tasks.clone())?;
+    Ok(Blobs::open(buffer, store, owner, serve.blob_bytes).await?)
 }
 
 /// The operator's port: ready is a relay whose store is open and takes envelopes; one that does not
@@ -297,6 +310,7 @@ impl Keeper {
             let now = Clock.now();
             self.buffer.tick(now);
             sweeping = self.service.sweep(sweeping, SWEEP_STEP, now);
+            self.service.tick_blobs(now, tick % BLOB_SWEEP_EVERY == 0);
             self.certificate.reload_if_changed();
             self.measure(now);
             // Whoever comes here has been through the store's and the mailboxes' locks.

@@ -58,6 +58,10 @@ opaque_bytes! {
     RequestId, 16
 }
 opaque_bytes! {
+    /// A blob, named by 16 random bytes chosen by its creator.
+    BlobId, 16
+}
+opaque_bytes! {
     /// An Ed25519 public key (RFC 8032), 32 bytes.
     PublicKey, 32
 }
@@ -169,6 +173,14 @@ number! {
 number! {
     /// A place for prekeys of one kind: device number * 65,536 + MLS suite; opaque to the relay.
     Slot, u32
+}
+number! {
+    /// How many bytes of a blob.
+    BlobSize, u64
+}
+number! {
+    /// The place of a byte in a blob, counted from 0.
+    BlobOffset, u64
 }
 number! {
     /// A moment: seconds since 1970-01-01 UTC.

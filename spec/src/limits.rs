@@ -107,6 +107,25 @@ pub const TAIL_BYTES: u64 = 1024 * 1024;
 /// Bytes waiting to be sent on a connection up to which a live envelope still joins them (LIM-16):
 /// with more it is dropped for that reader.
 pub const LIVE_PENDING_BYTES: usize = PENDING_OUTPUT_BYTES / 2;
+/// The largest blob, bytes (LIM-22): one more is `too_large`, and so is a blob of none.
+pub const BLOB_BYTES: u64 = 64 * 1024 * 1024;
+/// A part of a blob, bytes (LIM-22, BLB-1): all but the last have exactly so many.
+pub const BLOB_PART_BYTES: usize = BODY_BYTES;
+/// Blobs of a mailbox (LIM-23): one more is `quota`.
+pub const BLOBS: usize = 64;
+/// Bytes of a mailbox's blobs (LIM-23): one more is `quota`.
+pub const MAILBOX_BLOB_BYTES: u64 = 256 * 1024 * 1024;
+/// Bytes of all blobs of a relay, unless its operator says otherwise (LIM-24): one more is `quota`.
+pub const RELAY_BLOB_BYTES: u64 = 16 * 1024 * 1024 * 1024;
+/// Parts written to a mailbox's blobs per second in the long run (LIM-25): more is `rate`.
+pub const BLOB_WRITES_PER_SECOND: u32 = 128;
+/// Parts written to a mailbox's blobs at once (LIM-25): one more is `rate`.
+pub const BLOB_WRITE_BURST: u32 = 512;
+/// Unanswered `blob_read`s of a connection (LIM-25): at the bound the relay stops reading.
+pub const BLOB_READS_IN_FLIGHT: usize = 4;
+/// So much longer than its mailbox's TTL a blob may live (BLB-5): a day to be written in before
+/// the commit that needs it.
+pub const BLOB_TTL_MORE: Seconds = Seconds::new(86_400);
 /// A conversation nobody opened for so long is deleted (MBX-13): 400 days.
 pub const IDLE_CONVERSATION: Seconds = Seconds::new(400 * 86_400);
 /// Tokens a relay keeps (LIM-27): its operator can make no more then.
@@ -165,6 +184,8 @@ const _: () = {
     assert!(LIVE_PENDING_BYTES > HEADER_BYTES + BODY_BYTES);
     assert!(TAIL_BYTES > BODY_BYTES as u64 && TAIL_BYTES < MAILBOX_BYTES);
     assert!(LIVE_BURST.is_multiple_of(LIVE_PER_SECOND));
+    assert!(BLOB_BYTES <= MAILBOX_BLOB_BYTES && MAILBOX_BLOB_BYTES <= RELAY_BLOB_BYTES);
+    assert!(BLOB_WRITE_BURST.is_multiple_of(BLOB_WRITES_PER_SECOND));
     assert!(TTL_DEFAULT.get() <= TTL_MAX.get());
     assert!(IDLE_MIN.get() <= IDLE_MAX.get());
     assert!(SEALED_CARD_BYTES <= CARD_BYTES);

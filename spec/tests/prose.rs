@@ -33,7 +33,7 @@ fn examples_are_the_vectors() {
         assert_eq!(shown, HEXLOWER.encode(vector.field("frame").unwrap()), "{operation}");
         examples += 1;
     }
-    assert_eq!(examples, 20, "one for each operation, of a client or a relay");
+    assert_eq!(examples, 24, "one for each operation, of a client or a relay");
 }
 
 /// ERR-1: the table of errors is the one in `codes.rs`, row for row.

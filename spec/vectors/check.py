@@ -221,8 +221,11 @@ def check_endorsement(f):
 
 
 def check_open(f):
-    """CMD-4, and CMD-3 where no relay is named."""
-    if "relay" in f:
+    """CMD-20 where a blob is named, CMD-4, and CMD-3 where no relay is named."""
+    if "blob" in f:
+        message = f["relay"] + f["nonce"] + f["blob"] + f["key"]
+        verify(f["key"], b"restante blob v1", message, f["proof"])
+    elif "relay" in f:
         message = f["relay"] + f["nonce"] + f["mailbox"] + f["key"]
         verify(f["key"], b"restante open v1", message, f["proof"])
     else:

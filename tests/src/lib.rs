@@ -3,6 +3,7 @@
 //! Knows every crate of the workspace from its public side; must not know their insides. Nothing
 //! here is used by a crate that is shipped.
 
+pub mod blobs;
 pub mod fuzz;
 pub mod line;
 pub mod mount;

@@ -12,6 +12,7 @@ use restante_spec::message::{
     Append, Command as Ask, Create, Credit, EnvelopeClass, MailboxClass, Refusal, Reply,
 };
 use restante_spec::token::{AdmissionToken, Entrance};
+use restante_tests::blobs::Blob;
 use restante_tests::people::{Person, WITHIN, introduce};
 use restante_tests::relay::{InProcess, Process, serve};
 use restante_tests::wire::{Owner, Wire, envelope, tls};
@@ -47,6 +48,20 @@ async fn failures_in_a_minute() {
     assert!(refusal.retry_after.is_some());
     assert!(tls(relay.address(), &[restante_spec::ALPN]).await.is_err());
     wire.done(Ask::Ping, b"").await.unwrap();
+    relay.stop().await;
+}
+
+/// LIM-20: reads of blobs that fail count as opens do, and are refused as they are.
+#[tokio::test]
+async fn failed_reads_in_a_minute() {
+    let relay = InProcess::start(&["--failures-per-minute", "2"]).await;
+    let mut wire = Wire::connect(relay.address()).await;
+    let nothing = Blob::new(Owner::new().mailbox, 1);
+    for code in [Code::NotFound, Code::NotFound, Code::Rate] {
+        let read = wire.blob_read(&nothing, 0, 1);
+        assert_eq!(wire.read(read).await.unwrap_err().code, code);
+    }
+    assert!(tls(relay.address(), &[restante_spec::ALPN]).await.is_err());
     relay.stop().await;
 }
 
@@ -200,7 +215,12 @@ async fn tokens_outlive_the_process_and_end_when_revoked() {
     house.token(&[]).await;
     house.relay.stop().await.unwrap();
     for entry in std::fs::read_dir(house.place.path()).unwrap() {
-        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            // Blobs, of which there are none.
+            continue;
+        }
+        let bytes = std::fs::read(path).unwrap();
         let has = |needle: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
         assert!(!has(token.as_bytes()) && !has(token.reveal().as_bytes()));
     }

@@ -2,6 +2,8 @@
 
 use restante_tests::line::Transport;
 
+#[path = "wire/blobs.rs"]
+mod blobs;
 #[path = "wire/connection.rs"]
 mod connection;
 #[path = "wire/limits.rs"]

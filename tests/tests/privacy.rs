@@ -110,7 +110,14 @@ fn forms(bytes: &[u8]) -> [Vec<u8>; 5] {
 }
 
 /// Labels of metrics beside the codes.
-const WORDS: [&str; 10] = [
+const WORDS: [&str; 17] = [
+    "blob",
+    "part",
+    "mailbox",
+    "live",
+    "append",
+    "written",
+    "read",
     "accepted",
     "refused",
     "tls",

@@ -2,6 +2,8 @@
 
 use restante_tests::line::Transport;
 
+#[path = "wire/blobs.rs"]
+mod blobs;
 #[path = "wire/conformance.rs"]
 mod conformance;
 #[path = "wire/connection.rs"]

@@ -172,7 +172,9 @@ impl Desk<'_> {
             | Reply::Created(_)
             | Reply::Appended(_)
             | Reply::Prekey { .. }
-            | Reply::PrekeyCounts(_) => Ok(()),
+            | Reply::PrekeyCounts(_)
+            | Reply::BlobState(_)
+            | Reply::BlobPart(_) => Ok(()),
         }
     }
 
@@ -228,7 +230,9 @@ impl Desk<'_> {
             | Reply::Opened(_)
             | Reply::Appended(_)
             | Reply::Prekey { .. }
-            | Reply::PrekeyCounts(_) => Ok(()),
+            | Reply::PrekeyCounts(_)
+            | Reply::BlobState(_)
+            | Reply::BlobPart(_) => Ok(()),
         }
     }
 

@@ -95,7 +95,9 @@ impl Desk<'_> {
             | Reply::Welcome(_)
             | Reply::Opened(_)
             | Reply::Prekey { .. }
-            | Reply::PrekeyCounts(_) => {
+            | Reply::PrekeyCounts(_)
+            | Reply::BlobState(_)
+            | Reply::BlobPart(_) => {
                 self.engine.job_done(job, &reply)?;
                 self.relay.end_pause(&mailbox);
                 None
@@ -113,6 +115,8 @@ impl Desk<'_> {
         match reply {
             Reply::PrekeyCounts(counts) => self.engine.prekeys_left(counts),
             Reply::Error(_)
+            | Reply::BlobState(_)
+            | Reply::BlobPart(_)
             | Reply::Created(_)
             | Reply::Appended(_)
             | Reply::Done

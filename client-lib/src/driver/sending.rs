@@ -75,7 +75,9 @@ impl Desk<'_> {
             | Reply::Created(_)
             | Reply::Opened(_)
             | Reply::Prekey { .. }
-            | Reply::PrekeyCounts(_) => Ok(()),
+            | Reply::PrekeyCounts(_)
+            | Reply::BlobState(_)
+            | Reply::BlobPart(_) => Ok(()),
         }
     }
 

@@ -1,9 +1,10 @@
 //! Endorsements, open and possession proofs, safety numbers.
 
 use restante_crypto::{
-    AccountId, Error, OpenChallenge, SafetyNumber, SigningKey, endorse, prove_possession, spki_hash,
+    AccountId, BlobChallenge, Error, OpenChallenge, SafetyNumber, SigningKey, endorse,
+    prove_possession, spki_hash,
 };
-use restante_spec::ids::{MailboxId, Nonce, PublicKey, UnixTime};
+use restante_spec::ids::{BlobId, MailboxId, Nonce, PublicKey, UnixTime};
 use restante_spec::limits::ENDORSEMENT_MAX;
 
 use crate::cases::Case;
@@ -11,7 +12,7 @@ use crate::cases::Case;
 const NOW: u64 = 1_800_000_000;
 
 pub(crate) fn cases() -> Result<Vec<Case>, Error> {
-    Ok([endorsements(), opens(), possessions(), safety()].concat())
+    Ok([endorsements(), opens(), reads(), possessions(), safety()].concat())
 }
 
 fn endorsement(name: &'static str, comment: &'static str, not_after: u64) -> Case {
@@ -79,6 +80,28 @@ fn opens() -> Vec<Case> {
             .flip("proof", 0),
         good.failing("possession-as-open", "bad_signature", "a possession proof is no open proof")
             .set("proof", possession.as_bytes()),
+        good,
+    ]
+}
+
+fn reads() -> Vec<Case> {
+    let key = SigningKey::from_seed(&[3; 32]);
+    let relay = SigningKey::from_seed(&[1; 32]).public();
+    let nonce = Nonce::new([4; 32]);
+    let challenge = BlobChallenge { relay, nonce, blob: BlobId::new([5; 16]) };
+    let open = OpenChallenge { relay, nonce, mailbox: MailboxId::new([5; 16]) };
+    let good = Case::new("open", "blob-valid", "CMD-20", "reads this blob on this connection")
+        .with("relay", relay.as_bytes())
+        .with("nonce", nonce.as_bytes())
+        .with("blob", challenge.blob.as_bytes())
+        .with("key", key.public().as_bytes())
+        .with("proof", challenge.prove(&key).as_bytes());
+    vec![
+        good.failing("blob-other-blob", "bad_signature", "for another blob").flip("blob", 0),
+        good.failing("blob-other-nonce", "bad_signature", "replayed on another connection")
+            .flip("nonce", 31),
+        good.failing("blob-open-as-read", "bad_signature", "an open proof is no read proof")
+            .set("proof", open.prove(&key).as_bytes()),
         good,
     ]
 }

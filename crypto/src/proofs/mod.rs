@@ -2,12 +2,14 @@
 //!
 //! Each signs exact bytes under its own label. Nothing here can decrypt anything.
 
+mod blob;
 mod endorsement;
 mod open;
 mod possession;
 mod reader;
 mod token;
 
+pub use blob::BlobChallenge;
 pub use endorsement::{endorse, spki_hash, verify_endorsement};
 pub use open::OpenChallenge;
 pub use possession::{prove_possession, verify_possession};

@@ -54,6 +54,10 @@ impl Buffer for Holding {
         self.0.row(mailbox, part)
     }
 
+    fn all_rows(&self, tag: u8, each: &mut dyn FnMut(MailboxId, Row)) -> Result<(), BufferError> {
+        self.0.all_rows(tag, each)
+    }
+
     fn mailboxes(
         &self,
         after: Option<MailboxId>,

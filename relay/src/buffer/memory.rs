@@ -206,6 +206,14 @@ impl Buffer for MemoryBuffer {
         Ok(self.rows(mailbox, part.tag..=part.tag)?.into_iter().find(|row| row.part == *part))
     }
 
+    fn all_rows(&self, tag: u8, each: &mut dyn FnMut(MailboxId, Row)) -> Result<(), BufferError> {
+        let mailboxes: Vec<_> = self.world.lock().unwrap().mailboxes.keys().copied().collect();
+        for mailbox in mailboxes {
+            self.rows(mailbox, tag..=tag)?.into_iter().for_each(|row| each(mailbox, row));
+        }
+        Ok(())
+    }
+
     fn mailboxes(
         &self,
         after: Option<MailboxId>,

@@ -23,6 +23,7 @@
 
 #[cfg(feature = "simulation")]
 pub(crate) mod alone;
+pub(crate) mod blobs;
 mod chunk;
 #[cfg(test)]
 mod cleaning;
@@ -86,6 +87,12 @@ pub(crate) trait Buffer: Send + Sync + 'static {
     /// # Errors
     /// [`BufferError::Unavailable`].
     fn row(&self, mailbox: MailboxId, part: &Part) -> Result<Option<Row>, BufferError>;
+
+    /// Hands over every row with this tag, whichever mailbox it is of: one look at all rows.
+    ///
+    /// # Errors
+    /// [`BufferError::Unavailable`].
+    fn all_rows(&self, tag: u8, each: &mut dyn FnMut(MailboxId, Row)) -> Result<(), BufferError>;
 
     /// Mailboxes that exist, in the order of their ids, at most `max` above `after`.
     ///
@@ -239,7 +246,8 @@ pub(crate) struct Row {
 }
 
 /// The name of a row within its mailbox: a tag and a key of at most 40 bytes. What they mean is
-/// the mailbox rules' business, but for [`Part::EPOCH`].
+/// the mailbox rules' business, but for [`Part::EPOCH`]
+/// and [`Part::BLOB`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Part {
     pub(crate) tag: u8,
@@ -249,6 +257,8 @@ pub(crate) struct Part {
 impl Part {
     /// The tag of the row whose revision is the mailbox's current epoch; its key is empty.
     pub(crate) const EPOCH: u8 = 1;
+    /// The tag of rows that speak of blobs, which backups leave out (BLB-7).
+    pub(crate) const BLOB: u8 = 6;
 }
 
 /// What became of an act.

@@ -1,15 +1,19 @@
 //! Bodies on disk are sealed one by one under the key of the time they expire in.
 //!
 //! AES-256-GCM; the nonce is a number drawn at each start (4 bytes) and the envelope's own (8),
-//! which is never given twice; the entry's other fields are bound to it. Once the key is gone
+//! which is never given twice; the entry's other fields are bound to it. Parts of blobs have no
+//! number: theirs is drawn, and stands before them. Once the key is gone
 //! (`keys.rs`), whatever is left on the medium reads as noise.
 //! Sans-IO: knows keys and bytes; must not know files.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use bytes::BytesMut;
 use restante_spec::ids::{Seq, UnixTime};
 
 /// Bytes that sealing adds to a body: the tag (RFC 5116, section 5.2).
 pub(super) const TAG_BYTES: usize = 16;
+/// Bytes of a nonce (RFC 5116, section 5.1), which stand before what is sealed with a drawn one.
+pub(super) const NONCE_BYTES: usize = NONCE_LEN;
 
 /// The time a key is for: a quarter of an hour by the clock, counted from 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,6 +77,42 @@ impl BucketKey {
         let aad = Aad::from(fields);
         self.0.open_in_place(nonce(salt, seq), aad, sealed).map_err(|_| Unopenable)
     }
+
+    /// Seals a copy of `body` under a nonce that was drawn at random: nonce, sealed bytes, tag. For
+    /// keys that seal nothing under numbers, and far less than the 2^32 bodies for which it is safe
+    /// to draw.
+    pub(super) fn seal_drawn(
+        &self,
+        nonce: [u8; NONCE_BYTES],
+        fields: &[u8],
+        body: &[u8],
+    ) -> Result<Vec<u8>, Unopenable> {
+        let mut sealed = Vec::with_capacity(NONCE_BYTES + body.len() + TAG_BYTES);
+        sealed.extend_from_slice(&nonce);
+        sealed.extend_from_slice(body);
+        let bytes = sealed.get_mut(NONCE_BYTES..).ok_or(Unopenable)?;
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        let tag = self.0.seal_in_place_separate_tag(nonce, Aad::from(fields), bytes);
+        sealed.extend_from_slice(tag.map_err(|_| Unopenable)?.as_ref());
+        Ok(sealed)
+    }
+
+    /// Opens what [`BucketKey::seal_drawn`] has sealed.
+    pub(super) fn open_drawn(
+        &self,
+        fields: &[u8],
+        mut sealed: BytesMut,
+    ) -> Result<BytesMut, Unopenable> {
+        if sealed.len() < NONCE_BYTES + TAG_BYTES {
+            return Err(Unopenable);
+        }
+        let nonce = sealed.split_to(NONCE_BYTES);
+        let nonce = Nonce::try_assume_unique_for_key(&nonce).map_err(|_| Unopenable)?;
+        let opened = self.0.open_in_place(nonce, Aad::from(fields), &mut sealed);
+        let size = opened.map_err(|_| Unopenable)?.len();
+        sealed.truncate(size);
+        Ok(sealed)
+    }
 }
 
 fn nonce(salt: Salt, seq: Seq) -> Nonce {
@@ -112,6 +152,24 @@ mod tests {
         let mut flipped = sealed(&key);
         flipped[0] ^= 1;
         assert_eq!(open(&key, SALT, 3, b"fields", flipped), Err(Unopenable));
+    }
+
+    /// What a nonce has sealed stands behind it, bound to its fields.
+    #[test]
+    fn drawn_nonces_stand_before_what_they_sealed() {
+        let key = BucketKey::new(&[1; 32]).unwrap();
+        let sealed = key.seal_drawn([5; NONCE_BYTES], b"fields", b"a body").unwrap();
+        assert_eq!(sealed.len(), NONCE_BYTES + 6 + TAG_BYTES);
+        assert_ne!(key.seal_drawn([6; NONCE_BYTES], b"fields", b"a body").unwrap(), sealed);
+        let open = |fields: &[u8], bytes: &[u8]| key.open_drawn(fields, BytesMut::from(bytes));
+        assert_eq!(open(b"fields", &sealed).unwrap(), "a body");
+        assert_eq!(open(b"Fields", &sealed), Err(Unopenable));
+        for place in 0..sealed.len() {
+            let mut flipped = sealed.clone();
+            flipped[place] ^= 1;
+            assert_eq!(open(b"fields", &flipped), Err(Unopenable));
+            assert_eq!(open(b"fields", &sealed[..place]), Err(Unopenable));
+        }
     }
 
     /// A bucket is over with its last second, not before.

@@ -114,7 +114,7 @@ impl Door {
                     self.counts().prefix(origin).map(|prefix| prefix.creates.take(rate, now));
                 (paced, "too many mailboxes are made from this address")
             }
-            Call::Open { .. } => {
+            Call::Open { .. } | Call::BlobRead { .. } => {
                 let rate = per_minute(self.max.failures_per_minute);
                 let paced =
                     self.counts().prefix(origin).map(|prefix| prefix.failures.look(rate, now));

@@ -241,7 +241,8 @@ impl<M: Mailboxes> Peer<M> {
         if let Err(refusal) = self.gateway.door.admit(origin, &call, now) {
             return outlet.answer(number, Err(refusal));
         }
-        let opens = matches!(call, Call::Open { .. }).then(|| Arc::clone(&self.gateway.door));
+        let opens = matches!(call, Call::Open { .. } | Call::BlobRead { .. })
+            .then(|| Arc::clone(&self.gateway.door));
         let respond = Box::new(move |answer: Result<_, Refusal>| {
             if let (Some(door), Err(refusal)) = (opens, &answer)
                 && refusal.code == Code::NotFound

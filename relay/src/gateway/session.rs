@@ -3,7 +3,7 @@
 //! Spec: `spec/02-connection.md` (TRN), `spec/04-commands.md` (CMD), MBX-6.
 //! Sans-IO: frames and answers in, steps out; must not know sockets, clocks or mailboxes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,16 +11,20 @@ use restante_crypto::reader_hash;
 use restante_spec::codes::Code;
 use restante_spec::frame::Frame;
 use restante_spec::ids::{
-    ChainNumber, Handle, MailboxId, Nonce, ReaderHash, RequestNumber, Seconds, Seq,
+    BlobId, ChainNumber, Handle, MailboxId, Nonce, PublicKey, ReaderHash, RequestNumber, Seconds,
+    Seq, Signature,
 };
 use restante_spec::limits;
 use restante_spec::message::{
-    Append, ClientHeader, Command, Credit, EnvelopeClass, Hello, Open, PutPrekeys, Refusal, Reply,
-    Subscribe,
+    Append, BlobCreate, BlobRead, ClientHeader, Command, Credit, EnvelopeClass, Hello, Open,
+    PutPrekeys, Refusal, Reply, Subscribe,
 };
 
 use crate::delivery::Wish;
-use crate::mailbox::api::{Access, Answer, AppendAsk, Ask, Call, Chain, ChainLink, Origin};
+use crate::limits::BLOB_PROOFS;
+use crate::mailbox::api::{
+    Access, Answer, AppendAsk, Ask, BlobAsk, Call, Chain, ChainLink, Origin,
+};
 
 /// What a connection is in the middle of.
 pub(super) struct Session {
@@ -34,6 +38,10 @@ pub(super) struct Session {
     calls: HashMap<RequestNumber, Purpose>,
     /// An `open`, `subscribe` or `take_prekeys` is under way: what follows may depend on it.
     is_held: bool,
+    /// Reads of blobs that are not answered yet.
+    reading: usize,
+    /// Proofs that were good, the newest last.
+    shown: VecDeque<Shown>,
 }
 
 /// How far the connection has come (TRN-4).
@@ -56,6 +64,8 @@ enum Purpose {
     /// Its answer has a large body: one at a time, so that no more is asked for than may wait.
     Take,
     Subscribe(Wish),
+    /// A read of a blob, whose proof is remembered if it was good.
+    BlobRead(Shown),
 }
 
 impl Purpose {
@@ -64,6 +74,9 @@ impl Purpose {
         matches!(self, Self::Open(..) | Self::Take | Self::Subscribe(_))
     }
 }
+
+/// A proof of a blob's read key on this connection (CMD-20).
+type Shown = (BlobId, PublicKey, Signature);
 
 /// What to do with a frame.
 pub(super) enum Step {
@@ -102,6 +115,8 @@ impl Session {
             chains: HashMap::new(),
             calls: HashMap::new(),
             is_held: false,
+            reading: 0,
+            shown: VecDeque::new(),
         }
     }
 
@@ -110,10 +125,13 @@ impl Session {
         self.phase
     }
 
-    /// Whether the next frame may be handled: within the bound of requests in flight (LIM-8), and
-    /// no `open` or `subscribe` before it is undecided.
+    /// Whether the next frame may be handled: within the bounds of requests in flight (LIM-8) and
+    /// of blobs' bytes that may be waiting for it (LIM-25), and no `open` or `subscribe` before it
+    /// is undecided.
     pub(super) fn is_ready(&self) -> bool {
-        !self.is_held && self.calls.len() < limits::REQUESTS_IN_FLIGHT
+        !self.is_held
+            && self.calls.len() < limits::REQUESTS_IN_FLIGHT
+            && self.reading < limits::BLOB_READS_IN_FLIGHT
     }
 
     /// Calls not yet answered.
@@ -199,6 +217,21 @@ impl Session {
                 let access = self.access(handle)?;
                 Ok(self.ask(number, access, Ask::Delete))
             }
+            Command::BlobCreate(create) => {
+                let BlobCreate { handle, blob, key, possession, size, ttl } = create;
+                let ask = BlobAsk { blob, key, possession, size, ttl };
+                let access = self.access(handle)?;
+                Ok(self.ask(number, access, Ask::BlobCreate(ask)))
+            }
+            Command::BlobWrite { handle, blob, offset } => {
+                let access = self.access(handle)?;
+                Ok(self.ask(number, access, Ask::BlobWrite { blob, offset, body }))
+            }
+            Command::BlobRead(read) => Ok(self.read_blob(number, read)),
+            Command::BlobDelete { handle, blob } => {
+                let access = self.access(handle)?;
+                Ok(self.ask(number, access, Ask::BlobDelete { blob }))
+            }
         }
     }
 
@@ -211,6 +244,12 @@ impl Session {
         let purpose = self.calls.remove(&number)?;
         if purpose.holds() {
             self.is_held = false;
+        }
+        if let Purpose::BlobRead(shown) = &purpose {
+            self.reading -= 1;
+            if answer.is_ok() {
+                self.remember(*shown);
+            }
         }
         let answer = match answer {
             Ok(answer) => answer,
@@ -233,6 +272,8 @@ impl Session {
             (Answer::PrekeyCounts(counts), _) => {
                 Said::Reply(Reply::PrekeyCounts(counts), Bytes::new())
             }
+            (Answer::Blob(state), _) => Said::Reply(Reply::BlobState(state), Bytes::new()),
+            (Answer::BlobPart(part, bytes), _) => Said::Reply(Reply::BlobPart(part), bytes),
             (Answer::Done | Answer::Opened(..) | Answer::Subscribed(_), _) => {
                 Said::Reply(Reply::Done, Bytes::new())
             }
@@ -356,6 +397,26 @@ impl Session {
         }
     }
 
+    fn read_blob(&mut self, number: RequestNumber, read: BlobRead) -> Step {
+        self.phase = Phase::Active;
+        self.reading += 1;
+        let proof = (read.blob, read.key, read.proof);
+        let shown = self.shown.contains(&proof);
+        let call = Call::BlobRead { read, nonce: self.nonce, shown };
+        self.call(number, call, Purpose::BlobRead(proof))
+    }
+
+    /// A proof was good: on this connection it is from now on, as long as few others come (CMD-20).
+    fn remember(&mut self, proof: Shown) {
+        if self.shown.contains(&proof) {
+            return;
+        }
+        if self.shown.len() >= BLOB_PROOFS {
+            self.shown.pop_front();
+        }
+        self.shown.push_back(proof);
+    }
+
     fn ask(&mut self, number: RequestNumber, access: Access, ask: Ask) -> Step {
         self.call(number, Call::With(access, ask), Purpose::Plain)
     }
@@ -374,8 +435,10 @@ impl Session {
 
 #[cfg(test)]
 mod tests {
-    use restante_spec::ids::{EnvelopeId, PublicKey, RequestId, Signature, Slot};
-    use restante_spec::message::{EnvelopeClass, MailboxClass, Opened, Rights};
+    use restante_spec::ids::{
+        BlobOffset, BlobSize, EnvelopeId, PublicKey, RequestId, Signature, Slot, UnixTime,
+    };
+    use restante_spec::message::{BlobPart, EnvelopeClass, MailboxClass, Opened, Rights};
 
     use super::*;
 
@@ -456,5 +519,72 @@ mod tests {
         let package = Bytes::from_static(b"package");
         line.0.handle_answer(number, Ok(Answer::Prekey { last_resort: false, package }));
         assert!(line.0.is_ready());
+    }
+
+    fn session() -> Session {
+        let mut session = Session::new(Nonce::new([1; 32]), Origin(1));
+        let hello = Hello { versions: vec![restante_spec::VERSION], idle: Seconds::new(60) };
+        session.handle_frame(frame(1, Command::Hello(hello)));
+        session
+    }
+
+    fn frame(number: u32, command: Command) -> Frame<ClientHeader> {
+        let header = ClientHeader { number: RequestNumber::new(number), command };
+        Frame { header, body: Bytes::new() }
+    }
+
+    /// Asks for a read with one of many proofs; whether it was shown before.
+    fn read(session: &mut Session, number: u32, proof: u8) -> bool {
+        let read = BlobRead {
+            blob: BlobId::new([1; 16]),
+            key: PublicKey::new([2; 32]),
+            proof: Signature::new([proof; 64]),
+            offset: BlobOffset::new(0),
+            length: BlobSize::new(1),
+        };
+        match session.handle_frame(frame(number, Command::BlobRead(read))) {
+            Step::Call(_, Call::BlobRead { shown, .. }) => shown,
+            _ => panic!("a read is asked of the mailboxes"),
+        }
+    }
+
+    fn answer(session: &mut Session, number: u32, well: bool) {
+        let part = BlobPart { size: BlobSize::new(1), expires_at: UnixTime::default() };
+        let refused = Refusal::new(Code::NotFound, "no such blob");
+        let answer = if well { Ok(Answer::BlobPart(part, Bytes::new())) } else { Err(refused) };
+        assert!(session.handle_answer(RequestNumber::new(number), answer).is_some());
+    }
+
+    /// LIM-25: at the bound of unanswered reads nothing more is taken, until one is answered.
+    #[test]
+    fn reads_of_blobs_are_bounded() {
+        let mut session = session();
+        for number in 2..2 + limits::BLOB_READS_IN_FLIGHT as u32 {
+            assert!(session.is_ready());
+            read(&mut session, number, 1);
+        }
+        assert!(!session.is_ready());
+        answer(&mut session, 2, false);
+        assert!(session.is_ready());
+    }
+
+    /// CMD-20: a proof that was good is known again, one that failed is not, and of very many the
+    /// oldest is forgotten.
+    #[test]
+    fn good_proofs_are_remembered_up_to_a_bound() {
+        let mut session = session();
+        let mut number = 2;
+        let mut once = |proof, well| {
+            number += 1;
+            let shown = read(&mut session, number, proof);
+            answer(&mut session, number, well);
+            shown
+        };
+        assert!(!once(1, false) && !once(1, true) && once(1, true));
+        for other in 2..=u8::try_from(BLOB_PROOFS).unwrap() {
+            assert!(!once(other, true));
+        }
+        assert!(once(1, true), "at the bound all are known");
+        assert!(!once(200, true) && !once(1, true), "one past it the oldest is not");
     }
 }

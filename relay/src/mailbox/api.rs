@@ -6,12 +6,14 @@
 use bytes::Bytes;
 use restante_spec::codes::Code;
 use restante_spec::ids::{
-    EnvelopeId, MailboxId, Nonce, PublicKey, ReaderHash, RequestId, Seq, Signature, Slot, UnixTime,
+    BlobId, BlobOffset, BlobSize, EnvelopeId, MailboxId, Nonce, PublicKey, ReaderHash, RequestId,
+    Seq, Signature, Slot, UnixTime,
 };
 use restante_spec::ids::{Epoch, Seconds};
 use restante_spec::limits;
 use restante_spec::message::{
-    Appended, Commit, Create, Created, EnvelopeClass, Opened, PrekeyCount, Refusal, Terms,
+    Appended, BlobPart, BlobRead, BlobState, Commit, Create, Created, EnvelopeClass, Opened,
+    PrekeyCount, Refusal, Terms,
 };
 
 pub(crate) use crate::buffer::{Chain, ChainLink, Envelope, Page, Span};
@@ -50,6 +52,9 @@ pub(crate) enum Call {
     Create(Create),
     /// Shows possession of a key (CMD-4): checked against the connection's nonce.
     Open { mailbox: MailboxId, key: PublicKey, nonce: Nonce, proof: Signature },
+    /// Reads of a blob, with a proof of its read key against the connection's nonce (CMD-20); it
+    /// was `shown` before if this very proof was good for this blob and key on this connection.
+    BlobRead { read: BlobRead, nonce: Nonce, shown: bool },
     /// Anything with a key that was shown on this connection.
     With(Access, Ask),
 }
@@ -73,6 +78,18 @@ pub(crate) enum Ask {
     TakePrekeys { slot: Slot, request: RequestId },
     CountPrekeys,
     Delete,
+    BlobCreate(BlobAsk),
+    BlobWrite { blob: BlobId, offset: BlobOffset, body: Bytes },
+    BlobDelete { blob: BlobId },
+}
+
+/// A blob to begin, or to go on with (BLB-3).
+pub(crate) struct BlobAsk {
+    pub(crate) blob: BlobId,
+    pub(crate) key: PublicKey,
+    pub(crate) possession: Signature,
+    pub(crate) size: BlobSize,
+    pub(crate) ttl: Option<Seconds>,
 }
 
 /// An envelope to add.
@@ -101,6 +118,8 @@ pub(crate) enum Answer {
     Prekey { last_resort: bool, package: Bytes },
     PrekeyCounts(Vec<PrekeyCount>),
     Subscribed(Range),
+    Blob(BlobState),
+    BlobPart(BlobPart, Bytes),
 }
 
 /// What a subscription may deliver (DLV-1).

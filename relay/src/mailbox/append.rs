@@ -8,7 +8,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use restante_crypto::verify_possession;
 use restante_spec::codes::Code;
-use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey, ReaderHash, Seconds, Seq, UnixTime};
+use restante_spec::ids::{
+    BlobId, EnvelopeId, MailboxId, PublicKey, ReaderHash, Seconds, Seq, UnixTime,
+};
 use restante_spec::limits;
 use restante_spec::message::{Appended, Commit, EnvelopeClass, MailboxClass, Rate, Refusal};
 
@@ -127,6 +129,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             Act::Append(act),
             move |service, mailbox, outcome| {
                 mailbox.acks.striking -= u32::from(change.strikes());
+                service.settle_kept(change.blobs(), outcome);
                 match outcome {
                     Ok(Outcome::Stored(stored)) => {
                         service.stored(&again, mailbox, &change, fresh.envelope(stored), origin);
@@ -236,6 +239,8 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         let expires_at = now.after(ttl);
         if let Some(commit) = &ask.commit {
             judge_commit(mailbox, commit, expires_at, now, &mut rows)?;
+            // Last: what is kept from here on is let go with the outcome.
+            rows.extend(self.keep_blobs(mailbox.id, &commit.blobs, expires_at, now)?);
         }
         let act = AppendAct {
             id: ask.id,
@@ -281,9 +286,6 @@ fn judge_commit(
     now: UnixTime,
     rows: &mut Vec<RowWrite>,
 ) -> Result<(), Refusal> {
-    if !commit.blobs.is_empty() {
-        return Err(Refusal::new(Code::Unsupported, "this version has no blobs"));
-    }
     if let Some(next) = commit.next {
         // CMD-3
         verify_possession(&next.key, &mailbox.id, &next.possession).map_err(|_| {
@@ -360,6 +362,11 @@ impl Change {
     /// Whether it strikes readers.
     fn strikes(&self) -> bool {
         self.commit.as_ref().is_some_and(|commit| !commit.strike_readers.is_empty())
+    }
+
+    /// The blobs it needs.
+    fn blobs(&self) -> &[BlobId] {
+        self.commit.as_ref().map_or(&[], |commit| &commit.blobs)
     }
 
     /// Puts a stored append into memory.

@@ -166,11 +166,13 @@ impl<B: Buffer, N: Notices> Service<B, N> {
     where
         F: FnOnce(Result<Outcome, BufferError>) + Send + 'static,
     {
+        self.suspend_blobs(id);
         self.submit(cell, id, Act::Delete, move |service, mailbox, outcome| {
             if outcome.is_ok() {
                 mailbox.deleted = true;
                 service.notices.notice(mailbox.id, Notice::Deleted);
             }
+            service.end_blobs(mailbox.id, outcome);
             done(outcome);
         })
     }

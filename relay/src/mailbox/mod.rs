@@ -6,13 +6,14 @@
 //!                                        +---- Act ---------> buffer/
 //! ```
 //!
-//! Knows mailboxes, keys, rights, epochs, readers, prekeys. Must not know connections, frames,
-//! subscriptions or how the buffer stores: what happens to a mailbox is told as notices.
+//! Knows mailboxes, keys, rights, epochs, readers, prekeys, blobs. Must not know connections,
+//! frames, subscriptions or how the buffer stores: what happens to a mailbox is told as notices.
 
 pub(crate) mod admission;
 pub(crate) mod api;
 mod append;
 mod authorise;
+mod blobs;
 mod keys;
 mod lifecycle;
 mod live;
@@ -31,5 +32,6 @@ mod tail;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use blobs::Blobs;
 pub(crate) use service::Service;
 pub(crate) use settings::Settings;

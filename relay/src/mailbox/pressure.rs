@@ -73,9 +73,9 @@ impl Level {
     /// From which level on this is refused (ADM-5).
     const fn that_sheds(what: Shed) -> Self {
         match what {
-            Shed::Mailbox => Self::Mailboxes,
+            Shed::Mailbox | Shed::Blob => Self::Mailboxes,
             Shed::Live => Self::Live,
-            Shed::Append => Self::Appends,
+            Shed::Append | Shed::Part => Self::Appends,
         }
     }
 }
@@ -148,6 +148,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             Shed::Mailbox => "the relay is short of room and takes no new mailboxes just now",
             Shed::Live => "the relay is short of room and takes no live envelopes just now",
             Shed::Append => "the relay is short of room and takes no envelopes just now",
+            Shed::Blob | Shed::Part => "the relay is short of room and takes no blobs just now",
         };
         Err(Refusal::new(Code::Unavailable, detail).retry_after(wait))
     }

@@ -4,7 +4,7 @@
 //! does not decode is a damaged store, never skipped.
 
 use bytes::Bytes;
-use restante_spec::ids::{PublicKey, ReaderHash, RequestId, Slot, TokenHash};
+use restante_spec::ids::{BlobId, PublicKey, ReaderHash, RequestId, Slot, TokenHash};
 use serde::{Deserialize, Serialize};
 
 use crate::buffer::{Part, RowWrite};
@@ -21,6 +21,8 @@ pub(super) const REPLACED: u8 = 3;
 pub(super) const READER: u8 = 4;
 /// The day of the last `open`.
 pub(super) const OPENED: u8 = 5;
+/// A blob, complete or not; written by a commit that needs it, its revision is that commit.
+pub(super) const BLOB: u8 = Part::BLOB;
 /// The tags that make up the state in memory.
 pub(super) const STATE: std::ops::RangeInclusive<u8> = CONTROL..=OPENED;
 /// A card, beside its key.
@@ -84,6 +86,18 @@ pub(super) struct TakenRow {
     pub(super) package: Vec<u8>,
 }
 
+#[derive(Serialize, Deserialize)]
+pub(super) struct BlobRow {
+    pub(super) key: [u8; 32],
+    pub(super) creator: [u8; 32],
+    pub(super) object: [u8; 16],
+    pub(super) size: u64,
+    pub(super) expires_at: u64,
+    pub(super) complete: bool,
+    /// Written by a commit that needs it.
+    pub(super) kept: bool,
+}
+
 /// A row that cannot be read, or written: the store is damaged or of another version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a stored row does not decode")]
@@ -140,6 +154,11 @@ pub(super) fn of_last_resort(slot: Slot) -> Part {
 /// The row of a request's answer.
 pub(super) fn of_request(request: RequestId) -> Part {
     Part { tag: TAKEN, key: request.as_bytes().to_vec() }
+}
+
+/// The row of a blob.
+pub(super) fn of_blob(blob: BlobId) -> Part {
+    Part { tag: BLOB, key: blob.as_bytes().to_vec() }
 }
 
 /// Slot and number of a prekey's row.

@@ -14,6 +14,7 @@ use restante_spec::message::Refusal;
 use super::Settings;
 use super::api::{Access, Answer, Ask, Call, Mailboxes, Notices, Reading, Respond};
 use super::authorise::not_found;
+use super::blobs::Blobs;
 use super::pressure::Pressure;
 use super::rows;
 use super::state::Mailbox;
@@ -29,6 +30,8 @@ pub(crate) struct Service<B, N> {
     pub(super) pressure: Pressure,
     /// The relay's identity key: proofs are bound to it (CMD-4).
     pub(super) identity: PublicKey,
+    /// `None`: a relay without blobs.
+    pub(super) blobs: Option<Arc<Blobs>>,
     shards: [Mutex<HashMap<MailboxId, Arc<Cell>>>; SHARDS],
 }
 
@@ -36,16 +39,28 @@ pub(crate) struct Service<B, N> {
 pub(super) type Cell = Mutex<Mailbox>;
 
 impl<B: Buffer, N: Notices> Service<B, N> {
-    /// A service over a buffer; what happens is told to `notices`.
+    /// A service over a buffer, without blobs; what happens is told to `notices`.
+    #[cfg(any(test, feature = "simulation"))]
     pub(crate) fn new(
         buffer: Arc<B>,
         notices: Arc<N>,
         identity: PublicKey,
         settings: Settings,
     ) -> Arc<Self> {
+        Self::with_blobs(buffer, notices, identity, settings, None)
+    }
+
+    /// A service over a buffer and blobs; what happens is told to `notices`.
+    pub(crate) fn with_blobs(
+        buffer: Arc<B>,
+        notices: Arc<N>,
+        identity: PublicKey,
+        settings: Settings,
+        blobs: Option<Arc<Blobs>>,
+    ) -> Arc<Self> {
         let shards = std::array::from_fn(|_| Mutex::new(HashMap::new()));
         let pressure = Pressure::new();
-        Arc::new(Self { buffer, notices, settings, pressure, identity, shards })
+        Arc::new(Self { buffer, notices, settings, pressure, identity, blobs, shards })
     }
 
     /// The mailbox, read from the buffer if it is not in memory.
@@ -147,6 +162,9 @@ impl<B: Buffer, N: Notices> Mailboxes for Arc<Service<B, N>> {
             Call::Open { mailbox, key, nonce, proof } => {
                 return respond(self.open(mailbox, key, nonce, &proof, now));
             }
+            Call::BlobRead { read, nonce, shown } => {
+                return self.read_blob(&read, nonce, shown, now, respond);
+            }
             Call::With(access, ask) => (access, ask),
         };
         match ask {
@@ -172,6 +190,11 @@ impl<B: Buffer, N: Notices> Mailboxes for Arc<Service<B, N>> {
                 respond(self.count_prekeys(access, now).map(Answer::PrekeyCounts));
             }
             Ask::Delete => self.delete(access, now, respond),
+            Ask::BlobCreate(ask) => self.create_blob(access, ask, now, respond),
+            Ask::BlobWrite { blob, offset, body } => {
+                self.write_blob(access, blob, offset, body, now, respond);
+            }
+            Ask::BlobDelete { blob } => self.delete_blob(access, blob, now, respond),
         }
     }
 

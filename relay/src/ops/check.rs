@@ -17,6 +17,7 @@ use super::certificate::CertificateFiles;
 use super::clock::Clock;
 use super::config::Serve;
 use super::datadir::{BUFFER, IDENTITY, LOCK, TLS_KEY, free_bytes};
+use crate::buffer::blobs::{Bucket, Place};
 use crate::error::{Error, advice};
 use crate::gateway::TlsIdentity;
 
@@ -59,6 +60,7 @@ pub fn check(serve: &Serve) -> Vec<Finding> {
             look("identity", identity(&data));
             look("store", store(&data.join(BUFFER)));
             look("disk", disk(&data, serve.disk_reserve()));
+            look("blobs", blobs(serve));
             look("certificate", certificate(serve, &data));
         }
         Err(error) => look("data", Err(error.to_string())),
@@ -92,6 +94,19 @@ fn directory(path: &Path) -> Result<String, String> {
         .map_err(|error| unusable(&there, error.into()))?;
     let made = if there == path { "" } else { ", to be made at first start" };
     Ok(format!("{}{made}", path.display()))
+}
+
+/// Where blobs are kept; an object store is not asked.
+fn blobs(serve: &Serve) -> Result<String, String> {
+    match serve.blobs().map_err(|error| error.to_string())? {
+        Place::Directory(path) => directory(&path),
+        Place::S3(bucket) => {
+            bucket.check().map_err(|error| error.to_string())?;
+            let at = bucket.endpoint.as_deref().unwrap_or("AWS");
+            let Bucket { name, prefix, region, .. } = &bucket;
+            Ok(format!("s3://{name}/{prefix} at {at}, region {region}; not asked"))
+        }
+    }
 }
 
 /// No relay runs on the directory.

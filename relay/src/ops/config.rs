@@ -17,11 +17,14 @@ use restante_spec::message::{Credit, Limits};
 use tracing_subscriber::EnvFilter;
 
 use super::certificate::CertificateFiles;
+use super::datadir::BLOBS;
 use super::invite::Invite;
+use crate::buffer::blobs::{Bucket, Place};
 use crate::error::Error;
 use crate::limits::{
-    ACT_BYTES, ALLOCATOR_SHARE, CONNECTION_BYTES, ENVELOPE_BYTES, MAILBOX_BYTES, OWN_BYTES,
-    PER_MINUTE_MAX, PREFIX_BYTES, PREFIXES, PROGRAM_BYTES, STORE_WORK_BYTES, UNWRITTEN_BYTES,
+    ACT_BYTES, ALLOCATOR_SHARE, BLOB_WAITING_BYTES, CONNECTION_BYTES, ENVELOPE_BYTES,
+    MAILBOX_BYTES, OWN_BYTES, PER_MINUTE_MAX, PREFIX_BYTES, PREFIXES, PROGRAM_BYTES,
+    STORE_WORK_BYTES, UNWRITTEN_BYTES,
 };
 use crate::{buffer, gateway, mailbox};
 
@@ -169,6 +172,25 @@ pub struct Serve {
           value_parser = clap::value_parser!(u64).range(
               2 * limits::COMMIT_RESERVE_BYTES..=limits::MAILBOX_BYTES))]
     pub mailbox_bytes: u64,
+    /// Where blobs (attachments and the like) are kept: a directory, or s3://BUCKET or
+    /// s3://BUCKET/PREFIX; without it, `blobs` in the data directory.
+    #[arg(long, env = "RESTANTE_BLOBS", value_name = "PLACE")]
+    pub blobs: Option<String>,
+    /// The most bytes of all blobs together; 0 takes no new ones.
+    #[arg(long, env = "RESTANTE_BLOB_BYTES", value_name = "N",
+          default_value_t = limits::RELAY_BLOB_BYTES)]
+    pub blob_bytes: u64,
+    /// For blobs in S3: the address of the object store, such as https://s3.example.org; without
+    /// it, that of AWS.
+    #[arg(long, env = "RESTANTE_S3_ENDPOINT", value_name = "URL")]
+    pub s3_endpoint: Option<String>,
+    /// For blobs in S3: the region; without it, us-east-1.
+    #[arg(long, env = "RESTANTE_S3_REGION", value_name = "NAME")]
+    pub s3_region: Option<String>,
+    /// For blobs in S3: a file with two lines, the id of the access key and its secret; without it,
+    /// the variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+    #[arg(long, env = "RESTANTE_S3_CREDENTIALS", value_name = "FILE")]
+    pub s3_credentials: Option<PathBuf>,
     /// Who may make mailboxes: everybody (open), or who has a token, see `restante-relay invite`
     /// (token).
     #[arg(long, env = "RESTANTE_ADMISSION", value_name = "WHO", default_value = "open",
@@ -218,6 +240,10 @@ const CACHE_MIB_MAX: usize = 65_536;
 const HELD_MIB: usize = limits::HELD_BYTES / MIB;
 /// The most envelopes in all: half a terabyte of memory.
 const ENVELOPES_MAX: u64 = 1_000_000_000;
+/// What a place in S3 begins with.
+const S3: &str = "s3://";
+/// The region of a bucket without one: the name that object stores other than AWS expect.
+const S3_REGION: &str = "us-east-1";
 
 /// A text of one line on the public page, bytes of UTF-8; longer is refused.
 const PAGE_TEXT_BYTES: usize = 256;
@@ -259,6 +285,29 @@ impl Serve {
             (Some(certificate), Some(key)) => Ok(Some(CertificateFiles { certificate, key })),
             _ => Err(Error::HalfCertificate),
         }
+    }
+
+    /// Where blobs are kept.
+    pub(crate) fn blobs(&self) -> Result<Place, Error> {
+        let Some(bucket) = self.blobs.as_deref().and_then(|place| place.strip_prefix(S3)) else {
+            let (endpoint, region) = (&self.s3_endpoint, &self.s3_region);
+            if endpoint.is_some() || region.is_some() || self.s3_credentials.is_some() {
+                return Err(Error::NoBucket);
+            }
+            let directory = self.blobs.as_ref().map(PathBuf::from);
+            return Ok(Place::Directory(match directory {
+                Some(directory) => directory,
+                None => self.data_dir()?.join(BLOBS),
+            }));
+        };
+        let (name, prefix) = bucket.split_once('/').unwrap_or((bucket, ""));
+        Ok(Place::S3(Bucket {
+            name: name.to_owned(),
+            prefix: prefix.trim_matches('/').to_owned(),
+            endpoint: self.s3_endpoint.clone(),
+            region: self.s3_region.clone().unwrap_or_else(|| S3_REGION.to_owned()),
+            credentials: self.s3_credentials.clone(),
+        }))
     }
 
     /// Bounds of connections.
@@ -310,7 +359,7 @@ impl Serve {
     ///   hold beyond that is `held_mib` (LIM-29).
     /// - The store: its cache; bodies in the queue, and as many that have just left it and are on
     ///   their way to readers; acts in the queue; a batch, cleaning and expiry; what memory-first
-    ///   mailboxes hold, and what they remember of it (LIM-21).
+    ///   mailboxes hold, and what they remember of it (LIM-21); parts of blobs.
     /// - Each mailbox: its place in the index, and its state while it is used. One with thousands
     ///   of keys or readers takes up to a MiB more while it is used: that is not counted.
     /// - Each envelope: its place in the index (LIM-30), twice while the store is opened anew.
@@ -327,7 +376,7 @@ impl Serve {
         let acts = buffer.queue_acts * ACT_BYTES;
         let unwritten = buffer.hold_bytes + buffer.hold_entries * UNWRITTEN_BYTES;
         let queue = 2 * buffer.queue_bytes + acts;
-        let store = buffer.cache_bytes + queue + STORE_WORK_BYTES + unwritten;
+        let store = buffer.cache_bytes + queue + STORE_WORK_BYTES + unwritten + BLOB_WAITING_BYTES;
         let door = PREFIXES * PREFIX_BYTES;
         Memory {
             connections: plus(self.connections * (OWN_BYTES + CONNECTION_BYTES)),

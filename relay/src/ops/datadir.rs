@@ -21,6 +21,9 @@ pub(super) const TLS_KEY: &str = "tls.key";
 pub(super) const LOCK: &str = "lock";
 /// The buffer's file.
 pub(super) const BUFFER: &str = "buffer.redb";
+/// The folder of blobs, unless they are kept elsewhere.
+pub(super) const BLOBS: &str = "blobs";
+const BLOB_KEYS: &str = "blobs.keys";
 /// Where the operator's requests come in.
 pub(super) const SOCKET: &str = "admin.sock";
 
@@ -65,6 +68,11 @@ impl DataDir {
     /// The buffer's file.
     pub(crate) fn buffer(&self) -> PathBuf {
         self.path.join(BUFFER)
+    }
+
+    /// The file with the keys of blobs; where the blobs are, the operator may say.
+    pub(crate) fn blob_keys(&self) -> PathBuf {
+        self.path.join(BLOB_KEYS)
     }
 
     /// Where the operator's requests come in.

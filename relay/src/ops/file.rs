@@ -168,8 +168,9 @@ mod tests {
         let Serve { listen, public, metrics_listen, log, .. } = serve;
         let data = serve.data_dir().unwrap();
         let tls = serve.certificate_files().map_err(|error| error.to_string());
+        let blobs = (serve.blobs().map_err(|error| error.to_string()), serve.blob_bytes);
         let bounds = (serve.gateway(), serve.mailbox(), serve.buffer());
-        format!("{:#?}", (data, listen, public, metrics_listen, tls, log, bounds))
+        format!("{:#?}", (data, listen, public, metrics_listen, tls, log, blobs, bounds))
     }
 
     #[test]
@@ -210,6 +211,11 @@ mod tests {
             ("envelopes", "7"),
             ("mailbox_entries", "1_000"),
             ("mailbox_bytes", "0x20_0000"),
+            ("blobs", "'s3://bucket/prefix'"),
+            ("blob_bytes", "0"),
+            ("s3_endpoint", "'https://s3.example.org'"),
+            ("s3_region", "'elsewhere'"),
+            ("s3_credentials", "'s3.key'"),
             ("admission", "'token'"),
             ("disk_reserve_mib", "7"),
             ("cache_mib", "7"),

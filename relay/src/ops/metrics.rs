@@ -100,6 +100,16 @@ metrics! {
     STORE_FAILURES: Counter = "restante_store_failures_total";
     /// Size of the store's file.
     STORE_BYTES: Gauge = "restante_store_bytes";
+    /// Blobs kept, complete or not.
+    BLOBS: Gauge = "restante_blobs";
+    /// Bytes they count for.
+    BLOB_BYTES: Gauge = "restante_blob_bytes";
+    /// Parts of blobs written and read.
+    BLOB_PARTS: Family<BlobWork> = "restante_blob_parts_total";
+    /// Objects without a blob, or blobs without their objects, that were found and let go.
+    BLOB_ORPHANS: Counter = "restante_blob_orphans_total";
+    /// Failures of the place where blobs are kept.
+    BLOB_FAILURES: Counter = "restante_blob_failures_total";
     /// Mailboxes kept.
     MAILBOXES: Gauge = "restante_mailboxes";
 }
@@ -134,8 +144,12 @@ labels! {
     Handshake, "reason" { Tls = "tls", Late = "late", Protocol = "protocol", }
     /// What a connection carries; `http` is a request that became no WebSocket.
     Transport, "transport" { Frames = "frames", WebSocket = "websocket", Http = "http", }
+    /// What was done with a part.
+    BlobWork, "work" { Written = "written", Read = "read", }
     /// What is not taken when room is short.
-    Shed, "what" { Mailbox = "mailbox", Live = "live", Append = "append", }
+    Shed, "what" {
+        Mailbox = "mailbox", Blob = "blob", Live = "live", Append = "append", Part = "part",
+    }
     /// Which way a frame went.
     Direction, "direction" { Received = "received", Sent = "sent", }
 }

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, debug_span, error};
@@ -11,6 +12,8 @@ use tracing::{Instrument, debug_span, error};
 #[derive(Clone)]
 pub(crate) struct Tasks {
     tracker: TaskTracker,
+    /// The runtime it was made on, so that threads can start tasks too; `None`: on none.
+    runtime: Option<Handle>,
     /// An essential task has ended: everything ends.
     failed: CancellationToken,
 }
@@ -18,7 +21,8 @@ pub(crate) struct Tasks {
 impl Tasks {
     /// A house without tasks.
     pub(crate) fn new() -> Self {
-        Self { tracker: TaskTracker::new(), failed: CancellationToken::new() }
+        let runtime = Handle::try_current().ok();
+        Self { tracker: TaskTracker::new(), runtime, failed: CancellationToken::new() }
     }
 
     /// Starts a task that may end at any time.
@@ -29,7 +33,10 @@ impl Tasks {
         task: impl Future<Output = ()> + Send + 'static,
     ) {
         let task = self.tracker.track_future(task).instrument(debug_span!("task", name));
-        drop(tokio::spawn(task));
+        drop(match &self.runtime {
+            Some(runtime) => runtime.spawn(task),
+            None => tokio::spawn(task),
+        });
     }
 
     /// Starts a task without which the relay cannot go on: when it ends, or panics, all end.
@@ -49,6 +56,15 @@ impl Tasks {
     #[expect(clippy::disallowed_methods, reason = "this is the one spawner")]
     pub(crate) fn spawn_blocking(&self, work: impl FnOnce() + Send + 'static) {
         drop(self.tracker.track_future(tokio::task::spawn_blocking(work)));
+    }
+
+    /// Does work that blocks beside the tasks, and waits for it; `None` if it panicked.
+    #[expect(clippy::disallowed_methods, reason = "this is the one spawner")]
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        self.tracker.track_future(tokio::task::spawn_blocking(work)).await.ok()
     }
 
     /// Starts a thread without which the relay cannot go on. The handle is to be joined last.

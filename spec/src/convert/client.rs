@@ -1,4 +1,4 @@
-//! Client headers: wire to domain and back (CMD-1 to CMD-17).
+//! Client headers: wire to domain and back (CMD-1 to CMD-21).
 
 use bytes::Bytes;
 use prost::Message;
@@ -10,13 +10,13 @@ use super::{
 };
 use crate::codes::Code;
 use crate::ids::{
-    ChainNumber, EnvelopeId, Epoch, Handle, MailboxId, PublicKey, ReaderHash, ReaderSecret,
-    RequestId, RequestNumber, Seconds, Seq, Signature, Slot, UnixTime,
+    BlobId, BlobOffset, BlobSize, ChainNumber, EnvelopeId, Epoch, Handle, MailboxId, PublicKey,
+    ReaderHash, ReaderSecret, RequestId, RequestNumber, Seconds, Seq, Signature, Slot, UnixTime,
 };
 use crate::limits;
 use crate::message::{
-    Allow, Append, ClientHeader, Command, Commit, Create, Credit, EnvelopeClass, Hello,
-    MailboxClass, NextKey, Open, PutPrekeys, Rate, Rights, Subscribe, Terms,
+    Allow, Append, BlobCreate, BlobRead, ClientHeader, Command, Commit, Create, Credit,
+    EnvelopeClass, Hello, MailboxClass, NextKey, Open, PutPrekeys, Rate, Rights, Subscribe, Terms,
 };
 use crate::token::AdmissionToken;
 
@@ -80,6 +80,16 @@ fn command(wire: Wire) -> Result<Command, FieldError> {
         },
         Wire::CountPrekeys(w) => Command::CountPrekeys(Handle::new(w.handle)),
         Wire::Delete(w) => Command::Delete(Handle::new(w.handle)),
+        Wire::BlobCreate(w) => Command::BlobCreate(blob_create(&w)?),
+        Wire::BlobWrite(w) => Command::BlobWrite {
+            handle: Handle::new(w.handle),
+            blob: exact!(BlobId, w.blob)?,
+            offset: BlobOffset::new(w.offset),
+        },
+        Wire::BlobRead(w) => Command::BlobRead(blob_read(&w)?),
+        Wire::BlobDelete(w) => {
+            Command::BlobDelete { handle: Handle::new(w.handle), blob: exact!(BlobId, w.blob)? }
+        }
     })
 }
 
@@ -146,7 +156,28 @@ fn commit(w: wire::Commit) -> Result<Commit, FieldError> {
         next,
         add_readers: readers(&w.add_readers)?,
         strike_readers: readers(&w.strike_readers)?,
-        blobs: w.blobs.into_iter().map(|blob| blob.to_vec()).collect(),
+        blobs: w.blobs.iter().map(|blob| exact!(BlobId, blob)).collect::<Result<_, _>>()?,
+    })
+}
+
+fn blob_create(w: &wire::BlobCreate) -> Result<BlobCreate, FieldError> {
+    Ok(BlobCreate {
+        handle: Handle::new(w.handle),
+        blob: exact!(BlobId, w.blob)?,
+        key: exact!(PublicKey, w.key)?,
+        possession: exact!(Signature, w.possession)?,
+        size: BlobSize::new(w.size),
+        ttl: seconds_or_none(w.ttl),
+    })
+}
+
+fn blob_read(w: &wire::BlobRead) -> Result<BlobRead, FieldError> {
+    Ok(BlobRead {
+        blob: exact!(BlobId, w.blob)?,
+        key: exact!(PublicKey, w.key)?,
+        proof: exact!(Signature, w.proof)?,
+        offset: BlobOffset::new(w.offset),
+        length: BlobSize::new(w.length),
     })
 }
 
@@ -194,13 +225,7 @@ pub(crate) fn encode_client(header: &ClientHeader) -> Vec<u8> {
             reader: to_bytes(reader.as_bytes()),
         }),
         Command::Append(c) => Wire::Append(append_to_wire(c)),
-        Command::Subscribe(c) => Wire::Subscribe(wire::Subscribe {
-            handle: c.handle.get(),
-            reader: to_bytes(c.reader.as_bytes()),
-            after: c.after.get(),
-            envelopes: c.credit.envelopes,
-            bytes: c.credit.bytes,
-        }),
+        Command::Subscribe(c) => Wire::Subscribe(subscribe_to_wire(c)),
         Command::Credit { handle, credit } => Wire::Credit(wire::Credit {
             handle: handle.get(),
             envelopes: credit.envelopes,
@@ -224,6 +249,17 @@ pub(crate) fn encode_client(header: &ClientHeader) -> Vec<u8> {
             Wire::CountPrekeys(wire::CountPrekeys { handle: handle.get() })
         }
         Command::Delete(handle) => Wire::Delete(wire::Delete { handle: handle.get() }),
+        Command::BlobCreate(c) => Wire::BlobCreate(blob_create_to_wire(c)),
+        Command::BlobWrite { handle, blob, offset } => Wire::BlobWrite(wire::BlobWrite {
+            handle: handle.get(),
+            blob: to_bytes(blob.as_bytes()),
+            offset: offset.get(),
+        }),
+        Command::BlobRead(c) => Wire::BlobRead(blob_read_to_wire(c)),
+        Command::BlobDelete { handle, blob } => Wire::BlobDelete(wire::BlobDelete {
+            handle: handle.get(),
+            blob: to_bytes(blob.as_bytes()),
+        }),
     };
     wire::ClientHeader { number: header.number.get(), command: Some(command) }.encode_to_vec()
 }
@@ -252,6 +288,16 @@ fn append_to_wire(c: &Append) -> wire::Append {
     }
 }
 
+fn subscribe_to_wire(c: &Subscribe) -> wire::Subscribe {
+    wire::Subscribe {
+        handle: c.handle.get(),
+        reader: to_bytes(c.reader.as_bytes()),
+        after: c.after.get(),
+        envelopes: c.credit.envelopes,
+        bytes: c.credit.bytes,
+    }
+}
+
 fn commit_to_wire(c: &Commit) -> wire::Commit {
     let hashes = |list: &[ReaderHash]| list.iter().map(|hash| to_bytes(hash.as_bytes())).collect();
     wire::Commit {
@@ -259,7 +305,28 @@ fn commit_to_wire(c: &Commit) -> wire::Commit {
         possession: c.next.map_or_else(Bytes::new, |next| to_bytes(next.possession.as_bytes())),
         add_readers: hashes(&c.add_readers),
         strike_readers: hashes(&c.strike_readers),
-        blobs: c.blobs.iter().map(|blob| Bytes::copy_from_slice(blob)).collect(),
+        blobs: c.blobs.iter().map(|blob| to_bytes(blob.as_bytes())).collect(),
+    }
+}
+
+fn blob_create_to_wire(c: &BlobCreate) -> wire::BlobCreate {
+    wire::BlobCreate {
+        handle: c.handle.get(),
+        blob: to_bytes(c.blob.as_bytes()),
+        key: to_bytes(c.key.as_bytes()),
+        possession: to_bytes(c.possession.as_bytes()),
+        size: c.size.get(),
+        ttl: c.ttl.map_or(0, Seconds::get),
+    }
+}
+
+fn blob_read_to_wire(c: &BlobRead) -> wire::BlobRead {
+    wire::BlobRead {
+        blob: to_bytes(c.blob.as_bytes()),
+        key: to_bytes(c.key.as_bytes()),
+        proof: to_bytes(c.proof.as_bytes()),
+        offset: c.offset.get(),
+        length: c.length.get(),
     }
 }
 

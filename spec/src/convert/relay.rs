@@ -13,12 +13,12 @@ use super::{
 };
 use crate::codes::Code;
 use crate::ids::{
-    EnvelopeId, Epoch, Handle, Incarnation, Nonce, PublicKey, ReaderHash, RequestNumber, Seconds,
-    Seq, Signature, Slot, SpkiHash, UnixTime,
+    BlobSize, EnvelopeId, Epoch, Handle, Incarnation, Nonce, PublicKey, ReaderHash, RequestNumber,
+    Seconds, Seq, Signature, Slot, SpkiHash, UnixTime,
 };
 use crate::message::{
-    Appended, Created, Credit, Deliver, Endorsement, Limits, Opened, PrekeyCount, Push, Refusal,
-    RelayHeader, Reply, Welcome,
+    Appended, BlobPart, BlobState, Created, Credit, Deliver, Endorsement, Limits, Opened,
+    PrekeyCount, Push, Refusal, RelayHeader, Reply, Welcome,
 };
 
 /// Reads a relay's header.
@@ -73,6 +73,15 @@ fn event(number: RequestNumber, wire: Wire) -> Result<RelayHeader, FieldError> {
                 })
                 .collect(),
         )),
+        Wire::BlobState(w) => reply(Reply::BlobState(BlobState {
+            stored: BlobSize::new(w.stored),
+            complete: w.complete,
+            expires_at: UnixTime::new(w.expires_at),
+        })),
+        Wire::BlobPart(w) => reply(Reply::BlobPart(BlobPart {
+            size: BlobSize::new(w.size),
+            expires_at: UnixTime::new(w.expires_at),
+        })),
         Wire::Deliver(w) => Ok(RelayHeader::Push(Push::Deliver(deliver(&w)?))),
         Wire::CaughtUp(w) => Ok(RelayHeader::Push(Push::CaughtUp {
             handle: Handle::new(w.handle),
@@ -195,6 +204,14 @@ fn reply_to_wire(reply: &Reply) -> Wire {
                 last_resort: c.last_resort,
             });
             Wire::PrekeyCounts(wire::PrekeyCounts { counts: counts.collect() })
+        }
+        Reply::BlobState(r) => Wire::BlobState(wire::BlobState {
+            stored: r.stored.get(),
+            complete: r.complete,
+            expires_at: r.expires_at.get(),
+        }),
+        Reply::BlobPart(r) => {
+            Wire::BlobPart(wire::BlobPart { size: r.size.get(), expires_at: r.expires_at.get() })
         }
     }
 }

@@ -5,8 +5,8 @@
 use super::command::{Credit, EnvelopeClass, MailboxClass, Rights};
 use crate::codes::Code;
 use crate::ids::{
-    EnvelopeId, Epoch, Handle, Incarnation, Nonce, PublicKey, ReaderHash, Seconds, Seq, Signature,
-    Slot, SpkiHash, UnixTime,
+    BlobSize, EnvelopeId, Epoch, Handle, Incarnation, Nonce, PublicKey, ReaderHash, Seconds, Seq,
+    Signature, Slot, SpkiHash, UnixTime,
 };
 
 /// What a request is answered.
@@ -31,6 +31,10 @@ pub enum Reply {
     },
     /// To `count_prekeys`.
     PrekeyCounts(Vec<PrekeyCount>),
+    /// To `blob_create` and `blob_write`.
+    BlobState(BlobState),
+    /// To `blob_read`; the body is the bytes.
+    BlobPart(BlobPart),
 }
 
 /// What a relay says by itself.
@@ -172,6 +176,26 @@ pub struct PrekeyCount {
     pub count: u32,
     /// Whether it has a last resort.
     pub last_resort: bool,
+}
+
+/// How far a blob has come (BLB-3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlobState {
+    /// From its beginning so many bytes are safe, without a hole.
+    pub stored: BlobSize,
+    /// All of it is safe: it can be read, and changes no more.
+    pub complete: bool,
+    /// Until when it is kept.
+    pub expires_at: UnixTime,
+}
+
+/// What goes with some bytes of a blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlobPart {
+    /// How many the whole blob has.
+    pub size: BlobSize,
+    /// Until when it is kept.
+    pub expires_at: UnixTime,
 }
 
 /// An envelope for a subscribed reader.

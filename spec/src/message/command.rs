@@ -3,12 +3,12 @@
 //! Knows meanings and shapes of commands; must not know bytes on the wire.
 
 use crate::ids::{
-    ChainNumber, EnvelopeId, Epoch, Handle, MailboxId, PublicKey, ReaderHash, ReaderSecret,
-    RequestId, Seconds, Seq, Signature, Slot, UnixTime,
+    BlobId, BlobOffset, BlobSize, ChainNumber, EnvelopeId, Epoch, Handle, MailboxId, PublicKey,
+    ReaderHash, ReaderSecret, RequestId, Seconds, Seq, Signature, Slot, UnixTime,
 };
 use crate::token::AdmissionToken;
 
-/// What a client may ask (CMD-1 to CMD-17).
+/// What a client may ask (CMD-1 to CMD-21).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// First on every connection.
@@ -70,6 +70,26 @@ pub enum Command {
     CountPrekeys(Handle),
     /// Deletes the mailbox and everything in it.
     Delete(Handle),
+    /// Begins a blob, or asks how far it has come.
+    BlobCreate(BlobCreate),
+    /// Writes one part of a blob, which is the body.
+    BlobWrite {
+        /// A handle with `write`.
+        handle: Handle,
+        /// Which blob.
+        blob: BlobId,
+        /// Where the part begins.
+        offset: BlobOffset,
+    },
+    /// Reads some bytes of a blob.
+    BlobRead(BlobRead),
+    /// Deletes a blob.
+    BlobDelete {
+        /// A handle with `write` or `manage`.
+        handle: Handle,
+        /// Which blob.
+        blob: BlobId,
+    },
 }
 
 /// The client's first words.
@@ -213,8 +233,8 @@ pub struct Commit {
     pub add_readers: Vec<ReaderHash>,
     /// Readers that hold nothing back any more.
     pub strike_readers: Vec<ReaderHash>,
-    /// Blobs it needs; `unsupported` in this version.
-    pub blobs: Vec<Vec<u8>>,
+    /// Blobs it needs (BLB-6).
+    pub blobs: Vec<BlobId>,
 }
 
 /// An epoch key and the proof that its sender has it.
@@ -259,4 +279,36 @@ pub struct PutPrekeys {
     pub sizes: Vec<u32>,
     /// The single package becomes the slot's last resort.
     pub last_resort: bool,
+}
+
+/// Begins a blob.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlobCreate {
+    /// A handle with `write`.
+    pub handle: Handle,
+    /// Random, chosen by the client.
+    pub blob: BlobId,
+    /// Whoever holds it reads the blob.
+    pub key: PublicKey,
+    /// By `key`, over the mailbox id (CMD-3).
+    pub possession: Signature,
+    /// How many bytes it will have.
+    pub size: BlobSize,
+    /// How long it is kept; `None`: the mailbox's TTL.
+    pub ttl: Option<Seconds>,
+}
+
+/// Reads some bytes of a blob; no handle is needed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlobRead {
+    /// Which blob.
+    pub blob: BlobId,
+    /// Its read key.
+    pub key: PublicKey,
+    /// Bound to relay, connection, blob and key (CMD-20).
+    pub proof: Signature,
+    /// From where.
+    pub offset: BlobOffset,
+    /// How many are wished.
+    pub length: BlobSize,
 }

@@ -7,12 +7,12 @@ mod answer;
 mod command;
 
 pub use answer::{
-    Appended, Created, Deliver, Endorsement, Limits, Opened, PrekeyCount, Push, Refusal, Reply,
-    Welcome,
+    Appended, BlobPart, BlobState, Created, Deliver, Endorsement, Limits, Opened, PrekeyCount,
+    Push, Refusal, Reply, Welcome,
 };
 pub use command::{
-    Allow, Append, Command, Commit, Create, Credit, EnvelopeClass, Hello, MailboxClass, NextKey,
-    Open, PutPrekeys, Rate, Rights, Subscribe, Terms,
+    Allow, Append, BlobCreate, BlobRead, Command, Commit, Create, Credit, EnvelopeClass, Hello,
+    MailboxClass, NextKey, Open, PutPrekeys, Rate, Rights, Subscribe, Terms,
 };
 
 use crate::ids::RequestNumber;

@@ -10,6 +10,7 @@ pub(crate) fn bad() -> Vec<Bad> {
     let mut all = bad_lengths();
     all.extend(bad_headers());
     all.extend(bad_fields());
+    all.push(bad_blob());
     all
 }
 
@@ -195,6 +196,18 @@ fn bad_fields() -> Vec<Bad> {
             10,
         ),
     ]
+}
+
+/// Ids of blobs have their size in commits too.
+fn bad_blob() -> Bad {
+    bad_header(
+        "fail_blob_id_in_a_commit_has_the_wrong_size",
+        "FRM-4, CMD-11",
+        Code::Malformed,
+        "a commit with a blob's id of one byte",
+        &bytes_of_commit(&[0x2a, 0x01, 0x66]),
+        10,
+    )
 }
 
 /// A frame of this header, without body.

@@ -1,11 +1,12 @@
 //! What a client may say: a frame for each command, and variants where fields may be missing.
 
 use restante_spec::ids::{
-    ChainNumber, MailboxId, PublicKey, ReaderSecret, RequestId, RequestNumber, Seconds, Seq,
+    BlobId, BlobOffset, BlobSize, ChainNumber, MailboxId, PublicKey, ReaderSecret, RequestId,
+    RequestNumber, Seconds, Seq,
 };
 use restante_spec::message::{
-    Allow, Append, ClientHeader, Command, Commit, Create, Credit, EnvelopeClass, Hello,
-    MailboxClass, NextKey, Open, PutPrekeys, Rate, Rights, Subscribe, Terms,
+    Allow, Append, BlobCreate, BlobRead, ClientHeader, Command, Commit, Create, Credit,
+    EnvelopeClass, Hello, MailboxClass, NextKey, Open, PutPrekeys, Rate, Rights, Subscribe, Terms,
 };
 use restante_spec::token::AdmissionToken;
 
@@ -21,6 +22,7 @@ pub(super) fn all() -> Vec<Good> {
     all.extend(rooms());
     all.extend(readers());
     all.extend(prekeys());
+    all.extend(blobs());
     all
 }
 
@@ -29,6 +31,7 @@ const KEY: PublicKey = PublicKey::new([0x22; 32]);
 const NEXT_KEY: PublicKey = PublicKey::new([0x23; 32]);
 /// Of every request here.
 const NUMBER: RequestNumber = RequestNumber::new(5);
+const BLOB: BlobId = BlobId::new([0x88; 16]);
 const HOUR: Seconds = Seconds::new(3_600);
 const CONTACT: Rights = Rights { read: false, write: true, take: true, manage: false };
 
@@ -301,6 +304,77 @@ fn prekeys() -> Vec<Good> {
             "FRM-1, CMD-15",
             "of every slot",
             Command::CountPrekeys(HANDLE),
+        ),
+    ]
+}
+
+fn blobs() -> Vec<Good> {
+    let create = BlobCreate {
+        handle: HANDLE,
+        blob: BLOB,
+        key: KEY,
+        possession: PROOF,
+        size: BlobSize::new(100_000),
+        ttl: Some(DAY),
+    };
+    let read = BlobRead {
+        blob: BLOB,
+        key: KEY,
+        proof: PROOF,
+        offset: BlobOffset::new(64_800),
+        length: BlobSize::new(35_200),
+    };
+    let commit = Commit {
+        next: Some(NextKey { key: NEXT_KEY, possession: PROOF }),
+        add_readers: vec![READER],
+        strike_readers: vec![SECOND_READER],
+        blobs: vec![BLOB, BlobId::new([0x89; 16])],
+    };
+    let needing = Append {
+        handle: HANDLE,
+        chain: ChainNumber::new(1),
+        id: ENVELOPE,
+        class: EnvelopeClass::Normal,
+        ttl: Some(HOUR),
+        epoch: Some(EPOCH),
+        commit: Some(commit),
+    };
+    vec![
+        with_body(
+            client(
+                "client_append_commit_with_blobs",
+                "FRM-1, CMD-11, BLB-6",
+                "a commit that needs two blobs",
+                Command::Append(needing),
+            ),
+            b"sealed",
+        ),
+        client(
+            "client_blob_create",
+            "FRM-1, CMD-18",
+            "100,000 bytes, for a day",
+            Command::BlobCreate(create),
+        ),
+        with_body(
+            client(
+                "client_blob_write",
+                "FRM-1, CMD-19",
+                "the second part; its body is not of its size here",
+                Command::BlobWrite { handle: HANDLE, blob: BLOB, offset: BlobOffset::new(64_800) },
+            ),
+            b"sealed",
+        ),
+        client(
+            "client_blob_read",
+            "FRM-1, CMD-20",
+            "the second part, without a handle",
+            Command::BlobRead(read),
+        ),
+        client(
+            "client_blob_delete",
+            "FRM-1, CMD-21",
+            "with its handle",
+            Command::BlobDelete { handle: HANDLE, blob: BLOB },
         ),
     ]
 }

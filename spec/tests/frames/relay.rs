@@ -2,12 +2,13 @@
 
 use restante_spec::codes::Code;
 use restante_spec::ids::{
-    Epoch, Incarnation, Nonce, PublicKey, RequestNumber, Seconds, Seq, Slot, SpkiHash, UnixTime,
+    BlobSize, Epoch, Incarnation, Nonce, PublicKey, RequestNumber, Seconds, Seq, Slot, SpkiHash,
+    UnixTime,
 };
 use restante_spec::limits;
 use restante_spec::message::{
-    Appended, Created, Credit, Deliver, Endorsement, EnvelopeClass, Limits, MailboxClass, Opened,
-    PrekeyCount, Push, Refusal, RelayHeader, Reply, Rights, Welcome,
+    Appended, BlobPart, BlobState, Created, Credit, Deliver, Endorsement, EnvelopeClass, Limits,
+    MailboxClass, Opened, PrekeyCount, Push, Refusal, RelayHeader, Reply, Rights, Welcome,
 };
 
 use super::{
@@ -18,6 +19,7 @@ use super::{
 pub(super) fn all() -> Vec<Good> {
     let mut all = replies();
     all.extend(stored());
+    all.extend(blobs());
     all.extend(refusals());
     all.extend(pushes());
     all
@@ -180,6 +182,35 @@ fn stored() -> Vec<Good> {
             "FRM-1, CMD-15",
             "two slots, one with a last resort only",
             reply(16, Reply::PrekeyCounts(counts)),
+        ),
+    ]
+}
+
+fn blobs() -> Vec<Good> {
+    let size = BlobSize::new(100_000);
+    let state = BlobState { stored: BlobSize::new(64_800), complete: false, expires_at: LATER };
+    let complete = BlobState { stored: size, complete: true, ..state };
+    vec![
+        relay(
+            "relay_blob_state",
+            "FRM-1, CMD-18, BLB-3",
+            "the first part is safe, the second is not yet",
+            reply(17, Reply::BlobState(state)),
+        ),
+        relay(
+            "relay_blob_state_complete",
+            "FRM-1, CMD-19, BLB-3",
+            "all of it is safe",
+            reply(18, Reply::BlobState(complete)),
+        ),
+        with_body(
+            relay(
+                "relay_blob_part",
+                "FRM-1, CMD-20",
+                "some bytes of a blob",
+                reply(19, Reply::BlobPart(BlobPart { size, expires_at: LATER })),
+            ),
+            b"sealed",
         ),
     ]
 }

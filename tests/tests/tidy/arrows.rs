@@ -124,14 +124,16 @@ fn absolute<'a>(module: &[&'a str], path: &'a [String]) -> Option<Vec<&'a str>> 
 }
 
 /// Libraries that may be named only in some places: name, places, why.
-const HOMES: [(&str, &[&str], &str); 3] = [
+const HOMES: [(&str, &[&str], &str); 4] = [
     ("redb", &["relay/src/buffer"], "a second buffer must fit behind the trait"),
+    ("object_store", &["relay/src/buffer/blobs"], "where blobs are is one folder's business"),
     ("prost", &["spec"], "wire types end at the conversion"),
     ("openmls", &["crypto", "client-lib/src/store"], "the relay and the SDK's logic know no MLS"),
 ];
 
 /// The same for manifests.
-const DEPENDENCY_HOMES: [(&str, &[&str]); 3] = [
+const DEPENDENCY_HOMES: [(&str, &[&str]); 4] = [
+    ("object_store", &["relay"]),
     ("redb", &["relay", "tests"]),
     ("prost", &["spec", "tests"]),
     ("openmls", &["crypto", "client-lib", "tests"]),

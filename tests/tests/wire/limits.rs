@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use restante_crypto::{SigningKey, prove_possession};
 use restante_spec::codes::Code;
-use restante_spec::ids::{Handle, ReaderHash, RequestId, RequestNumber, Slot};
+use restante_spec::ids::{BlobId, Handle, ReaderHash, RequestId, RequestNumber, Slot};
 use restante_spec::limits;
 use restante_spec::message::{
     Allow, Append, Command, MailboxClass, PutPrekeys, Reply, Rights, Terms,
@@ -126,13 +126,14 @@ async fn commit_lists() {
         append.chain = restante_spec::ids::ChainNumber::new(u32::from_be_bytes(random()));
         if let Some(commit) = &mut append.commit {
             commit.add_readers = (0..readers).map(|_| ReaderHash::new(random())).collect();
-            commit.blobs = vec![vec![0; 16]; blobs];
+            commit.blobs = vec![BlobId::new([0; 16]); blobs];
         }
         Command::Append(append)
     };
     assert_eq!(wire.refused(with(17, 0), b"").await, Code::TooLarge);
     assert_eq!(wire.refused(with(0, 5), b"").await, Code::TooLarge);
-    assert_eq!(wire.refused(with(0, 4), b"").await, Code::Unsupported);
+    // At the bound it is looked at: there are no such blobs.
+    assert_eq!(wire.refused(with(0, 4), b"").await, Code::NotFound);
     let (reply, _) = wire.ask(with(16, 0), b"").await;
     assert!(matches!(reply, Reply::Appended(_)), "{reply:?}");
     relay.stop().await;

@@ -287,6 +287,24 @@ impl Store {
         tables::row(&key, value.value()).map(Some).ok_or(ReadError::Damaged)
     }
 
+    fn read_all_rows(
+        &self,
+        tag: u8,
+        each: &mut dyn FnMut(MailboxId, Row),
+    ) -> Result<(), ReadError> {
+        let transaction = self.database()?.begin_read()?;
+        for entry in transaction.open_table(ROWS)?.range::<&[u8]>(..)? {
+            let (key, value) = entry?;
+            let (mailbox, part) =
+                key.value().split_first_chunk::<{ MailboxId::SIZE }>().ok_or(ReadError::Damaged)?;
+            if part.first() == Some(&tag) {
+                let row = tables::row(key.value(), value.value()).ok_or(ReadError::Damaged)?;
+                each(MailboxId::new(*mailbox), row);
+            }
+        }
+        Ok(())
+    }
+
     fn list(&self, after: Option<MailboxId>, max: usize) -> Result<Vec<MailboxId>, ReadError> {
         use std::ops::Bound;
         let transaction = self.database()?.begin_read()?;
@@ -387,6 +405,10 @@ impl Buffer for RedbBuffer {
 
     fn row(&self, mailbox: MailboxId, part: &Part) -> Result<Option<Row>, BufferError> {
         self.store.read_row(mailbox, part).map_err(|error| self.report(error))
+    }
+
+    fn all_rows(&self, tag: u8, each: &mut dyn FnMut(MailboxId, Row)) -> Result<(), BufferError> {
+        self.store.read_all_rows(tag, each).map_err(|error| self.report(error))
     }
 
     fn mailboxes(

@@ -6,6 +6,7 @@
 //!  | chunks (id 8, packed envelopes)
 //! ```
 //!
+//! Rows of blobs are left out: their parts are elsewhere (BLB-7).
 //! What was let go before the snapshot is marked as such in it, and what expires until it is
 //! restored has lost its key by then: neither comes back.
 
@@ -13,11 +14,13 @@ use std::io;
 use std::path::Path;
 
 use redb::{Database, ReadableDatabase, ReadableTable, WriteTransaction};
+use restante_spec::ids::MailboxId;
 use zeroize::Zeroizing;
 
 use super::RedbBuffer;
 use super::open::{self, FORMAT_NUMBER, begin};
 use super::tables::{CHUNKS, FORMAT, MARKS, META, RESERVED, RESTORED, ROWS};
+use crate::buffer::Part;
 use crate::buffer::chunk;
 use crate::buffer::keys::{Fixed, KeyFile, Keys, OnDisk};
 use crate::limits::{RESTORE_BATCH, RESTORE_RESERVE};
@@ -96,6 +99,10 @@ impl RedbBuffer {
         }
         for entry in transaction.open_table(ROWS).map_err(store)?.iter().map_err(store)? {
             let (key, value) = entry.map_err(store)?;
+            // BLB-7: the blobs themselves are not in it.
+            if key.value().get(MailboxId::SIZE) == Some(&Part::BLOB) {
+                continue;
+            }
             let size = u16::try_from(key.value().len()).map_err(|_| SnapshotError::Damaged)?;
             put(Kind::Row, &[&size.to_be_bytes(), key.value(), value.value()])?;
         }
