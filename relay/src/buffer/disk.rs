@@ -34,6 +34,9 @@ struct State {
     partial: Option<u64>,
     /// Calls that have failed.
     failures: u32,
+    /// Syncs that were asked for, and bytes written.
+    #[cfg(test)]
+    cost: super::cost::Cost,
     /// The file of the keys beside the store: never torn, but forgotten when it was not synced.
     keys: Vec<u8>,
     synced_keys: Vec<u8>,
@@ -94,6 +97,12 @@ impl Disk {
     #[must_use]
     pub fn failures(&self) -> u32 {
         self.state().failures
+    }
+
+    /// What it was asked for so far.
+    #[cfg(test)]
+    pub(super) fn cost(&self) -> super::cost::Cost {
+        self.state().cost
     }
 
     /// Whether a crash now would find writes half done.
@@ -164,6 +173,8 @@ impl KeyFile for Disk {
     fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
         let mut disk = self.state();
         disk.burn()?;
+        #[cfg(test)]
+        disk.cost.writes(bytes.len());
         let start = place(offset)?;
         put(&mut disk.keys, start, bytes);
         Ok(())
@@ -172,6 +183,8 @@ impl KeyFile for Disk {
     fn sync(&self) -> Result<(), Error> {
         let mut disk = self.state();
         disk.burn()?;
+        #[cfg(test)]
+        disk.cost.syncs();
         disk.synced_keys = disk.keys.clone();
         Ok(())
     }
@@ -207,6 +220,8 @@ impl StorageBackend for Disk {
 
     fn sync_data(&self) -> Result<(), Error> {
         let mut disk = self.state();
+        #[cfg(test)]
+        disk.cost.syncs();
         if let Err(error) = disk.burn() {
             if let Some(seed) = disk.partial {
                 disk.synced = disk.partly_synced(seed);
@@ -224,6 +239,8 @@ impl StorageBackend for Disk {
     fn write(&self, offset: u64, data: &[u8]) -> Result<(), Error> {
         let mut disk = self.state();
         disk.burn()?;
+        #[cfg(test)]
+        disk.cost.writes(data.len());
         let start = place(offset)?;
         put(&mut disk.current, start, data);
         disk.unsynced.push((start, data.to_vec()));

@@ -30,6 +30,8 @@ mod cleaning;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod cost;
+#[cfg(test)]
 mod crash;
 #[cfg(any(test, feature = "simulation"))]
 #[cfg_attr(not(feature = "simulation"), expect(unreachable_pub, reason = "for simulations"))]
