@@ -55,7 +55,7 @@ fn fill(buffer: &RedbBuffer, writer: &mut Writer, first: u32, count: u32, batch:
         let expires_at = UnixTime::new(NOW.get() + 1_000);
         let body = Bytes::from(vec![0x5a; BODY]);
         let append = AppendAct { body, quota: QUOTA, expires_at, ..append(number) };
-        let done = Box::new(|outcome: Result<_, _>| drop(outcome.unwrap()));
+        let done = Box::new(|outcome: Result<_, _>| assert!(outcome.is_ok(), "{outcome:?}"));
         let place = mailbox((number % 10) as u8 + 1);
         assert!(buffer.submit(place, Act::Append(append), done).is_ok());
         if (number + 1).is_multiple_of(batch) {
