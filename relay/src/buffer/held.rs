@@ -297,6 +297,22 @@ fn what_has_no_room_in_memory_is_stored() {
     seen.try_recv().unwrap();
 }
 
+/// LIM-21. Once what was settled early kept its room until something else was held, for which there
+/// may have been none.
+#[test]
+fn what_is_settled_early_leaves_its_room() {
+    let body = Bytes::from(vec![7; 100]);
+    let mut hand = Hand::new(Settings { hold_bytes: 100, ..Settings::default() });
+    hand.hold(AppendAct { body: body.clone(), ..append(1) });
+    hand.submit(Act::Append(append(2)));
+    hand.writer.step();
+    while hand.writer.awaits_turn() {
+        hand.writer.turn_hold();
+    }
+    let (seen, _) = hand.hold(AppendAct { body, ..append(3) });
+    seen.try_recv().unwrap();
+}
+
 /// MBX-4: a stop in good order writes and answers what is held.
 #[test]
 fn a_stop_writes_and_answers_what_is_held() {

@@ -182,8 +182,15 @@ impl Writer {
             self.hold.bytes -= bodies.iter().map(|envelope| envelope.body.len()).sum::<usize>();
         }
         self.hold.decided = old.held;
-        let rests = self.hold.is_empty();
+        // Bodies that were settled early go with their turn, and count until then.
+        let rests = self.hold.is_empty() && self.store.held_mut().is_empty();
         self.hold.due = (!rests).then(|| Instant::now() + self.settings.hold);
+    }
+
+    /// Whether another turn comes.
+    #[cfg(test)]
+    pub(crate) fn awaits_turn(&self) -> bool {
+        self.hold.rest().is_some()
     }
 
     /// Lets nothing be held any more: all is written and told.
