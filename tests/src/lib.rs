@@ -5,6 +5,7 @@
 
 pub mod blobs;
 pub mod fuzz;
+pub mod groups;
 pub mod line;
 pub mod mount;
 pub mod people;

@@ -199,14 +199,6 @@ pub(crate) struct Toll {
 pub(crate) type Pay = Box<dyn FnOnce(&[u8]) -> Option<Bytes> + Send>;
 
 impl Act {
-    /// From here on it keeps alive no more than it counts for: the body that came is a slice of
-    /// all that was read with it.
-    pub(crate) fn detach(&mut self) {
-        if let Self::Append(append) = self {
-            append.body = Bytes::copy_from_slice(&append.body);
-        }
-    }
-
     /// Bytes of bodies and rows it brings, for the bounds of the queue.
     pub(crate) fn size(&self) -> usize {
         let bytes = |rows: &[RowWrite]| -> usize {

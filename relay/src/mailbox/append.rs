@@ -246,7 +246,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             id: ask.id,
             class: ask.class,
             expires_at,
-            body: ask.body,
+            body: self.alone(ask.body),
             link: ask.link,
             epoch,
             commit: ask.commit.is_some(),
@@ -256,6 +256,12 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             hold: None,
         };
         Ok((act, Change { used, commit: ask.commit, expires_at, now }, ask.origin))
+    }
+
+    /// A body is a slice of all that was read with it: what waits behind others keeps alive no more
+    /// than it counts for.
+    fn alone(&self, body: Bytes) -> Bytes {
+        if self.buffer.queued() > 0 { Bytes::copy_from_slice(&body) } else { body }
     }
 
     /// The envelope was not stored: its use does not count (MBX-12). Written down, since a later

@@ -291,3 +291,19 @@ fn a_repetition_is_not_aborted_in_the_chain_of_another() {
     let expected = (Code::StaleEpoch, Code::Aborted, Code::Unavailable);
     assert_eq!(codes, (Some(expected.0), Some(expected.1), Some(expected.2)));
 }
+
+/// LIM-29. Once a small body that waited for the writer kept alive the 64 KiB that had been read
+/// with it; one that is alone is not copied.
+#[test]
+fn what_waits_keeps_no_more_alive_than_itself() {
+    let mut line = Line::new(MailboxClass::Inbox, 4);
+    let allowed = line.allow(2, WRITE);
+    line.writer.step();
+    assert_eq!(code(&allowed), None);
+    let is_alone = [1, 2].map(|id| {
+        let read = Bytes::from(vec![7; 100]);
+        let _said = line.append(2, id, |ask| ask.body = read.slice(..9));
+        read.is_unique()
+    });
+    assert_eq!(is_alone, [false, true]);
+}

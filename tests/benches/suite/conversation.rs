@@ -4,7 +4,6 @@
 use std::path::Path;
 use std::time::Instant;
 
-use openmls_sqlite_storage::{Codec, SqliteStorageProvider};
 use restante_crypto::{
     AccountKey, Conversation, DeviceCertificate, DeviceKey, DeviceNumber, GeneratedKeyPackage,
     KeyPackage, OwnDevice, Processed, RecordPlace, Suite, generate_reader, reader_hash,
@@ -12,40 +11,15 @@ use restante_crypto::{
 use restante_spec::ids::{EnvelopeId, Epoch, MailboxId, UnixTime};
 use restante_spec::limits::COMMIT_READERS;
 use restante_spec::message::EnvelopeClass;
+use restante_tests::groups::{prepare, provider};
 use restante_tests::wire::random;
 use rusqlite::Connection;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::report::{Report, median};
 
 /// Messages of one transaction.
 const BATCH: usize = 50;
 const MAILBOX: MailboxId = MailboxId::new([7; 16]);
-
-/// MessagePack, as the client's store uses it.
-#[derive(Default)]
-struct MessagePack;
-
-#[derive(Debug, thiserror::Error)]
-enum PackError {
-    #[error(transparent)]
-    Write(#[from] rmp_serde::encode::Error),
-    #[error(transparent)]
-    Read(#[from] rmp_serde::decode::Error),
-}
-
-impl Codec for MessagePack {
-    type Error = PackError;
-
-    fn to_vec<T: Serialize>(value: &T) -> Result<Vec<u8>, PackError> {
-        Ok(rmp_serde::to_vec_named(value)?)
-    }
-
-    fn from_slice<T: DeserializeOwned>(slice: &[u8]) -> Result<T, PackError> {
-        Ok(rmp_serde::from_slice(slice)?)
-    }
-}
 
 struct Device {
     key: DeviceKey,
@@ -72,18 +46,12 @@ impl Device {
             .expect("keyed");
         store.pragma_update(None, "journal_mode", "wal").expect("wal");
         store.pragma_update(None, "synchronous", "full").expect("full");
-        SqliteStorageProvider::<MessagePack, &mut Connection>::new(&mut store)
-            .run_migrations()
-            .expect("tables");
+        prepare(&mut store);
         Self { key, certificate: certificate.expect("certified"), store }
     }
 
     fn own(&self) -> OwnDevice<'_> {
         OwnDevice { key: &self.key, certificate: &self.certificate }
-    }
-
-    fn provider(&self) -> SqliteStorageProvider<MessagePack, &Connection> {
-        SqliteStorageProvider::new(&self.store)
     }
 }
 
@@ -109,7 +77,7 @@ pub fn run(quick: bool, report: &mut Report) {
             let transaction = alice.store.unchecked_transaction().expect("begun");
             for _ in 0..BATCH {
                 let place = place(epoch);
-                let record = a.encrypt(&alice.provider(), &alice.own(), &place, &[0x5a; 700]);
+                let record = a.encrypt(&provider(&alice.store), &alice.own(), &place, &[0x5a; 700]);
                 records.push((place, record.expect("encrypted")));
             }
             transaction.commit().expect("durable");
@@ -117,7 +85,7 @@ pub fn run(quick: bool, report: &mut Report) {
             let begun = Instant::now();
             let transaction = bob.store.unchecked_transaction().expect("begun");
             for (place, record) in &records {
-                let read = b.process(&bob.provider(), place, record).expect("processed");
+                let read = b.process(&provider(&bob.store), place, record).expect("processed");
                 assert!(matches!(read, Processed::Application { .. }), "{read:?}");
             }
             transaction.commit().expect("durable");
@@ -139,8 +107,9 @@ fn group(
 ) -> (Device, Conversation, Device, Conversation, u64) {
     let alice = Device::new(0, folder);
     let reader = reader_hash(&generate_reader().expect("randomness"));
-    let mut a = Conversation::create(&alice.provider(), &alice.own(), MAILBOX, suite, &reader)
-        .expect("created");
+    let mut a =
+        Conversation::create(&provider(&alice.store), &alice.own(), MAILBOX, suite, &reader)
+            .expect("created");
     let members: Vec<Device> =
         (1..leaves).map(|number| Device::new(u16::try_from(number).unwrap(), folder)).collect();
     let (mut epoch, mut welcome) = (0, None);
@@ -148,20 +117,24 @@ fn group(
         let packages: Vec<KeyPackage> = batch
             .iter()
             .map(|device| {
-                let made =
-                    GeneratedKeyPackage::make(&device.provider(), &device.own(), suite, false)
-                        .expect("made");
+                let made = GeneratedKeyPackage::make(
+                    &provider(&device.store),
+                    &device.own(),
+                    suite,
+                    false,
+                )
+                .expect("made");
                 KeyPackage::parse(&made.bytes).expect("a key package")
             })
             .collect();
         let pending =
-            a.add(&alice.provider(), &alice.own(), &place(epoch), &packages).expect("added");
-        a.merge_pending(&alice.provider()).expect("merged");
+            a.add(&provider(&alice.store), &alice.own(), &place(epoch), &packages).expect("added");
+        a.merge_pending(&provider(&alice.store)).expect("merged");
         welcome = pending.welcome;
         epoch += 1;
     }
     let bob = members.into_iter().next_back().expect("a member");
     let welcome = welcome.expect("a welcome");
-    let b = Conversation::join(&bob.provider(), MAILBOX, &welcome).expect("joined");
+    let b = Conversation::join(&provider(&bob.store), MAILBOX, &welcome).expect("joined");
     (alice, a, bob, b, epoch)
 }

@@ -1,6 +1,5 @@
 //! What is sealed: letters, records and welcomes, by strangers and by members who mean no good.
 
-use openmls_sqlite_storage::{Codec, SqliteStorageProvider};
 use restante_crypto::{
     AccountKey, Conversation, DeviceCertificate, DeviceKey, DeviceNumber, GeneratedKeyPackage,
     KemSecret, KeyPackage, Letter, LetterKeys, LetterPlace, OpenedLetter, OwnDevice, Processed,
@@ -10,10 +9,9 @@ use restante_spec::ids::{EnvelopeId, Epoch, MailboxId, UnixTime};
 use restante_spec::limits::PADDING_LADDER;
 use restante_spec::message::EnvelopeClass;
 use rusqlite::Connection;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::{Target, vectors, with_heads};
+use crate::groups::{prepare, provider};
 
 pub(super) const SEALED: Target = Target { name: "sealed", run, seeds, changes: 100 };
 
@@ -183,38 +181,8 @@ fn loaded(store: &Connection) -> Conversation {
     Conversation::load(&provider(store), MAILBOX).expect("it loads").expect("it is there")
 }
 
-/// MessagePack, as the client's store uses it.
-#[derive(Default)]
-struct MessagePack;
-
-#[derive(Debug, thiserror::Error)]
-enum PackError {
-    #[error(transparent)]
-    Write(#[from] rmp_serde::encode::Error),
-    #[error(transparent)]
-    Read(#[from] rmp_serde::decode::Error),
-}
-
-impl Codec for MessagePack {
-    type Error = PackError;
-
-    fn to_vec<T: Serialize>(value: &T) -> Result<Vec<u8>, PackError> {
-        Ok(rmp_serde::to_vec_named(value)?)
-    }
-
-    fn from_slice<T: DeserializeOwned>(slice: &[u8]) -> Result<T, PackError> {
-        Ok(rmp_serde::from_slice(slice)?)
-    }
-}
-
 fn store() -> Connection {
     let mut store = Connection::open_in_memory().expect("a store");
-    SqliteStorageProvider::<MessagePack, &mut Connection>::new(&mut store)
-        .run_migrations()
-        .expect("tables");
+    prepare(&mut store);
     store
-}
-
-fn provider(store: &Connection) -> SqliteStorageProvider<MessagePack, &Connection> {
-    SqliteStorageProvider::new(store)
 }

@@ -95,7 +95,7 @@ impl Hold {
 
     /// Takes everything of a mailbox, in the order of its log.
     fn take(&mut self, mailbox: MailboxId) -> Vec<Held> {
-        if self.of.remove(&mailbox).is_none() {
+        if self.is_empty() || self.of.remove(&mailbox).is_none() {
             return Vec::new();
         }
         let all = [&mut self.decided, &mut self.old.held, &mut self.young.held];
@@ -114,11 +114,14 @@ impl Writer {
         reply: Reply,
         told: &mut Vec<Told>,
     ) -> Option<(Act, Reply)> {
+        // Most acts: nothing is asked of the index for them.
         let Act::Append(mut append) = act else { return Some((act, reply)) };
+        if append.hold.is_none() {
+            return Some((Act::Append(append), reply));
+        }
         let size = append.body.len();
         let mut index = self.store.index();
-        let is_held = append.hold.is_some()
-            && self.hold.bytes + size <= self.settings.hold_bytes
+        let is_held = self.hold.bytes + size <= self.settings.hold_bytes
             && self.hold.remembered_entries < self.settings.hold_entries
             && index.envelopes() < self.settings.envelopes
             && self.hold.young.held.len() < usize::from(u16::MAX)

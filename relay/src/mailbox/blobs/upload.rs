@@ -63,8 +63,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         now: UnixTime,
         respond: Respond,
     ) {
-        let found = self.blobs().map(Arc::clone).and_then(|blobs| Ok((blobs, self.get(access)?)));
-        let (blobs, cell) = match found {
+        let (blobs, cell) = match self.blobs_of(access) {
             Ok(found) => found,
             Err(refusal) => return respond(Err(refusal)),
         };
