@@ -55,7 +55,7 @@ pub(super) enum Phase {
     Active,
 }
 
-/// What an answer is for.
+/// What an answer is for. Small: each connection has room for some, also while it is idle.
 enum Purpose {
     Plain,
     /// Nothing is said unless it is refused.
@@ -63,9 +63,9 @@ enum Purpose {
     Open(Handle, Access),
     /// Its answer has a large body: one at a time, so that no more is asked for than may wait.
     Take,
-    Subscribe(Wish),
+    Subscribe(Box<Wish>),
     /// A read of a blob, whose proof is remembered if it was good.
-    BlobRead(Shown),
+    BlobRead(Box<Shown>),
 }
 
 impl Purpose {
@@ -248,7 +248,7 @@ impl Session {
         if let Purpose::BlobRead(shown) = &purpose {
             self.reading -= 1;
             if answer.is_ok() {
-                self.remember(*shown);
+                self.remember(**shown);
             }
         }
         let answer = match answer {
@@ -263,7 +263,7 @@ impl Session {
                 self.handles.insert(handle, access);
                 Said::Reply(Reply::Opened(opened), card)
             }
-            (Answer::Subscribed(range), Purpose::Subscribe(wish)) => Said::Subscribed(wish, range),
+            (Answer::Subscribed(range), Purpose::Subscribe(wish)) => Said::Subscribed(*wish, range),
             (Answer::Created(created), _) => Said::Reply(Reply::Created(created), Bytes::new()),
             (Answer::Appended(appended), _) => Said::Reply(Reply::Appended(appended), Bytes::new()),
             (Answer::Prekey { last_resort, package }, _) => {
@@ -365,7 +365,7 @@ impl Session {
         let reader = reader_hash(&subscribe.reader);
         let wish = Wish { handle: subscribe.handle, access, reader, credit: subscribe.credit };
         let ask = Ask::Subscribe { reader, after: subscribe.after };
-        Ok(self.call(number, Call::With(access, ask), Purpose::Subscribe(wish)))
+        Ok(self.call(number, Call::With(access, ask), Purpose::Subscribe(Box::new(wish))))
     }
 
     fn put_prekeys(
@@ -403,7 +403,7 @@ impl Session {
         let proof = (read.blob, read.key, read.proof);
         let shown = self.shown.contains(&proof);
         let call = Call::BlobRead { read, nonce: self.nonce, shown };
-        self.call(number, call, Purpose::BlobRead(proof))
+        self.call(number, call, Purpose::BlobRead(Box::new(proof)))
     }
 
     /// A proof was good: on this connection it is from now on, as long as few others come (CMD-20).
@@ -448,9 +448,7 @@ mod tests {
     impl Line {
         fn say(&mut self, command: Command) -> (RequestNumber, Step) {
             self.1 += 1;
-            let number = RequestNumber::new(self.1);
-            let header = ClientHeader { number, command };
-            (number, self.0.handle_frame(Frame { header, body: Bytes::new() }))
+            (RequestNumber::new(self.1), self.0.handle_frame(frame(self.1, command)))
         }
 
         fn open(&mut self, mailbox: u32) {
@@ -479,10 +477,7 @@ mod tests {
     }
 
     fn line() -> Line {
-        let mut line = Line(Session::new(Nonce::new([0; Nonce::SIZE]), Origin(1)), 0);
-        let versions = vec![restante_spec::VERSION];
-        line.say(Command::Hello(Hello { versions, idle: limits::IDLE_MAX }));
-        line
+        Line(session(), 1)
     }
 
     /// MBX-6. Once a connection remembered a chain of every mailbox it had ever appended to.
