@@ -20,7 +20,7 @@ use super::listener::Gateway;
 use super::pool::Share;
 use super::session::{Phase, Said, Session, Step};
 use crate::delivery::{Outlet, Received, Subscriptions};
-use crate::limits::{CALL_BYTES, GOAWAY_JITTER, HANDLE_BYTES, TOUCH_EVERY};
+use crate::limits::{GOAWAY_JITTER, TOUCH_EVERY};
 use crate::mailbox::api::{Ask, Call, Mailboxes, Origin};
 use crate::ops::metrics;
 
@@ -180,9 +180,7 @@ impl<M: Mailboxes> Peer<M> {
 
     /// What this connection holds, bytes (LIM-29).
     fn held(&self) -> usize {
-        let bytes = self.input.len() + self.output.bytes.len() + self.carried;
-        let (calls, handles) = (self.session.in_flight(), self.session.mailboxes());
-        bytes + calls * CALL_BYTES + handles * HANDLE_BYTES
+        self.input.len() + self.output.bytes.len() + self.carried + self.session.held()
     }
 
     /// TRN-9: told to leave; what was asked before is still answered.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use restante_crypto::reader_hash;
 use restante_spec::codes::Code;
-use restante_spec::frame::Frame;
+use restante_spec::frame::{FRAME_BYTES, Frame};
 use restante_spec::ids::{
     BlobId, ChainNumber, Handle, MailboxId, Nonce, PublicKey, ReaderHash, RequestNumber, Seconds,
     Seq, Signature,
@@ -21,7 +21,7 @@ use restante_spec::message::{
 };
 
 use crate::delivery::Wish;
-use crate::limits::BLOB_PROOFS;
+use crate::limits::{BLOB_PROOFS, CALL_BYTES, HANDLE_BYTES};
 use crate::mailbox::api::{
     Access, Answer, AppendAsk, Ask, BlobAsk, Call, Chain, ChainLink, Origin,
 };
@@ -139,8 +139,13 @@ impl Session {
         self.calls.len()
     }
 
+    /// What is kept here, and what answers may bring that are on their way, bytes (LIM-29).
+    pub(super) fn held(&self) -> usize {
+        self.calls.len() * CALL_BYTES + self.mailboxes() * HANDLE_BYTES + self.reading * FRAME_BYTES
+    }
+
     /// Mailboxes of which something is kept here.
-    pub(super) fn mailboxes(&self) -> usize {
+    fn mailboxes(&self) -> usize {
         self.handles.len().max(self.chains.len())
     }
 
@@ -550,7 +555,8 @@ mod tests {
         assert!(session.handle_answer(RequestNumber::new(number), answer).is_some());
     }
 
-    /// LIM-25: at the bound of unanswered reads nothing more is taken, until one is answered.
+    /// LIM-25, LIM-29: at the bound of unanswered reads nothing more is taken, until one is
+    /// answered; what they may bring counts from the beginning.
     #[test]
     fn reads_of_blobs_are_bounded() {
         let mut session = session();
@@ -559,8 +565,11 @@ mod tests {
             read(&mut session, number, 1);
         }
         assert!(!session.is_ready());
+        let held = session.held();
+        assert!(held >= limits::BLOB_READS_IN_FLIGHT * FRAME_BYTES, "LIM-29: {held}");
         answer(&mut session, 2, false);
         assert!(session.is_ready());
+        assert_eq!(held - session.held(), FRAME_BYTES + CALL_BYTES);
     }
 
     /// CMD-20: a proof that was good is known again, one that failed is not, and of very many the

@@ -183,11 +183,11 @@ impl Registry {
     /// At most so many blobs whose time is over and whose end has not begun.
     pub(super) fn over(&self, now: UnixTime, max: usize) -> Vec<BlobId> {
         let over = self.by_time.iter().take_while(|(expires_at, _)| *expires_at <= now);
-        let sure = |id: &BlobId| {
+        let is_left = |id: &BlobId| {
             let standing = self.blobs.get(id).map(|blob| blob.standing);
             standing.is_some_and(|standing| standing != Standing::Ending)
         };
-        over.map(|(_, id)| *id).filter(sure).take(max).collect()
+        over.map(|(_, id)| *id).filter(is_left).take(max).collect()
     }
 
     /// Every object, and whether all of its parts should be there.
