@@ -180,8 +180,7 @@ pub struct Serve {
     #[arg(long, env = "RESTANTE_BLOB_BYTES", value_name = "N",
           default_value_t = limits::RELAY_BLOB_BYTES)]
     pub blob_bytes: u64,
-    /// For blobs in S3: the address of the object store, such as https://s3.example.org; without
-    /// it, that of AWS.
+    /// For blobs in S3: the URL of the object store; without it, that of AWS.
     #[arg(long, env = "RESTANTE_S3_ENDPOINT", value_name = "URL")]
     pub s3_endpoint: Option<String>,
     /// For blobs in S3: the region; without it, us-east-1.
