@@ -7,7 +7,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile(["proto/wire.proto"], ["proto"])?;
     prost_build::Config::new().bytes(["."]).compile_fds(descriptors)?;
     // Content holds secrets, and only a `Vec` can be wiped.
-    let descriptors = protox::compile(["proto/content.proto"], ["proto"])?;
-    prost_build::Config::new().compile_fds(descriptors)?;
+    for content in ["proto/content.proto", "proto/group.proto"] {
+        let descriptors = protox::compile([content], ["proto"])?;
+        prost_build::Config::new().compile_fds(descriptors)?;
+    }
     Ok(())
 }

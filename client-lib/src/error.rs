@@ -41,6 +41,34 @@ pub enum Error {
     /// No contact has this name or id.
     #[error("no contact is called that")]
     NoSuchContact,
+    /// No conversation has this name or id.
+    #[error("no conversation is called that")]
+    NoSuchConversation,
+    /// The account is not in this group.
+    #[error("this account is not in the group")]
+    NotAMember,
+    /// The conversation is no group.
+    #[error("this is possible in groups only")]
+    NotAGroup,
+    /// The role of this account in the group does not allow it.
+    #[error("your role in this group does not allow it")]
+    NotAllowed,
+    /// The standing of this account in the conversation does not allow it.
+    #[error("this conversation is {}", standing.name())]
+    WrongStanding {
+        /// How it stands.
+        standing: crate::types::Standing,
+    },
+    /// A group's name is one line of at most `max` bytes; its picture has at most so many.
+    #[error("{what} has {bytes} bytes, at most {max} fit")]
+    TooLong {
+        /// Of what.
+        what: &'static str,
+        /// Its size.
+        bytes: usize,
+        /// The most that fits.
+        max: usize,
+    },
     /// Several contacts fit. Name one by its id.
     #[error("{} contacts fit that name", matches.len())]
     Ambiguous {
@@ -166,11 +194,20 @@ impl Error {
             | Self::TextTooLong { .. }
             | Self::BadNickname { .. }
             | Self::EmptySearch
+            | Self::TooLong { .. }
             | Self::Ambiguous { .. } => ErrorKind::Usage,
-            Self::NoSuchContact | Self::NoSuchMessage | Self::NoStore => ErrorKind::NotFound,
-            Self::WrongState { .. } | Self::StoreExists | Self::Cloned | Self::Stopped => {
-                ErrorKind::State
-            }
+            Self::NoSuchContact
+            | Self::NoSuchConversation
+            | Self::NoSuchMessage
+            | Self::NotAMember
+            | Self::NoStore => ErrorKind::NotFound,
+            Self::NotAGroup
+            | Self::NotAllowed
+            | Self::WrongStanding { .. }
+            | Self::WrongState { .. }
+            | Self::StoreExists
+            | Self::Cloned
+            | Self::Stopped => ErrorKind::State,
             Self::TooMany { .. } => ErrorKind::Limit,
             Self::Deadline | Self::Unreachable(_) | Self::WrongRelay => ErrorKind::Network,
             Self::Refused(_) | Self::TokenNeeded | Self::TokenRefused => ErrorKind::Relay,
@@ -199,6 +236,12 @@ impl Error {
             | Self::StoreTooNew { .. }
             | Self::Damaged(_)
             | Self::NoSuchContact
+            | Self::NoSuchConversation
+            | Self::NotAMember
+            | Self::NotAGroup
+            | Self::NotAllowed
+            | Self::WrongStanding { .. }
+            | Self::TooLong { .. }
             | Self::Ambiguous { .. }
             | Self::NoSuchMessage
             | Self::BadId
@@ -238,6 +281,12 @@ impl Error {
             Self::Storage(_) => "storage",
             Self::Damaged(_) => "damaged",
             Self::NoSuchContact => "no_such_contact",
+            Self::NoSuchConversation => "no_such_conversation",
+            Self::NotAMember => "not_a_member",
+            Self::NotAGroup => "not_a_group",
+            Self::NotAllowed => "not_allowed",
+            Self::WrongStanding { .. } => "wrong_standing",
+            Self::TooLong { .. } => "too_long",
             Self::Ambiguous { .. } => "ambiguous",
             Self::NoSuchMessage => "no_such_message",
             Self::BadId => "bad_id",

@@ -7,7 +7,7 @@ use restante_spec::ids::Seq;
 use tokio::sync::broadcast;
 
 use crate::limits::EVENT_QUEUE;
-use crate::types::{Contact, ContactId, Fate, Message, MessageId};
+use crate::types::{Contact, Conversation, ConversationId, Fate, Message, MessageId};
 
 /// Something an app may want to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +19,8 @@ pub enum Event {
     Message(Message),
     /// A message of this side has come further.
     Fate {
-        /// To whom.
-        contact: ContactId,
+        /// Where.
+        conversation: ConversationId,
         /// Which.
         message: MessageId,
         /// How far.
@@ -28,6 +28,8 @@ pub enum Event {
     },
     /// A contact is new or has changed: state, nickname, unread, verified.
     Contact(Contact),
+    /// A group is new or has changed: name, members, standing, unread.
+    Conversation(Conversation),
     /// Something a person should know.
     Notice(Notice),
 }
@@ -40,7 +42,7 @@ pub enum Notice {
     #[error("messages are missing: the relay no longer has what stood before {before}")]
     Gap {
         /// In which conversation; `None`: in the inbox.
-        contact: Option<ContactId>,
+        conversation: Option<ConversationId>,
         /// The last one that is here.
         after: Seq,
         /// The first one that is here again.
@@ -53,13 +55,13 @@ pub enum Notice {
     )]
     Gone {
         /// In which conversation.
-        contact: ContactId,
+        conversation: ConversationId,
     },
     /// The relay says it does not know the conversation.
     #[error("the relay does not know this conversation any more: it may have lost its data")]
     ConversationLost {
         /// Which conversation.
-        contact: ContactId,
+        conversation: ConversationId,
     },
     /// The relay says it does not know the own inbox; it is made again.
     #[error("the relay did not know this account's inbox any more and was given it again")]
@@ -68,7 +70,7 @@ pub enum Notice {
     #[error("this conversation was taken over by a commit that does not fit and must be restarted")]
     Captured {
         /// Which conversation.
-        contact: ContactId,
+        conversation: ConversationId,
     },
     /// The relay was restored from a backup.
     #[error("the relay was restored from a backup: conversations there can only be read")]
@@ -77,11 +79,25 @@ pub enum Notice {
     #[error("the other side has closed this conversation")]
     ConversationClosed {
         /// Which conversation.
-        contact: ContactId,
+        conversation: ConversationId,
     },
     /// Another device writes with this device's keys: the home was copied.
     #[error("this home was copied and is used elsewhere: it stops sending")]
     Cloned,
+    /// Somebody did in a group what their role does not allow; it counts as not done.
+    #[error("somebody in this group did what their role does not allow; it does not count")]
+    Improper {
+        /// Where.
+        conversation: ConversationId,
+    },
+    /// An account cannot be added now: none of its devices has left a key package.
+    #[error("{nickname} cannot be added now: no device of theirs can be reached; try again later")]
+    CannotAdd {
+        /// Where.
+        conversation: ConversationId,
+        /// What the account is called.
+        nickname: String,
+    },
     /// The relay's identity is not the one the address names.
     #[error("a relay proved another identity than its address names; nothing was sent to it")]
     WrongRelay,
@@ -95,7 +111,7 @@ pub enum Notice {
     #[error("something that does not fit was received and dropped")]
     Junk {
         /// In whose conversation; `None`: in the inbox.
-        contact: Option<ContactId>,
+        conversation: Option<ConversationId>,
     },
 }
 

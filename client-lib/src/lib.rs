@@ -48,9 +48,11 @@ pub use key::StoreKey;
 pub use restante_crypto::SafetyNumber;
 pub use restante_spec::address::{AddressError, RelayAddress};
 pub use restante_spec::codes::Code;
+pub use restante_spec::content::{Policy, Role, Who};
 pub use restante_spec::ids::{Seconds, Seq, UnixTime};
 pub use restante_spec::token::{AdmissionToken, Entrance, EntranceError, TokenError};
 pub use types::{
-    Collected, ConnectionState, Contact, ContactId, ContactState, Fate, Goal, InviteLink,
-    InviteOptions, Message, MessageId, MessageKind, Position,
+    Collected, ConnectionState, Contact, ContactId, ContactState, Conversation, ConversationId,
+    ConversationKind, Fate, Goal, GroupChange, GroupMember, InviteLink, InviteOptions, Message,
+    MessageId, MessageKind, Position, Standing,
 };

@@ -45,6 +45,15 @@ pub(crate) const SEND_WINDOW: usize = 32;
 
 /// Contents waiting for one contact; one more is `too_many`.
 pub(crate) const OUTBOX: usize = 10_000;
+/// Conversations of an account; one more is `too_many`.
+pub(crate) const CONVERSATIONS: usize = 2_000;
+/// Accounts in a conversation up to which leaves are renewed by themselves: in a larger one too
+/// many would ask for the same commit.
+pub(crate) const UPDATE_MEMBERS: usize = 8;
+/// After somebody has left, the others wait so long for the leftmost member to commit it ...
+pub(crate) const LEAVE_DELAY: Seconds = Seconds::new(30);
+/// ... and up to so much longer, at random.
+pub(crate) const LEAVE_SPREAD: Seconds = Seconds::new(60);
 /// Contacts of an account: each has a key in the inbox, and the relay keeps 1,024 of them. One
 /// more is `too_many`; one more letter of a stranger is dropped.
 pub(crate) const CONTACTS: u64 = 900;

@@ -7,7 +7,9 @@ use std::str::FromStr;
 
 use data_encoding::HEXLOWER;
 use restante_spec::codes::Code;
-use restante_spec::ids::{Seq, UnixTime};
+use restante_spec::content::{Policy, Role};
+use restante_spec::ids::{Seconds, Seq, UnixTime};
+use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
@@ -15,7 +17,7 @@ use crate::error::Error;
 macro_rules! hex_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub struct $name([u8; 16]);
 
         impl $name {
@@ -58,6 +60,10 @@ macro_rules! hex_id {
 hex_id! {
     /// A contact: the fingerprint of the account, the same in every home that knows it.
     ContactId
+}
+hex_id! {
+    /// A conversation: a direct one is named as its contact, a group the same for all its members.
+    ConversationId
 }
 hex_id! {
     /// A message: chosen by its sender, the same on both sides.
@@ -121,19 +127,140 @@ impl fmt::Display for ContactState {
     }
 }
 
+impl ConversationId {
+    /// The contact a direct conversation is with.
+    pub(crate) const fn contact(self) -> ContactId {
+        ContactId(self.0)
+    }
+}
+
+impl From<ContactId> for ConversationId {
+    /// The direct conversation with a contact.
+    fn from(contact: ContactId) -> Self {
+        Self(contact.0)
+    }
+}
+
+/// Where people talk: two of them, several, or one person's devices.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conversation {
+    /// Which.
+    pub id: ConversationId,
+    /// What it is.
+    pub kind: ConversationKind,
+    /// The name of the group, or the nickname of the contact.
+    pub name: String,
+    /// A small JPEG; empty if there is none.
+    pub picture: Vec<u8>,
+    /// Whether this account takes part.
+    pub standing: Standing,
+    /// Messages received and not marked as read.
+    pub unread: u32,
+    /// How long a message is kept after it was read; `None`: without end.
+    pub timer: Option<Seconds>,
+    /// Who may do what.
+    pub policy: Policy,
+    /// What this account is in it.
+    pub role: Role,
+}
+
+/// What a conversation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ConversationKind {
+    /// With one contact.
+    Direct,
+    /// With any number of people.
+    Group,
+    /// Among the devices of this account.
+    Own,
+}
+
+/// How this account stands in a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// A contact has added this account; `accept_group` or `decline_group` decides.
+    Invited,
+    /// It takes part.
+    Open,
+    /// It has said that it leaves; others will remove its devices.
+    Leaving,
+    /// It has left, or declined.
+    Left,
+    /// It was removed by others.
+    Removed,
+    /// The log cannot be read on; a notice said why.
+    Broken,
+}
+
+impl Standing {
+    /// The stable name, as in `--json`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Invited => "invited",
+            Self::Open => "open",
+            Self::Leaving => "leaving",
+            Self::Left => "left",
+            Self::Removed => "removed",
+            Self::Broken => "broken",
+        }
+    }
+}
+
+/// An account in a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupMember {
+    /// Who.
+    pub id: ContactId,
+    /// The name they gave themselves; empty until it is known.
+    pub nickname: String,
+    /// What they may.
+    pub role: Role,
+    /// How many of their devices are in the group.
+    pub devices: u32,
+    /// It is this account.
+    pub is_me: bool,
+}
+
+/// What happened to a group, in the order of its messages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum GroupChange {
+    /// An account came in.
+    Added(ContactId),
+    /// An account was removed.
+    Removed(ContactId),
+    /// An account left.
+    Left(ContactId),
+    /// It is called so now.
+    Named(String),
+    /// It has another picture.
+    Picture,
+    /// Messages are kept so many seconds after they were read; 0: without end.
+    Timer(u32),
+    /// Others may do other things now.
+    Policy,
+    /// An account's role has changed: `member`, `administrator`, `owner`.
+    Role(ContactId, String),
+    /// Something was done by somebody who may not: it counts as not done.
+    Improper,
+}
+
 /// A message of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// Chosen by the sender.
     pub id: MessageId,
-    /// The conversation's other side.
-    pub contact: ContactId,
-    /// Written here.
-    pub from_me: bool,
+    /// Where it stands.
+    pub conversation: ConversationId,
+    /// Who wrote it; `None`: this account. Of an event: who did it, `None` if that is unclear.
+    pub author: Option<ContactId>,
     /// What it says; for a kind this version does not know, a line that says so.
     pub text: String,
     /// Whether `text` is what the person wrote.
     pub kind: MessageKind,
+    /// What happened, if it is an event.
+    pub changes: Vec<GroupChange>,
     /// Its place in the conversation's log; `None` until the relay gave it one.
     pub seq: Option<Seq>,
     /// The sender's clock when it was written.
@@ -142,6 +269,14 @@ pub struct Message {
     pub fate: Fate,
     /// Where it stands in the history; hand it to `history` to page further back.
     pub position: Position,
+}
+
+impl Message {
+    /// Whether this account wrote it.
+    #[must_use]
+    pub fn from_me(&self) -> bool {
+        self.author.is_none() && self.kind != MessageKind::Event
+    }
 }
 
 /// What a row of the history is.
@@ -153,6 +288,8 @@ pub enum MessageKind {
     Unknown,
     /// What came could not be opened; it is shown so that its absence is not silent.
     Unreadable,
+    /// What happened to the group.
+    Event,
 }
 
 /// What became of a message. True at all times: nothing is claimed before it is known.

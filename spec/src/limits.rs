@@ -168,6 +168,12 @@ pub const CLASSICAL_LEAVES: usize = 1_000;
 pub const RATCHET_FORWARD: u32 = 4_096;
 /// How far behind a sender's newest message an older one can still be read (CNV-8).
 pub const RATCHET_BACKWARD: u32 = 32;
+/// Name of a group, bytes of UTF-8 (CNV-13): one more is refused.
+pub const GROUP_NAME_BYTES: usize = 128;
+/// Picture of a group, bytes (CNV-13): one more is refused.
+pub const GROUP_PICTURE_BYTES: usize = 8_192;
+/// Accounts with a role in a group (CNV-13): one more is refused.
+pub const GROUP_OFFICERS: usize = 64;
 /// Encoded content of one message, bytes (CNT-3): one more is refused, as it fits no envelope.
 pub const CONTENT_BYTES: usize = 64_000;
 /// A text, bytes of UTF-8 (CNT-3): one more is refused.

@@ -134,7 +134,7 @@ impl Driver {
                 desk.take_appended(mailbox, handle, id, reply)?;
             }
             Purpose::Job(job) => {
-                if let Some(refusal) = desk.take_job_reply(&job, reply)? {
+                if let Some(refusal) = desk.take_job_reply(&job, reply, &body)? {
                     self.note_refusal(name, job.what.kind, &refusal)?;
                 } else if job.what.kind == JobKind::CreateInbox {
                     self.clear_problem();

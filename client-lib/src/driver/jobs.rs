@@ -49,7 +49,7 @@ impl Desk<'_> {
         let mailbox = job.what.mailbox;
         match job.what.kind {
             JobKind::CreateInbox | JobKind::CreateConversation => return Ok(Place::Link),
-            JobKind::FirstLetter | JobKind::Letter => {
+            JobKind::FirstLetter | JobKind::Letter | JobKind::TakePrekey => {
                 let key = self.engine.writing_key(job)?;
                 let channel = self.relay.up().and_then(|up| up.channels.get(&mailbox));
                 if channel.is_none_or(|channel| channel.key != key.public()) {
@@ -59,6 +59,7 @@ impl Desk<'_> {
             }
             JobKind::AllowInvite
             | JobKind::AllowContact
+            | JobKind::AllowMembers
             | JobKind::Revoke
             | JobKind::PutPrekeys
             | JobKind::PutLastResort => {}
@@ -75,6 +76,7 @@ impl Desk<'_> {
         &mut self,
         job: &Job,
         reply: Reply,
+        body: &[u8],
     ) -> Result<Option<Refusal>, Error> {
         let mailbox = job.what.mailbox;
         if let Some(up) = self.relay.up() {
@@ -98,12 +100,12 @@ impl Desk<'_> {
             | Reply::PrekeyCounts(_)
             | Reply::BlobState(_)
             | Reply::BlobPart(_) => {
-                self.engine.job_done(job, &reply)?;
+                self.engine.job_done(job, &reply, body)?;
                 self.relay.end_pause(&mailbox);
                 None
             }
         };
-        if matches!(job.what.kind, JobKind::FirstLetter | JobKind::Letter) {
+        if matches!(job.what.kind, JobKind::FirstLetter | JobKind::Letter | JobKind::TakePrekey) {
             // An inbox of somebody else is open for as long as there is a letter to it.
             self.reopen(&mailbox);
         }

@@ -114,7 +114,9 @@ impl Driver {
             for event in &told {
                 progress.revision += 1;
                 match event {
-                    Event::Message(message) if !message.from_me => progress.messages += 1,
+                    Event::Message(message) if message.fate == Fate::Received => {
+                        progress.messages += 1
+                    }
                     Event::Contact(contact) if contact.state == ContactState::Incoming => {
                         progress.requests += 1;
                     }

@@ -4,12 +4,13 @@
 
 use restante_crypto::{
     AccountId, AccountKey, DeviceCertificate, DeviceKey, DeviceList, DeviceNumber, KemSecret,
-    SigningKey, generate_reader, random_bytes,
+    SigningKey, Suite, generate_reader, random_bytes,
 };
 use restante_spec::address::RelayAddress;
-use restante_spec::ids::{MailboxId, ReaderSecret, UnixTime};
+use restante_spec::ids::{MailboxId, ReaderSecret, Slot, UnixTime};
 use restante_spec::token::Entrance;
 
+use super::group_acts::slot;
 use crate::error::Error;
 use crate::store::{Db, JobKind, Meta, NewJob};
 
@@ -54,10 +55,25 @@ impl Account {
         if let Some(token) = &entrance.token {
             db.set_token(&relay.to_string(), token)?;
         }
-        for kind in [JobKind::CreateInbox, JobKind::PutLastResort, JobKind::PutPrekeys] {
-            db.put_job(&NewJob::new(relay.to_string(), inbox, kind))?;
+        db.put_job(&NewJob::new(relay.to_string(), inbox, JobKind::CreateInbox))?;
+        Self::load(db)?.note_prekeys(db)
+    }
+
+    /// Notes that prekeys are to be stored: key packages of this device for either suite.
+    pub(crate) fn note_prekeys(&self, db: Db<'_>) -> Result<(), Error> {
+        for slot in self.prekey_slots()? {
+            for kind in [JobKind::PutLastResort, JobKind::PutPrekeys] {
+                let relay = self.relay.to_string();
+                db.put_job(&NewJob { slot, ..NewJob::new(relay, self.inbox, kind) })?;
+            }
         }
         Ok(())
+    }
+
+    /// Where this device's prekeys lie.
+    pub(crate) fn prekey_slots(&self) -> Result<[Slot; 2], Error> {
+        let number = self.certificate()?.number().get();
+        Ok(Suite::ALL.map(|suite| slot(number, suite)))
     }
 
     /// The account of an open store.

@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use restante_crypto::SigningKey;
 use restante_spec::codes::Code;
-use restante_spec::ids::{EnvelopeId, Incarnation, MailboxId, ReaderSecret, Seq};
+use restante_spec::ids::{EnvelopeId, Incarnation, MailboxId, ReaderSecret, Seq, UnixTime};
 use restante_spec::message::{Deliver, Opened};
 
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::events::Notice;
-use crate::store::{ConversationState, Job, JobKind, Meta, NewJob, Want};
+use crate::store::{Db, Job, JobKind, LogState, Meta, NewJob, Wish};
+use crate::types::Standing;
 
 /// What a batch came to.
 #[derive(Clone, Copy, Debug)]
@@ -54,14 +55,14 @@ impl Engine {
     pub(crate) fn wanted_relays(&self) -> Result<BTreeSet<String>, Error> {
         let db = self.store.read();
         let mut relays = BTreeSet::from([self.own_relay.clone()]);
-        relays.extend(db.live_conversations()?.into_iter().map(|row| row.relay));
+        relays.extend(db.live_logs()?.into_iter().map(|row| row.relay));
         relays.extend(db.runnable_jobs()?.into_iter().map(|job| job.what.relay));
         Ok(relays)
     }
 
     /// The conversations this device reads on a relay.
     pub(crate) fn conversations_on(&self, relay: &str) -> Result<BTreeSet<MailboxId>, Error> {
-        let live = self.store.read().live_conversations()?;
+        let live = self.store.read().live_logs()?;
         Ok(live.into_iter().filter(|row| row.relay == relay).map(|row| row.mailbox).collect())
     }
 
@@ -91,12 +92,12 @@ impl Engine {
             return Ok(Some((self.account.reader.clone(), Seq::new(cursor))));
         }
         self.transact(|work| {
-            let Some(mut row) = work.db.conversation(mailbox)? else { return Ok(None) };
+            let Some(mut row) = work.db.log(mailbox)? else { return Ok(None) };
             // The key that was opened is that of the group's epoch: this is the epoch's name.
             row.epoch = opened.epoch.or(row.epoch);
             // Whoever joined stands at the commit that added it.
             row.cursor = row.cursor.max(opened.from);
-            work.db.put_conversation(&row)?;
+            work.db.put_log(&row)?;
             Ok(Some((row.reader, row.cursor)))
         })
     }
@@ -119,12 +120,11 @@ impl Engine {
     /// a copy of this home acknowledged it, after sending from the very ratchet this one stands at.
     /// So nothing is sent before a commit has given this device fresh keys.
     pub(crate) fn caught_up(&mut self, mailbox: &MailboxId, head: Seq) -> Result<(), Error> {
-        let Some(mut row) = self.store.read().conversation(mailbox)? else { return Ok(()) };
-        if head <= row.cursor || row.want != Want::Nothing {
+        let Some(log) = self.store.read().log(mailbox)? else { return Ok(()) };
+        if head <= log.cursor {
             return Ok(());
         }
-        row.want = Want::Update;
-        self.transact(|work| work.db.put_conversation(&row))
+        self.transact(|work| work.db.put_wish(&log.mailbox, &Wish::Update, work.now))
     }
 
     /// A relay said who it is since when.
@@ -155,7 +155,7 @@ impl Engine {
         if self.is_own_inbox(mailbox) {
             return self.transact(|work| work.make_inbox_again());
         }
-        if self.store.read().conversation(mailbox)?.is_some() {
+        if self.store.read().log(mailbox)?.is_some() {
             return self.reading_refused(mailbox, code);
         }
         let jobs = self.store.read().runnable_jobs()?;
@@ -169,30 +169,30 @@ impl Engine {
     /// A relay does not deliver what this device would read next.
     pub(crate) fn reading_refused(&mut self, mailbox: &MailboxId, code: Code) -> Result<(), Error> {
         let state = match code {
-            Code::NotFound | Code::Denied | Code::Revoked | Code::AckAhead => {
-                ConversationState::Lost
-            }
-            Code::Gone => ConversationState::Gone,
+            Code::NotFound | Code::Denied | Code::Revoked | Code::AckAhead => LogState::Lost,
+            Code::Gone => LogState::Gone,
             _ => return Ok(()),
         };
-        self.transact(|work| work.end_conversation(mailbox, state, code))
+        self.transact(|work| work.end_log(mailbox, state, code))
     }
 
     /// Whether a commit must go out before anything else.
     pub(crate) fn wants_commit(&self, mailbox: &MailboxId) -> Result<bool, Error> {
-        let row = self.store.read().need_conversation(mailbox)?;
-        Ok(row.wants_commit())
+        let db = self.store.read();
+        Ok(db.need_log(mailbox)?.commit.is_some() || has_wish(db, mailbox, self.now)?)
     }
 
     /// Whether something of this conversation has not been accepted.
     pub(crate) fn has_outgoing(&self, mailbox: &MailboxId) -> Result<bool, Error> {
         let db = self.store.read();
-        let row = db.need_conversation(mailbox)?;
+        let log = db.need_log(mailbox)?;
         if db.meta(Meta::Cloned)?.is_some() {
             return Ok(false);
         }
-        let current = db.need_contact(row.contact)?.conversation == Some(*mailbox);
-        Ok(row.wants_commit() || (current && db.outbox_count(row.contact)? > 0))
+        let current = db.need_conversation(log.conversation)?.log == Some(*mailbox);
+        Ok(log.commit.is_some()
+            || has_wish(db, mailbox, self.now)?
+            || (current && db.outbox_count(log.conversation)? > 0))
     }
 
     /// A relay refused an append for good.
@@ -221,9 +221,8 @@ impl Work<'_> {
         self.notice(Notice::InboxLost);
         self.db.set_meta_number(Meta::InboxCursor, 0)?;
         self.db.drop_jobs_of(&inbox)?;
-        for kind in [JobKind::CreateInbox, JobKind::PutLastResort, JobKind::PutPrekeys] {
-            self.db.put_job(&NewJob::new(relay.clone(), inbox, kind))?;
-        }
+        self.db.put_job(&NewJob::new(relay, inbox, JobKind::CreateInbox))?;
+        self.account.note_prekeys(self.db)?;
         self.allow_contacts_again()
     }
 
@@ -235,9 +234,20 @@ impl Work<'_> {
                 self.allow_contact_key(contact.id, seed)?;
             }
         }
+        for group in self.db.conversations()? {
+            if let (Some(seed), Standing::Open) = (group.own_key, group.standing) {
+                self.allow_members_key(group.id, seed)?;
+            }
+        }
         for invite in self.db.invites()? {
             self.allow_invite(&invite)?;
         }
         Ok(())
     }
+}
+
+/// Whether something is wished of a log that a commit can do now.
+fn has_wish(db: Db<'_>, mailbox: &MailboxId, now: UnixTime) -> Result<bool, Error> {
+    let wishes = db.wishes(mailbox)?;
+    Ok(wishes.iter().any(|wish| wish.what.is_ready() && wish.not_before <= now))
 }

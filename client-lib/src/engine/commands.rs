@@ -1,16 +1,17 @@
 //! What an app asks: wishes that change something, and questions. Each is one transaction.
 
 use restante_crypto::{AccountId, SafetyNumber, random_bytes};
-use restante_spec::ids::EnvelopeId;
+use restante_spec::content::{Body, GroupKind};
+use restante_spec::ids::{EnvelopeId, PublicKey};
 use restante_spec::limits::{NICK_BYTES, TEXT_BYTES};
 
-use super::{Engine, Work};
+use super::{Engine, Work, outbox};
 use crate::error::Error;
 use crate::limits::{CONTACTS, OUTBOX};
-use crate::store::{ContactRow, ContentKind, Meta, NewMessage};
+use crate::store::{ContactRow, Meta, NewMessage};
 use crate::types::{
-    Contact, ContactId, ContactState, Fate, InviteLink, InviteOptions, Message, MessageId,
-    MessageKind, Position,
+    Contact, ContactId, ContactState, ConversationId, Fate, InviteLink, InviteOptions, Message,
+    MessageId, MessageKind, Position, Standing,
 };
 
 impl Engine {
@@ -42,15 +43,21 @@ impl Engine {
         self.change(id, |work, contact| work.block(contact))
     }
 
-    pub(crate) fn send(&mut self, contact: ContactId, text: &str) -> Result<Message, Error> {
+    pub(crate) fn send(&mut self, to: ConversationId, text: &str) -> Result<Message, Error> {
         let text = checked_text(text)?;
-        self.transact(|work| work.queue_text(contact, text))
+        self.transact(|work| work.queue_text(to, text))
     }
 
-    pub(crate) fn mark_read(&mut self, id: ContactId) -> Result<(), Error> {
+    pub(crate) fn mark_read(&mut self, id: ConversationId) -> Result<(), Error> {
         self.transact(|work| {
-            let contact = work.db.need_contact(id)?;
-            if work.db.mark_read(id)? { work.tell_contact(&contact) } else { Ok(()) }
+            let conversation = work.db.need_conversation(id)?;
+            if !work.db.mark_read(id)? {
+                return Ok(());
+            }
+            if conversation.is_group() {
+                return work.tell_conversation(&conversation);
+            }
+            work.tell_contact(&work.db.need_contact(id.contact())?)
         })
     }
 
@@ -58,7 +65,7 @@ impl Engine {
         let nickname = checked_nickname(nickname)?;
         self.transact(|work| {
             work.db.set_meta(Meta::Nickname, nickname.as_bytes())?;
-            work.queue_profile(nickname)
+            work.queue_profile()
         })
     }
 
@@ -104,13 +111,13 @@ impl Engine {
 
     pub(crate) fn history(
         &self,
-        contact: ContactId,
+        conversation: ConversationId,
         before: Option<Position>,
         limit: u32,
     ) -> Result<Vec<Message>, Error> {
         let db = self.store.read();
-        db.need_contact(contact)?;
-        db.history(contact, before, limit)
+        db.need_conversation(conversation)?;
+        db.history(conversation, before, limit)
     }
 
     pub(crate) fn search(&self, words: &str, limit: u32) -> Result<Vec<Message>, Error> {
@@ -149,46 +156,87 @@ impl Engine {
 }
 
 impl Work<'_> {
-    pub(super) fn queue_text(&mut self, to: ContactId, text: &str) -> Result<Message, Error> {
+    pub(super) fn queue_text(&mut self, to: ConversationId, text: &str) -> Result<Message, Error> {
         if self.is_cloned()? {
             return Err(Error::Cloned);
         }
-        match self.db.need_contact(to)?.state {
-            ContactState::Invited | ContactState::Requested | ContactState::Active => {}
-            state @ (ContactState::Incoming
-            | ContactState::Ended
-            | ContactState::Declined
-            | ContactState::Blocked) => return Err(Error::WrongState { state }),
-        }
+        self.check_writable(to)?;
         if self.db.outbox_count(to)? >= OUTBOX {
-            return Err(Error::TooMany { what: "unsent messages to this contact", max: OUTBOX });
+            return Err(Error::TooMany { what: "unsent messages here", max: OUTBOX });
         }
-        let id = EnvelopeId::new(random_bytes()?);
+        let id = self.queue_body(to, &Body::Text(text.to_owned()))?;
         let message = self.db.put_message(&NewMessage {
             id,
-            contact: to,
+            conversation: to,
             place: None,
-            from_me: true,
+            author: None,
             kind: MessageKind::Text,
             text,
             content: &[],
             at: self.now,
             fate: Fate::Queued,
         })?;
-        let message = message.ok_or(Error::NoSuchMessage)?;
-        self.db.put_outbox(to, &id, ContentKind::Text, text.as_bytes(), self.now)?;
-        Ok(message)
+        message.ok_or(Error::NoSuchMessage)
+    }
+
+    /// Whether this account may write here.
+    fn check_writable(&self, to: ConversationId) -> Result<(), Error> {
+        let conversation = self.db.need_conversation(to)?;
+        match conversation.state.kind {
+            GroupKind::Direct => match self.db.need_contact(to.contact())?.state {
+                ContactState::Invited | ContactState::Requested | ContactState::Active => Ok(()),
+                state @ (ContactState::Incoming
+                | ContactState::Ended
+                | ContactState::Declined
+                | ContactState::Blocked) => Err(Error::WrongState { state }),
+            },
+            GroupKind::Group(_) | GroupKind::Own => {
+                let standing = conversation.standing;
+                if standing != Standing::Open {
+                    return Err(Error::WrongStanding { standing });
+                }
+                let role = conversation.state.role(self.account.id().key());
+                // CNV-15
+                if conversation.is_group() && !conversation.state.policy.writers.includes(role) {
+                    return Err(Error::NotAllowed);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Puts something into the outbox of a conversation.
+    pub(super) fn queue_body(
+        &mut self,
+        to: ConversationId,
+        body: &Body,
+    ) -> Result<EnvelopeId, Error> {
+        let id = EnvelopeId::new(random_bytes()?);
+        let (kind, body) = body.encode().map_err(outbox::unwritable)?;
+        self.db.put_outbox(to, &id, kind, &body, self.now)?;
+        Ok(id)
     }
 
     /// Tells everybody who can hear it what this account is called now.
-    fn queue_profile(&mut self, nickname: &str) -> Result<(), Error> {
+    fn queue_profile(&mut self) -> Result<(), Error> {
         for contact in self.db.contacts()? {
             if contact.state == ContactState::Active {
-                let id = EnvelopeId::new(random_bytes()?);
-                let (kind, body) = (ContentKind::Profile, nickname.as_bytes());
-                self.db.put_outbox(contact.id, &id, kind, body, self.now)?;
+                self.queue_profile_to(contact.id.into())?;
             }
         }
+        for conversation in self.db.conversations()? {
+            if conversation.is_group() && conversation.standing == Standing::Open {
+                self.queue_profile_to(conversation.id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells a conversation what this account is called and which devices it has.
+    pub(super) fn queue_profile_to(&mut self, id: ConversationId) -> Result<(), Error> {
+        let nick = self.db.need_text(Meta::Nickname)?;
+        let devices = self.account.list.as_bytes().to_vec();
+        self.queue_body(id, &Body::Profile { nick, devices })?;
         Ok(())
     }
 
@@ -199,6 +247,11 @@ impl Work<'_> {
         }
         Ok(())
     }
+}
+
+/// How the contact with this account is named here.
+pub(super) fn id_of_key(account: &PublicKey) -> ContactId {
+    id_of(AccountId::new(*account))
 }
 
 /// How a contact is named here.

@@ -1,34 +1,36 @@
 //! Commits: made one at a time, durable before they leave, and decided by their echo.
 //!
 //! The relay takes one commit for each epoch. Whether it was ours, the log says: our id comes back,
-//! or somebody else's commit does. Nothing is merged or thrown away before that.
+//! or somebody else's commit does. Nothing is merged or thrown away before that. What a commit
+//! should do stands as wishes, and who lost makes the next one of those that are left.
 
 use restante_crypto::{DeviceList, Recipient, prove_possession, random_bytes};
-use restante_spec::content::{FirstLetter, LetterContent, WelcomeLetter};
-use restante_spec::ids::{EnvelopeId, MailboxId};
-use restante_spec::message::{Commit, EnvelopeClass, NextKey};
+use restante_spec::content::{LetterContent, WelcomeLetter};
+use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey};
+use restante_spec::message::{Commit, Deliver, EnvelopeClass, NextKey};
 
+use super::commands::id_of_key;
+use super::membership::{Merged, accounts};
+use super::plan::Plan;
 use super::{Engine, Outgoing, Work};
 use crate::error::Error;
 use crate::limits::UPDATE_EVERY;
-use crate::store::{
-    ConversationRow, ConversationState, JobKind, Meta, NewJob, PendingCommit, Want,
-};
+use crate::store::{JobKind, LogRow, LogState, Meta, NewJob, PendingCommit, Wish};
 
 impl Engine {
     /// The commit that must leave next, durable when this returns.
     pub(crate) fn commit(&mut self, mailbox: &MailboxId) -> Result<Option<Outgoing>, Error> {
         self.transact(|work| {
-            let mut row = work.db.need_conversation(mailbox)?;
-            let Some(epoch) = row.epoch else { return Ok(None) };
+            let mut log = work.db.need_log(mailbox)?;
+            let Some(epoch) = log.epoch else { return Ok(None) };
             if work.is_cloned()? {
                 return Ok(None);
             }
-            if row.commit.is_none() {
-                row.commit = Some(work.make_commit(&mut row)?);
-                work.db.put_conversation(&row)?;
+            if log.commit.is_none() {
+                log.commit = work.make_commit(&log)?;
+                work.db.put_log(&log)?;
             }
-            Ok(row.commit.map(|commit| Outgoing {
+            Ok(log.commit.map(|commit| Outgoing {
                 id: commit.id,
                 row: None,
                 class: EnvelopeClass::Normal,
@@ -46,74 +48,65 @@ impl Engine {
 }
 
 impl Work<'_> {
-    fn make_commit(&mut self, row: &mut ConversationRow) -> Result<PendingCommit, Error> {
+    /// `None`: nothing of what was wished is left to do.
+    fn make_commit(&mut self, log: &LogRow) -> Result<Option<PendingCommit>, Error> {
         let id = EnvelopeId::new(random_bytes()?);
-        if row.want == Want::Remove && self.is_alone(&row.mailbox)? {
-            row.want = Want::Close;
-        }
-        let does = row.want;
-        let made = match does {
-            Want::Add => {
-                let first = self.request_of(row)?;
-                self.commit_add(row, &id, &first.key_packages)?
+        let plan = match self.plan(log)? {
+            Some(Plan::Close(wish)) => {
+                return Ok(Some(self.closing_commit(log, id, vec![wish])?));
             }
-            Want::Nothing | Want::Update => self.commit_update(row, &id)?,
-            Want::Remove => self.commit_remove(row, &id)?,
-            Want::Close => return self.closing_commit(row, id),
+            Some(Plan::Change(plan)) => plan,
+            None => return Ok(None),
         };
+        let made = self.commit_change(log, &id, &plan.change)?;
         if let Some(welcome) = &made.welcome {
-            self.queue_welcome(row, &id, welcome)?;
+            for account in &plan.accounts {
+                self.queue_welcome(log, &id, account, welcome)?;
+            }
         }
-        self.db.note_own_id(&row.mailbox, &id)?;
-        let possession = prove_possession(&made.next_key, &row.mailbox);
-        Ok(PendingCommit {
+        self.db.note_own_id(&log.mailbox, &id)?;
+        let possession = prove_possession(&made.next_key, &log.mailbox);
+        Ok(Some(PendingCommit {
             id,
-            does,
+            wishes: plan.wishes,
             body: made.record,
             next: Some(NextKey { key: made.next_key.public(), possession }),
             add_readers: made.add_readers,
             strike_readers: made.strike_readers,
-        })
+        }))
     }
 
     /// A commit without a next key: the relay takes nothing after it.
     fn closing_commit(
         &mut self,
-        row: &ConversationRow,
+        log: &LogRow,
         id: EnvelopeId,
+        wishes: Vec<crate::store::WishId>,
     ) -> Result<PendingCommit, Error> {
-        let content = super::outbox::closing_content(row, id, self.now)?;
-        let body = self.seal_record(row, &id, EnvelopeClass::Normal, &content)?;
-        self.db.note_own_id(&row.mailbox, &id)?;
+        let content = super::outbox::closing_content(log, id, self.now)?;
+        let body = self.seal_record(log, &id, EnvelopeClass::Normal, &content)?;
+        self.db.note_own_id(&log.mailbox, &id)?;
         let (add_readers, strike_readers) = (Vec::new(), Vec::new());
-        Ok(PendingCommit { id, does: Want::Close, body, next: None, add_readers, strike_readers })
+        Ok(PendingCommit { id, wishes, body, next: None, add_readers, strike_readers })
     }
 
-    fn request_of(&self, row: &ConversationRow) -> Result<FirstLetter, Error> {
-        let contact = self.db.need_contact(row.contact)?;
-        let request = contact.request.ok_or(Error::Damaged("a contact's first letter"))?;
-        match LetterContent::decode(&request) {
-            Ok(LetterContent::First(first)) => Ok(first),
-            _ => Err(Error::Damaged("a contact's first letter is none")),
-        }
-    }
-
-    /// The letter that lets the contact in: released by the commit's echo, dropped if it lost.
+    /// The letter that lets a contact in: released by the commit's echo, dropped if it lost.
     fn queue_welcome(
         &mut self,
-        row: &ConversationRow,
+        log: &LogRow,
         commit: &EnvelopeId,
+        account: &PublicKey,
         welcome: &[u8],
     ) -> Result<(), Error> {
-        let contact = self.db.need_contact(row.contact)?;
+        let contact = self.db.need_contact(id_of_key(account))?;
         let inbox = contact.inbox.clone().ok_or(Error::Damaged("a contact without inbox"))?;
         let devices = contact.devices.as_deref().ok_or(Error::Damaged("a contact's devices"))?;
         let list = DeviceList::parse(devices)?;
         let content = LetterContent::Welcome(WelcomeLetter {
             devices: self.account.list.as_bytes().to_vec(),
             nick: self.db.need_text(Meta::Nickname)?,
-            relay: row.relay.parse()?,
-            mailbox: row.mailbox,
+            relay: log.relay.parse()?,
+            mailbox: log.mailbox,
             welcome: welcome.to_vec(),
             inbox: self.grant(&contact)?,
         });
@@ -122,6 +115,7 @@ impl Work<'_> {
         let body = self.seal_letter(inbox.mailbox, Some(envelope), recipient, &content)?;
         self.db.put_job(&NewJob {
             contact: Some(contact.id),
+            conversation: Some(log.conversation),
             key: Some(inbox.key),
             envelope: Some(envelope),
             body: Some(body),
@@ -135,48 +129,86 @@ impl Work<'_> {
     /// Our commit came back: it holds.
     pub(super) fn take_commit_echo(
         &mut self,
-        row: &mut ConversationRow,
+        log: &mut LogRow,
+        envelope: &Deliver,
         commit: &PendingCommit,
     ) -> Result<(), Error> {
-        row.commit = None;
+        log.commit = None;
         self.db.release_jobs(&commit.id)?;
-        if commit.does == Want::Add {
-            let mut contact = self.db.need_contact(row.contact)?;
-            contact.request = None;
-            self.db.put_contact(&contact)?;
-        }
-        // Meanwhile something else may be wanted.
-        if row.want == commit.does {
-            row.want = if commit.does == Want::Remove { Want::Close } else { Want::Nothing };
-        }
+        self.fulfil(log, commit)?;
         if commit.next.is_none() {
-            row.want = Want::Nothing;
-            row.state = ConversationState::Closed;
+            self.db.drop_wishes(&log.mailbox)?;
+            log.state = LogState::Closed;
             return Ok(());
         }
-        self.merge_pending(&row.mailbox)?;
-        self.begin_epoch(row, 0)
+        let before = self.members(&log.mailbox)?;
+        let context = self.group_context(&log.mailbox)?;
+        self.merge_pending(&log.mailbox)?;
+        let after = self.members(&log.mailbox)?;
+        let state = self.group_context(&log.mailbox)?;
+        self.begin_epoch(log, 0)?;
+        // A leaf freed by the commit may be taken again by it: devices tell them apart.
+        let without = |all: &[_], others: &[restante_crypto::Member]| {
+            let is_in = |m: &restante_crypto::Member| {
+                others.iter().any(|o| o.leaf == m.leaf && o.device == m.device)
+            };
+            all.iter().filter(|member| !is_in(member)).cloned().collect::<Vec<_>>()
+        };
+        let merged = Merged {
+            committer: Some(*self.account.id().key()),
+            added: without(&after, &before),
+            removed: without(&before, &after),
+            state: (state != context).then_some(state),
+        };
+        self.take_change(log, envelope, &merged)
+    }
+
+    /// What the commit was made for is done.
+    fn fulfil(&mut self, log: &LogRow, commit: &PendingCommit) -> Result<(), Error> {
+        for wish in self.db.wishes(&log.mailbox)? {
+            if !commit.wishes.contains(&wish.id) {
+                continue;
+            }
+            // Removing the others was the first half of an end.
+            if matches!(wish.what, Wish::Close { .. }) && commit.next.is_some() {
+                self.db.change_wish(wish.id, &Wish::Close { removes: false })?;
+                continue;
+            }
+            self.db.take_wish(wish.id)?;
+            if let Wish::Add { account, .. } = wish.what
+                && let Some(mut contact) = self.db.contact(id_of_key(&PublicKey::new(account)))?
+                && log.conversation == contact.id.into()
+            {
+                contact.request = None;
+                self.db.put_contact(&contact)?;
+            }
+        }
+        Ok(())
     }
 
     /// Somebody else's commit holds; ours, if there was one, is made anew in the next epoch.
-    pub(super) fn take_other_commit(&mut self, row: &mut ConversationRow) -> Result<(), Error> {
-        if let Some(lost) = row.commit.take() {
+    pub(super) fn take_other_commit(&mut self, log: &mut LogRow) -> Result<(), Error> {
+        if let Some(lost) = log.commit.take() {
             self.db.drop_held_jobs(&lost.id)?;
         }
         // Whoever did not make the last commit is the next to.
-        self.begin_epoch(row, UPDATE_EVERY)
+        self.begin_epoch(log, UPDATE_EVERY)
     }
 
-    fn begin_epoch(&mut self, row: &mut ConversationRow, since_update: u32) -> Result<(), Error> {
-        row.epoch = None;
-        row.since_update = since_update;
-        self.db.forget_own_ids(&row.mailbox)
+    fn begin_epoch(&mut self, log: &mut LogRow, since_update: u32) -> Result<(), Error> {
+        log.epoch = None;
+        log.since_update = since_update;
+        self.db.forget_own_ids(&log.mailbox)
     }
 
-    /// After many messages the leaf whose key is oldest is renewed.
-    pub(super) fn want_update_if_due(&self, row: &mut ConversationRow) {
-        if row.want == Want::Nothing && row.since_update >= 2 * UPDATE_EVERY {
-            row.want = Want::Update;
+    /// After many messages the leaf whose key is oldest is renewed: in a small conversation.
+    pub(super) fn want_update_if_due(&mut self, log: &LogRow) -> Result<(), Error> {
+        if log.since_update < 2 * UPDATE_EVERY || log.state != LogState::Live {
+            return Ok(());
         }
+        if accounts(&self.members(&log.mailbox)?).len() > crate::limits::UPDATE_MEMBERS {
+            return Ok(());
+        }
+        self.db.put_wish(&log.mailbox, &Wish::Update, self.now)
     }
 }

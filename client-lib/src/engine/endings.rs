@@ -8,10 +8,8 @@ use zeroize::Zeroizing;
 use super::Work;
 use crate::error::Error;
 use crate::events::Notice;
-use crate::store::{
-    ContactRow, ContentKind, ConversationRow, ConversationState, JobKind, NewJob, Want,
-};
-use crate::types::{ContactId, ContactState, MessageId};
+use crate::store::{ContactRow, JobKind, LogRow, LogState, NewJob, Wish};
+use crate::types::{ContactState, ConversationId, MessageId, Standing};
 
 impl Work<'_> {
     /// Refuses a contact request. Nobody is told; the way it came is closed if it was for one.
@@ -34,20 +32,20 @@ impl Work<'_> {
         self.end_contact(&mut contact)?;
         self.revoke_contact_key(&mut contact)?;
         self.db.drop_letters(contact.id)?;
-        self.refuse_outbox(contact.id, Code::Revoked)?;
-        for mut row in self.db.conversations_of(contact.id)? {
+        self.refuse_outbox(contact.id.into(), Code::Revoked)?;
+        for mut row in self.db.logs_of(contact.id.into())? {
             match row.state {
-                ConversationState::Live => row.want = Want::Remove,
-                ConversationState::Creating => {
-                    self.db.drop_jobs_of(&row.mailbox)?;
-                    row.state = ConversationState::Closed;
+                LogState::Live => {
+                    let close = Wish::Close { removes: true };
+                    self.db.put_wish(&row.mailbox, &close, self.now)?;
                 }
-                ConversationState::Closed
-                | ConversationState::Captured
-                | ConversationState::Lost
-                | ConversationState::Gone => continue,
+                LogState::Creating | LogState::Invited => {
+                    self.db.drop_jobs_of(&row.mailbox)?;
+                    row.state = LogState::Closed;
+                }
+                LogState::Closed | LogState::Captured | LogState::Lost | LogState::Gone => continue,
             }
-            self.db.put_conversation(&row)?;
+            self.db.put_log(&row)?;
         }
         Ok(contact)
     }
@@ -56,7 +54,7 @@ impl Work<'_> {
         contact.ended_at = self.now;
         contact.request = None;
         contact.invite = None;
-        self.db.drop_receipts(contact.id)?;
+        self.db.drop_receipts(contact.id.into())?;
         if let Some(key) = contact.came_by.take() {
             let invite = self.db.invites()?.into_iter().find(|invite| invite.key == key);
             // An invite for several people stays open for the others.
@@ -81,60 +79,76 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// A conversation has ended for this device: closed by the other side, or it cannot be read on.
-    pub(super) fn end_conversation(
+    /// A log has ended for this device: closed by the other side, or it cannot be read on.
+    pub(super) fn end_log(
         &mut self,
         mailbox: &MailboxId,
-        state: ConversationState,
+        state: LogState,
         code: Code,
     ) -> Result<(), Error> {
-        let mut row = self.db.need_conversation(mailbox)?;
-        self.end(&mut row, state, code)?;
-        self.db.put_conversation(&row)
+        let mut log = self.db.need_log(mailbox)?;
+        self.end(&mut log, state, code)?;
+        self.db.put_log(&log)
     }
 
-    /// The same, for a row that its holder writes. If messages went there, the acquaintance has
+    /// The same, for a log that its holder writes. If messages went there, the conversation has
     /// ended with it.
     pub(super) fn end(
         &mut self,
-        row: &mut ConversationRow,
-        state: ConversationState,
+        log: &mut LogRow,
+        state: LogState,
         code: Code,
     ) -> Result<(), Error> {
-        if let Some(lost) = row.commit.take() {
+        if let Some(lost) = log.commit.take() {
             self.db.drop_held_jobs(&lost.id)?;
         }
-        (row.state, row.want) = (state, Want::Nothing);
-        let mut contact = self.db.need_contact(row.contact)?;
-        if contact.conversation != Some(row.mailbox) || contact.state != ContactState::Active {
+        log.state = state;
+        self.db.drop_wishes(&log.mailbox)?;
+        let mut conversation = self.db.need_conversation(log.conversation)?;
+        if conversation.log != Some(log.mailbox) {
             return Ok(());
         }
-        let id = contact.id;
-        self.notice(match state {
-            ConversationState::Captured => Notice::Captured { contact: id },
-            ConversationState::Lost => Notice::ConversationLost { contact: id },
-            ConversationState::Gone => Notice::Gone { contact: id },
-            ConversationState::Closed | ConversationState::Creating | ConversationState::Live => {
-                Notice::ConversationClosed { contact: id }
+        if conversation.is_group() && state == LogState::Closed {
+            return self.take_removal(log);
+        }
+        let id = conversation.id;
+        let notice = match state {
+            LogState::Captured => Notice::Captured { conversation: id },
+            LogState::Lost => Notice::ConversationLost { conversation: id },
+            LogState::Gone => Notice::Gone { conversation: id },
+            LogState::Closed | LogState::Creating | LogState::Live | LogState::Invited => {
+                Notice::ConversationClosed { conversation: id }
             }
-        });
+        };
+        if conversation.is_group() {
+            self.notice(notice);
+            conversation.standing = Standing::Broken;
+            self.db.put_conversation(&conversation)?;
+            self.tell_conversation(&conversation)?;
+            return self.refuse_outbox(id, code);
+        }
+        let mut contact = self.db.need_contact(id.contact())?;
+        if contact.state != ContactState::Active {
+            return Ok(());
+        }
+        self.notice(notice);
         contact.state = ContactState::Ended;
         self.put_contact(&contact)?;
         self.refuse_outbox(id, code)
     }
 
-    /// What waits for a contact will not be sent.
-    pub(super) fn refuse_outbox(&mut self, contact: ContactId, code: Code) -> Result<(), Error> {
+    /// What waits in a conversation will not be sent.
+    pub(super) fn refuse_outbox(&mut self, of: ConversationId, code: Code) -> Result<(), Error> {
         loop {
-            let rows = self.db.outbox(contact, 0, crate::limits::DELIVERY_BATCH)?;
+            let rows = self.db.outbox(of, 0, crate::limits::DELIVERY_BATCH)?;
             if rows.is_empty() {
                 return Ok(());
             }
             for row in rows {
                 self.db.take_outbox(&row.id)?;
                 let id = MessageId::new(*row.id.as_bytes());
-                if row.kind == ContentKind::Text && self.db.refuse_message(contact, &id, code)? {
-                    self.tell_fate(contact, &row.id)?;
+                if self.db.refuse_message(of, &id, code)? {
+                    self.tell_fate(of, &row.id)?;
                 }
             }
         }

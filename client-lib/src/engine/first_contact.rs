@@ -1,26 +1,25 @@
 //! First contact, this side's acts: inviting, taking an invite, writing the first letter, agreeing.
 
 use restante_crypto::{
-    Invite, KemSecret, Letter, LetterPlace, Recipient, SigningKey, generate_reader, random_bytes,
+    Invite, KemSecret, Letter, LetterPlace, Recipient, SigningKey, Suite, random_bytes,
 };
-use restante_spec::content::{FirstLetter, FirstMessage, InboxGrant, LetterContent};
-use restante_spec::ids::{EnvelopeId, MailboxId, Slot};
+use restante_spec::content::{
+    FirstLetter, FirstMessage, GroupKind, GroupState, InboxGrant, LetterContent,
+};
+use restante_spec::ids::{EnvelopeId, MailboxId};
 use zeroize::Zeroizing;
 
 use super::Work;
-use super::commands::id_of;
+use super::commands::{account_of, id_of};
 use crate::error::Error;
 use crate::limits::INVITES;
 use crate::store::{
-    ContactRow, ConversationRow, ConversationState, InboxRef, InviteRow, Job, JobId, JobKind, Meta,
-    NewJob, NewMessage, Want,
+    ContactRow, ConversationRow, InboxRef, InviteRow, Job, JobId, JobKind, Meta, NewJob,
+    NewMessage, Wish,
 };
-use crate::types::{ContactId, ContactState, Fate, InviteLink, InviteOptions, MessageKind};
-
-/// Where this device's prekeys are: its number and the suite of small conversations.
-pub(super) const fn slot() -> Slot {
-    Slot::new((1 << 16) | super::groups::SUITE.number() as u32)
-}
+use crate::types::{
+    ContactId, ContactState, ConversationId, Fate, InviteLink, InviteOptions, MessageKind,
+};
 
 impl Work<'_> {
     /// A job of the own inbox.
@@ -84,7 +83,7 @@ impl Work<'_> {
             Some(known) => self.known_inviter(known)?,
             None => {
                 self.check_contact_count()?;
-                ContactRow::new(id, ContactState::Invited)
+                self.new_contact(id, ContactState::Invited)?
             }
         };
         if contact.state == ContactState::Incoming {
@@ -92,7 +91,7 @@ impl Work<'_> {
             let contact = self.accept_contact(contact)?;
             self.put_contact(&contact)?;
             if let Some(text) = text {
-                self.queue_text(id, text)?;
+                self.queue_text(id.into(), text)?;
             }
             return Ok(contact);
         }
@@ -139,9 +138,9 @@ impl Work<'_> {
         let id = EnvelopeId::new(random_bytes()?);
         self.db.put_message(&NewMessage {
             id,
-            contact,
+            conversation: contact.into(),
             place: None,
-            from_me: true,
+            author: None,
             kind: MessageKind::Text,
             text,
             content: &[],
@@ -181,7 +180,7 @@ impl Work<'_> {
         let content = LetterContent::First(FirstLetter {
             devices: self.account.list.as_bytes().to_vec(),
             nick: self.db.need_text(Meta::Nickname)?,
-            key_packages: vec![self.make_key_package(false)?],
+            key_packages: vec![self.make_key_package(Suite::Hybrid, false)?],
             inbox: self.grant(&contact)?,
             message,
         });
@@ -199,7 +198,7 @@ impl Work<'_> {
         id: EnvelopeId,
     ) -> Result<FirstMessage, Error> {
         let message = crate::types::MessageId::new(*id.as_bytes());
-        let message = self.db.message_of(contact.id, &message)?;
+        let message = self.db.message_of(contact.id.into(), &message)?;
         let message = message.ok_or(Error::Damaged("the first message is missing"))?;
         let content = super::outbox::first_content(&message)?;
         Ok(FirstMessage { id, content })
@@ -249,30 +248,43 @@ impl Work<'_> {
         }
         contact.state = ContactState::Active;
         contact.came_by = None;
-        let mailbox = MailboxId::new(random_bytes()?);
-        contact.conversation = Some(mailbox);
         self.db.put_contact(&contact)?;
-        let relay = self.account.relay.to_string();
-        let mut row = ConversationRow::new(
-            mailbox,
-            contact.id,
-            relay.clone(),
-            self.next_generation(contact.id)?,
-            ConversationState::Creating,
-            generate_reader()?,
-        );
-        row.want = Want::Add;
-        self.create_group(&row)?;
+        let mut row = self.db.need_conversation(contact.id.into())?;
+        row.state = GroupState::new(GroupKind::Direct, self.next_generation(row.id)?);
+        let mailbox = self.create_log(&row, Suite::Hybrid)?;
+        let packages = self.request_of(&contact)?.key_packages;
+        let account = *account_of(&contact)?.key().as_bytes();
+        let wish = Wish::Add { account, packages, missing: 0 };
+        self.db.put_wish(&mailbox, &wish, self.now)?;
+        row.log = Some(mailbox);
         self.db.put_conversation(&row)?;
-        self.db.forget_contents(contact.id, 0)?;
-        self.db.put_job(&NewJob::new(relay, mailbox, JobKind::CreateConversation))?;
+        self.db.forget_contents(row.id, 0)?;
         Ok(contact)
     }
 
-    /// A new conversation stands behind all others of its contact; letters stand before them.
-    pub(super) fn next_generation(&self, contact: ContactId) -> Result<u32, Error> {
-        let all = self.db.conversations_of(contact)?;
-        Ok(all.iter().map(|row| row.generation).max().unwrap_or(0).saturating_add(1))
+    fn request_of(&self, contact: &ContactRow) -> Result<FirstLetter, Error> {
+        let request = contact.request.as_ref().ok_or(Error::Damaged("a contact's first letter"))?;
+        match LetterContent::decode(request) {
+            Ok(LetterContent::First(first)) => Ok(first),
+            _ => Err(Error::Damaged("a contact's first letter is none")),
+        }
+    }
+
+    /// Somebody new, and the direct conversation with them.
+    pub(super) fn new_contact(
+        &mut self,
+        id: ContactId,
+        state: ContactState,
+    ) -> Result<ContactRow, Error> {
+        let direct = GroupState::new(GroupKind::Direct, 1);
+        self.db.put_conversation(&ConversationRow::new(id.into(), direct))?;
+        Ok(ContactRow::new(id, state))
+    }
+
+    /// A new log stands behind all others of its conversation; letters stand before them.
+    pub(super) fn next_generation(&self, of: ConversationId) -> Result<u32, Error> {
+        let all = self.db.logs_of(of)?;
+        Ok(all.iter().map(|log| log.generation).max().unwrap_or(0).saturating_add(1))
     }
 }
 

@@ -7,23 +7,21 @@ use std::collections::HashMap;
 use std::fmt;
 
 use restante_crypto::{
-    AccountId, Conversation, GeneratedKeyPackage, KeyPackage, OwnDevice, PendingCommit, Processed,
-    RecordPlace, SigningKey, Suite, reader_hash,
+    AccountId, Change, Conversation, GeneratedKeyPackage, LeafNumber, Member, OwnDevice,
+    PendingCommit, Processed, RecordPlace, SigningKey, Suite, reader_hash,
 };
-use restante_spec::content::WelcomeLetter;
+use restante_spec::content::{GroupState, WelcomeLetter};
 use restante_spec::ids::{EnvelopeId, MailboxId};
 use restante_spec::message::{Deliver, EnvelopeClass};
 
 use super::Work;
+use super::plan::Changes;
 use crate::error::Error;
-use crate::store::{ConversationRow, Db};
+use crate::store::{Db, LogRow};
 
 /// The groups that are in memory.
 #[derive(Default)]
 pub(crate) struct Groups(HashMap<MailboxId, Conversation>);
-
-/// The suite of the conversations made here.
-pub(super) const SUITE: Suite = Suite::Hybrid;
 
 impl Groups {
     /// Memory may be ahead of the store: everything is loaded again when it is needed.
@@ -49,20 +47,56 @@ impl<'a> Work<'a> {
     }
 
     /// A key package of this device; its reader is kept until a Welcome names it.
-    pub(super) fn make_key_package(&mut self, last_resort: bool) -> Result<Vec<u8>, Error> {
+    pub(super) fn make_key_package(
+        &mut self,
+        suite: Suite,
+        last_resort: bool,
+    ) -> Result<Vec<u8>, Error> {
         let provider = self.db.provider();
-        let made = GeneratedKeyPackage::make(&provider, &self.own_device()?, SUITE, last_resort)?;
+        let made = GeneratedKeyPackage::make(&provider, &self.own_device()?, suite, last_resort)?;
         self.db.put_reader(&reader_hash(&made.reader), &made.reader, self.now)?;
         Ok(made.bytes)
     }
 
-    /// Makes the group of a conversation with this device alone in it.
-    pub(super) fn create_group(&mut self, row: &ConversationRow) -> Result<(), Error> {
-        let reader = reader_hash(&row.reader);
-        let own = self.own_device()?;
-        let group = Conversation::create(&self.db.provider(), &own, row.mailbox, SUITE, &reader)?;
-        self.groups.0.insert(row.mailbox, group);
+    /// Makes the group of a log with this device alone in it.
+    pub(super) fn create_mls_group(
+        &mut self,
+        log: &LogRow,
+        suite: Suite,
+        state: &GroupState,
+    ) -> Result<(), Error> {
+        let (reader, own) = (reader_hash(&log.reader), self.own_device()?);
+        let state = state.encode().map_err(|_| Error::Damaged("the state of a group"))?;
+        let provider = self.db.provider();
+        let group = Conversation::create(&provider, &own, log.mailbox, suite, &reader, &state)?;
+        self.groups.0.insert(log.mailbox, group);
         Ok(())
+    }
+
+    /// The devices in a group, by leaf.
+    pub(super) fn members(&mut self, mailbox: &MailboxId) -> Result<Vec<Member>, Error> {
+        Ok(self.groups.get(self.db, mailbox)?.members())
+    }
+
+    /// What the group's context says.
+    pub(super) fn group_context(&mut self, mailbox: &MailboxId) -> Result<Vec<u8>, Error> {
+        Ok(self.groups.get(self.db, mailbox)?.state().to_vec())
+    }
+
+    /// This device's leaf.
+    pub(super) fn own_leaf(&mut self, mailbox: &MailboxId) -> Result<LeafNumber, Error> {
+        Ok(self.groups.get(self.db, mailbox)?.own_leaf())
+    }
+
+    /// The suite of a group.
+    pub(super) fn suite_of(&mut self, mailbox: &MailboxId) -> Result<Suite, Error> {
+        Ok(self.groups.get(self.db, mailbox)?.suite())
+    }
+
+    /// How many devices may still be added to a group (CNV-10).
+    pub(super) fn leaves_left(&mut self, mailbox: &MailboxId) -> Result<usize, Error> {
+        let group = self.groups.get(self.db, mailbox)?;
+        Ok(group.suite().max_leaves().saturating_sub(group.members().len()))
     }
 
     /// Joins a group and finds the reader this device was added with.
@@ -97,7 +131,7 @@ impl<'a> Work<'a> {
     /// Encrypts and seals a content for the epoch the conversation is in.
     pub(super) fn seal_record(
         &mut self,
-        row: &ConversationRow,
+        row: &LogRow,
         id: &EnvelopeId,
         class: EnvelopeClass,
         content: &[u8],
@@ -111,7 +145,7 @@ impl<'a> Work<'a> {
     /// Opens a record that stood in the epoch the conversation is in.
     pub(super) fn open_record(
         &mut self,
-        row: &ConversationRow,
+        row: &LogRow,
         envelope: &Deliver,
         record: &[u8],
     ) -> Result<Processed, Error> {
@@ -121,45 +155,19 @@ impl<'a> Work<'a> {
         Ok(group.process(&provider, &place, record)?)
     }
 
-    /// Prepares a commit that lets devices in.
-    pub(super) fn commit_add(
+    /// Prepares a commit; every one also renews the own leaf.
+    pub(super) fn commit_change(
         &mut self,
-        row: &ConversationRow,
+        log: &LogRow,
         id: &EnvelopeId,
-        packages: &[Vec<u8>],
+        changes: &Changes,
     ) -> Result<PendingCommit, Error> {
-        let place = place(row, id, EnvelopeClass::Normal)?;
-        let packages: Result<Vec<_>, _> =
-            packages.iter().map(|package| KeyPackage::parse(package)).collect();
+        let place = place(log, id, EnvelopeClass::Normal)?;
         let (own, provider) = (self.own_device()?, self.db.provider());
-        let group = self.groups.get(self.db, &row.mailbox)?;
-        Ok(group.add(&provider, &own, &place, &packages?)?)
-    }
-
-    /// Prepares a commit that renews the own leaf.
-    pub(super) fn commit_update(
-        &mut self,
-        row: &ConversationRow,
-        id: &EnvelopeId,
-    ) -> Result<PendingCommit, Error> {
-        let place = place(row, id, EnvelopeClass::Normal)?;
-        let (own, provider) = (self.own_device()?, self.db.provider());
-        let group = self.groups.get(self.db, &row.mailbox)?;
-        Ok(group.update(&provider, &own, &place)?)
-    }
-
-    /// Prepares a commit that takes every device of the contact out.
-    pub(super) fn commit_remove(
-        &mut self,
-        row: &ConversationRow,
-        id: &EnvelopeId,
-    ) -> Result<PendingCommit, Error> {
-        let place = place(row, id, EnvelopeClass::Normal)?;
-        let contact = self.db.need_contact(row.contact)?;
-        let account = super::commands::account_of(&contact)?;
-        let (own, provider) = (self.own_device()?, self.db.provider());
-        let group = self.groups.get(self.db, &row.mailbox)?;
-        Ok(group.remove_account(&provider, &own, &place, account)?)
+        let group = self.groups.get(self.db, &log.mailbox)?;
+        let Changes { add, remove, state } = changes;
+        let change = Change { add, remove, state: state.as_deref() };
+        Ok(group.commit(&provider, &own, &place, change)?)
     }
 
     /// Merges the commit of this device that the log has shown.
@@ -175,11 +183,7 @@ impl<'a> Work<'a> {
 }
 
 /// Where a record stands: all of it is bound to the record.
-fn place(
-    row: &ConversationRow,
-    id: &EnvelopeId,
-    class: EnvelopeClass,
-) -> Result<RecordPlace, Error> {
+fn place(row: &LogRow, id: &EnvelopeId, class: EnvelopeClass) -> Result<RecordPlace, Error> {
     let epoch = row.epoch.ok_or(Error::Damaged("a record before its epoch is known"))?;
     Ok(RecordPlace { mailbox: row.mailbox, epoch, envelope: *id, class })
 }

@@ -35,7 +35,7 @@ impl Work<'_> {
             }
             if envelope.prev > cursor && cursor > Seq::START {
                 let (after, before) = (cursor, envelope.seq);
-                self.notice(Notice::Gap { contact: None, after, before });
+                self.notice(Notice::Gap { conversation: None, after, before });
             }
             cursor = envelope.seq;
             if self.db.letter_seen(&envelope.id)? {
@@ -43,7 +43,7 @@ impl Work<'_> {
             }
             self.db.note_letter(&envelope.id, envelope.expires_at)?;
             if self.attempt(|work| work.take_letter(envelope, &body))?.is_none() {
-                self.notice(Notice::Junk { contact: None });
+                self.notice(Notice::Junk { conversation: None });
             }
         }
         self.db.set_meta_number(Meta::InboxCursor, cursor.get())?;
@@ -104,7 +104,7 @@ impl Work<'_> {
         let mut contact = match known {
             None => {
                 self.check_contact_count()?;
-                ContactRow::new(id_of(account), ContactState::Incoming)
+                self.new_contact(id_of(account), ContactState::Incoming)?
             }
             Some(known) if Self::may_ask_again(&known, invite) => known,
             Some(_) => return Ok(()),
@@ -148,16 +148,16 @@ impl Work<'_> {
         }
         let shown = outbox::shown(&decoded);
         let place = Place {
-            conversation: None,
+            mailbox: None,
             generation: 0,
             seq: Seq::START,
             expires_at: arrived.envelope.expires_at,
         };
         let message = self.db.put_message(&NewMessage {
             id: *id,
-            contact: contact.id,
+            conversation: contact.id.into(),
             place: Some(place),
-            from_me: false,
+            author: Some(contact.id),
             kind: shown.kind,
             text: &shown.text,
             content,
@@ -165,7 +165,7 @@ impl Work<'_> {
             fate: Fate::Received,
         })?;
         if let Some(message) = message {
-            self.owe_receipt(contact.id, id)?;
+            self.owe_receipt(contact.id.into(), id)?;
             self.events.push(Event::Message(message));
         }
         Ok(())

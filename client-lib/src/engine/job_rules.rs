@@ -3,9 +3,9 @@
 //! Every job can be repeated without harm: ids and keys were chosen before the first try, sealed
 //! letters are kept as they are, and prekeys are made anew each time, so that none is given twice.
 
-use restante_crypto::{SigningKey, prove_possession, reader_hash};
+use restante_crypto::{SigningKey, Suite, prove_possession, reader_hash};
 use restante_spec::codes::Code;
-use restante_spec::ids::{ChainNumber, EnvelopeId, Handle, PublicKey, Seq};
+use restante_spec::ids::{ChainNumber, EnvelopeId, Handle, PublicKey, RequestId, Seq};
 use restante_spec::message::{
     Allow, Append, Appended, Command, Create, EnvelopeClass, MailboxClass, PrekeyCount, PutPrekeys,
     Reply, Rights, Terms,
@@ -14,7 +14,7 @@ use restante_spec::message::{
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::limits::{PREKEYS_LOW, PREKEYS_PUT};
-use crate::store::{ConversationState, Job, JobKind, Place};
+use crate::store::{Job, JobKind, LogState, NewJob, Place};
 use crate::types::{ContactState, MessageId};
 
 /// A request and its body.
@@ -31,13 +31,20 @@ impl Engine {
         self.transact(|work| match job.what.kind {
             JobKind::CreateInbox => work.create_inbox(job).map(Some),
             JobKind::CreateConversation => work.create_conversation(job).map(Some),
-            JobKind::AllowInvite | JobKind::AllowContact => work.allow(job, handle).map(Some),
+            JobKind::AllowInvite | JobKind::AllowContact | JobKind::AllowMembers => {
+                work.allow(job, handle).map(Some)
+            }
             JobKind::Revoke => {
                 let key = *work.key_of(job)?;
                 Ok(Some((Command::Revoke { handle, key: PublicKey::new(key) }, Vec::new())))
             }
-            JobKind::PutPrekeys => work.put_prekeys(handle, PREKEYS_PUT, false).map(Some),
-            JobKind::PutLastResort => work.put_prekeys(handle, 1, true).map(Some),
+            JobKind::PutPrekeys => work.put_prekeys(job, handle, PREKEYS_PUT, false).map(Some),
+            JobKind::PutLastResort => work.put_prekeys(job, handle, 1, true).map(Some),
+            JobKind::TakePrekey => {
+                let id = job.what.envelope.ok_or(Error::Damaged("a request without id"))?;
+                let (slot, request) = (job.what.slot, RequestId::new(*id.as_bytes()));
+                Ok(Some((Command::TakePrekeys { handle, slot, request }, Vec::new())))
+            }
             JobKind::FirstLetter => work.first_letter(job, handle, card),
             JobKind::Letter => {
                 let body = job.what.body.clone().ok_or(Error::Damaged("a letter without body"))?;
@@ -46,18 +53,25 @@ impl Engine {
         })
     }
 
-    /// The relay has done it.
-    pub(crate) fn job_done(&mut self, job: &Job, reply: &Reply) -> Result<(), Error> {
+    /// The relay has done it, and gave `body`.
+    pub(crate) fn job_done(&mut self, job: &Job, reply: &Reply, body: &[u8]) -> Result<(), Error> {
         self.transact(|work| {
             match (job.what.kind, reply) {
                 (JobKind::CreateConversation, Reply::Created(created)) => {
-                    let mut row = work.db.need_conversation(&job.what.mailbox)?;
+                    let mut row = work.db.need_log(&job.what.mailbox)?;
                     row.epoch = created.epoch;
-                    row.state = ConversationState::Live;
-                    work.db.put_conversation(&row)?;
+                    row.state = LogState::Live;
+                    work.db.put_log(&row)?;
                 }
                 (JobKind::FirstLetter, Reply::Appended(appended)) => {
                     work.first_letter_sent(job, appended)?;
+                }
+                (JobKind::TakePrekey, Reply::Prekey { .. }) => {
+                    work.prekey_taken(job, Some(body))?
+                }
+                (JobKind::AllowMembers, _) => {
+                    let id = job.what.conversation.ok_or(Error::Damaged("a job without group"))?;
+                    work.members_allowed(id)?;
                 }
                 _ => {}
             }
@@ -73,12 +87,14 @@ impl Engine {
                 JobKind::FirstLetter => work.first_letter_refused(job, code),
                 JobKind::Letter => work.letter_refused(job, code),
                 JobKind::CreateConversation => {
-                    work.end_conversation(&job.what.mailbox, ConversationState::Lost, code)
+                    work.end_log(&job.what.mailbox, LogState::Lost, code)
                 }
+                JobKind::TakePrekey => work.prekey_taken(job, None),
                 // What is to be struck, or could not be stored, is not there: that is all there is.
                 JobKind::CreateInbox
                 | JobKind::AllowInvite
                 | JobKind::AllowContact
+                | JobKind::AllowMembers
                 | JobKind::Revoke
                 | JobKind::PutPrekeys
                 | JobKind::PutLastResort => Ok(()),
@@ -88,14 +104,17 @@ impl Engine {
 
     /// Refills the prekeys when few are left.
     pub(crate) fn prekeys_left(&mut self, counts: &[PrekeyCount]) -> Result<(), Error> {
-        let count = counts.iter().find(|count| count.slot == super::first_contact::slot());
-        let few = count.is_none_or(|count| count.count < PREKEYS_LOW);
-        let none_last = count.is_none_or(|count| !count.last_resort);
+        let slots = self.account.prekey_slots()?;
         self.transact(|work| {
-            for (wanted, kind) in [(none_last, JobKind::PutLastResort), (few, JobKind::PutPrekeys)]
-            {
-                if wanted && !work.db.has_job(&work.account.inbox, kind)? {
-                    work.db.put_job(&work.own_job(kind))?;
+            for slot in slots {
+                let count = counts.iter().find(|count| count.slot == slot);
+                let few = count.is_none_or(|count| count.count < PREKEYS_LOW);
+                let none_last = count.is_none_or(|count| !count.last_resort);
+                let jobs = [(none_last, JobKind::PutLastResort), (few, JobKind::PutPrekeys)];
+                for (_, kind) in jobs.into_iter().filter(|(wanted, _)| *wanted) {
+                    if !work.db.has_slot_job(slot, kind)? {
+                        work.db.put_job(&NewJob { slot, ..work.own_job(kind) })?;
+                    }
                 }
             }
             Ok(())
@@ -121,7 +140,7 @@ impl Work<'_> {
 
     fn create_conversation(&mut self, job: &Job) -> Result<Request, Error> {
         let mailbox = job.what.mailbox;
-        let row = self.db.need_conversation(&mailbox)?;
+        let row = self.db.need_log(&mailbox)?;
         let key = self.epoch_key(&mailbox)?;
         let create = Create {
             mailbox,
@@ -138,7 +157,8 @@ impl Work<'_> {
 
     fn allow(&self, job: &Job, handle: Handle) -> Result<Request, Error> {
         let key = SigningKey::from_seed(self.key_of(job)?);
-        let contact = job.what.kind == JobKind::AllowContact;
+        // Whoever it is, letters may be written and packages taken; a stranger only writes.
+        let contact = job.what.kind != JobKind::AllowInvite;
         let rights = Rights { write: true, take: contact, ..Rights::default() };
         let terms = Terms {
             rights,
@@ -153,17 +173,19 @@ impl Work<'_> {
 
     fn put_prekeys(
         &mut self,
+        job: &Job,
         handle: Handle,
         count: usize,
         last_resort: bool,
     ) -> Result<Request, Error> {
+        let slot = job.what.slot;
+        let suite = Suite::from_number(slot.get() as u16)?;
         let (mut sizes, mut body) = (Vec::with_capacity(count), Vec::new());
         for _ in 0..count {
-            let package = self.make_key_package(last_resort)?;
+            let package = self.make_key_package(suite, last_resort)?;
             sizes.push(u32::try_from(package.len()).unwrap_or(u32::MAX));
             body.extend_from_slice(&package);
         }
-        let slot = super::first_contact::slot();
         Ok((Command::PutPrekeys(PutPrekeys { handle, slot, sizes, last_resort }), body))
     }
 
@@ -202,13 +224,13 @@ impl Work<'_> {
         }
         // The first message has the place before all others.
         let place = Place {
-            conversation: None,
+            mailbox: None,
             generation: 0,
             seq: Seq::START,
             expires_at: appended.expires_at,
         };
         if let Some(first) = job.what.first_message {
-            self.place_own(contact.id, &first, &place)?;
+            self.place_own(contact.id.into(), &first, &place)?;
         }
         Ok(())
     }
@@ -217,8 +239,8 @@ impl Work<'_> {
         let Some(mut contact) = self.contact_of(job)? else { return Ok(()) };
         if let Some(first) = job.what.first_message {
             let id = MessageId::new(*first.as_bytes());
-            if self.db.refuse_message(contact.id, &id, code)? {
-                self.tell_fate(contact.id, &first)?;
+            if self.db.refuse_message(contact.id.into(), &id, code)? {
+                self.tell_fate(contact.id.into(), &first)?;
             }
         }
         if matches!(contact.state, ContactState::Invited | ContactState::Requested) {
@@ -226,18 +248,19 @@ impl Work<'_> {
             contact.invite = None;
             contact.ended_at = self.now;
             self.revoke_contact_key(&mut contact)?;
-            self.refuse_outbox(contact.id, code)?;
+            self.refuse_outbox(contact.id.into(), code)?;
             self.put_contact(&contact)?;
         }
         Ok(())
     }
 
     fn letter_refused(&mut self, job: &Job, code: Code) -> Result<(), Error> {
-        // Nobody will come into the conversation this letter is the way into.
-        let Some(contact) = self.contact_of(job)? else { return Ok(()) };
-        match contact.conversation {
-            Some(mailbox) => self.end_conversation(&mailbox, ConversationState::Closed, code),
-            None => Ok(()),
+        let Some(id) = job.what.conversation else { return Ok(()) };
+        let row = self.db.need_conversation(id)?;
+        match row.log {
+            // Nobody will come into the conversation this letter is the way into.
+            Some(mailbox) if !row.is_group() => self.end_log(&mailbox, LogState::Closed, code),
+            _ => Ok(()),
         }
     }
 

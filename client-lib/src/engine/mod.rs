@@ -12,14 +12,20 @@ mod account;
 mod asked;
 mod commands;
 mod commits;
-mod conversation;
+mod contents;
 mod endings;
 mod first_contact;
+mod group_acts;
 mod groups;
 mod inbox;
 mod job_rules;
+mod joining;
+mod membership;
 mod outbox;
+mod plan;
+mod policy;
 mod receipts;
+mod records;
 
 use std::fmt;
 use std::path::Path;
@@ -34,8 +40,8 @@ use self::groups::Groups;
 use crate::error::Error;
 use crate::events::{Event, Notice};
 use crate::key::StoreKey;
-use crate::store::{ContactRow, Db, Meta, Store};
-use crate::types::{ContactId, MessageId};
+use crate::store::{ContactRow, ConversationRow, Db, Meta, Store};
+use crate::types::{ConversationId, MessageId};
 
 /// One account, its store and its groups.
 pub(crate) struct Engine {
@@ -48,8 +54,8 @@ pub(crate) struct Engine {
     now: UnixTime,
     /// When to look for what has expired.
     next_tidy: UnixTime,
-    /// When the first receipt is due.
-    next_receipt: Option<UnixTime>,
+    /// When the first receipt is due, or a wish that waits for its time.
+    next_due: Option<UnixTime>,
 }
 
 /// One transaction at work: everything in it becomes durable together, or not at all.
@@ -81,8 +87,8 @@ impl Engine {
         let account = Account::load(store.read())?;
         let own_relay = account.relay.to_string();
         let (groups, events) = (Groups::default(), Vec::new());
-        let (next_tidy, next_receipt) = (now, None);
-        Ok(Self { store, account, own_relay, groups, events, now, next_tidy, next_receipt })
+        let (next_tidy, next_due) = (now, None);
+        Ok(Self { store, account, own_relay, groups, events, now, next_tidy, next_due })
     }
 
     /// What admits this account at its own relay from now on.
@@ -143,15 +149,22 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// Tells that a group is new or has changed.
+    fn tell_conversation(&mut self, conversation: &ConversationRow) -> Result<(), Error> {
+        let shown = self.show_conversation(conversation)?;
+        self.events.push(Event::Conversation(shown));
+        Ok(())
+    }
+
     fn notice(&mut self, notice: Notice) {
         self.events.push(Event::Notice(notice));
     }
 
     /// Tells how far a message of this side is now.
-    fn tell_fate(&mut self, contact: ContactId, id: &EnvelopeId) -> Result<(), Error> {
+    fn tell_fate(&mut self, conversation: ConversationId, id: &EnvelopeId) -> Result<(), Error> {
         let message = MessageId::new(*id.as_bytes());
-        if let Some(shown) = self.db.message_of(contact, &message)? {
-            self.events.push(Event::Fate { contact, message, fate: shown.fate });
+        if let Some(shown) = self.db.message_of(conversation, &message)? {
+            self.events.push(Event::Fate { conversation, message, fate: shown.fate });
         }
         Ok(())
     }

@@ -3,17 +3,15 @@
 
 use restante_crypto::{content_hash, random_bytes};
 use restante_spec::codes::Code;
-use restante_spec::content::{Body, Content, ContentError, ContentHash, LogPosition, Receipts};
+use restante_spec::content::{Body, Content, ContentError, ContentHash, LogPosition};
 use restante_spec::ids::{EnvelopeId, Epoch, MailboxId, UnixTime};
 use restante_spec::message::{Appended, Commit, EnvelopeClass};
 
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::events::Event;
-use crate::store::{
-    ContentKind, ConversationRow, ConversationState, Meta, OutboxRow, Place, Sealed,
-};
-use crate::types::{ContactId, Message, MessageId, MessageKind};
+use crate::store::{LogRow, LogState, Meta, OutboxRow, Place, Sealed};
+use crate::types::{ConversationId, Message, MessageId, MessageKind};
 
 /// An envelope that may leave.
 #[derive(Clone, Debug)]
@@ -45,19 +43,19 @@ impl Engine {
         limit: usize,
     ) -> Result<Vec<Outgoing>, Error> {
         let db = self.store.read();
-        let row = db.need_conversation(mailbox)?;
-        let Some(epoch) = row.epoch.filter(|_| row.state == ConversationState::Live) else {
+        let row = db.need_log(mailbox)?;
+        let Some(epoch) = row.epoch.filter(|_| row.state == LogState::Live) else {
             return Ok(Vec::new());
         };
-        let current = db.need_contact(row.contact)?.conversation == Some(*mailbox);
-        let waiting = db.outbox(row.contact, behind, limit)?;
+        let current = db.need_conversation(row.conversation)?.log == Some(*mailbox);
+        let waiting = db.outbox(row.conversation, behind, limit)?;
         if !current || waiting.is_empty() || db.meta(Meta::Cloned)?.is_some() {
             return Ok(Vec::new());
         }
         self.transact(|work| {
-            if waiting.iter().any(|row| row.kind == ContentKind::Text) {
+            if waiting.iter().any(|row| class_of(row.kind) == EnvelopeClass::Normal) {
                 // Receipts that are owed go along.
-                work.send_receipts(row.contact)?;
+                work.send_receipts(row.conversation)?;
             }
             work.seal_all(row, epoch, waiting)
         })
@@ -71,14 +69,14 @@ impl Engine {
         appended: &Appended,
     ) -> Result<(), Error> {
         self.transact(|work| {
-            let row = work.db.need_conversation(mailbox)?;
+            let row = work.db.need_log(mailbox)?;
             if row.commit.as_ref().is_some_and(|commit| commit.id == *id) {
                 return Ok(());
             }
             let (seq, expires_at) = (appended.seq, appended.expires_at);
-            let (conversation, generation) = (Some(*mailbox), row.generation);
-            let place = Place { conversation, generation, seq, expires_at };
-            work.take_own(row.contact, id, &place)
+            let generation = row.generation;
+            let place = Place { mailbox: Some(*mailbox), generation, seq, expires_at };
+            work.take_own(row.conversation, id, &place)
         })
     }
 }
@@ -86,23 +84,23 @@ impl Engine {
 impl Work<'_> {
     fn seal_all(
         &mut self,
-        mut conversation: ConversationRow,
+        mut log: LogRow,
         epoch: Epoch,
         rows: Vec<OutboxRow>,
     ) -> Result<Vec<Outgoing>, Error> {
         let mut outgoing = Vec::with_capacity(rows.len());
         for mut row in rows {
             let content = match row.content.take() {
-                Some(content) if row.conversation == Some(conversation.mailbox) => content,
-                Some(_) | None => self.chain(&mut conversation, &mut row)?,
+                Some(content) if row.mailbox == Some(log.mailbox) => content,
+                Some(_) | None => self.chain(&mut log, &mut row)?,
             };
             let class = class_of(row.kind);
             let body = match row.sealed.take() {
                 Some(sealed) if sealed.epoch == epoch => sealed.body,
                 Some(_) | None => {
-                    let body = self.seal_record(&conversation, &row.id, class, &content)?;
-                    self.db.note_own_id(&conversation.mailbox, &row.id)?;
-                    conversation.since_update = conversation.since_update.saturating_add(1);
+                    let body = self.seal_record(&log, &row.id, class, &content)?;
+                    self.db.note_own_id(&log.mailbox, &row.id)?;
+                    log.since_update = log.since_update.saturating_add(1);
                     row.content = Some(content);
                     row.sealed = Some(Sealed { epoch, body: body.clone() });
                     self.db.set_content(&row)?;
@@ -112,20 +110,16 @@ impl Work<'_> {
             let (id, row) = (row.id, Some(row.row));
             outgoing.push(Outgoing { id, row, class, epoch, body, commit: None });
         }
-        self.db.put_conversation(&conversation)?;
+        self.db.put_log(&log)?;
         Ok(outgoing)
     }
 
     /// Gives a content its number and the hash of the one before it.
-    fn chain(
-        &mut self,
-        conversation: &mut ConversationRow,
-        row: &mut OutboxRow,
-    ) -> Result<Vec<u8>, Error> {
-        row.conversation = Some(conversation.mailbox);
-        row.previous = conversation.previous;
-        row.counter = conversation.counter + 1;
-        let seen = LogPosition { generation: conversation.generation, seq: conversation.cursor };
+    fn chain(&mut self, log: &mut LogRow, row: &mut OutboxRow) -> Result<Vec<u8>, Error> {
+        row.mailbox = Some(log.mailbox);
+        row.previous = log.previous;
+        row.counter = log.counter + 1;
+        let seen = LogPosition { generation: log.generation, seq: log.cursor };
         let content = Content {
             id: row.id,
             counter: row.counter,
@@ -133,52 +127,35 @@ impl Work<'_> {
             random: random_bytes()?,
             seen,
             at: row.at.into(),
-            body: self.body_of(row)?,
+            body: Body::decode(row.kind, row.body.clone()).map_err(unwritable)?,
         };
         let content = content.encode().map_err(unwritable)?;
-        conversation.counter = row.counter;
-        conversation.previous = Some(*content_hash(&content).as_bytes());
+        log.counter = row.counter;
+        log.previous = Some(*content_hash(&content).as_bytes());
         Ok(content)
-    }
-
-    fn body_of(&self, row: &OutboxRow) -> Result<Body, Error> {
-        let text = || {
-            String::from_utf8(row.body.clone()).map_err(|_| Error::Damaged("a text is not UTF-8"))
-        };
-        Ok(match row.kind {
-            ContentKind::Text => Body::Text(text()?),
-            ContentKind::Receipts => {
-                let ids = row.body.chunks_exact(EnvelopeId::SIZE);
-                let delivered = ids.filter_map(EnvelopeId::from_slice).collect();
-                Body::Receipts(Receipts { delivered, read: Vec::new() })
-            }
-            ContentKind::Profile => {
-                Body::Profile { nick: text()?, devices: self.account.list.as_bytes().to_vec() }
-            }
-        })
     }
 
     /// A content of this side has its place: it need not be sent any more.
     pub(super) fn take_own(
         &mut self,
-        contact: ContactId,
+        conversation: ConversationId,
         id: &EnvelopeId,
         place: &Place,
     ) -> Result<(), Error> {
         self.db.take_outbox(id)?;
-        self.place_own(contact, id, place)
+        self.place_own(conversation, id, place)
     }
 
     /// A message of this side has its place.
     pub(super) fn place_own(
         &mut self,
-        contact: ContactId,
+        conversation: ConversationId,
         id: &EnvelopeId,
         place: &Place,
     ) -> Result<(), Error> {
         let message = MessageId::new(*id.as_bytes());
-        if let Some(placed) = self.db.place_message(contact, &message, place)? {
-            self.events.push(Event::Fate { contact, message, fate: placed.fate });
+        if let Some(placed) = self.db.place_message(conversation, &message, place)? {
+            self.events.push(Event::Fate { conversation, message, fate: placed.fate });
         }
         Ok(())
     }
@@ -190,26 +167,26 @@ impl Work<'_> {
         id: &EnvelopeId,
         code: Code,
     ) -> Result<(), Error> {
-        let mut row = self.db.need_conversation(mailbox)?;
+        let mut row = self.db.need_log(mailbox)?;
         if row.commit.as_ref().is_some_and(|commit| commit.id == *id) {
-            return self.end_conversation(mailbox, ConversationState::Lost, code);
+            return self.end_log(mailbox, LogState::Lost, code);
         }
         if !matches!(code, Code::TooLarge | Code::Unsupported | Code::Malformed) {
             // Not this content is refused, but this device.
-            return self.end_conversation(mailbox, ConversationState::Lost, code);
+            return self.end_log(mailbox, LogState::Lost, code);
         }
         let Some(content) = self.db.outbox_row(id)? else { return Ok(()) };
         self.db.take_outbox(id)?;
         let message = MessageId::new(*id.as_bytes());
-        if self.db.refuse_message(row.contact, &message, code)? {
-            self.tell_fate(row.contact, id)?;
+        if self.db.refuse_message(row.conversation, &message, code)? {
+            self.tell_fate(row.conversation, id)?;
         }
-        if content.conversation == Some(*mailbox) && content.counter > 0 {
+        if content.mailbox == Some(*mailbox) && content.counter > 0 {
             // What stands behind it was not stored either and takes its number.
             row.counter = content.counter - 1;
             row.previous = content.previous;
-            self.db.put_conversation(&row)?;
-            self.db.forget_contents(row.contact, content.row)?;
+            self.db.put_log(&row)?;
+            self.db.forget_contents(row.conversation, content.row)?;
         }
         Ok(())
     }
@@ -231,7 +208,7 @@ pub(super) fn first_content(message: &Message) -> Result<Vec<u8>, Error> {
 
 /// The content of a commit that closes a conversation: the sender leaves.
 pub(super) fn closing_content(
-    row: &ConversationRow,
+    row: &LogRow,
     id: EnvelopeId,
     at: UnixTime,
 ) -> Result<Vec<u8>, Error> {
@@ -257,13 +234,11 @@ pub(super) fn shown(content: &Content) -> Shown {
 }
 
 /// A content this side made that no reader would take: what it was made of was checked.
-fn unwritable(_: ContentError) -> Error {
+pub(super) fn unwritable(_: ContentError) -> Error {
     Error::Damaged("a content that cannot be written")
 }
 
-const fn class_of(kind: ContentKind) -> EnvelopeClass {
-    match kind {
-        ContentKind::Text => EnvelopeClass::Normal,
-        ContentKind::Receipts | ContentKind::Profile => EnvelopeClass::Quiet,
-    }
+/// What a person has written wakes the others, the rest does not.
+const fn class_of(kind: u32) -> EnvelopeClass {
+    if Body::wakes(kind) { EnvelopeClass::Normal } else { EnvelopeClass::Quiet }
 }

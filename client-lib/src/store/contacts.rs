@@ -31,8 +31,6 @@ pub(crate) struct ContactRow {
     pub(crate) came_by: Option<PublicKey>,
     /// Their first letter's content, until it is decided over.
     pub(crate) request: Option<Vec<u8>>,
-    /// The conversation messages go to.
-    pub(crate) conversation: Option<MailboxId>,
     /// When it was declined or blocked.
     pub(crate) ended_at: UnixTime,
 }
@@ -61,19 +59,11 @@ impl ContactRow {
             invite: None,
             came_by: None,
             request: None,
-            conversation: None,
             ended_at: UnixTime::new(0),
         }
     }
 
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let (relay, mailbox) = (row.get("inbox_relay")?, maybe(row, "inbox")?);
-        let inbox = match (relay, mailbox, maybe(row, "inbox_key")?) {
-            (Some(relay), Some(mailbox), Some(key)) => {
-                Some(InboxRef { relay, mailbox: MailboxId::new(mailbox), key: Zeroizing::new(key) })
-            }
-            _ => None,
-        };
         Ok(Self {
             id: ContactId::new(fixed(row, "id")?),
             account: maybe(row, "account")?.map(PublicKey::new),
@@ -82,12 +72,11 @@ impl ContactRow {
             verified: row.get("verified")?,
             devices: row.get("devices")?,
             letter_number: from_sql(row.get("letter_number")?),
-            inbox,
+            inbox: InboxRef::read(row)?,
             own_key: maybe(row, "own_key")?.map(Zeroizing::new),
             invite: row.get("invite")?,
             came_by: maybe(row, "came_by")?.map(PublicKey::new),
             request: row.get("request")?,
-            conversation: maybe(row, "conversation")?.map(MailboxId::new),
             ended_at: UnixTime::new(from_sql(row.get("ended_at")?)),
         })
     }
@@ -122,12 +111,11 @@ impl Db<'_> {
     pub(crate) fn put_contact(self, contact: &ContactRow) -> Result<(), Error> {
         let sql = "INSERT INTO contacts (id, account, nickname, state, verified, devices,
                 letter_number, inbox_relay, inbox, inbox_key, own_key, invite, request,
-                conversation, ended_at, came_by)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
+                ended_at, came_by)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
             ON CONFLICT (id) DO UPDATE SET account = ?2, nickname = ?3, state = ?4, verified = ?5,
                 devices = ?6, letter_number = ?7, inbox_relay = ?8, inbox = ?9, inbox_key = ?10,
-                own_key = ?11, invite = ?12, request = ?13, conversation = ?14, ended_at = ?15,
-                came_by = ?16";
+                own_key = ?11, invite = ?12, request = ?13, ended_at = ?14, came_by = ?15";
         let inbox = contact.inbox.as_ref();
         self.sql.prepare_cached(sql)?.execute(rusqlite::params![
             contact.id.as_bytes(),
@@ -143,7 +131,6 @@ impl Db<'_> {
             contact.own_key.as_deref(),
             contact.invite,
             contact.request,
-            contact.conversation.as_ref().map(MailboxId::as_bytes),
             to_sql(contact.ended_at.get()),
             contact.came_by.as_ref().map(PublicKey::as_bytes),
         ])?;
@@ -152,9 +139,7 @@ impl Db<'_> {
 
     /// A contact as the app sees it.
     pub(crate) fn show(self, contact: &ContactRow) -> Result<Contact, Error> {
-        let sql = "SELECT count(*) FROM messages WHERE contact = ?1 AND unread = 1";
-        let mut query = self.sql.prepare_cached(sql)?;
-        let unread = query.query_row([contact.id.as_bytes()], |row| row.get(0))?;
+        let unread = self.unread_of(contact.id.into())?;
         Ok(Contact {
             id: contact.id,
             nickname: contact.nickname.clone(),

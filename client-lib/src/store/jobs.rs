@@ -1,13 +1,13 @@
 //! The table of jobs: what a relay must still be told. In order for each mailbox, each repeatable
 //! without harm, kept until it is answered.
 
-use restante_spec::ids::{EnvelopeId, MailboxId, UnixTime};
+use restante_spec::ids::{EnvelopeId, MailboxId, Slot, UnixTime};
 use rusqlite::Row;
 use zeroize::Zeroizing;
 
 use super::{Db, fixed, from_sql, maybe, to_sql};
 use crate::error::Error;
-use crate::types::ContactId;
+use crate::types::{ContactId, ConversationId};
 
 /// A job's number: rising in the order they were made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,6 +34,10 @@ pub(crate) enum JobKind {
     Letter,
     /// Make the mailbox of a conversation.
     CreateConversation,
+    /// Give the members of a group their rights in the own inbox.
+    AllowMembers,
+    /// Take a key package of one device of an account that is to be added to a conversation.
+    TakePrekey,
 }
 
 /// A job to be noted.
@@ -43,6 +47,9 @@ pub(crate) struct NewJob {
     pub(crate) mailbox: MailboxId,
     pub(crate) kind: JobKind,
     pub(crate) contact: Option<ContactId>,
+    pub(crate) conversation: Option<ConversationId>,
+    /// Where the key package lies that is to be taken.
+    pub(crate) slot: Slot,
     /// The seed of the key it is about or done with; for `Revoke` the public key.
     pub(crate) key: Option<Zeroizing<[u8; 32]>>,
     pub(crate) envelope: Option<EnvelopeId>,
@@ -72,6 +79,8 @@ impl NewJob {
             mailbox,
             kind,
             contact: None,
+            conversation: None,
+            slot: Slot::new(0),
             key: None,
             envelope: None,
             first_message: None,
@@ -95,6 +104,8 @@ impl Job {
                 mailbox: MailboxId::new(fixed(row, "mailbox")?),
                 kind,
                 contact: maybe(row, "contact")?.map(ContactId::new),
+                conversation: maybe(row, "conversation")?.map(ConversationId::new),
+                slot: Slot::new(row.get("slot")?),
                 key: maybe(row, "key")?.map(Zeroizing::new),
                 envelope: maybe(row, "envelope")?.map(EnvelopeId::new),
                 first_message: maybe(row, "first_message")?.map(EnvelopeId::new),
@@ -112,8 +123,8 @@ impl Db<'_> {
     /// Notes a job.
     pub(crate) fn put_job(self, job: &NewJob) -> Result<JobId, Error> {
         let sql = "INSERT INTO jobs (relay, mailbox, kind, contact, key, envelope,
-                first_message, body, uses, expires_at, after, held_by)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+                first_message, body, uses, expires_at, after, held_by, conversation, slot)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
         self.sql.prepare_cached(sql)?.execute(rusqlite::params![
             job.relay,
             job.mailbox.as_bytes(),
@@ -127,6 +138,8 @@ impl Db<'_> {
             to_sql(job.expires_at.get()),
             job.after.map_or(0, |after| after.0),
             job.held_by.as_ref().map(EnvelopeId::as_bytes),
+            job.conversation.as_ref().map(ConversationId::as_bytes),
+            job.slot.get(),
         ])?;
         Ok(JobId(self.sql.last_insert_rowid()))
     }
@@ -149,6 +162,12 @@ impl Db<'_> {
         let sql = "SELECT 1 FROM jobs WHERE mailbox = ?1 AND kind = ?2";
         let mut query = self.sql.prepare_cached(sql)?;
         Ok(query.exists((mailbox.as_bytes(), kind_number(kind)))?)
+    }
+
+    /// Whether a job of this kind is noted for this slot of prekeys.
+    pub(crate) fn has_slot_job(self, slot: Slot, kind: JobKind) -> Result<bool, Error> {
+        let sql = "SELECT 1 FROM jobs WHERE slot = ?1 AND kind = ?2";
+        Ok(self.sql.prepare_cached(sql)?.exists((slot.get(), kind_number(kind)))?)
     }
 
     /// The job of this kind for this contact, if one is noted.
@@ -211,6 +230,8 @@ const fn kind_number(kind: JobKind) -> u8 {
         JobKind::FirstLetter => 6,
         JobKind::Letter => 7,
         JobKind::CreateConversation => 8,
+        JobKind::AllowMembers => 9,
+        JobKind::TakePrekey => 10,
     }
 }
 
@@ -225,6 +246,8 @@ const fn kind_of(number: u8) -> Option<JobKind> {
         6 => JobKind::FirstLetter,
         7 => JobKind::Letter,
         8 => JobKind::CreateConversation,
+        9 => JobKind::AllowMembers,
+        10 => JobKind::TakePrekey,
         _ => return None,
     })
 }

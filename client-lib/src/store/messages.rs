@@ -1,20 +1,25 @@
 //! The table of messages: the history, its order and the fates.
 
+use openmls_sqlite_storage::Codec;
 use restante_spec::codes::Code;
 use restante_spec::ids::{EnvelopeId, MailboxId, Seq, UnixTime};
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::{Db, fixed, from_sql, to_sql};
+use super::mls::MessagePack;
+use super::{Db, fixed, from_sql, maybe, to_sql};
 use crate::error::Error;
-use crate::types::{ContactId, Fate, Message, MessageId, MessageKind, Position};
+use crate::types::{
+    ContactId, ConversationId, Fate, GroupChange, Message, MessageId, MessageKind, Position,
+};
 
 /// A message to be kept.
 #[derive(Clone, Debug)]
 pub(crate) struct NewMessage<'a> {
     pub(crate) id: EnvelopeId,
-    pub(crate) contact: ContactId,
+    pub(crate) conversation: ConversationId,
     pub(crate) place: Option<Place>,
-    pub(crate) from_me: bool,
+    /// Who wrote it; `None`: this account.
+    pub(crate) author: Option<ContactId>,
     pub(crate) kind: MessageKind,
     pub(crate) text: &'a str,
     /// The exact bytes, for kinds a newer version will know.
@@ -27,7 +32,7 @@ pub(crate) struct NewMessage<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
     /// `None`: a letter.
-    pub(crate) conversation: Option<MailboxId>,
+    pub(crate) mailbox: Option<MailboxId>,
     pub(crate) generation: u32,
     pub(crate) seq: Seq,
     pub(crate) expires_at: UnixTime,
@@ -36,19 +41,19 @@ pub(crate) struct Place {
 impl Db<'_> {
     /// Keeps a message; `None` if this id is here already.
     pub(crate) fn put_message(self, new: &NewMessage<'_>) -> Result<Option<Message>, Error> {
-        let sql = "INSERT OR IGNORE INTO messages (id, contact, conversation, generation, seq,
-                from_me, kind, text, content, at, fate, code, expires_at, unread)
+        let sql = "INSERT OR IGNORE INTO messages (id, conversation, mailbox, generation, seq,
+                author, kind, text, content, at, fate, code, expires_at, unread)
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
         let (fate, code) = fate_numbers(new.fate);
         let place = new.place.as_ref();
-        let conversation = place.and_then(|place| place.conversation.as_ref());
+        let mailbox = place.and_then(|place| place.mailbox.as_ref());
         let kept = self.sql.prepare_cached(sql)?.execute(params![
             new.id.as_bytes(),
-            new.contact.as_bytes(),
-            conversation.map(MailboxId::as_bytes),
+            new.conversation.as_bytes(),
+            mailbox.map(MailboxId::as_bytes),
             place.map_or(u32::MAX, |place| place.generation),
             place.map_or(i64::MAX, |place| to_sql(place.seq.get())),
-            new.from_me,
+            new.author.as_ref().map(ContactId::as_bytes),
             kind_number(new.kind),
             new.text,
             new.content,
@@ -56,18 +61,18 @@ impl Db<'_> {
             fate,
             code,
             place.map_or(0, |place| to_sql(place.expires_at.get())),
-            !new.from_me,
+            new.author.is_some() && new.kind != MessageKind::Event,
         ])?;
         if kept == 0 {
             return Ok(None);
         }
         self.index_text(self.sql.last_insert_rowid(), new.text)?;
-        self.message_of(new.contact, &MessageId::new(*new.id.as_bytes()))
+        self.message_of(new.conversation, &MessageId::new(*new.id.as_bytes()))
     }
 
     /// The message with this id.
     pub(crate) fn message(self, id: &MessageId) -> Result<Option<Message>, Error> {
-        let sql = "SELECT * FROM messages WHERE id = ?1 ORDER BY from_me DESC LIMIT 1";
+        let sql = "SELECT * FROM messages WHERE id = ?1 ORDER BY author IS NULL DESC LIMIT 1";
         let mut query = self.sql.prepare_cached(sql)?;
         Ok(query.query_row([id.as_bytes()], read_message).optional()?)
     }
@@ -75,58 +80,62 @@ impl Db<'_> {
     /// The message with this id in this conversation.
     pub(crate) fn message_of(
         self,
-        contact: ContactId,
+        conversation: ConversationId,
         id: &MessageId,
     ) -> Result<Option<Message>, Error> {
-        let sql = "SELECT * FROM messages WHERE contact = ?1 AND id = ?2";
+        let sql = "SELECT * FROM messages WHERE conversation = ?1 AND id = ?2";
         let mut query = self.sql.prepare_cached(sql)?;
-        Ok(query.query_row((contact.as_bytes(), id.as_bytes()), read_message).optional()?)
+        Ok(query.query_row((conversation.as_bytes(), id.as_bytes()), read_message).optional()?)
     }
 
     /// A message of this side got its place; gives it if that is new.
     pub(crate) fn place_message(
         self,
-        contact: ContactId,
+        conversation: ConversationId,
         id: &MessageId,
         place: &Place,
     ) -> Result<Option<Message>, Error> {
-        let sql = "UPDATE messages SET conversation = ?3, generation = ?4, seq = ?5,
+        let sql = "UPDATE messages SET mailbox = ?3, generation = ?4, seq = ?5,
                 expires_at = ?6, fate = CASE fate WHEN 0 THEN 1 WHEN 4 THEN 1 ELSE fate END
-            WHERE contact = ?1 AND id = ?2 AND from_me = 1 AND (seq = ?7 OR fate = 4)";
+            WHERE conversation = ?1 AND id = ?2 AND author IS NULL AND (seq = ?7 OR fate = 4)";
         let changed = self.sql.prepare_cached(sql)?.execute(params![
-            contact.as_bytes(),
+            conversation.as_bytes(),
             id.as_bytes(),
-            place.conversation.as_ref().map(MailboxId::as_bytes),
+            place.mailbox.as_ref().map(MailboxId::as_bytes),
             place.generation,
             to_sql(place.seq.get()),
             to_sql(place.expires_at.get()),
             i64::MAX,
         ])?;
-        if changed == 0 { Ok(None) } else { self.message_of(contact, id) }
+        if changed == 0 { Ok(None) } else { self.message_of(conversation, id) }
     }
 
     /// The other side has it; says whether that is new.
-    pub(crate) fn deliver_message(self, contact: ContactId, id: &MessageId) -> Result<bool, Error> {
+    pub(crate) fn deliver_message(
+        self,
+        conversation: ConversationId,
+        id: &MessageId,
+    ) -> Result<bool, Error> {
         let sql = "UPDATE messages SET fate = 2
-            WHERE contact = ?1 AND id = ?2 AND from_me = 1 AND fate IN (0, 1, 3)";
-        Ok(self.sql.prepare_cached(sql)?.execute((contact.as_bytes(), id.as_bytes()))? > 0)
+            WHERE conversation = ?1 AND id = ?2 AND author IS NULL AND fate IN (0, 1, 3)";
+        Ok(self.sql.prepare_cached(sql)?.execute((conversation.as_bytes(), id.as_bytes()))? > 0)
     }
 
     /// It will not be sent; says whether that is new.
     pub(crate) fn refuse_message(
         self,
-        contact: ContactId,
+        conversation: ConversationId,
         id: &MessageId,
         code: Code,
     ) -> Result<bool, Error> {
         // It keeps the place it has now, behind everything that is here already.
         let sql = "UPDATE messages SET fate = 4, code = ?3, (generation, seq) = (
                 SELECT coalesce(max(generation), 0), coalesce(max(seq), 0) FROM (
-                    SELECT generation, seq FROM messages WHERE contact = ?1 AND seq < ?4
+                    SELECT generation, seq FROM messages WHERE conversation = ?1 AND seq < ?4
                     ORDER BY generation DESC, seq DESC LIMIT 1))
-            WHERE contact = ?1 AND id = ?2 AND from_me = 1 AND fate = 0";
+            WHERE conversation = ?1 AND id = ?2 AND author IS NULL AND fate = 0";
         let mut update = self.sql.prepare_cached(sql)?;
-        let refused = (contact.as_bytes(), id.as_bytes(), code.number(), i64::MAX);
+        let refused = (conversation.as_bytes(), id.as_bytes(), code.number(), i64::MAX);
         Ok(update.execute(refused)? > 0)
     }
 
@@ -141,28 +150,28 @@ impl Db<'_> {
     /// A page of a conversation, oldest first.
     pub(crate) fn history(
         self,
-        contact: ContactId,
+        conversation: ConversationId,
         before: Option<Position>,
         limit: u32,
     ) -> Result<Vec<Message>, Error> {
         let sql = "SELECT * FROM messages
-            WHERE contact = ?1 AND (generation, seq, row) < (?2, ?3, ?4)
+            WHERE conversation = ?1 AND (generation, seq, row) < (?2, ?3, ?4)
             ORDER BY generation DESC, seq DESC, row DESC LIMIT ?5";
         let (generation, seq, row) = before.map_or((i64::MAX, i64::MAX, i64::MAX), |before| {
             (i64::from(before.generation), to_sql(before.seq), before.row)
         });
         let mut query = self.sql.prepare_cached(sql)?;
-        let page = (contact.as_bytes(), generation, seq, row, limit);
+        let page = (conversation.as_bytes(), generation, seq, row, limit);
         let rows = query.query_map(page, read_message)?;
         let mut messages: Vec<Message> = rows.collect::<Result<_, _>>()?;
         messages.reverse();
         Ok(messages)
     }
 
-    /// Everything of this contact has been read; says whether anything had not.
-    pub(crate) fn mark_read(self, contact: ContactId) -> Result<bool, Error> {
-        let sql = "UPDATE messages SET unread = 0 WHERE contact = ?1 AND unread = 1";
-        Ok(self.sql.execute(sql, [contact.as_bytes()])? > 0)
+    /// Everything of this conversation has been read; says whether anything had not.
+    pub(crate) fn mark_read(self, conversation: ConversationId) -> Result<bool, Error> {
+        let sql = "UPDATE messages SET unread = 0 WHERE conversation = ?1 AND unread = 1";
+        Ok(self.sql.execute(sql, [conversation.as_bytes()])? > 0)
     }
 
     /// Messages not read.
@@ -176,26 +185,21 @@ impl Db<'_> {
         let sql = "SELECT count(*) FROM messages WHERE fate = 0";
         Ok(self.sql.query_row(sql, [], |row| row.get(0))?)
     }
-
-    /// A conversation moved to another place in its contact's history.
-    pub(crate) fn move_generation(self, of: &MailboxId, to: u32) -> Result<(), Error> {
-        let sql = "UPDATE messages SET generation = ?2 WHERE conversation = ?1";
-        self.sql.execute(sql, (of.as_bytes(), to))?;
-        Ok(())
-    }
 }
 
 /// Reads a row of `messages`.
 pub(super) fn read_message(row: &Row<'_>) -> rusqlite::Result<Message> {
     let seq: i64 = row.get("seq")?;
     let fate = fate_of(row.get("fate")?, row.get("code")?);
+    let kind = kind_of(row.get("kind")?);
     let placed = seq != i64::MAX && !matches!(fate, Fate::Refused(_));
     Ok(Message {
         id: MessageId::new(fixed(row, "id")?),
-        contact: ContactId::new(fixed(row, "contact")?),
-        from_me: row.get("from_me")?,
+        conversation: ConversationId::new(fixed(row, "conversation")?),
+        author: maybe(row, "author")?.map(ContactId::new),
         text: row.get("text")?,
-        kind: kind_of(row.get("kind")?),
+        kind,
+        changes: changes_of(row, kind)?,
         seq: placed.then(|| Seq::new(from_sql(seq))),
         at: UnixTime::new(from_sql(row.get("at")?)),
         fate,
@@ -205,6 +209,20 @@ pub(super) fn read_message(row: &Row<'_>) -> rusqlite::Result<Message> {
             row: row.get("row")?,
         },
     })
+}
+
+/// What an event says, as it is kept.
+pub(crate) fn pack_changes(changes: &[GroupChange]) -> Result<Vec<u8>, Error> {
+    MessagePack::to_vec(&changes).map_err(|_| Error::Damaged("an event that cannot be written"))
+}
+
+/// What an event says; it is kept where a message's content is.
+fn changes_of(row: &Row<'_>, kind: MessageKind) -> rusqlite::Result<Vec<GroupChange>> {
+    if kind != MessageKind::Event {
+        return Ok(Vec::new());
+    }
+    let packed: Vec<u8> = row.get("content")?;
+    MessagePack::from_slice(&packed).map_err(|_| rusqlite::Error::InvalidQuery)
 }
 
 /// Layout: the number of each fate in the table, and the code beside it.
@@ -236,6 +254,7 @@ const fn kind_number(kind: MessageKind) -> u8 {
         MessageKind::Text => 0,
         MessageKind::Unknown => 1,
         MessageKind::Unreadable => 2,
+        MessageKind::Event => 3,
     }
 }
 
@@ -243,6 +262,7 @@ const fn kind_of(number: u8) -> MessageKind {
     match number {
         0 => MessageKind::Text,
         1 => MessageKind::Unknown,
+        3 => MessageKind::Event,
         _ => MessageKind::Unreadable,
     }
 }

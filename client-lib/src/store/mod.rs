@@ -7,12 +7,15 @@ mod contacts;
 mod conversations;
 mod invites;
 mod jobs;
+mod logs;
+mod members;
 mod messages;
 mod meta;
 mod mls;
 mod outbox;
 mod schema;
 mod search;
+mod wishes;
 
 use std::fmt;
 use std::path::Path;
@@ -21,12 +24,14 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use zeroize::Zeroizing;
 
 pub(crate) use contacts::{ContactRow, InboxRef};
-pub(crate) use conversations::{ConversationRow, ConversationState, PendingCommit, Want};
+pub(crate) use conversations::ConversationRow;
 pub(crate) use invites::InviteRow;
 pub(crate) use jobs::{Job, JobId, JobKind, NewJob};
-pub(crate) use messages::{NewMessage, Place};
+pub(crate) use logs::{LogRow, LogState, PendingCommit};
+pub(crate) use messages::{NewMessage, Place, pack_changes};
 pub(crate) use meta::Meta;
-pub(crate) use outbox::{ContentKind, OutboxRow, Sealed};
+pub(crate) use outbox::{OutboxRow, Sealed};
+pub(crate) use wishes::{Wish, WishId, WishRow};
 
 use crate::error::Error;
 use crate::home::io_error;

@@ -6,19 +6,19 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::{Db, fixed, from_sql, maybe, to_sql};
 use crate::error::Error;
-use crate::types::ContactId;
+use crate::types::ConversationId;
 
 /// A content on its way.
 #[derive(Clone, Debug)]
 pub(crate) struct OutboxRow {
     pub(crate) row: i64,
     pub(crate) id: EnvelopeId,
-    pub(crate) kind: ContentKind,
-    /// What it says, as its kind writes it.
+    /// What it says, as contents name and write it (CNT-1).
+    pub(crate) kind: u32,
     pub(crate) body: Vec<u8>,
     pub(crate) at: UnixTime,
-    /// The conversation `counter`, `previous` and `content` were made for.
-    pub(crate) conversation: Option<MailboxId>,
+    /// The log `counter`, `previous` and `content` were made for.
+    pub(crate) mailbox: Option<MailboxId>,
     pub(crate) counter: u64,
     pub(crate) previous: Option<[u8; 32]>,
     /// The exact bytes, the same at every sealing.
@@ -33,17 +33,6 @@ pub(crate) struct Sealed {
     pub(crate) body: Vec<u8>,
 }
 
-/// What kind of content it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ContentKind {
-    /// A text; the body is its UTF-8.
-    Text,
-    /// Receipts; the body is the ids.
-    Receipts,
-    /// The own profile; the body is the nickname.
-    Profile,
-}
-
 impl OutboxRow {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         let sealed = match (maybe(row, "sealed_epoch")?, row.get("sealed")?) {
@@ -53,10 +42,10 @@ impl OutboxRow {
         Ok(Self {
             row: row.get("row")?,
             id: EnvelopeId::new(fixed(row, "id")?),
-            kind: kind_of(row.get("kind")?),
+            kind: row.get("kind")?,
             body: row.get("body")?,
             at: UnixTime::new(from_sql(row.get("at")?)),
-            conversation: maybe(row, "conversation")?.map(MailboxId::new),
+            mailbox: maybe(row, "mailbox")?.map(MailboxId::new),
             counter: from_sql(row.get("counter")?),
             previous: maybe(row, "previous")?,
             content: row.get("content")?,
@@ -69,34 +58,35 @@ impl Db<'_> {
     /// Puts a content at the end.
     pub(crate) fn put_outbox(
         self,
-        contact: ContactId,
+        conversation: ConversationId,
         id: &EnvelopeId,
-        kind: ContentKind,
+        kind: u32,
         body: &[u8],
         at: UnixTime,
     ) -> Result<(), Error> {
-        let sql = "INSERT INTO outbox (contact, id, kind, body, at) VALUES (?1, ?2, ?3, ?4, ?5)";
+        let sql =
+            "INSERT INTO outbox (conversation, id, kind, body, at) VALUES (?1, ?2, ?3, ?4, ?5)";
         self.sql.prepare_cached(sql)?.execute(params![
-            contact.as_bytes(),
+            conversation.as_bytes(),
             id.as_bytes(),
-            kind_number(kind),
+            kind,
             body,
             to_sql(at.get()),
         ])?;
         Ok(())
     }
 
-    /// The first contents for this contact behind a row, in order.
+    /// The first contents of this conversation behind a row, in order.
     pub(crate) fn outbox(
         self,
-        contact: ContactId,
+        conversation: ConversationId,
         behind: i64,
         limit: usize,
     ) -> Result<Vec<OutboxRow>, Error> {
-        let sql = "SELECT * FROM outbox WHERE contact = ?1 AND row > ?2 ORDER BY row LIMIT ?3";
+        let sql = "SELECT * FROM outbox WHERE conversation = ?1 AND row > ?2 ORDER BY row LIMIT ?3";
         let mut query = self.sql.prepare_cached(sql)?;
         let rows = query.query_map(
-            params![contact.as_bytes(), behind, i64::try_from(limit).unwrap_or(i64::MAX)],
+            params![conversation.as_bytes(), behind, i64::try_from(limit).unwrap_or(i64::MAX)],
             OutboxRow::read,
         )?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -108,20 +98,20 @@ impl Db<'_> {
         Ok(query.query_row([id.as_bytes()], OutboxRow::read).optional()?)
     }
 
-    /// How many contents wait for this contact.
-    pub(crate) fn outbox_count(self, contact: ContactId) -> Result<usize, Error> {
-        let sql = "SELECT count(*) FROM outbox WHERE contact = ?1";
+    /// How many contents wait for this conversation.
+    pub(crate) fn outbox_count(self, conversation: ConversationId) -> Result<usize, Error> {
+        let sql = "SELECT count(*) FROM outbox WHERE conversation = ?1";
         let mut query = self.sql.prepare_cached(sql)?;
-        Ok(query.query_row([contact.as_bytes()], |row| row.get(0))?)
+        Ok(query.query_row([conversation.as_bytes()], |row| row.get(0))?)
     }
 
     /// Keeps the exact bytes of a content and what they were made of.
     pub(crate) fn set_content(self, row: &OutboxRow) -> Result<(), Error> {
-        let sql = "UPDATE outbox SET conversation = ?2, counter = ?3, previous = ?4, content = ?5,
+        let sql = "UPDATE outbox SET mailbox = ?2, counter = ?3, previous = ?4, content = ?5,
                 sealed = ?6, sealed_epoch = ?7 WHERE row = ?1";
         self.sql.prepare_cached(sql)?.execute(params![
             row.row,
-            row.conversation.as_ref().map(MailboxId::as_bytes),
+            row.mailbox.as_ref().map(MailboxId::as_bytes),
             to_sql(row.counter),
             row.previous,
             row.content,
@@ -132,10 +122,14 @@ impl Db<'_> {
     }
 
     /// This content and what stands behind it is made anew before it is sent: it was not stored.
-    pub(crate) fn forget_contents(self, contact: ContactId, from: i64) -> Result<(), Error> {
-        let sql = "UPDATE outbox SET conversation = NULL, content = NULL, sealed = NULL,
-            sealed_epoch = NULL WHERE contact = ?1 AND row >= ?2";
-        self.sql.execute(sql, (contact.as_bytes(), from))?;
+    pub(crate) fn forget_contents(
+        self,
+        conversation: ConversationId,
+        from: i64,
+    ) -> Result<(), Error> {
+        let sql = "UPDATE outbox SET mailbox = NULL, content = NULL, sealed = NULL,
+            sealed_epoch = NULL WHERE conversation = ?1 AND row >= ?2";
+        self.sql.execute(sql, (conversation.as_bytes(), from))?;
         Ok(())
     }
 
@@ -145,95 +139,87 @@ impl Db<'_> {
         Ok(())
     }
 
-    /// A contact has it.
-    pub(crate) fn take_outbox_of(self, contact: ContactId, id: &EnvelopeId) -> Result<(), Error> {
-        let sql = "DELETE FROM outbox WHERE contact = ?1 AND id = ?2";
-        self.sql.prepare_cached(sql)?.execute((contact.as_bytes(), id.as_bytes()))?;
+    /// Somebody has it.
+    pub(crate) fn take_outbox_of(
+        self,
+        conversation: ConversationId,
+        id: &EnvelopeId,
+    ) -> Result<(), Error> {
+        let sql = "DELETE FROM outbox WHERE conversation = ?1 AND id = ?2";
+        self.sql.prepare_cached(sql)?.execute((conversation.as_bytes(), id.as_bytes()))?;
         Ok(())
     }
 
     /// Remembers an id this device used in its epoch.
     pub(crate) fn note_own_id(self, of: &MailboxId, id: &EnvelopeId) -> Result<(), Error> {
-        let sql = "INSERT OR IGNORE INTO own_ids (conversation, id) VALUES (?1, ?2)";
+        let sql = "INSERT OR IGNORE INTO own_ids (mailbox, id) VALUES (?1, ?2)";
         self.sql.prepare_cached(sql)?.execute((of.as_bytes(), id.as_bytes()))?;
         Ok(())
     }
 
     /// Whether this device used this id in its epoch.
     pub(crate) fn is_own_id(self, of: &MailboxId, id: &EnvelopeId) -> Result<bool, Error> {
-        let sql = "SELECT 1 FROM own_ids WHERE conversation = ?1 AND id = ?2";
+        let sql = "SELECT 1 FROM own_ids WHERE mailbox = ?1 AND id = ?2";
         Ok(self.sql.prepare_cached(sql)?.exists((of.as_bytes(), id.as_bytes()))?)
     }
 
     /// The epoch was left: nothing of it can come any more.
     pub(crate) fn forget_own_ids(self, of: &MailboxId) -> Result<(), Error> {
-        self.sql.execute("DELETE FROM own_ids WHERE conversation = ?1", [of.as_bytes()])?;
+        self.sql.execute("DELETE FROM own_ids WHERE mailbox = ?1", [of.as_bytes()])?;
         Ok(())
     }
 
     /// A receipt is owed.
     pub(crate) fn owe_receipt(
         self,
-        contact: ContactId,
+        conversation: ConversationId,
         id: &EnvelopeId,
         due: UnixTime,
     ) -> Result<(), Error> {
-        let sql = "INSERT OR IGNORE INTO receipts (contact, id, due) VALUES (?1, ?2, ?3)";
-        let receipt = (contact.as_bytes(), id.as_bytes(), to_sql(due.get()));
+        let sql = "INSERT OR IGNORE INTO receipts (conversation, id, due) VALUES (?1, ?2, ?3)";
+        let receipt = (conversation.as_bytes(), id.as_bytes(), to_sql(due.get()));
         self.sql.prepare_cached(sql)?.execute(receipt)?;
         Ok(())
     }
 
-    /// When the first receipt for each contact is due.
-    pub(crate) fn receipts_due(self) -> Result<Vec<(ContactId, UnixTime)>, Error> {
-        let sql = "SELECT contact, min(due) FROM receipts GROUP BY contact";
+    /// When the first receipt of each conversation is due.
+    pub(crate) fn receipts_due(self) -> Result<Vec<(ConversationId, UnixTime)>, Error> {
+        let sql = "SELECT conversation, min(due) FROM receipts GROUP BY conversation";
         let mut query = self.sql.prepare_cached(sql)?;
         let rows = query.query_map([], |row| {
-            Ok((ContactId::new(row.get(0)?), UnixTime::new(from_sql(row.get(1)?))))
+            Ok((ConversationId::new(row.get(0)?), UnixTime::new(from_sql(row.get(1)?))))
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Receipts owed to this contact cannot be sent before then.
-    pub(crate) fn put_off_receipts(self, contact: ContactId, due: UnixTime) -> Result<(), Error> {
-        let sql = "UPDATE receipts SET due = ?2 WHERE contact = ?1 AND due < ?2";
-        self.sql.execute(sql, (contact.as_bytes(), to_sql(due.get())))?;
+    /// Receipts owed to this conversation cannot be sent before then.
+    pub(crate) fn put_off_receipts(
+        self,
+        conversation: ConversationId,
+        due: UnixTime,
+    ) -> Result<(), Error> {
+        let sql = "UPDATE receipts SET due = ?2 WHERE conversation = ?1 AND due < ?2";
+        self.sql.execute(sql, (conversation.as_bytes(), to_sql(due.get())))?;
         Ok(())
     }
 
-    /// Takes up to `limit` receipts owed to this contact.
+    /// Takes up to `limit` receipts owed to this conversation.
     pub(crate) fn take_receipts(
         self,
-        contact: ContactId,
+        conversation: ConversationId,
         limit: u32,
     ) -> Result<Vec<EnvelopeId>, Error> {
-        let sql = "DELETE FROM receipts WHERE contact = ?1 AND id IN
-            (SELECT id FROM receipts WHERE contact = ?1 ORDER BY due LIMIT ?2) RETURNING id";
+        let sql = "DELETE FROM receipts WHERE conversation = ?1 AND id IN
+            (SELECT id FROM receipts WHERE conversation = ?1 ORDER BY due LIMIT ?2) RETURNING id";
         let mut query = self.sql.prepare_cached(sql)?;
-        let rows = query.query_map((contact.as_bytes(), limit), |row| row.get(0))?;
+        let rows = query.query_map((conversation.as_bytes(), limit), |row| row.get(0))?;
         Ok(rows.map(|id| id.map(EnvelopeId::new)).collect::<Result<_, _>>()?)
     }
 
-    /// No receipts are owed to this contact any more.
-    pub(crate) fn drop_receipts(self, contact: ContactId) -> Result<(), Error> {
-        self.sql.execute("DELETE FROM receipts WHERE contact = ?1", [contact.as_bytes()])?;
+    /// No receipts are owed to this conversation any more.
+    pub(crate) fn drop_receipts(self, conversation: ConversationId) -> Result<(), Error> {
+        self.sql
+            .execute("DELETE FROM receipts WHERE conversation = ?1", [conversation.as_bytes()])?;
         Ok(())
-    }
-}
-
-/// Layout: the number of each kind in the table.
-const fn kind_number(kind: ContentKind) -> u8 {
-    match kind {
-        ContentKind::Text => 0,
-        ContentKind::Receipts => 1,
-        ContentKind::Profile => 2,
-    }
-}
-
-const fn kind_of(number: u8) -> ContentKind {
-    match number {
-        0 => ContentKind::Text,
-        1 => ContentKind::Receipts,
-        _ => ContentKind::Profile,
     }
 }

@@ -6,63 +6,87 @@ use super::mls;
 use crate::error::Error;
 
 /// Each step brings the file from its index to the next version.
-const STEPS: &[&str] = &[VERSION_1, VERSION_2];
+const STEPS: &[&str] = &[VERSION_1];
 
-/// Layout of version 1.
+/// Layout of version 1. Whatever belongs to a conversation names it; a direct one is named as its
+/// contact. What belongs to one of its logs names the log's mailbox.
 const VERSION_1: &str = "
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 
 CREATE TABLE relays (address TEXT PRIMARY KEY, incarnation BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE tokens (relay TEXT PRIMARY KEY, token BLOB NOT NULL) WITHOUT ROWID;
 
 CREATE TABLE contacts (
     id BLOB PRIMARY KEY, account BLOB, nickname TEXT NOT NULL, state INTEGER NOT NULL,
     verified INTEGER NOT NULL DEFAULT 0, devices BLOB, letter_number INTEGER NOT NULL DEFAULT 0,
     inbox_relay TEXT, inbox BLOB, inbox_key BLOB, own_key BLOB, invite TEXT, came_by BLOB,
-    request BLOB, conversation BLOB, ended_at INTEGER NOT NULL DEFAULT 0
+    request BLOB, ended_at INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 
 CREATE TABLE conversations (
-    mailbox BLOB PRIMARY KEY, contact BLOB NOT NULL REFERENCES contacts, relay TEXT NOT NULL,
-    generation INTEGER NOT NULL, state INTEGER NOT NULL, reader BLOB NOT NULL,
-    cursor INTEGER NOT NULL DEFAULT 0, epoch BLOB, want INTEGER NOT NULL DEFAULT 0,
-    commit_id BLOB, commit_does INTEGER, commit_body BLOB, commit_next BLOB, commit_add BLOB,
-    commit_strike BLOB,
-    since_update INTEGER NOT NULL DEFAULT 0, counter INTEGER NOT NULL DEFAULT 0, previous BLOB,
-    peer_counter INTEGER NOT NULL DEFAULT 0
+    id BLOB PRIMARY KEY, kind INTEGER NOT NULL, standing INTEGER NOT NULL, log BLOB,
+    state BLOB NOT NULL, own_key BLOB
 ) WITHOUT ROWID;
-CREATE INDEX conversations_of_contact ON conversations (contact);
+
+CREATE TABLE members (
+    conversation BLOB NOT NULL, account BLOB NOT NULL, nickname TEXT NOT NULL DEFAULT '',
+    devices BLOB, inbox_relay TEXT, inbox BLOB, inbox_key BLOB,
+    letter_number INTEGER NOT NULL DEFAULT 0, leaves INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (conversation, account)
+) WITHOUT ROWID;
+
+CREATE TABLE logs (
+    mailbox BLOB PRIMARY KEY, conversation BLOB NOT NULL, relay TEXT NOT NULL,
+    generation INTEGER NOT NULL, state INTEGER NOT NULL, reader BLOB NOT NULL,
+    cursor INTEGER NOT NULL DEFAULT 0, epoch BLOB,
+    commit_id BLOB, commit_body BLOB, commit_next BLOB, commit_add BLOB, commit_strike BLOB,
+    commit_wishes BLOB, since_update INTEGER NOT NULL DEFAULT 0,
+    counter INTEGER NOT NULL DEFAULT 0, previous BLOB
+) WITHOUT ROWID;
+CREATE INDEX logs_of_conversation ON logs (conversation);
+
+CREATE TABLE muted (
+    mailbox BLOB NOT NULL, device BLOB NOT NULL, PRIMARY KEY (mailbox, device)
+) WITHOUT ROWID;
+
+CREATE TABLE wishes (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, mailbox BLOB NOT NULL, not_before INTEGER NOT NULL,
+    what BLOB NOT NULL
+);
+CREATE INDEX wishes_of_mailbox ON wishes (mailbox, id);
 
 CREATE TABLE messages (
-    row INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL, contact BLOB NOT NULL,
-    conversation BLOB, generation INTEGER NOT NULL, seq INTEGER NOT NULL,
-    from_me INTEGER NOT NULL, kind INTEGER NOT NULL, text TEXT NOT NULL, content BLOB,
+    row INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL, conversation BLOB NOT NULL,
+    mailbox BLOB, generation INTEGER NOT NULL, seq INTEGER NOT NULL,
+    author BLOB, kind INTEGER NOT NULL, text TEXT NOT NULL, content BLOB,
     at INTEGER NOT NULL, fate INTEGER NOT NULL, code INTEGER NOT NULL DEFAULT 0,
     expires_at INTEGER NOT NULL DEFAULT 0, unread INTEGER NOT NULL DEFAULT 0,
-    UNIQUE (contact, id)
+    UNIQUE (conversation, id)
 );
-CREATE INDEX messages_in_order ON messages (contact, generation, seq, row);
+CREATE INDEX messages_in_order ON messages (conversation, generation, seq, row);
 CREATE INDEX messages_by_id ON messages (id);
-CREATE INDEX messages_unread ON messages (contact) WHERE unread = 1;
-CREATE INDEX messages_queued ON messages (contact) WHERE fate = 0;
+CREATE INDEX messages_unread ON messages (conversation) WHERE unread = 1;
+CREATE INDEX messages_queued ON messages (conversation) WHERE fate = 0;
 CREATE INDEX messages_to_expire ON messages (expires_at) WHERE fate = 1;
 CREATE VIRTUAL TABLE search USING fts5 (
     words, content = '', contentless_delete = 1, tokenize = 'unicode61 remove_diacritics 2'
 );
 
 CREATE TABLE outbox (
-    row INTEGER PRIMARY KEY AUTOINCREMENT, contact BLOB NOT NULL, id BLOB NOT NULL UNIQUE,
-    kind INTEGER NOT NULL, body BLOB NOT NULL, at INTEGER NOT NULL, conversation BLOB,
+    row INTEGER PRIMARY KEY AUTOINCREMENT, conversation BLOB NOT NULL, id BLOB NOT NULL UNIQUE,
+    kind INTEGER NOT NULL, body BLOB NOT NULL, at INTEGER NOT NULL, mailbox BLOB,
     counter INTEGER NOT NULL DEFAULT 0, previous BLOB, content BLOB, sealed BLOB,
     sealed_epoch BLOB
 );
-CREATE INDEX outbox_of_contact ON outbox (contact, row);
+CREATE INDEX outbox_of_conversation ON outbox (conversation, row);
 
 CREATE TABLE receipts (
-    contact BLOB NOT NULL, id BLOB NOT NULL, due INTEGER NOT NULL, PRIMARY KEY (contact, id)
+    conversation BLOB NOT NULL, id BLOB NOT NULL, due INTEGER NOT NULL,
+    PRIMARY KEY (conversation, id)
 ) WITHOUT ROWID;
 
 CREATE TABLE own_ids (
-    conversation BLOB NOT NULL, id BLOB NOT NULL, PRIMARY KEY (conversation, id)
+    mailbox BLOB NOT NULL, id BLOB NOT NULL, PRIMARY KEY (mailbox, id)
 ) WITHOUT ROWID;
 
 CREATE TABLE letters (id BLOB PRIMARY KEY, forget_at INTEGER NOT NULL) WITHOUT ROWID;
@@ -78,16 +102,12 @@ CREATE TABLE readers (
 
 CREATE TABLE jobs (
     id INTEGER PRIMARY KEY AUTOINCREMENT, relay TEXT NOT NULL, mailbox BLOB NOT NULL,
-    kind INTEGER NOT NULL, contact BLOB, key BLOB, envelope BLOB, first_message BLOB, body BLOB,
+    kind INTEGER NOT NULL, contact BLOB, conversation BLOB, slot INTEGER NOT NULL DEFAULT 0,
+    key BLOB, envelope BLOB, first_message BLOB, body BLOB,
     uses INTEGER NOT NULL DEFAULT 0, expires_at INTEGER NOT NULL DEFAULT 0,
     after INTEGER NOT NULL DEFAULT 0, held_by BLOB
 );
 CREATE INDEX jobs_of_mailbox ON jobs (relay, mailbox, id);
-";
-
-/// Layout of version 2: what admits this account at its relays.
-const VERSION_2: &str = "
-CREATE TABLE tokens (relay TEXT PRIMARY KEY, token BLOB NOT NULL) WITHOUT ROWID;
 ";
 
 /// Brings the file to the newest version, step by step, each step whole or not at all.

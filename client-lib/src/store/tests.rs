@@ -12,10 +12,11 @@ use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::types::{ContactId, ContactState, Fate, MessageId, MessageKind};
+use crate::types::{ContactId, ContactState, ConversationId, Fate, MessageId, MessageKind};
 
 const NOW: UnixTime = UnixTime::new(1_800_000_000);
-const BOB: ContactId = ContactId::new([0xB0; 16]);
+const BOB: ConversationId = ConversationId::new([0xB0; 16]);
+const AUTHOR: ContactId = ContactId::new([0xB0; 16]);
 const LOG: MailboxId = MailboxId::new([0x10; 16]);
 
 fn key() -> StoreKey {
@@ -32,14 +33,14 @@ fn store() -> (TempDir, Store) {
 fn message(id: u8, place: Option<u64>, text: &str) -> NewMessage<'_> {
     NewMessage {
         id: EnvelopeId::new([id; 16]),
-        contact: BOB,
+        conversation: BOB,
         place: place.map(|seq| Place {
-            conversation: Some(LOG),
+            mailbox: Some(LOG),
             generation: 1,
             seq: Seq::new(seq),
             expires_at: NOW,
         }),
-        from_me: place.is_none(),
+        author: place.map(|_| AUTHOR),
         kind: MessageKind::Text,
         text,
         content: &[],
@@ -123,15 +124,10 @@ fn transactions_are_whole() {
     assert_eq!(texts(&store), ["kept"]);
 }
 
-/// A file of the first version opens, with what it held, and keeps a token from then on.
+/// What admits an account at a relay is kept for that relay.
 #[test]
-fn the_first_version_is_brought_up() {
-    let (home, mut store) = store();
-    store.write(|db| db.put_message(&message(1, Some(5), "kept"))).unwrap();
-    store.connection.execute_batch("DROP TABLE tokens; PRAGMA user_version = 1").unwrap();
-    drop(store);
-    let mut store = Store::open(home.path(), &key()).unwrap();
-    assert_eq!(texts(&store), ["kept"]);
+fn tokens_are_kept_by_relay() {
+    let (_home, mut store) = store();
     let token = restante_spec::token::AdmissionToken::new([7; 16]);
     store.write(|db| db.set_token("relay", &token)).unwrap();
     assert_eq!(store.read().token("relay").unwrap(), Some(token));
@@ -145,7 +141,7 @@ fn newer_version_is_refused() {
     store.connection.pragma_update(None, "user_version", 99).unwrap();
     drop(store);
     let refused = Store::open(home.path(), &key()).unwrap_err();
-    assert_eq!(refused, Error::StoreTooNew { found: 99, known: 2 });
+    assert_eq!(refused, Error::StoreTooNew { found: 99, known: 1 });
 }
 
 /// The relay's numbers make the order, whatever came first; what is queued stands behind; pages
@@ -168,7 +164,7 @@ fn history_follows_the_log() {
     let older = store.read().history(BOB, Some(newest[0].position), 10).unwrap();
     let older: Vec<_> = older.iter().map(|message| message.text.as_str()).collect();
     assert_eq!(older, ["first", "second"]);
-    let place = Place { conversation: Some(LOG), generation: 1, seq: Seq::new(3), expires_at: NOW };
+    let place = Place { mailbox: Some(LOG), generation: 1, seq: Seq::new(3), expires_at: NOW };
     let id = MessageId::new([1; 16]);
     let placed = store.write(|db| db.place_message(BOB, &id, &place)).unwrap().unwrap();
     assert_eq!((placed.fate, placed.seq), (Fate::Accepted, Some(Seq::new(3))));
@@ -193,7 +189,7 @@ fn same_id_is_kept_once() {
 fn fates_follow_what_is_known() {
     let (_home, mut store) = store();
     let id = MessageId::new([1; 16]);
-    let place = Place { conversation: Some(LOG), generation: 1, seq: Seq::new(3), expires_at: NOW };
+    let place = Place { mailbox: Some(LOG), generation: 1, seq: Seq::new(3), expires_at: NOW };
     let fate = |store: &Store| store.read().message(&id).unwrap().unwrap().fate;
     store.write(|db| db.put_message(&message(1, None, "text"))).unwrap();
     store.write(|db| db.place_message(BOB, &id, &place)).unwrap();
@@ -285,7 +281,7 @@ fn jobs_wait_for_what_they_need() {
 #[test]
 fn contacts_round_trip() {
     let (_home, mut store) = store();
-    let mut contact = ContactRow::new(BOB, ContactState::Incoming);
+    let mut contact = ContactRow::new(AUTHOR, ContactState::Incoming);
     contact.nickname = "Bob".to_owned();
     contact.inbox = Some(InboxRef {
         relay: "restante://relay".to_owned(),
@@ -297,7 +293,7 @@ fn contacts_round_trip() {
     store.write(|db| db.put_contact(&contact)).unwrap();
     contact.state = ContactState::Active;
     store.write(|db| db.put_contact(&contact)).unwrap();
-    let read = store.read().need_contact(BOB).unwrap();
+    let read = store.read().need_contact(AUTHOR).unwrap();
     assert_eq!(format!("{read:?}"), format!("{contact:?}"));
 }
 
@@ -319,8 +315,9 @@ fn group_state_is_durable_with_its_transaction() {
     for suite in [Suite::Classical, Suite::Hybrid] {
         let mailbox = MailboxId::new([suite.number().to_be_bytes()[1]; 16]);
         let place = RecordPlace { mailbox, ..place };
-        let create =
-            |db: Db<'_>| Ok(Conversation::create(&db.provider(), &own, mailbox, suite, &reader)?);
+        let create = |db: Db<'_>| {
+            Ok(Conversation::create(&db.provider(), &own, mailbox, suite, &reader, b"state")?)
+        };
         let failed: Result<(), Error> = store.write(|db| {
             create(db)?;
             Err(Error::Cloned)

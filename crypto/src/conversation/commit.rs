@@ -23,6 +23,8 @@ pub struct Change<'a> {
     pub add: &'a [KeyPackage],
     /// Leaves to remove; not the own.
     pub remove: &'a [LeafNumber],
+    /// What members agree on from then on (CNV-13); `None`: as before.
+    pub state: Option<&'a [u8]>,
 }
 
 /// A commit that is ready to be sent; it waits in the store until merged or cleared.
@@ -52,7 +54,7 @@ impl Conversation {
         place: &RecordPlace,
         packages: &[KeyPackage],
     ) -> Result<PendingCommit, Error> {
-        self.commit(storage, own, place, Change { add: packages, remove: &[] })
+        self.commit(storage, own, place, Change { add: packages, ..Change::default() })
     }
 
     /// Removes every leaf of an account.
@@ -70,7 +72,7 @@ impl Conversation {
         if leaves.is_empty() {
             return Err(Error::NotAMember);
         }
-        self.commit(storage, own, place, Change { add: &[], remove: &leaves })
+        self.commit(storage, own, place, Change { remove: &leaves, ..Change::default() })
     }
 
     /// Renews the own leaf's key, so that what an intruder knew is of no more use.
@@ -189,13 +191,19 @@ impl Conversation {
         let provider = Provider::new(storage);
         let removed: Vec<LeafNodeIndex> = change.remove.iter().map(|&leaf| index(leaf)).collect();
         let refused = refused("the commit");
-        let bundle = self
+        let mut builder = self
             .group
             .commit_builder()
             .consume_proposal_store(false)
             .force_self_update(true)
             .propose_adds(change.add.iter().map(|package| package.mls.clone()))
-            .propose_removals(removed)
+            .propose_removals(removed);
+        if let Some(state) = change.state {
+            builder = builder
+                .propose_group_context_extensions(super::leaf::context(state)?)
+                .map_err(|error| refused(&error))?;
+        }
+        let bundle = builder
             .load_psks(storage)
             .map_err(|error| refused(&error))?
             .build(provider.rand(), provider.crypto(), &MlsSigner(own.key), |_| true)

@@ -12,7 +12,7 @@ use restante_spec::limits::{RATCHET_BACKWARD, RATCHET_FORWARD};
 use tls_codec::Deserialize;
 use zeroize::Zeroizing;
 
-use super::leaf::{Member, capabilities, credential, extensions};
+use super::leaf::{Member, capabilities, context, credential, extensions};
 use super::provider::{self, MlsSigner, Provider, Storage};
 use super::suite::Suite;
 use crate::error::Error;
@@ -39,7 +39,8 @@ pub struct Conversation {
 
 impl Conversation {
     /// Makes a conversation with this device as its only member (CNV-1). `reader` is the reader the
-    /// mailbox was created with. The first thing in the log is the commit that adds the others.
+    /// mailbox was created with, `state` what the members agree on (CNV-13). The first thing in the
+    /// log is the commit that adds the others.
     ///
     /// # Errors
     /// [`Error::Storage`]; [`Error::Refused`] if one with this mailbox exists in the store;
@@ -50,12 +51,14 @@ impl Conversation {
         mailbox: MailboxId,
         suite: Suite,
         reader: &ReaderHash,
+        state: &[u8],
     ) -> Result<Self, Error> {
         let builder = MlsGroup::builder()
             // CNV-1
             .with_group_id(GroupId::from_slice(mailbox.as_bytes()))
             .ciphersuite(suite.mls())
             .with_capabilities(capabilities())
+            .with_group_context_extensions(context(state)?)
             .with_leaf_node_extensions(extensions(reader)?)
             .map_err(|_| Error::Internal { what: "the leaf's extension is not allowed" })?;
         let builder = builder
@@ -156,6 +159,12 @@ impl Conversation {
     #[must_use]
     pub fn authenticator(&self) -> Vec<u8> {
         self.group.epoch_authenticator().as_slice().to_vec()
+    }
+
+    /// What the members have agreed on, as the group's context has it (CNV-13); empty if nothing.
+    #[must_use]
+    pub fn state(&self) -> &[u8] {
+        super::leaf::state(self.group.extensions()).unwrap_or_default()
     }
 
     /// Whether this device is still a member.

@@ -1,9 +1,10 @@
 //! What a leaf of the group says about its device: the certificate as credential, the reader's hash
-//! as extension (CNV-3, CNV-4).
+//! as extension (CNV-3, CNV-4); and what the group's context says (CNV-13).
 
 use openmls::prelude::{
     BasicCredential, Capabilities, Ciphersuite, Credential, CredentialWithKey, Extension,
-    ExtensionType, Extensions, LeafNode, LeafNodeIndex, SignaturePublicKey, UnknownExtension,
+    ExtensionType, Extensions, GroupContext, LeafNode, LeafNodeIndex, SignaturePublicKey,
+    UnknownExtension,
 };
 use restante_spec::ids::{PublicKey, ReaderHash};
 
@@ -28,8 +29,17 @@ pub struct Member {
 
 /// The leaf extension that holds the reader's hash: a number of RFC 9420's private range.
 const READER_EXTENSION: u16 = 0xF0A1;
+/// The extension of the group's context that holds what members agreed on.
+const STATE_EXTENSION: u16 = 0xF0A2;
 
 impl Member {
+    /// A member as it is told of elsewhere than in a group's tree.
+    #[must_use]
+    pub fn new(leaf: LeafNumber, device: Option<DeviceCertificate>) -> Self {
+        let key = device.as_ref().map(|device| *device.device());
+        Self { leaf, device, reader: None, key }
+    }
+
     pub(super) fn read(index: LeafNodeIndex, node: &LeafNode) -> Self {
         let key = PublicKey::from_slice(node.signature_key().as_slice());
         Self {
@@ -80,8 +90,25 @@ pub(super) fn extensions(reader: &ReaderHash) -> Result<Extensions<LeafNode>, Er
         .map_err(|_| Error::Internal { what: "the leaf's extension is not allowed" })
 }
 
+/// The group's context with the members' state in it.
+pub(super) fn context(state: &[u8]) -> Result<Extensions<GroupContext>, Error> {
+    // CNV-13
+    let extension = Extension::Unknown(STATE_EXTENSION, UnknownExtension(state.to_vec()));
+    Extensions::single(extension)
+        .map_err(|_| Error::Internal { what: "the group's extension is not allowed" })
+}
+
+/// The members' state in a group's context.
+pub(super) fn state(context: &Extensions<GroupContext>) -> Option<&[u8]> {
+    context.unknown(STATE_EXTENSION).map(|extension| extension.0.as_slice())
+}
+
 pub(super) fn capabilities() -> Capabilities {
     let suites: [Ciphersuite; 2] = Suite::ALL.map(Suite::mls);
-    let extensions = [ExtensionType::Unknown(READER_EXTENSION), ExtensionType::LastResort];
+    let extensions = [
+        ExtensionType::Unknown(READER_EXTENSION),
+        ExtensionType::Unknown(STATE_EXTENSION),
+        ExtensionType::LastResort,
+    ];
     Capabilities::new(None, Some(&suites), Some(&extensions), None, None)
 }

@@ -1,8 +1,8 @@
 //! Reading the log: what a record of the current epoch means, and what it changes (CNV-11).
 
 use openmls::prelude::{
-    ContentType, MlsMessageBodyIn, MlsMessageIn, ProcessedMessageContent, ProtocolMessage, Sender,
-    StagedCommit,
+    ContentType, MlsMessageBodyIn, MlsMessageIn, ProcessedMessageContent, ProposalType,
+    ProtocolMessage, Sender, StagedCommit,
 };
 use restante_spec::ids::PublicKey;
 use tls_codec::Deserialize;
@@ -35,6 +35,8 @@ pub enum Processed {
         added: Vec<Member>,
         /// Devices that were removed, as they were before.
         removed: Vec<Member>,
+        /// What the group's context says from now on (CNV-13), if this commit wrote it anew.
+        state: Option<Vec<u8>>,
     },
     /// Our own commit: if its envelope is the pending one's, merge it; if not, see below.
     OwnCommit,
@@ -127,6 +129,9 @@ impl Conversation {
         } else {
             Some(self.staged_epoch_key(&staged)?.public())
         };
+        let writes_state = staged.queued_proposals().any(|queued| {
+            queued.proposal().proposal_type() == ProposalType::GroupContextExtensions
+        });
         let before = self.members();
         // CNV-11
         self.group.merge_staged_commit(provider, staged).map_err(provider::merging)?;
@@ -136,7 +141,8 @@ impl Conversation {
             let stayed = |old: &Member| old.leaf == member.leaf && !removed.contains(old);
             !before.iter().any(stayed)
         });
-        Ok(Processed::Commit { committer, next_key, added, removed })
+        let state = writes_state.then(|| self.state().to_vec());
+        Ok(Processed::Commit { committer, next_key, added, removed, state })
     }
 }
 

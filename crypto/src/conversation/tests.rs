@@ -48,6 +48,7 @@ impl Device {
 }
 
 const MAILBOX: MailboxId = MailboxId::new([7; 16]);
+const STATE: &[u8] = b"as agreed";
 
 /// A place of its own for each number; the epoch is what the relay would say.
 fn at(number: u16, epoch: u64) -> RecordPlace {
@@ -71,7 +72,7 @@ struct Pair {
 
 fn create(alice: &Device, suite: Suite) -> Conversation {
     let reader = reader_hash(&ReaderSecret::new([1; 16]));
-    Conversation::create(&alice.store, &alice.own(), MAILBOX, suite, &reader).unwrap()
+    Conversation::create(&alice.store, &alice.own(), MAILBOX, suite, &reader, STATE).unwrap()
 }
 
 fn pair(suite: Suite) -> Pair {
@@ -140,7 +141,7 @@ fn epoch_keys_agree_everywhere() {
     let c = Conversation::join(&carol.store, MAILBOX, &pending.welcome.unwrap()).unwrap();
     assert_eq!(public(&c), next);
     match b.process(&bob.store, &at(1, 1), &pending.record).unwrap() {
-        Processed::Commit { next_key, committer, added, removed } => {
+        Processed::Commit { next_key, committer, added, removed, .. } => {
             assert_eq!(next_key, Some(next));
             assert_eq!(committer.device, Some(alice.certificate.clone()));
             assert_eq!(added[0].device, Some(carol.certificate.clone()));
@@ -347,7 +348,8 @@ fn hybrid_conversation_is_bounded() {
         n += room as u8;
         // Commits to so many leaves that never committed are above the ladder, which is not what is
         // shown here: so no records are made of them.
-        a.stage(&alice.store, &alice.own(), Change { add: &packages, remove: &[] }).unwrap();
+        a.stage(&alice.store, &alice.own(), Change { add: &packages, ..Change::default() })
+            .unwrap();
         a.merge_pending(&alice.store).unwrap();
     }
     let past = a.add(&alice.store, &alice.own(), &at(999, 0), &[package(n)]);
@@ -364,7 +366,7 @@ fn commit_above_the_ladder_is_cleared() {
     };
     for range in [2..18, 18..34] {
         let change = packages(range);
-        a.stage(&alice.store, &alice.own(), Change { add: &change, remove: &[] }).unwrap();
+        a.stage(&alice.store, &alice.own(), Change { add: &change, ..Change::default() }).unwrap();
         a.merge_pending(&alice.store).unwrap();
     }
     let large = a.add(&alice.store, &alice.own(), &at(1, 0), &packages(34..50));

@@ -89,7 +89,17 @@ impl Content {
 }
 
 impl Body {
-    fn encode(&self) -> Result<(u32, Vec<u8>), ContentError> {
+    /// Whether a content of this kind wakes a sleeping device: it is what a person has written.
+    #[must_use]
+    pub const fn wakes(kind: u32) -> bool {
+        kind == TEXT
+    }
+
+    /// Kind and bytes, as a content has them (CNT-1).
+    ///
+    /// # Errors
+    /// [`ContentError`] for what no reader would take.
+    pub fn encode(&self) -> Result<(u32, Vec<u8>), ContentError> {
         self.check()?;
         Ok(match self {
             Self::Text(text) => (TEXT, wire::Text { text: text.clone() }.encode_to_vec()),
@@ -106,7 +116,11 @@ impl Body {
         })
     }
 
-    fn decode(kind: u32, body: Vec<u8>) -> Result<Self, ContentError> {
+    /// Reads kind and bytes back.
+    ///
+    /// # Errors
+    /// [`ContentError`].
+    pub fn decode(kind: u32, body: Vec<u8>) -> Result<Self, ContentError> {
         let decoded = match kind {
             0 => return Err(ContentError::Malformed { what: "kind" }),
             TEXT => Self::Text(protobuf::<wire::Text>("text", &body)?.text),

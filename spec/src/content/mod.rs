@@ -5,11 +5,13 @@
 
 mod convert;
 mod error;
+mod group;
 mod letter;
 mod message;
 
 pub use crate::ids::ContentHash;
 pub use error::ContentError;
+pub use group::{GroupKind, GroupState, Policy, Role, Who};
 pub use letter::{FirstLetter, FirstMessage, InboxGrant, LetterContent, WelcomeLetter};
 pub use message::{Body, Content, LogPosition, Receipts, UnixMillis};
 

@@ -107,9 +107,15 @@ fn group(
 ) -> (Device, Conversation, Device, Conversation, u64) {
     let alice = Device::new(0, folder);
     let reader = reader_hash(&generate_reader().expect("randomness"));
-    let mut a =
-        Conversation::create(&provider(&alice.store), &alice.own(), MAILBOX, suite, &reader)
-            .expect("created");
+    let mut a = Conversation::create(
+        &provider(&alice.store),
+        &alice.own(),
+        MAILBOX,
+        suite,
+        &reader,
+        b"state",
+    )
+    .expect("created");
     let members: Vec<Device> =
         (1..leaves).map(|number| Device::new(u16::try_from(number).unwrap(), folder)).collect();
     let (mut epoch, mut welcome) = (0, None);

@@ -119,7 +119,7 @@ impl Pair {
         let (ours, theirs) = (store(), store());
         let reader = reader_hash(&generate_reader().expect("randomness"));
         let (own, suite) = (OwnDevice { key: &alice, certificate: &her }, Suite::Hybrid);
-        let mut a = Conversation::create(&provider(&ours), &own, MAILBOX, suite, &reader)
+        let mut a = Conversation::create(&provider(&ours), &own, MAILBOX, suite, &reader, b"state")
             .expect("a conversation");
         let his = OwnDevice { key: &bob, certificate: &his };
         let made = GeneratedKeyPackage::make(&provider(&theirs), &his, suite, true).expect("made");

@@ -9,7 +9,7 @@ use restante_spec::ids::Seq;
 
 use self::post::{EXPIRES, Person, Post, events, person, wait};
 use super::*;
-use crate::store::{ConversationState, Want};
+use crate::store::LogState;
 use crate::types::{ContactState, Fate, InviteOptions};
 
 fn friends() -> (Post, Person, Person) {
@@ -47,7 +47,7 @@ fn first_contact_makes_two_contacts() {
 #[test]
 fn repeated_envelopes_change_nothing() {
     let (mut post, mut alice, mut bob) = friends();
-    alice.engine.send(alice.contact().id, "once").unwrap();
+    alice.engine.send(alice.talk(), "once").unwrap();
     post.round(&mut alice);
     post.round(&mut bob);
     events(&mut bob);
@@ -64,16 +64,14 @@ fn retry_sends_the_same_bytes_within_the_epoch() {
     let (mut post, mut alice, mut bob) = friends();
     let log = alice.log();
     post.bring_log(&mut alice, log);
-    alice.engine.send(alice.contact().id, "sealed once").unwrap();
+    alice.engine.send(alice.talk(), "sealed once").unwrap();
     let first = alice.engine.outgoing(&log, 0, 10).unwrap();
     let mut alice = alice.restart();
     let again = alice.engine.outgoing(&log, 0, 10).unwrap();
     assert_eq!((first[0].id, &first[0].body), (again[0].id, &again[0].body));
 
     // Bob commits first: the sealed bytes are of no more use.
-    let mut row = bob.engine.store.read().need_conversation(&log).unwrap();
-    row.want = Want::Update;
-    bob.engine.store.write(|db| db.put_conversation(&row)).unwrap();
+    bob.wish_update(&log);
     post.round(&mut bob);
     assert!(post.append(log, again[0].clone()).is_none());
     post.bring_log(&mut alice, log);
@@ -91,7 +89,7 @@ fn retry_sends_the_same_bytes_within_the_epoch() {
 fn own_id_in_the_log_means_accepted() {
     let (mut post, mut alice, mut bob) = friends();
     let log = alice.log();
-    alice.engine.send(alice.contact().id, "unanswered").unwrap();
+    alice.engine.send(alice.talk(), "unanswered").unwrap();
     let sealed = alice.engine.outgoing(&log, 0, 10).unwrap();
     post.append(log, sealed[0].clone()).unwrap();
     assert_eq!(alice.history()[0].fate, Fate::Queued);
@@ -110,9 +108,7 @@ fn loser_of_two_commits_catches_up_and_succeeds() {
     let log = alice.log();
     for person in [&mut alice, &mut bob] {
         post.bring_log(person, log);
-        let mut row = person.engine.store.read().need_conversation(&log).unwrap();
-        row.want = Want::Update;
-        person.engine.store.write(|db| db.put_conversation(&row)).unwrap();
+        person.wish_update(&log);
     }
     let wins = alice.engine.commit(&log).unwrap().unwrap();
     let loses = bob.engine.commit(&log).unwrap().unwrap();
@@ -135,16 +131,14 @@ fn loser_of_two_commits_catches_up_and_succeeds() {
 fn commit_outlives_a_restart() {
     let (mut post, mut alice, mut bob) = friends();
     let log = alice.log();
-    let mut row = alice.engine.store.read().need_conversation(&log).unwrap();
-    row.want = Want::Update;
-    alice.engine.store.write(|db| db.put_conversation(&row)).unwrap();
+    alice.wish_update(&log);
     let sent = alice.engine.commit(&log).unwrap().unwrap();
     let mut alice = alice.restart();
     let again = alice.engine.commit(&log).unwrap().unwrap();
     assert_eq!((sent.id, &sent.body), (again.id, &again.body));
     post.append(log, again).unwrap();
     post.round(&mut alice);
-    alice.engine.send(alice.contact().id, "in the new epoch").unwrap();
+    alice.engine.send(alice.talk(), "in the new epoch").unwrap();
     post.round(&mut alice);
     post.round(&mut bob);
     assert_eq!(bob.texts(), ["in the new epoch"]);
@@ -155,7 +149,7 @@ fn commit_outlives_a_restart() {
 fn receipts_are_batched_and_never_receipted() {
     let (mut post, mut alice, mut bob) = friends();
     for text in ["one", "two"] {
-        alice.engine.send(alice.contact().id, text).unwrap();
+        alice.engine.send(alice.talk(), text).unwrap();
     }
     post.round(&mut alice);
     post.round(&mut bob);
@@ -175,10 +169,10 @@ fn receipts_are_batched_and_never_receipted() {
 #[test]
 fn receipts_go_along_with_a_message() {
     let (mut post, mut alice, mut bob) = friends();
-    alice.engine.send(alice.contact().id, "question").unwrap();
+    alice.engine.send(alice.talk(), "question").unwrap();
     post.round(&mut alice);
     post.round(&mut bob);
-    bob.engine.send(bob.contact().id, "answer").unwrap();
+    bob.engine.send(bob.talk(), "answer").unwrap();
     post.round(&mut bob);
     post.round(&mut alice);
     assert_eq!(alice.history()[0].fate, Fate::Delivered);
@@ -188,7 +182,7 @@ fn receipts_go_along_with_a_message() {
 #[test]
 fn message_without_receipt_expires() {
     let (mut post, mut alice, _bob) = friends();
-    alice.engine.send(alice.contact().id, "too late").unwrap();
+    alice.engine.send(alice.talk(), "too late").unwrap();
     post.round(&mut alice);
     let left = EXPIRES.get() - alice.engine.now.get();
     wait(&mut alice, Duration::from_secs(left));
@@ -203,7 +197,7 @@ fn gap_is_told() {
     let (mut post, mut alice, mut bob) = friends();
     let log = alice.log();
     for text in ["lost", "found"] {
-        alice.engine.send(alice.contact().id, text).unwrap();
+        alice.engine.send(alice.talk(), text).unwrap();
         post.round(&mut alice);
     }
     let lost = alice.history()[0].seq.unwrap();
@@ -223,7 +217,7 @@ fn refused_content_leaves_no_hole() {
     let (mut post, mut alice, mut bob) = friends();
     let log = alice.log();
     for text in ["refused", "goes on"] {
-        alice.engine.send(alice.contact().id, text).unwrap();
+        alice.engine.send(alice.talk(), text).unwrap();
     }
     let sealed = alice.engine.outgoing(&log, 0, 10).unwrap();
     alice.engine.refused(&log, &sealed[0].id, Code::TooLarge).unwrap();
@@ -233,9 +227,8 @@ fn refused_content_leaves_no_hole() {
     assert_eq!(bob.texts(), ["goes on"]);
     assert_eq!(alice.texts(), ["refused", "goes on"]);
     assert_eq!(alice.history()[0].seq, None);
-    let row = bob.engine.store.read().need_conversation(&log).unwrap();
-    let mine = alice.engine.store.read().need_conversation(&log).unwrap();
-    assert_eq!(row.peer_counter, mine.counter);
+    let mine = alice.engine.store.read().need_log(&log).unwrap();
+    assert_eq!(mine.counter, 1);
 }
 
 /// Both invited each other: both keep the conversation with the lower id, what was written in the
@@ -265,17 +258,17 @@ fn mutual_invites_become_one_conversation() {
     }
     assert_eq!(alice.log(), bob.log());
     for person in [&alice, &bob] {
-        let all = person.engine.store.read().conversations_of(person.contact().id).unwrap();
+        let all = person.engine.store.read().logs_of(person.talk()).unwrap();
         assert_eq!(all.len(), 2);
         let lower = all.iter().map(|row| row.mailbox).min().unwrap();
         assert_eq!(person.log(), lower);
         for row in all {
             let kept = row.mailbox == lower;
-            assert_eq!(row.state == ConversationState::Live, kept, "{:?}", row.state);
+            assert_eq!(row.state == LogState::Live, kept, "{:?}", row.state);
         }
     }
-    alice.engine.send(alice.contact().id, "one way").unwrap();
-    bob.engine.send(bob.contact().id, "and back").unwrap();
+    alice.engine.send(alice.talk(), "one way").unwrap();
+    bob.engine.send(bob.talk(), "and back").unwrap();
     for _ in 0..2 {
         post.round(&mut alice);
         post.round(&mut bob);
@@ -292,27 +285,27 @@ fn mutual_invites_become_one_conversation() {
 fn blocking_closes_the_conversation() {
     let (mut post, mut alice, mut bob) = friends();
     let log = alice.log();
-    bob.engine.send(bob.contact().id, "before").unwrap();
+    bob.engine.send(bob.talk(), "before").unwrap();
     post.round(&mut bob);
     post.round(&mut alice);
-    bob.engine.send(bob.contact().id, "on its way").unwrap();
+    bob.engine.send(bob.talk(), "on its way").unwrap();
     let late = bob.engine.outgoing(&log, 0, 1).unwrap();
     alice.engine.block(alice.contact().id).unwrap();
     post.append(log, late[0].clone()).unwrap();
     post.round(&mut alice);
     assert_eq!(post.revoked.len(), 1);
     assert_eq!(alice.texts(), ["before"]);
-    let row = alice.engine.store.read().need_conversation(&log).unwrap();
-    assert_eq!(row.state, ConversationState::Closed);
+    let row = alice.engine.store.read().need_log(&log).unwrap();
+    assert_eq!(row.state, LogState::Closed);
     post.round(&mut bob);
     let told = events(&mut bob);
     let over = |event: &Event| matches!(event, Event::Notice(Notice::ConversationClosed { .. }));
     assert!(told.iter().any(over), "{told:?}");
     assert_eq!(bob.contact().state, ContactState::Ended);
     let state = ContactState::Ended;
-    assert_eq!(bob.engine.send(bob.contact().id, "after"), Err(Error::WrongState { state }));
+    assert_eq!(bob.engine.send(bob.talk(), "after"), Err(Error::WrongState { state }));
     let state = ContactState::Blocked;
-    let to_blocked = alice.engine.send(alice.contact().id, "no");
+    let to_blocked = alice.engine.send(alice.talk(), "no");
     assert_eq!(to_blocked, Err(Error::WrongState { state }));
 }
 
@@ -352,12 +345,12 @@ fn copied_home_stops_sending() {
     let engine = Engine::open(copy.path(), &post::key(), post::NOW).unwrap();
     let mut twin = Person { engine, home: copy };
     post.bring_log(&mut twin, log);
-    twin.engine.send(twin.contact().id, "by the twin").unwrap();
+    twin.engine.send(twin.talk(), "by the twin").unwrap();
     post.round(&mut twin);
     post.bring_log(&mut alice, log);
     let told = events(&mut alice);
     assert!(told.contains(&Event::Notice(Notice::Cloned)), "{told:?}");
-    assert_eq!(alice.engine.send(alice.contact().id, "no"), Err(Error::Cloned));
+    assert_eq!(alice.engine.send(alice.talk(), "no"), Err(Error::Cloned));
 }
 
 /// What was let go and never came here may have been sent by a copy: fresh keys come first. Is
@@ -367,12 +360,12 @@ fn missing_envelopes_bring_fresh_keys() {
     let (mut post, mut alice, mut bob) = friends();
     let log = alice.log();
     post.round(&mut alice);
-    let cursor = alice.engine.store.read().need_conversation(&log).unwrap().cursor;
+    let cursor = alice.engine.store.read().need_log(&log).unwrap().cursor;
     alice.engine.caught_up(&log, cursor).unwrap();
     assert!(!alice.engine.wants_commit(&log).unwrap());
     alice.engine.caught_up(&log, Seq::new(cursor.get() + 1)).unwrap();
     assert!(alice.engine.wants_commit(&log).unwrap());
-    alice.engine.send(alice.contact().id, "under fresh keys").unwrap();
+    alice.engine.send(alice.talk(), "under fresh keys").unwrap();
     post.round(&mut alice);
     post.round(&mut bob);
     assert_eq!(bob.texts(), ["under fresh keys"]);
@@ -389,7 +382,7 @@ fn junk_in_the_inbox_is_told() {
     post.do_jobs(&mut bob);
     post.bring_letters(&mut alice);
     let told = events(&mut alice);
-    assert!(told.contains(&Event::Notice(Notice::Junk { contact: None })), "{told:?}");
+    assert!(told.contains(&Event::Notice(Notice::Junk { conversation: None })), "{told:?}");
     assert_eq!(alice.contact().state, ContactState::Incoming);
 }
 
@@ -399,7 +392,7 @@ fn unreadable_record_is_shown() {
     let (mut post, mut alice, mut bob) = friends();
     let log = alice.log();
     post.noise(log);
-    alice.engine.send(alice.contact().id, "behind it").unwrap();
+    alice.engine.send(alice.talk(), "behind it").unwrap();
     post.round(&mut alice);
     post.round(&mut bob);
     let kinds: Vec<_> = bob.history().iter().map(|message| message.kind).collect();
@@ -411,13 +404,13 @@ fn unreadable_record_is_shown() {
 fn unfollowable_commit_is_capture() {
     let (mut post, mut alice, _bob) = friends();
     let log = alice.log();
-    alice.engine.send(alice.contact().id, "unsent").unwrap();
+    alice.engine.send(alice.talk(), "unsent").unwrap();
     post.captured(log);
     post.bring_log(&mut alice, log);
     let told = events(&mut alice);
-    let contact = alice.contact().id;
-    assert!(told.contains(&Event::Notice(Notice::Captured { contact })), "{told:?}");
-    let unsent = alice.history().into_iter().find(|message| message.from_me).unwrap();
+    let conversation = alice.talk();
+    assert!(told.contains(&Event::Notice(Notice::Captured { conversation })), "{told:?}");
+    let unsent = alice.history().into_iter().find(|message| message.from_me()).unwrap();
     assert_eq!(unsent.fate, Fate::Refused(Code::Conflict));
 }
 

@@ -5,17 +5,22 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use restante_crypto::reader_hash;
 use restante_spec::address::RelayAddress;
-use restante_spec::ids::{EnvelopeId, Epoch, Handle, MailboxId, PublicKey, Seconds, Seq, UnixTime};
+use restante_spec::codes::Code;
+use restante_spec::ids::{
+    EnvelopeId, Epoch, Handle, MailboxId, PublicKey, ReaderHash, Seconds, Seq, Slot, UnixTime,
+};
 use restante_spec::message::{
-    Appended, Command, Created, Deliver, EnvelopeClass, MailboxClass, Opened, Reply, Rights,
+    Appended, Command, Created, Deliver, EnvelopeClass, MailboxClass, Opened, Refusal, Reply,
+    Rights,
 };
 use restante_spec::token::Entrance;
 use tempfile::TempDir;
 
 use super::super::*;
-use crate::store::{ConversationState, Want};
-use crate::types::{Contact, ContactState, InviteOptions, Message};
+use crate::store::{LogState, Wish};
+use crate::types::{Contact, ContactState, ConversationId, InviteOptions, Message};
 
 pub(super) const NOW: UnixTime = UnixTime::new(1_800_000_000);
 pub(super) const EXPIRES: UnixTime = UnixTime::new(1_800_600_000);
@@ -34,6 +39,10 @@ pub(super) struct Post {
     boxes: BTreeMap<MailboxId, Vec<(Deliver, Vec<u8>)>>,
     /// The epoch of each log, counted.
     epochs: BTreeMap<MailboxId, u64>,
+    /// Where each reader was added: the epoch behind that commit, and its number.
+    added: BTreeMap<(MailboxId, ReaderHash), (Epoch, Seq)>,
+    /// Prekeys, by inbox and slot.
+    prekeys: BTreeMap<(MailboxId, Slot), Vec<Vec<u8>>>,
     /// Rights that were struck.
     pub(super) revoked: Vec<PublicKey>,
 }
@@ -60,12 +69,21 @@ impl Person {
 
     /// The mailbox messages to the only contact go to.
     pub(super) fn log(&self) -> MailboxId {
-        let row = self.engine.store.read().need_contact(self.contact().id).unwrap();
-        row.conversation.unwrap()
+        self.engine.store.read().need_conversation(self.talk()).unwrap().log.unwrap()
+    }
+
+    /// The conversation with the only contact.
+    pub(super) fn talk(&self) -> ConversationId {
+        self.contact().id.into()
+    }
+
+    /// Wants a fresh leaf.
+    pub(super) fn wish_update(&mut self, log: &MailboxId) {
+        self.engine.store.write(|db| db.put_wish(log, &Wish::Update, NOW)).unwrap();
     }
 
     pub(super) fn history(&self) -> Vec<Message> {
-        self.engine.history(self.contact().id, None, 1_000).unwrap()
+        self.engine.history(self.talk(), None, 1_000).unwrap()
     }
 
     pub(super) fn texts(&self) -> Vec<String> {
@@ -95,14 +113,18 @@ impl Post {
                 let card = card.unwrap_or_default();
                 let request = person.engine.job_request(&job, Handle::new(1), &card).unwrap();
                 let Some((command, body)) = request else { continue };
-                let reply = self.answer(job.what.mailbox, command, body);
-                person.engine.job_done(&job, &reply).unwrap();
+                let (reply, body) = self.answer(job.what.mailbox, command, body);
+                match reply {
+                    Reply::Error(refusal) => person.engine.job_refused(&job, refusal.code),
+                    reply => person.engine.job_done(&job, &reply, &body),
+                }
+                .unwrap();
             }
         }
     }
 
-    fn answer(&mut self, mailbox: MailboxId, command: Command, body: Vec<u8>) -> Reply {
-        match command {
+    fn answer(&mut self, mailbox: MailboxId, command: Command, body: Vec<u8>) -> (Reply, Vec<u8>) {
+        let reply = match command {
             Command::Create(create) => {
                 let is_log = create.class == MailboxClass::Conversation;
                 let epoch = is_log.then(|| self.epoch(&mailbox));
@@ -119,8 +141,25 @@ impl Post {
             Command::Append(append) => {
                 Reply::Appended(self.put(mailbox, append.id, append.class, None, false, body))
             }
+            Command::PutPrekeys(put) if !put.last_resort => {
+                let mut rest = body.as_slice();
+                for size in put.sizes {
+                    let (package, others) = rest.split_at(size as usize);
+                    self.prekeys.entry((mailbox, put.slot)).or_default().push(package.to_vec());
+                    rest = others;
+                }
+                Reply::Done
+            }
+            Command::TakePrekeys { slot, .. } => {
+                let left = self.prekeys.get_mut(&(mailbox, slot)).and_then(Vec::pop);
+                let Some(package) = left else {
+                    return (Reply::Error(Refusal::new(Code::NotFound, "")), Vec::new());
+                };
+                return (Reply::Prekey { last_resort: false }, package);
+            }
             _ => Reply::Done,
-        }
+        };
+        (reply, Vec::new())
     }
 
     pub(super) fn epoch(&mut self, mailbox: &MailboxId) -> Epoch {
@@ -153,10 +192,14 @@ impl Post {
         if what.epoch != epoch {
             return None;
         }
-        let commit = what.commit.is_some();
-        let appended = self.put(mailbox, what.id, what.class, Some(epoch), commit, what.body);
-        if commit {
+        let is_commit = what.commit.is_some();
+        let appended = self.put(mailbox, what.id, what.class, Some(epoch), is_commit, what.body);
+        if let Some(commit) = what.commit {
             *self.epochs.entry(mailbox).or_default() += 1;
+            let place = (self.epoch(&mailbox), appended.seq);
+            for reader in commit.add_readers {
+                self.added.insert((mailbox, reader), place);
+            }
         }
         Some(appended)
     }
@@ -197,20 +240,19 @@ impl Post {
     /// Brings a person a conversation's log up to its end, epoch by epoch.
     pub(super) fn bring_log(&mut self, person: &mut Person, mailbox: MailboxId) {
         loop {
-            let row = person.engine.store.read().need_conversation(&mailbox).unwrap();
-            if row.state != ConversationState::Live {
+            let row = person.engine.store.read().need_log(&mailbox).unwrap();
+            if row.state != LogState::Live {
                 return;
             }
             let log = self.boxes.get(&mailbox).cloned().unwrap_or_default();
             let behind = |(envelope, _): &&(Deliver, Vec<u8>)| envelope.seq > row.cursor;
             let first = log.iter().find(behind).map(|(envelope, _)| envelope.epoch.unwrap());
             let epoch = first.unwrap_or_else(|| self.epoch(&mailbox));
-            // Whoever joins stands at the commit that added it: the first one there is.
-            let joins = row.cursor == Seq::START && row.want == Want::Update;
-            let added = log.iter().find(|(envelope, _)| joins && envelope.commit);
-            let (epoch, from) = match added {
-                Some((commit, _)) => (Epoch::new(1_u64.to_be_bytes()), commit.seq),
-                None => (epoch, Seq::START),
+            // Whoever joins stands at the commit that added its reader.
+            let reader = reader_hash(&row.reader);
+            let (epoch, from) = match self.added.get(&(mailbox, reader)) {
+                Some((epoch, seq)) if row.cursor < *seq => (*epoch, *seq),
+                _ => (epoch, Seq::START),
             };
             person.engine.reading_place(&mailbox, &opened(epoch, from)).unwrap();
             let here = log.into_iter().filter(|(envelope, _)| envelope.epoch == Some(epoch));
@@ -254,7 +296,7 @@ impl Post {
     /// The same without looking into the inbox.
     pub(super) fn work(&mut self, person: &mut Person) {
         self.do_jobs(person);
-        for row in person.engine.store.read().live_conversations().unwrap() {
+        for row in person.engine.store.read().live_logs().unwrap() {
             self.bring_log(person, row.mailbox);
             self.send(person, row.mailbox);
         }

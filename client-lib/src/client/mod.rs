@@ -1,6 +1,9 @@
-//! The handle an app holds: builds or opens a home, starts the driver, asks it.
+//! The handle an app holds: builds or opens a home, starts the driver, asks it. What it asks of
+//! groups stands beside.
 //!
 //! Knows the requests and how to wait for their answers; must not know SQL, keys or frames.
+
+mod groups;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,8 +23,8 @@ use crate::home::HomeLock;
 use crate::key::StoreKey;
 use crate::limits::{LOCK_WAIT, REQUEST_QUEUE};
 use crate::types::{
-    Collected, ConnectionState, Contact, ContactId, Fate, Goal, InviteLink, InviteOptions, Message,
-    MessageId, Position,
+    Collected, ConnectionState, Contact, ContactId, ConversationId, Fate, Goal, InviteLink,
+    InviteOptions, Message, MessageId, Position,
 };
 
 /// Makes or opens a home; see [`Client::builder`].
@@ -248,11 +251,12 @@ impl Client {
     /// is `refused` from the beginning, with the reason.
     ///
     /// # Errors
-    /// [`Error::EmptyText`], [`Error::TextTooLong`], [`Error::TooMany`], [`Error::NoSuchContact`],
-    /// [`Error::WrongState`] for a contact that was declined, blocked or not yet accepted.
-    pub async fn send(&self, contact: ContactId, text: &str) -> Result<Message, Error> {
-        let text = text.to_owned();
-        self.ask(move |engine| engine.send(contact, &text)).await
+    /// [`Error::EmptyText`], [`Error::TextTooLong`], [`Error::TooMany`],
+    /// [`Error::NoSuchConversation`]; [`Error::WrongState`] for a contact that was declined, blocked
+    /// or not yet accepted; [`Error::WrongStanding`] and [`Error::NotAllowed`] in a group.
+    pub async fn send(&self, to: impl Into<ConversationId>, text: &str) -> Result<Message, Error> {
+        let (to, text) = (to.into(), text.to_owned());
+        self.ask(move |engine| engine.send(to, &text)).await
     }
 
     /// Waits until the message has come as far as `goal`, or will not come further, and says how
@@ -292,14 +296,15 @@ impl Client {
     /// or the newest.
     ///
     /// # Errors
-    /// [`Error::NoSuchContact`], [`Error::Storage`].
+    /// [`Error::NoSuchConversation`], [`Error::Storage`].
     pub async fn history(
         &self,
-        contact: ContactId,
+        of: impl Into<ConversationId>,
         before: Option<Position>,
         limit: u32,
     ) -> Result<Vec<Message>, Error> {
-        self.ask(move |engine| engine.history(contact, before, limit)).await
+        let of = of.into();
+        self.ask(move |engine| engine.history(of, before, limit)).await
     }
 
     /// Messages of all conversations that hold all the words, newest first. Words of Chinese,
@@ -312,15 +317,16 @@ impl Client {
         self.ask(move |engine| engine.search(&words, limit)).await
     }
 
-    /// Everything of this contact that is here has been read.
+    /// Everything of this conversation that is here has been read.
     ///
     /// # Errors
-    /// [`Error::NoSuchContact`].
-    pub async fn mark_read(&self, contact: ContactId) -> Result<(), Error> {
-        self.ask(move |engine| engine.mark_read(contact)).await
+    /// [`Error::NoSuchConversation`].
+    pub async fn mark_read(&self, of: impl Into<ConversationId>) -> Result<(), Error> {
+        let of = of.into();
+        self.ask(move |engine| engine.mark_read(of)).await
     }
 
-    /// Messages received and not read, of all contacts together.
+    /// Messages received and not read, of all conversations together.
     ///
     /// # Errors
     /// [`Error::Storage`].

@@ -1,0 +1,288 @@
+//! What a commit means for the people of a conversation: who came, who left, what was agreed on,
+//! and what of it was not allowed (CNV-14).
+
+use std::collections::BTreeSet;
+
+use restante_crypto::Member;
+use restante_spec::content::{GroupKind, GroupState, Role};
+use restante_spec::ids::{PublicKey, Seconds, UnixTime};
+use restante_spec::message::Deliver;
+
+use super::Work;
+use super::commands::{account_of, id_of_key};
+use super::policy::{Act, Scene, Verdict, Wrong, judge, rank};
+use crate::error::Error;
+use crate::events::{Event, Notice};
+use crate::limits::{LEAVE_DELAY, LEAVE_SPREAD};
+use crate::store::{ConversationRow, LogRow, NewMessage, Wish};
+use crate::types::{Fate, GroupChange, MessageKind, Standing};
+
+/// A commit that everybody has merged.
+#[derive(Debug)]
+pub(super) struct Merged {
+    /// The committer's account.
+    pub(super) committer: Option<PublicKey>,
+    pub(super) added: Vec<Member>,
+    pub(super) removed: Vec<Member>,
+    /// The state of the group's context, if it was written anew.
+    pub(super) state: Option<Vec<u8>>,
+}
+
+impl Work<'_> {
+    /// Judges a commit and takes over what was allowed.
+    pub(super) fn take_change(
+        &mut self,
+        log: &LogRow,
+        envelope: &Deliver,
+        merged: &Merged,
+    ) -> Result<(), Error> {
+        let mut conversation = self.db.need_conversation(log.conversation)?;
+        let members = self.members(&log.mailbox)?;
+        let leaving = self.leaving(&conversation)?;
+        let muted = self.db.muted(&log.mailbox)?;
+        let parties = self.parties(&conversation)?;
+        // A context nobody can read is a change nobody may make.
+        let asked = merged.state.as_deref().map(GroupState::decode);
+        let unreadable = matches!(asked, Some(Err(_)));
+        let asked = asked.and_then(Result::ok);
+        let scene = Scene {
+            before: &conversation.state,
+            members: &members,
+            leaving: &leaving,
+            muted: &muted,
+            parties: &parties,
+        };
+        let act = Act {
+            committer: merged.committer,
+            added: &merged.added,
+            removed: &merged.removed,
+            state: asked.as_ref(),
+        };
+        let mut verdict = judge(scene, act);
+        if unreadable {
+            verdict.wrongs.push(Wrong::State);
+        }
+        let changes = changes(&conversation.state, &verdict, merged, &members, &leaving);
+        self.settle_wrongs(&conversation, log, &verdict)?;
+        conversation.state = verdict.state;
+        self.db.put_conversation(&conversation)?;
+        self.forget_absent(&conversation, &members)?;
+        if conversation.is_group() {
+            self.put_event(log, envelope, merged.committer, &changes)?;
+            self.tell_conversation(&conversation)?;
+        }
+        Ok(())
+    }
+
+    /// What was not allowed is muted and shown; who may puts it right with the next commit.
+    fn settle_wrongs(
+        &mut self,
+        conversation: &ConversationRow,
+        log: &LogRow,
+        verdict: &Verdict,
+    ) -> Result<(), Error> {
+        if verdict.wrongs.is_empty() {
+            return Ok(());
+        }
+        let parties = self.parties(conversation)?;
+        let mine = rank(&verdict.state, &parties, self.account.id().key());
+        for wrong in &verdict.wrongs {
+            let wish = match wrong {
+                Wrong::Added(Some(device)) => {
+                    self.db.mute(&log.mailbox, device)?;
+                    Wish::RemoveDevice { device: *device.as_bytes() }
+                }
+                // Leaves without certificate, and what was agreed on, any commit puts right.
+                Wrong::Added(None) | Wrong::State => Wish::Update,
+                Wrong::Removed(_) => continue,
+            };
+            if mine >= Role::Administrator {
+                self.db.put_wish(&log.mailbox, &wish, self.now)?;
+            }
+        }
+        self.notice(Notice::Improper { conversation: conversation.id });
+        Ok(())
+    }
+
+    /// What was known of accounts that are in the group no more.
+    fn forget_absent(
+        &mut self,
+        conversation: &ConversationRow,
+        members: &[Member],
+    ) -> Result<(), Error> {
+        for known in self.db.members(conversation.id)? {
+            if !members.iter().any(|member| account(member) == Some(known.account)) {
+                self.db.drop_member(conversation.id, &known.account)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows what happened, where it happened.
+    fn put_event(
+        &mut self,
+        log: &LogRow,
+        envelope: &Deliver,
+        by: Option<PublicKey>,
+        changes: &[GroupChange],
+    ) -> Result<(), Error> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let event = self.db.put_message(&NewMessage {
+            id: envelope.id,
+            conversation: log.conversation,
+            place: Some(super::records::place_of(log, envelope)),
+            author: by.as_ref().map(id_of_key),
+            kind: MessageKind::Event,
+            text: "",
+            content: &crate::store::pack_changes(changes)?,
+            at: self.now,
+            fate: Fate::Received,
+        })?;
+        if let Some(event) = event {
+            self.events.push(Event::Message(event));
+        }
+        Ok(())
+    }
+
+    /// Whose conversation it is, if it is no group.
+    pub(super) fn parties(&self, conversation: &ConversationRow) -> Result<Vec<PublicKey>, Error> {
+        let own = *self.account.id().key();
+        Ok(match conversation.state.kind {
+            GroupKind::Group(_) => Vec::new(),
+            GroupKind::Own => vec![own],
+            GroupKind::Direct => {
+                let contact = self.db.need_contact(conversation.id.contact())?;
+                vec![own, *account_of(&contact)?.key()]
+            }
+        })
+    }
+
+    /// Accounts that said they leave.
+    fn leaving(&self, conversation: &ConversationRow) -> Result<BTreeSet<PublicKey>, Error> {
+        let members = self.db.members(conversation.id)?;
+        Ok(members.into_iter().filter(|m| m.leaves).map(|member| member.account).collect())
+    }
+
+    /// An account has said that it leaves: some member's device commits its removal. The leftmost
+    /// one does it at once, the others only if that one is away.
+    pub(super) fn take_leave(&mut self, log: &LogRow, who: &PublicKey) -> Result<(), Error> {
+        let mut conversation = self.db.need_conversation(log.conversation)?;
+        if *who == *self.account.id().key() {
+            conversation.standing = Standing::Leaving;
+            self.db.put_conversation(&conversation)?;
+            return self.tell_conversation(&conversation);
+        }
+        let mut member = self.db.member(conversation.id, who)?;
+        member.leaves = true;
+        self.db.put_member(conversation.id, &member)?;
+        let leaving = self.leaving(&conversation)?;
+        let members = self.members(&log.mailbox)?;
+        let staying = |member: &&Member| account(member).is_some_and(|a| !leaving.contains(&a));
+        let first = members.iter().find(staying).map(|member| member.leaf);
+        let not_before = if first == Some(self.own_leaf(&log.mailbox)?) {
+            self.now
+        } else {
+            self.later(LEAVE_DELAY, LEAVE_SPREAD)?
+        };
+        let wish = Wish::Remove { account: *who.as_bytes() };
+        self.db.put_wish(&log.mailbox, &wish, not_before)
+    }
+
+    /// A time from now on, and a bit more at random.
+    pub(super) fn later(&self, delay: Seconds, spread: Seconds) -> Result<UnixTime, Error> {
+        let [spread_by] = restante_crypto::random_bytes::<1>()?;
+        let spread = u64::from(spread_by) % u64::from(spread.get());
+        Ok(UnixTime::new(self.now.after(delay).get() + spread))
+    }
+
+    /// This account's devices are in the group no more.
+    pub(super) fn take_removal(&mut self, log: &LogRow) -> Result<(), Error> {
+        let mut conversation = self.db.need_conversation(log.conversation)?;
+        self.db.drop_wishes(&log.mailbox)?;
+        conversation.standing = match conversation.standing {
+            Standing::Leaving | Standing::Left => Standing::Left,
+            Standing::Invited | Standing::Open | Standing::Removed | Standing::Broken => {
+                Standing::Removed
+            }
+        };
+        self.db.put_conversation(&conversation)?;
+        self.refuse_outbox(conversation.id, restante_spec::codes::Code::Revoked)?;
+        self.tell_conversation(&conversation)
+    }
+}
+
+/// The account of a leaf, if it has a certificate.
+pub(super) fn account(member: &Member) -> Option<PublicKey> {
+    member.device.as_ref().map(|device| *device.account().key())
+}
+
+/// The accounts of leaves, each once, from the left.
+pub(super) fn accounts(members: &[Member]) -> Vec<PublicKey> {
+    let mut accounts = Vec::new();
+    for account in members.iter().filter_map(account) {
+        if !accounts.contains(&account) {
+            accounts.push(account);
+        }
+    }
+    accounts
+}
+
+/// What a person is told of a commit.
+fn changes(
+    before: &GroupState,
+    verdict: &Verdict,
+    merged: &Merged,
+    members: &[Member],
+    leaving: &BTreeSet<PublicKey>,
+) -> Vec<GroupChange> {
+    let now = &verdict.state;
+    let here = accounts(members);
+    let gone: Vec<PublicKey> = accounts(&merged.removed);
+    let mut changes = Vec::new();
+    for account in accounts(&merged.added) {
+        let others = |member: &&Member| self::account(member) == Some(account);
+        let fresh = members.iter().filter(others).all(|member| merged.added.contains(member));
+        if fresh && !gone.contains(&account) {
+            changes.push(GroupChange::Added(id_of_key(&account)));
+        }
+    }
+    for account in gone.iter().filter(|account| !here.contains(account)) {
+        let left = leaving.contains(account) || merged.committer == Some(*account);
+        let who = id_of_key(account);
+        changes.push(if left { GroupChange::Left(who) } else { GroupChange::Removed(who) });
+    }
+    if now.name != before.name {
+        changes.push(GroupChange::Named(now.name.clone()));
+    }
+    if now.picture != before.picture {
+        changes.push(GroupChange::Picture);
+    }
+    if now.timer != before.timer {
+        changes.push(GroupChange::Timer(now.timer.map_or(0, Seconds::get)));
+    }
+    if now.policy != before.policy {
+        changes.push(GroupChange::Policy);
+    }
+    for account in here {
+        let role = now.role(&account);
+        if role != before.role(&account) {
+            let name = role_name(role).to_owned();
+            changes.push(GroupChange::Role(id_of_key(&account), name));
+        }
+    }
+    if !verdict.wrongs.is_empty() {
+        changes.push(GroupChange::Improper);
+    }
+    changes
+}
+
+/// The stable name of a role.
+const fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Member => "member",
+        Role::Administrator => "administrator",
+        Role::Owner => "owner",
+    }
+}

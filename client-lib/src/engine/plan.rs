@@ -1,0 +1,251 @@
+//! What the next commit does: the wishes that still make sense, as many as one commit holds.
+
+use std::collections::BTreeSet;
+
+use restante_crypto::{KeyPackage, LeafNumber, Member};
+use restante_spec::content::{GroupKind, GroupState, Role};
+use restante_spec::ids::PublicKey;
+use restante_spec::limits::COMMIT_READERS;
+
+use super::Work;
+use super::membership::{account, accounts};
+use super::policy::{rank, settled};
+use crate::error::Error;
+use crate::events::Notice;
+use crate::store::{ConversationRow, LogRow, Wish, WishId, WishRow};
+
+/// A commit to be made.
+#[derive(Debug)]
+pub(super) enum Plan {
+    /// The last one of the log.
+    Close(WishId),
+    /// One that goes on.
+    Change(ChangePlan),
+}
+
+/// What a commit changes.
+#[derive(Debug, Default)]
+pub(super) struct ChangePlan {
+    pub(super) change: Changes,
+    /// The accounts whose devices are added: they are sent the Welcome.
+    pub(super) accounts: Vec<PublicKey>,
+    /// The wishes it fulfils.
+    pub(super) wishes: Vec<WishId>,
+}
+
+/// The same, as the group takes it.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    pub(super) add: Vec<KeyPackage>,
+    pub(super) remove: Vec<LeafNumber>,
+    /// The bytes of the group's context, if they change.
+    pub(super) state: Option<Vec<u8>>,
+}
+
+/// Whether a wish goes into this commit.
+enum Fit {
+    Taken,
+    /// It is done already, or may not be done.
+    Pointless,
+    /// Not in this commit.
+    Later,
+}
+
+/// The plan while it grows.
+struct Draft<'a> {
+    members: &'a [Member],
+    own: PublicKey,
+    rank: Role,
+    /// Leaves the group may have.
+    room: usize,
+    state: GroupState,
+    plan: ChangePlan,
+}
+
+impl Work<'_> {
+    /// Plans the next commit of a log; `None`: there is nothing to do.
+    pub(super) fn plan(&mut self, log: &LogRow) -> Result<Option<Plan>, Error> {
+        let now = self.now;
+        let mut wishes = self.db.wishes(&log.mailbox)?;
+        wishes.retain(|wish| wish.what.is_ready() && wish.not_before <= now);
+        if wishes.is_empty() {
+            return Ok(None);
+        }
+        let conversation = self.db.need_conversation(log.conversation)?;
+        let members = self.members(&log.mailbox)?;
+        let own = *self.account.id().key();
+        let close = wishes.iter().find(|wish| matches!(wish.what, Wish::Close { .. }));
+        if let Some(WishRow { id, what: Wish::Close { removes }, .. }) = close {
+            let others = leaves(&members, |member| account(member) != Some(own));
+            if !removes || others.is_empty() {
+                return Ok(Some(Plan::Close(*id)));
+            }
+            let change = Changes { remove: others, ..Changes::default() };
+            let plan = ChangePlan { change, accounts: Vec::new(), wishes: vec![*id] };
+            return Ok(Some(Plan::Change(plan)));
+        }
+        let mut draft = Draft {
+            members: &members,
+            own,
+            rank: rank(&conversation.state, &self.parties(&conversation)?, &own),
+            room: self.leaves_left(&log.mailbox)?,
+            state: conversation.state.clone(),
+            plan: ChangePlan::default(),
+        };
+        for wish in wishes {
+            match draft.take(&conversation, &wish.what) {
+                Fit::Taken => draft.plan.wishes.push(wish.id),
+                Fit::Later => {}
+                Fit::Pointless => {
+                    self.db.take_wish(wish.id)?;
+                    if let Some(account) = draft.refused(&wish.what) {
+                        self.notice_unaddable(&conversation, &account)?;
+                    }
+                }
+            }
+        }
+        self.finish(log, draft)
+    }
+
+    fn finish(&mut self, log: &LogRow, draft: Draft<'_>) -> Result<Option<Plan>, Error> {
+        let Draft { mut plan, mut state, members, rank, .. } = draft;
+        if plan.wishes.is_empty() {
+            return Ok(None);
+        }
+        if rank >= Role::Administrator {
+            // CNV-3
+            let bad = leaves(members, |member| member.device.is_none());
+            let room = COMMIT_READERS.saturating_sub(plan.change.remove.len());
+            plan.change.remove.extend(bad.into_iter().take(room));
+        }
+        let staying: Vec<Member> = members
+            .iter()
+            .filter(|member| !plan.change.remove.contains(&member.leaf))
+            .cloned()
+            .collect();
+        state = settled(state, &staying);
+        let context = state.encode().map_err(|_| Error::Damaged("the state of a group"))?;
+        // CNV-13
+        if context != self.group_context(&log.mailbox)? {
+            plan.change.state = Some(context);
+        }
+        Ok(Some(Plan::Change(plan)))
+    }
+
+    /// Tells that an account cannot be added now.
+    pub(super) fn notice_unaddable(
+        &mut self,
+        conversation: &ConversationRow,
+        account: &PublicKey,
+    ) -> Result<(), Error> {
+        let nickname = self.nickname_of(conversation.id, account)?;
+        self.notice(Notice::CannotAdd { conversation: conversation.id, nickname });
+        Ok(())
+    }
+}
+
+impl Draft<'_> {
+    fn take(&mut self, conversation: &ConversationRow, wish: &Wish) -> Fit {
+        match wish {
+            Wish::Add { account, packages, .. } => {
+                self.add(conversation, &PublicKey::new(*account), packages)
+            }
+            Wish::Remove { account } => self.remove_account(&PublicKey::new(*account)),
+            Wish::RemoveDevice { device } => {
+                let device = PublicKey::new(*device);
+                self.remove(leaves(self.members, |member| {
+                    member.device.as_ref().is_some_and(|found| *found.device() == device)
+                }))
+            }
+            Wish::Update => Fit::Taken,
+            Wish::Name(_) | Wish::Picture(_) | Wish::Timer(_) => {
+                let may = conversation.state.policy.editors.includes(self.rank);
+                self.apply(wish, may)
+            }
+            Wish::Policy(_) => self.apply(wish, self.rank >= Role::Administrator),
+            Wish::Role { account, .. } => {
+                let account = PublicKey::new(*account);
+                let here = accounts(self.members).contains(&account);
+                self.apply(wish, here && self.rank >= Role::Administrator)
+            }
+            Wish::Close { .. } => Fit::Later,
+        }
+    }
+
+    fn add(
+        &mut self,
+        conversation: &ConversationRow,
+        account: &PublicKey,
+        packages: &[Vec<u8>],
+    ) -> Fit {
+        let group = matches!(conversation.state.kind, GroupKind::Group(_));
+        if group && *account != self.own && !conversation.state.policy.adders.includes(self.rank) {
+            return Fit::Pointless;
+        }
+        let devices: BTreeSet<PublicKey> = self
+            .members
+            .iter()
+            .filter_map(|member| member.device.as_ref().map(|device| *device.device()))
+            .collect();
+        let parsed = packages.iter().filter_map(|package| KeyPackage::parse(package).ok());
+        let fresh: Vec<KeyPackage> = parsed
+            .filter(|package| package.device().account().key() == account)
+            .filter(|package| !devices.contains(package.device().device()))
+            .collect();
+        if fresh.is_empty() {
+            return Fit::Pointless;
+        }
+        let readers = self.plan.change.add.len() + self.plan.change.remove.len() + fresh.len();
+        if readers > COMMIT_READERS || self.plan.change.add.len() + fresh.len() > self.room {
+            // Alone in a commit it would fit, or never.
+            return if self.plan.wishes.is_empty() { Fit::Pointless } else { Fit::Later };
+        }
+        self.plan.change.add.extend(fresh);
+        self.plan.accounts.push(*account);
+        Fit::Taken
+    }
+
+    /// The account an addition was refused for, unless it is here.
+    fn refused(&self, wish: &Wish) -> Option<PublicKey> {
+        let Wish::Add { account, .. } = wish else { return None };
+        let account = PublicKey::new(*account);
+        let taken = self.plan.accounts.contains(&account);
+        (!taken && !accounts(self.members).contains(&account)).then_some(account)
+    }
+
+    fn remove_account(&mut self, account: &PublicKey) -> Fit {
+        if *account == self.own {
+            return Fit::Pointless;
+        }
+        let leaves = leaves(self.members, |member| self::account(member) == Some(*account));
+        self.remove(leaves)
+    }
+
+    fn remove(&mut self, leaves: Vec<LeafNumber>) -> Fit {
+        let already = |leaf: &LeafNumber| self.plan.change.remove.contains(leaf);
+        let fresh: Vec<LeafNumber> = leaves.into_iter().filter(|leaf| !already(leaf)).collect();
+        if fresh.is_empty() {
+            return Fit::Pointless;
+        }
+        let readers = self.plan.change.add.len() + self.plan.change.remove.len() + fresh.len();
+        if readers > COMMIT_READERS {
+            return Fit::Later;
+        }
+        self.plan.change.remove.extend(fresh);
+        Fit::Taken
+    }
+
+    fn apply(&mut self, wish: &Wish, may: bool) -> Fit {
+        let mut state = self.state.clone();
+        wish.apply(&mut state);
+        if !may || state == self.state {
+            return Fit::Pointless;
+        }
+        self.state = state;
+        Fit::Taken
+    }
+}
+
+fn leaves(members: &[Member], which: impl Fn(&Member) -> bool) -> Vec<LeafNumber> {
+    members.iter().filter(|member| which(member)).map(|member| member.leaf).collect()
+}

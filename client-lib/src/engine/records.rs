@@ -1,0 +1,189 @@
+//! Logs: the records of a conversation in their order, each envelope once.
+
+use bytes::Bytes;
+use restante_crypto::{Member, Processed};
+use restante_spec::codes::Code;
+use restante_spec::ids::{MailboxId, PublicKey, Seq};
+use restante_spec::message::Deliver;
+
+use super::Work;
+use super::asked::Taken;
+use super::commands::account_of;
+use super::membership::{Merged, account};
+use crate::error::Error;
+use crate::events::{Event, Notice};
+use crate::store::{LogRow, LogState, Meta, NewMessage, Place};
+use crate::types::{ContactState, Fate, MessageKind};
+
+/// Whether the log goes on under the same key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    SameEpoch,
+    EpochOver,
+}
+
+impl Work<'_> {
+    /// Takes a batch of a log, in its order, up to the end of its epoch.
+    pub(super) fn receive_records(
+        &mut self,
+        mailbox: &MailboxId,
+        batch: Vec<(Deliver, Bytes)>,
+    ) -> Result<Taken, Error> {
+        let mut log = self.db.need_log(mailbox)?;
+        let mut reopen = log.state != LogState::Live;
+        for (envelope, body) in batch {
+            if reopen {
+                break;
+            }
+            if envelope.seq <= log.cursor {
+                continue;
+            }
+            if envelope.prev > log.cursor && log.cursor > Seq::START {
+                let (after, before) = (log.cursor, envelope.seq);
+                let conversation = Some(log.conversation);
+                self.notice(Notice::Gap { conversation, after, before });
+            }
+            let step = self.take_record(&mut log, &envelope, &body)?;
+            log.cursor = envelope.seq;
+            reopen = step == Step::EpochOver || log.state != LogState::Live;
+        }
+        self.want_update_if_due(&log)?;
+        self.db.put_log(&log)?;
+        Ok(Taken { upto: log.cursor, reopen })
+    }
+
+    fn take_record(
+        &mut self,
+        log: &mut LogRow,
+        envelope: &Deliver,
+        body: &[u8],
+    ) -> Result<Step, Error> {
+        if let Some(commit) = log.commit.clone().filter(|commit| commit.id == envelope.id) {
+            self.take_commit_echo(log, envelope, &commit)?;
+            return Ok(Step::EpochOver);
+        }
+        log.since_update = log.since_update.saturating_add(1);
+        // The own content, by its id: MLS cannot open it, and need not.
+        if self.db.is_own_id(&log.mailbox, &envelope.id)? {
+            self.take_own(log.conversation, &envelope.id, &place_of(log, envelope))?;
+            return Ok(Step::SameEpoch);
+        }
+        if envelope.own {
+            // Without body there is nothing to take.
+            return Ok(Step::SameEpoch);
+        }
+        log.epoch = log.epoch.or(envelope.epoch);
+        match self.open_record(log, envelope, body)? {
+            Processed::Application { sender, content } => {
+                self.take_application(log, envelope, &sender, &content)
+            }
+            Processed::Commit { next_key, committer, added, removed, state } if envelope.commit => {
+                let committer = account(&committer);
+                if next_key.is_none() {
+                    self.end(log, LogState::Closed, Code::Revoked)?;
+                    return Ok(Step::EpochOver);
+                }
+                self.take_other_commit(log)?;
+                let merged = Merged { committer, added, removed, state };
+                self.take_change(log, envelope, &merged)?;
+                Ok(Step::EpochOver)
+            }
+            // MLS moved on and the relay did not: nobody can follow both.
+            Processed::Commit { .. } => self.take_capture(log),
+            Processed::OwnMessage | Processed::OwnCommit => {
+                self.take_cloned()?;
+                Ok(if envelope.commit { Step::EpochOver } else { Step::SameEpoch })
+            }
+            Processed::Refused(_) if envelope.commit => self.take_capture(log),
+            Processed::Refused(_) => {
+                self.keep_unreadable(log, envelope)?;
+                Ok(Step::SameEpoch)
+            }
+        }
+    }
+
+    /// A content came. If the relay took its envelope as a commit, it was the last one.
+    fn take_application(
+        &mut self,
+        log: &mut LogRow,
+        envelope: &Deliver,
+        sender: &Member,
+        content: &[u8],
+    ) -> Result<Step, Error> {
+        match self.speaker(log, sender)? {
+            Some(author) => self.take_content(log, &author, envelope, content)?,
+            None => self.notice(Notice::Junk { conversation: Some(log.conversation) }),
+        }
+        if envelope.commit {
+            self.end(log, LogState::Closed, Code::Revoked)?;
+            return Ok(Step::EpochOver);
+        }
+        Ok(Step::SameEpoch)
+    }
+
+    /// The account a device speaks for; `None`: it is not heard, because it has no certificate, was
+    /// not let in properly, or is of an account that has no say here.
+    fn speaker(&self, log: &LogRow, sender: &Member) -> Result<Option<PublicKey>, Error> {
+        let (Some(author), Some(device)) = (account(sender), &sender.device) else {
+            return Ok(None);
+        };
+        if self.db.muted(&log.mailbox)?.contains(device.device()) {
+            return Ok(None);
+        }
+        let conversation = self.db.need_conversation(log.conversation)?;
+        if conversation.is_group() || author == *self.account.id().key() {
+            return Ok(Some(author));
+        }
+        let contact = self.db.need_contact(conversation.id.contact())?;
+        let theirs = *account_of(&contact)?.key() == author;
+        Ok((theirs && contact.state == ContactState::Active).then_some(author))
+    }
+
+    /// What cannot be opened is kept as such, so that its absence is not silent.
+    pub(super) fn keep_unreadable(
+        &mut self,
+        log: &LogRow,
+        envelope: &Deliver,
+    ) -> Result<(), Error> {
+        let kept = self.db.put_message(&NewMessage {
+            id: envelope.id,
+            conversation: log.conversation,
+            place: Some(place_of(log, envelope)),
+            author: Some(log.conversation.contact()),
+            kind: MessageKind::Unreadable,
+            text: "",
+            content: &[],
+            at: self.now,
+            fate: Fate::Received,
+        })?;
+        if let Some(message) = kept {
+            self.events.push(Event::Message(message));
+        }
+        Ok(())
+    }
+
+    /// The relay holds a commit that members cannot follow.
+    fn take_capture(&mut self, log: &mut LogRow) -> Result<Step, Error> {
+        self.end(log, LogState::Captured, Code::Conflict)?;
+        Ok(Step::EpochOver)
+    }
+
+    /// This device's own signature under an id it does not know: its state was copied.
+    fn take_cloned(&mut self) -> Result<(), Error> {
+        if !self.is_cloned()? {
+            self.db.set_meta(Meta::Cloned, &[1])?;
+            self.notice(Notice::Cloned);
+        }
+        Ok(())
+    }
+}
+
+/// The place an envelope gives what is in it.
+pub(super) const fn place_of(log: &LogRow, envelope: &Deliver) -> Place {
+    Place {
+        mailbox: Some(log.mailbox),
+        generation: log.generation,
+        seq: envelope.seq,
+        expires_at: envelope.expires_at,
+    }
+}
