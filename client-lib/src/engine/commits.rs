@@ -4,7 +4,7 @@
 //! or somebody else's commit does. Nothing is merged or thrown away before that.
 
 use restante_crypto::{DeviceList, Recipient, prove_possession, random_bytes};
-use restante_spec::content::{FirstLetter, LetterContent, WelcomeLetter};
+use restante_spec::content::{FirstLetter, LetterContent, WelcomeLetter, WelcomePart};
 use restante_spec::ids::{EnvelopeId, MailboxId};
 use restante_spec::message::{Commit, EnvelopeClass, NextKey};
 
@@ -114,7 +114,7 @@ impl Work<'_> {
             nick: self.db.need_text(Meta::Nickname)?,
             relay: row.relay.parse()?,
             mailbox: row.mailbox,
-            welcome: welcome.to_vec(),
+            welcome: WelcomePart::Here(welcome.to_vec()),
             inbox: self.grant(&contact)?,
         });
         let envelope = EnvelopeId::new(random_bytes()?);

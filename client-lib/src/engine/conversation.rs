@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use restante_crypto::{DeviceList, Member, Processed};
 use restante_spec::codes::Code;
-use restante_spec::content::{Body, Content, WelcomeLetter};
+use restante_spec::content::{Body, Content, Profile, WelcomeLetter};
 use restante_spec::ids::{MailboxId, Seq};
 use restante_spec::message::Deliver;
 
@@ -146,7 +146,7 @@ impl Work<'_> {
                 }
                 Ok(())
             }
-            Body::Profile { nick, devices } => {
+            Body::Profile(Profile { nick, devices, .. }) => {
                 contact.nickname = cleaned_nickname(&nick);
                 if let (Ok(list), Some(before)) = (DeviceList::parse(&devices), &contact.devices) {
                     // IDN-7
@@ -158,6 +158,8 @@ impl Work<'_> {
             }
             // What ends with it, the commit it stands in says.
             Body::Leave => Ok(()),
+            // CNT-2
+            ref body if !body.is_kept() => Ok(()),
             _ => self.keep_message(row, envelope, &content, bytes),
         }
     }

@@ -10,7 +10,7 @@ use restante_crypto::{
     AccountId, Conversation, GeneratedKeyPackage, KeyPackage, OwnDevice, PendingCommit, Processed,
     RecordPlace, SigningKey, Suite, reader_hash,
 };
-use restante_spec::content::WelcomeLetter;
+use restante_spec::content::{WelcomeLetter, WelcomePart};
 use restante_spec::ids::{EnvelopeId, MailboxId};
 use restante_spec::message::{Deliver, EnvelopeClass};
 
@@ -70,7 +70,10 @@ impl<'a> Work<'a> {
         &mut self,
         welcome: &WelcomeLetter,
     ) -> Result<restante_spec::ids::ReaderSecret, Error> {
-        let group = Conversation::join(&self.db.provider(), welcome.mailbox, &welcome.welcome)?;
+        let WelcomePart::Here(bytes) = &welcome.welcome else {
+            return Err(restante_crypto::Error::Malformed { what: "welcome" }.into());
+        };
+        let group = Conversation::join(&self.db.provider(), welcome.mailbox, bytes)?;
         let hash = group.own_reader();
         self.groups.0.insert(welcome.mailbox, group);
         let reader = hash.map(|hash| self.db.reader(&hash)).transpose()?.flatten();

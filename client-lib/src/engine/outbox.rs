@@ -3,7 +3,9 @@
 
 use restante_crypto::{content_hash, random_bytes};
 use restante_spec::codes::Code;
-use restante_spec::content::{Body, Content, ContentError, ContentHash, LogPosition, Receipts};
+use restante_spec::content::{
+    Body, Content, ContentError, ContentHash, LogPosition, Profile, Receipts, Text,
+};
 use restante_spec::ids::{EnvelopeId, Epoch, MailboxId, UnixTime};
 use restante_spec::message::{Appended, Commit, EnvelopeClass};
 
@@ -116,15 +118,17 @@ impl Work<'_> {
         Ok(outgoing)
     }
 
-    /// Gives a content its number and the hash of the one before it.
+    /// Gives a content its number and the hash of the kept one before it.
     fn chain(
         &mut self,
         conversation: &mut ConversationRow,
         row: &mut OutboxRow,
     ) -> Result<Vec<u8>, Error> {
+        let body = self.body_of(row)?;
+        let kept = body.is_kept();
         row.conversation = Some(conversation.mailbox);
         row.previous = conversation.previous;
-        row.counter = conversation.counter + 1;
+        row.counter = conversation.counter + u64::from(kept);
         let seen = LogPosition { generation: conversation.generation, seq: conversation.cursor };
         let content = Content {
             id: row.id,
@@ -132,12 +136,15 @@ impl Work<'_> {
             previous: row.previous.map(ContentHash::new),
             random: random_bytes()?,
             seen,
+            log: None,
             at: row.at.into(),
-            body: self.body_of(row)?,
+            body,
         };
         let content = content.encode().map_err(unwritable)?;
-        conversation.counter = row.counter;
-        conversation.previous = Some(*content_hash(&content).as_bytes());
+        if kept {
+            conversation.counter = row.counter;
+            conversation.previous = Some(*content_hash(&content).as_bytes());
+        }
         Ok(content)
     }
 
@@ -146,14 +153,15 @@ impl Work<'_> {
             String::from_utf8(row.body.clone()).map_err(|_| Error::Damaged("a text is not UTF-8"))
         };
         Ok(match row.kind {
-            ContentKind::Text => Body::Text(text()?),
+            ContentKind::Text => Body::Text(Text { text: text()?, reply_to: None }),
             ContentKind::Receipts => {
                 let ids = row.body.chunks_exact(EnvelopeId::SIZE);
                 let delivered = ids.filter_map(EnvelopeId::from_slice).collect();
                 Body::Receipts(Receipts { delivered, read: Vec::new() })
             }
             ContentKind::Profile => {
-                Body::Profile { nick: text()?, devices: self.account.list.as_bytes().to_vec() }
+                let devices = self.account.list.as_bytes().to_vec();
+                Body::Profile(Profile { nick: text()?, devices, inbox: None })
             }
         })
     }
@@ -204,7 +212,8 @@ impl Work<'_> {
         if self.db.refuse_message(row.contact, &message, code)? {
             self.tell_fate(row.contact, id)?;
         }
-        if content.conversation == Some(*mailbox) && content.counter > 0 {
+        let kept = content.kind == ContentKind::Text;
+        if kept && content.conversation == Some(*mailbox) && content.counter > 0 {
             // What stands behind it was not stored either and takes its number.
             row.counter = content.counter - 1;
             row.previous = content.previous;
@@ -223,8 +232,9 @@ pub(super) fn first_content(message: &Message) -> Result<Vec<u8>, Error> {
         previous: None,
         random: random_bytes()?,
         seen: LogPosition::default(),
+        log: None,
         at: message.at.into(),
-        body: Body::Text(message.text.clone()),
+        body: Body::Text(Text { text: message.text.clone(), reply_to: None }),
     };
     content.encode().map_err(unwritable)
 }
@@ -241,6 +251,7 @@ pub(super) fn closing_content(
         previous: row.previous.map(ContentHash::new),
         random: random_bytes()?,
         seen: LogPosition { generation: row.generation, seq: row.cursor },
+        log: None,
         at: at.into(),
         body: Body::Leave,
     };
@@ -250,7 +261,7 @@ pub(super) fn closing_content(
 /// How a content of somebody else is shown.
 pub(super) fn shown(content: &Content) -> Shown {
     let (kind, text) = match &content.body {
-        Body::Text(text) => (MessageKind::Text, text.clone()),
+        Body::Text(Text { text, .. }) => (MessageKind::Text, text.clone()),
         _ => (MessageKind::Unknown, String::new()),
     };
     Shown { kind, text, at: content.at.seconds() }
