@@ -1,6 +1,6 @@
-//! The hash that links a device's contents to each other (CNT-4).
+//! Hashes that contents carry: of the device's content before (CNT-4), of the log (CNT-7).
 
-use restante_spec::ids::ContentHash;
+use restante_spec::ids::{ContentHash, EnvelopeId, LogHash, Seq};
 
 use crate::labels::Label;
 use crate::signing::sha256;
@@ -10,6 +10,46 @@ use crate::signing::sha256;
 pub fn content_hash(content: &[u8]) -> ContentHash {
     // CNT-4
     ContentHash::new(sha256(&[Label::CONTENT.as_bytes(), content]))
+}
+
+/// The hash of a conversation's log in one epoch, as far as it was read (CNT-7). Members who are
+/// shown the same log have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogChain([u8; 32]);
+
+impl LogChain {
+    /// Before the first record of the epoch that has this MLS epoch authenticator.
+    #[must_use]
+    pub fn begin(authenticator: &[u8]) -> Self {
+        // CNT-7
+        Self(sha256(&[Label::LOG.as_bytes(), authenticator]))
+    }
+
+    /// Goes on after a chain that was stored.
+    #[must_use]
+    pub const fn stored(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes to be stored.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// After the next record of the log.
+    #[must_use]
+    pub fn then(&self, seq: Seq, envelope: &EnvelopeId) -> Self {
+        let seq = seq.get().to_be_bytes();
+        Self(sha256(&[&self.0, &seq, envelope.as_bytes()]))
+    }
+
+    /// What a content says of it.
+    #[must_use]
+    pub fn hash(&self) -> LogHash {
+        let [hash @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = self.0;
+        LogHash::new(hash)
+    }
 }
 
 #[cfg(test)]
@@ -22,5 +62,25 @@ mod tests {
         let hash = sha256(&[b"restante content v1\0content"]);
         assert_eq!(content_hash(b"content").as_bytes(), &hash);
         assert_ne!(content_hash(b"content"), content_hash(b"contenT"));
+    }
+
+    /// CNT-7: the hash names the epoch and each record's place and id, in their order.
+    #[test]
+    fn log_hash_is_of_the_epoch_and_its_records() {
+        let (a, b) = (EnvelopeId::new([1; 16]), EnvelopeId::new([2; 16]));
+        let begun = LogChain::begin(b"authenticator");
+        let first = sha256(&[b"restante log v1\0authenticator"]);
+        assert_eq!(begun.as_bytes(), &first);
+        let second = sha256(&[&first, &7_u64.to_be_bytes(), a.as_bytes()]);
+        let then = begun.then(Seq::new(7), &a);
+        assert_eq!(then, LogChain::stored(second));
+        assert_eq!(then.hash().as_bytes(), &second[..16]);
+        let others = [
+            LogChain::begin(b"another").then(Seq::new(7), &a),
+            begun.then(Seq::new(8), &a),
+            begun.then(Seq::new(7), &b),
+            then.then(Seq::new(8), &b),
+        ];
+        assert!(others.iter().all(|other| other.hash() != then.hash()));
     }
 }

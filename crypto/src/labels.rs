@@ -65,6 +65,8 @@ labels! { END_TO_END:
     RECORD_SENDER = "restante record sender v1";
     /// CNT-4: hashed before the exact bytes of a content.
     CONTENT = "restante content v1";
+    /// CNT-7: begins the hash of an epoch's log.
+    LOG = "restante log v1";
 }
 
 #[cfg(not(feature = "e2e"))]

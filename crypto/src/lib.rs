@@ -42,7 +42,7 @@ mod signing;
 mod xwing;
 
 #[cfg(feature = "e2e")]
-pub use content::content_hash;
+pub use content::{LogChain, content_hash};
 #[cfg(feature = "e2e")]
 pub use conversation::{
     Change, Conversation, GeneratedKeyPackage, KeyPackage, Member, OwnDevice, PendingCommit,

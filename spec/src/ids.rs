@@ -97,6 +97,18 @@ opaque_bytes! {
     /// Hash of the exact bytes of a content (CNT-4).
     ContentHash, 32
 }
+opaque_bytes! {
+    /// Hash of a conversation's log in one epoch up to a position, cut to 16 bytes (CNT-7).
+    LogHash, 16
+}
+opaque_bytes! {
+    /// SHA-256 of what a blob holds, before it was sealed.
+    BlobHash, 32
+}
+opaque_bytes! {
+    /// Names one of a group's links to those who made it: 16 random bytes.
+    LinkToken, 16
+}
 
 /// The secret of one reader of a mailbox: 16 random bytes of a device. Wiped when dropped.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]

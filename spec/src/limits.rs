@@ -176,10 +176,36 @@ pub const GROUP_PICTURE_BYTES: usize = 8_192;
 pub const GROUP_OFFICERS: usize = 64;
 /// Encoded content of one message, bytes (CNT-3): one more is refused, as it fits no envelope.
 pub const CONTENT_BYTES: usize = 64_000;
-/// A text, bytes of UTF-8 (CNT-3): one more is refused.
+/// Encoded content of a kept kind, bytes (CNT-3): one more is refused, as it fits no repair.
+pub const KEPT_BYTES: usize = 63_000;
+/// A text or a caption, bytes of UTF-8 (CNT-3): one more is refused.
 pub const TEXT_BYTES: usize = 32_768;
 /// Message ids one receipt names (CNT-3): one more is refused.
 pub const RECEIPT_IDS: usize = 1_024;
+/// Name of an attached file, bytes of UTF-8 (CNT-8): one more is refused.
+pub const FILE_NAME_BYTES: usize = 255;
+/// Media type of an attached file, bytes of ASCII (CNT-8): one more is refused.
+pub const MEDIA_TYPE_BYTES: usize = 127;
+/// The small picture of an attached file, bytes (CNT-8): one more is refused.
+pub const THUMBNAIL_BYTES: usize = 8_192;
+/// A reaction, bytes of UTF-8 (CNT-9): one more is refused.
+pub const EMOJI_BYTES: usize = 64;
+/// Messages one content takes back (CNT-9): one more is refused.
+pub const DELETE_IDS: usize = 64;
+/// People of one roster (CNT-10): one more is refused.
+pub const ROSTER_PEOPLE: usize = 200;
+/// Records of one content between own devices (CNT-11): one more is refused.
+pub const SYNC_RECORDS: usize = 256;
+/// Key of such a record, bytes (CNT-11): one more is refused.
+pub const SYNC_KEY_BYTES: usize = 128;
+/// Value of such a record, bytes (CNT-11): one more is refused.
+pub const SYNC_VALUE_BYTES: usize = 32_768;
+/// Ranges one repair or its request names (CNT-12): one more is refused.
+pub const REPAIR_RANGES: usize = 64;
+/// Contents of one such range (CNT-12): one more is refused.
+pub const REPAIR_RANGE_CONTENTS: u64 = 1_024;
+/// Contents of one repair (CNT-12): one more is refused.
+pub const REPAIR_ENTRIES: usize = 64;
 
 const _: () = {
     assert!(PADDING_LADDER[4] == BODY_BYTES);
@@ -195,6 +221,7 @@ const _: () = {
     assert!(TTL_DEFAULT.get() <= TTL_MAX.get());
     assert!(IDLE_MIN.get() <= IDLE_MAX.get());
     assert!(SEALED_CARD_BYTES <= CARD_BYTES);
-    assert!(TEXT_BYTES < CONTENT_BYTES && RECEIPT_IDS * 16 < CONTENT_BYTES);
+    assert!(TEXT_BYTES + THUMBNAIL_BYTES < KEPT_BYTES && SYNC_VALUE_BYTES < KEPT_BYTES);
+    assert!(KEPT_BYTES < CONTENT_BYTES && RECEIPT_IDS * 16 < CONTENT_BYTES);
     assert!(CONTENT_BYTES < BODY_BYTES);
 };

@@ -1,7 +1,7 @@
 //! What an app asks: wishes that change something, and questions. Each is one transaction.
 
 use restante_crypto::{AccountId, SafetyNumber, random_bytes};
-use restante_spec::content::{Body, GroupKind};
+use restante_spec::content::{Body, GroupKind, InboxGrant, Profile, Text};
 use restante_spec::ids::{EnvelopeId, PublicKey};
 use restante_spec::limits::{NICK_BYTES, TEXT_BYTES};
 
@@ -164,7 +164,8 @@ impl Work<'_> {
         if self.db.outbox_count(to)? >= OUTBOX {
             return Err(Error::TooMany { what: "unsent messages here", max: OUTBOX });
         }
-        let id = self.queue_body(to, &Body::Text(text.to_owned()))?;
+        let id =
+            self.queue_body(to, &Body::Text(Text { text: text.to_owned(), reply_to: None }))?;
         let message = self.db.put_message(&NewMessage {
             id,
             conversation: to,
@@ -212,8 +213,8 @@ impl Work<'_> {
         body: &Body,
     ) -> Result<EnvelopeId, Error> {
         let id = EnvelopeId::new(random_bytes()?);
-        let (kind, body) = body.encode().map_err(outbox::unwritable)?;
-        self.db.put_outbox(to, &id, kind, &body, self.now)?;
+        let bytes = body.encode().map_err(outbox::unwritable)?;
+        self.db.put_outbox(to, &id, body.kind(), &bytes, self.now)?;
         Ok(id)
     }
 
@@ -236,7 +237,11 @@ impl Work<'_> {
     pub(super) fn queue_profile_to(&mut self, id: ConversationId) -> Result<(), Error> {
         let nick = self.db.need_text(Meta::Nickname)?;
         let devices = self.account.list.as_bytes().to_vec();
-        self.queue_body(id, &Body::Profile { nick, devices })?;
+        // A contact has a key of its own; members of a group are given the group's.
+        let key = self.db.need_conversation(id)?.own_key;
+        let (relay, inbox) = (self.account.relay.clone(), self.account.inbox);
+        let inbox = key.map(|key| InboxGrant { relay, inbox, key });
+        self.queue_body(id, &Body::Profile(Profile { nick, devices, inbox }))?;
         Ok(())
     }
 

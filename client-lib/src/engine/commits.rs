@@ -5,7 +5,7 @@
 //! should do stands as wishes, and who lost makes the next one of those that are left.
 
 use restante_crypto::{DeviceList, Recipient, prove_possession, random_bytes};
-use restante_spec::content::{LetterContent, WelcomeLetter};
+use restante_spec::content::{LetterContent, WelcomeLetter, WelcomePart};
 use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey};
 use restante_spec::message::{Commit, Deliver, EnvelopeClass, NextKey};
 
@@ -107,7 +107,7 @@ impl Work<'_> {
             nick: self.db.need_text(Meta::Nickname)?,
             relay: log.relay.parse()?,
             mailbox: log.mailbox,
-            welcome: welcome.to_vec(),
+            welcome: WelcomePart::Here(welcome.to_vec()),
             inbox: self.grant(&contact)?,
         });
         let envelope = EnvelopeId::new(random_bytes()?);

@@ -1,7 +1,7 @@
 //! Contents: what members say becomes rows.
 
 use restante_crypto::DeviceList;
-use restante_spec::content::{Body, Content, Receipts};
+use restante_spec::content::{Body, Content, Profile, Receipts};
 use restante_spec::ids::PublicKey;
 use restante_spec::message::Deliver;
 
@@ -10,7 +10,7 @@ use super::records::place_of;
 use super::{Work, outbox};
 use crate::error::Error;
 use crate::events::{Event, Notice};
-use crate::store::{LogRow, NewMessage};
+use crate::store::{InboxRef, LogRow, NewMessage};
 use crate::types::{Fate, MessageId};
 
 impl Work<'_> {
@@ -28,9 +28,11 @@ impl Work<'_> {
         };
         match &content.body {
             Body::Receipts(receipts) => self.take_receipts(log, author, receipts),
-            Body::Profile { nick, devices } => self.take_profile(log, author, nick, devices),
+            Body::Profile(profile) => self.take_profile(log, author, profile),
             Body::Leave => self.take_leave(log, author),
-            _ => self.keep_message(log, author, envelope, &content, bytes),
+            body if body.is_kept() => self.keep_message(log, author, envelope, &content, bytes),
+            // It has done its work, or is of a newer version.
+            _ => Ok(()),
         }
     }
 
@@ -60,10 +62,10 @@ impl Work<'_> {
         &mut self,
         log: &LogRow,
         author: &PublicKey,
-        nick: &str,
-        devices: &[u8],
+        profile: &Profile,
     ) -> Result<(), Error> {
-        let nickname = cleaned_nickname(nick);
+        let devices = profile.devices.as_slice();
+        let nickname = cleaned_nickname(&profile.nick);
         if let Some(mut contact) = self.db.contact(id_of_key(author))? {
             contact.nickname.clone_from(&nickname);
             if follows(author, devices, contact.devices.as_deref())? {
@@ -79,6 +81,10 @@ impl Work<'_> {
         member.nickname = nickname;
         if follows(author, devices, member.devices.as_deref())? {
             member.devices = Some(devices.to_vec());
+        }
+        if let Some(inbox) = &profile.inbox {
+            let (relay, mailbox) = (inbox.relay.to_string(), inbox.inbox);
+            member.inbox = Some(InboxRef { relay, mailbox, key: inbox.key.clone() });
         }
         self.db.put_member(conversation.id, &member)?;
         self.tell_conversation(&conversation)

@@ -10,7 +10,7 @@ use restante_crypto::{
     AccountId, Change, Conversation, GeneratedKeyPackage, LeafNumber, Member, OwnDevice,
     PendingCommit, Processed, RecordPlace, SigningKey, Suite, reader_hash,
 };
-use restante_spec::content::{GroupState, WelcomeLetter};
+use restante_spec::content::{GroupState, WelcomeLetter, WelcomePart};
 use restante_spec::ids::{EnvelopeId, MailboxId};
 use restante_spec::message::{Deliver, EnvelopeClass};
 
@@ -104,7 +104,10 @@ impl<'a> Work<'a> {
         &mut self,
         welcome: &WelcomeLetter,
     ) -> Result<restante_spec::ids::ReaderSecret, Error> {
-        let group = Conversation::join(&self.db.provider(), welcome.mailbox, &welcome.welcome)?;
+        let WelcomePart::Here(bytes) = &welcome.welcome else {
+            return Err(restante_crypto::Error::Unsupported { what: "welcome in a blob" }.into());
+        };
+        let group = Conversation::join(&self.db.provider(), welcome.mailbox, bytes)?;
         let hash = group.own_reader();
         self.groups.0.insert(welcome.mailbox, group);
         let reader = hash.map(|hash| self.db.reader(&hash)).transpose()?.flatten();

@@ -3,7 +3,7 @@
 
 use restante_crypto::{content_hash, random_bytes};
 use restante_spec::codes::Code;
-use restante_spec::content::{Body, Content, ContentError, ContentHash, LogPosition};
+use restante_spec::content::{Body, Content, ContentError, ContentHash, LogPosition, Text};
 use restante_spec::ids::{EnvelopeId, Epoch, MailboxId, UnixTime};
 use restante_spec::message::{Appended, Commit, EnvelopeClass};
 
@@ -114,11 +114,13 @@ impl Work<'_> {
         Ok(outgoing)
     }
 
-    /// Gives a content its number and the hash of the one before it.
+    /// Gives a content its number and the hash of the kept one before it.
     fn chain(&mut self, log: &mut LogRow, row: &mut OutboxRow) -> Result<Vec<u8>, Error> {
         row.mailbox = Some(log.mailbox);
         row.previous = log.previous;
-        row.counter = log.counter + 1;
+        let body = Body::decode(row.kind, &row.body).map_err(unwritable)?;
+        let kept = body.is_kept();
+        row.counter = log.counter + u64::from(kept);
         let seen = LogPosition { generation: log.generation, seq: log.cursor };
         let content = Content {
             id: row.id,
@@ -126,12 +128,15 @@ impl Work<'_> {
             previous: row.previous.map(ContentHash::new),
             random: random_bytes()?,
             seen,
+            log: None,
             at: row.at.into(),
-            body: Body::decode(row.kind, row.body.clone()).map_err(unwritable)?,
+            body,
         };
         let content = content.encode().map_err(unwritable)?;
-        log.counter = row.counter;
-        log.previous = Some(*content_hash(&content).as_bytes());
+        if kept {
+            log.counter = row.counter;
+            log.previous = Some(*content_hash(&content).as_bytes());
+        }
         Ok(content)
     }
 
@@ -181,7 +186,8 @@ impl Work<'_> {
         if self.db.refuse_message(row.conversation, &message, code)? {
             self.tell_fate(row.conversation, id)?;
         }
-        if content.mailbox == Some(*mailbox) && content.counter > 0 {
+        let kept = content.kind < Body::PASSING;
+        if kept && content.mailbox == Some(*mailbox) && content.counter > 0 {
             // What stands behind it was not stored either and takes its number.
             row.counter = content.counter - 1;
             row.previous = content.previous;
@@ -200,8 +206,9 @@ pub(super) fn first_content(message: &Message) -> Result<Vec<u8>, Error> {
         previous: None,
         random: random_bytes()?,
         seen: LogPosition::default(),
+        log: None,
         at: message.at.into(),
-        body: Body::Text(message.text.clone()),
+        body: Body::Text(Text { text: message.text.clone(), reply_to: None }),
     };
     content.encode().map_err(unwritable)
 }
@@ -218,6 +225,7 @@ pub(super) fn closing_content(
         previous: row.previous.map(ContentHash::new),
         random: random_bytes()?,
         seen: LogPosition { generation: row.generation, seq: row.cursor },
+        log: None,
         at: at.into(),
         body: Body::Leave,
     };
@@ -227,7 +235,7 @@ pub(super) fn closing_content(
 /// How a content of somebody else is shown.
 pub(super) fn shown(content: &Content) -> Shown {
     let (kind, text) = match &content.body {
-        Body::Text(text) => (MessageKind::Text, text.clone()),
+        Body::Text(text) => (MessageKind::Text, text.text.clone()),
         _ => (MessageKind::Unknown, String::new()),
     };
     Shown { kind, text, at: content.at.seconds() }

@@ -4,8 +4,9 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
+use super::message::LogPosition;
 use crate::address::RelayAddress;
-use crate::ids::{EnvelopeId, MailboxId};
+use crate::ids::{BlobHash, BlobId, EnvelopeId, LinkToken, MailboxId};
 
 /// The content of a letter (CNT-6).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,10 @@ pub enum LetterContent {
     First(FirstLetter),
     /// The reader was added to a conversation.
     Welcome(WelcomeLetter),
+    /// A member's device that cannot read on asks to be removed and added again.
+    Readd(ReaddLetter),
+    /// Somebody who has a group's link asks to be let in.
+    Join(JoinLetter),
     /// A kind of a newer version: kept as it is (CNT-2).
     Unknown {
         /// Its number.
@@ -60,9 +65,59 @@ pub struct WelcomeLetter {
     /// Its mailbox.
     pub mailbox: MailboxId,
     /// The MLS Welcome.
-    pub welcome: Vec<u8>,
+    pub welcome: WelcomePart,
     /// How to write to the writer: a key for this reader alone.
     pub inbox: InboxGrant,
+}
+
+/// Where the MLS Welcome is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum WelcomePart {
+    /// In the letter.
+    Here(Vec<u8>),
+    /// In a blob of the conversation's mailbox, as it is too large for a letter.
+    Blob(BlobRef),
+}
+
+/// A device that fell behind, and what it must be added with.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ReaddLetter {
+    /// The conversation's mailbox.
+    pub mailbox: MailboxId,
+    /// A key package of the device, exact bytes.
+    pub key_package: Vec<u8>,
+    /// The last position it has read.
+    pub after: LogPosition,
+}
+
+/// Who asks to be let into a group, and how that can be done.
+#[derive(Clone, PartialEq, Eq)]
+pub struct JoinLetter {
+    /// The link it came by.
+    pub token: LinkToken,
+    /// The writer's signed device list, exact bytes.
+    pub devices: Vec<u8>,
+    /// What the writer is called; may be empty.
+    pub nick: String,
+    /// One key package for each device, exact bytes.
+    pub key_packages: Vec<Vec<u8>>,
+    /// How to write back: a key for this reader alone.
+    pub inbox: InboxGrant,
+}
+
+/// A sealed blob in the mailbox of a conversation, at its relay.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BlobRef {
+    /// The blob.
+    pub blob: BlobId,
+    /// Seed of the Ed25519 key that may read it. Wiped when dropped.
+    pub read_key: Zeroizing<[u8; 32]>,
+    /// The key its content is sealed with. Wiped when dropped.
+    pub key: Zeroizing<[u8; 32]>,
+    /// Bytes of the content.
+    pub size: u64,
+    /// SHA-256 of the content.
+    pub hash: BlobHash,
 }
 
 /// A way to write to an inbox.
@@ -91,6 +146,30 @@ impl fmt::Debug for FirstMessage {
 impl fmt::Debug for WelcomeLetter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("WelcomeLetter(..)")
+    }
+}
+
+impl fmt::Debug for WelcomePart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WelcomePart(..)")
+    }
+}
+
+impl fmt::Debug for ReaddLetter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReaddLetter(..)")
+    }
+}
+
+impl fmt::Debug for JoinLetter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JoinLetter({} key packages)", self.key_packages.len())
+    }
+}
+
+impl fmt::Debug for BlobRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BlobRef(..)")
     }
 }
 

@@ -6,14 +6,23 @@
 mod convert;
 mod error;
 mod group;
+mod kept;
 mod letter;
 mod message;
+mod passing;
 
 pub use crate::ids::ContentHash;
 pub use error::ContentError;
 pub use group::{GroupKind, GroupState, Policy, Role, Who};
-pub use letter::{FirstLetter, FirstMessage, InboxGrant, LetterContent, WelcomeLetter};
-pub use message::{Body, Content, LogPosition, Receipts, UnixMillis};
+pub use kept::{
+    Attachment, Delete, Edit, Person, Reaction, Roster, Sync, SyncRecord, Text, Verified,
+};
+pub use letter::{
+    BlobRef, FirstLetter, FirstMessage, InboxGrant, JoinLetter, LetterContent, ReaddLetter,
+    WelcomeLetter, WelcomePart,
+};
+pub use message::{Body, Content, LogPosition, UnixMillis};
+pub use passing::{Profile, Receipts, Repair, RepairEntry, RepairRange, RepairRequest};
 
 #[cfg(test)]
 mod tests;

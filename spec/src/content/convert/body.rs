@@ -1,0 +1,135 @@
+//! Which kind a body is: its number, and the message it stands for.
+
+use prost::Message;
+use zeroize::Zeroizing;
+
+use super::{Part, protobuf, wire};
+use crate::content::error::ContentError;
+use crate::content::message::Body;
+
+/// Numbers of the kinds of contents (Layout: CNT-2).
+mod kind {
+    /// Kept, as all below [`super::Body::PASSING`].
+    pub(super) const TEXT: u32 = 1;
+    /// A file.
+    pub(super) const ATTACHMENT: u32 = 2;
+    /// A reaction.
+    pub(super) const REACTION: u32 = 3;
+    /// Other words.
+    pub(super) const EDIT: u32 = 4;
+    /// Taken back.
+    pub(super) const DELETE: u32 = 5;
+    /// The account leaves.
+    pub(super) const LEAVE: u32 = 6;
+    /// Safety numbers.
+    pub(super) const VERIFIED: u32 = 7;
+    /// The other members.
+    pub(super) const ROSTER: u32 = 8;
+    /// Between own devices; the last that is kept.
+    pub(super) const SYNC: u32 = 9;
+    /// Passing, as all from here on.
+    pub(super) const RECEIPTS: u32 = 64;
+    /// Nickname and devices.
+    pub(super) const PROFILE: u32 = 65;
+    /// Live.
+    pub(super) const TYPING: u32 = 66;
+    /// Live.
+    pub(super) const PRESENCE: u32 = 67;
+    /// What is missing.
+    pub(super) const REPAIR_REQUEST: u32 = 68;
+    /// What was missing; the last that is known.
+    pub(super) const REPAIR: u32 = 69;
+}
+
+impl Body {
+    /// Its number on the wire (CNT-2).
+    #[must_use]
+    pub const fn kind(&self) -> u32 {
+        match self {
+            Self::Text(_) => kind::TEXT,
+            Self::Attachment(_) => kind::ATTACHMENT,
+            Self::Reaction(_) => kind::REACTION,
+            Self::Edit(_) => kind::EDIT,
+            Self::Delete(_) => kind::DELETE,
+            Self::Leave => kind::LEAVE,
+            Self::Verified(_) => kind::VERIFIED,
+            Self::Roster(_) => kind::ROSTER,
+            Self::Sync(_) => kind::SYNC,
+            Self::Receipts(_) => kind::RECEIPTS,
+            Self::Profile(_) => kind::PROFILE,
+            Self::Typing { .. } => kind::TYPING,
+            Self::Presence { .. } => kind::PRESENCE,
+            Self::RepairRequest(_) => kind::REPAIR_REQUEST,
+            Self::Repair(_) => kind::REPAIR,
+            Self::Unknown { kind, .. } => *kind,
+        }
+    }
+
+    /// Whether a content of this kind wakes a sleeping device: it is what a person has written.
+    #[must_use]
+    pub const fn wakes(kind: u32) -> bool {
+        matches!(kind, kind::TEXT | kind::ATTACHMENT)
+    }
+
+    /// Its bytes, as they stand in a content (CNT-2).
+    ///
+    /// # Errors
+    /// [`ContentError`] for what no reader would take.
+    pub fn encode(&self) -> Result<Zeroizing<Vec<u8>>, ContentError> {
+        match self {
+            Self::Text(text) => text.write(),
+            Self::Attachment(attachment) => attachment.write(),
+            Self::Reaction(reaction) => reaction.write(),
+            Self::Edit(edit) => edit.write(),
+            Self::Delete(delete) => delete.write(),
+            Self::Leave => Ok(Zeroizing::new(wire::Leave {}.encode_to_vec())),
+            Self::Verified(verified) => verified.write(),
+            Self::Roster(roster) => roster.write(),
+            Self::Sync(sync) => sync.write(),
+            Self::Receipts(receipts) => receipts.write(),
+            Self::Profile(profile) => profile.write(),
+            Self::Typing { active } => {
+                Ok(Zeroizing::new(wire::Typing { active: *active }.encode_to_vec()))
+            }
+            Self::Presence { online } => {
+                Ok(Zeroizing::new(wire::Presence { online: *online }.encode_to_vec()))
+            }
+            Self::RepairRequest(request) => request.write(),
+            Self::Repair(repair) => repair.write(),
+            Self::Unknown { kind: 0..=kind::SYNC | kind::RECEIPTS..=kind::REPAIR, .. } => {
+                Err(ContentError::Malformed { what: "kind" })
+            }
+            Self::Unknown { body, .. } => Ok(Zeroizing::new(body.clone())),
+        }
+    }
+
+    /// Reads the bytes of a kind.
+    ///
+    /// # Errors
+    /// [`ContentError`].
+    pub fn decode(kind: u32, body: &[u8]) -> Result<Self, ContentError> {
+        match kind {
+            0 => Err(ContentError::Malformed { what: "kind" }),
+            kind::TEXT => Part::read(body).map(Self::Text),
+            kind::ATTACHMENT => Part::read(body).map(|read| Self::Attachment(Box::new(read))),
+            kind::REACTION => Part::read(body).map(Self::Reaction),
+            kind::EDIT => Part::read(body).map(Self::Edit),
+            kind::DELETE => Part::read(body).map(Self::Delete),
+            kind::LEAVE => protobuf("leave", body).map(|wire::Leave {}| Self::Leave),
+            kind::VERIFIED => Part::read(body).map(Self::Verified),
+            kind::ROSTER => Part::read(body).map(Self::Roster),
+            kind::SYNC => Part::read(body).map(Self::Sync),
+            kind::RECEIPTS => Part::read(body).map(Self::Receipts),
+            kind::PROFILE => Part::read(body).map(Self::Profile),
+            kind::TYPING => {
+                protobuf("typing", body).map(|wire::Typing { active }| Self::Typing { active })
+            }
+            kind::PRESENCE => protobuf("presence", body)
+                .map(|wire::Presence { online }| Self::Presence { online }),
+            kind::REPAIR_REQUEST => Part::read(body).map(Self::RepairRequest),
+            kind::REPAIR => Part::read(body).map(Self::Repair),
+            // CNT-2
+            _ => Ok(Self::Unknown { kind, body: body.to_vec() }),
+        }
+    }
+}

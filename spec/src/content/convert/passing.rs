@@ -1,0 +1,162 @@
+//! The kinds that pass: their bytes and their bounds.
+
+use super::{Part, at_most, check_nick, exact, ids, joined, one_to, wire};
+use crate::content::error::ContentError;
+use crate::content::letter::InboxGrant;
+use crate::content::passing::{Profile, Receipts, Repair, RepairEntry, RepairRange, RepairRequest};
+use crate::ids::{MailboxId, PublicKey, Seq};
+use crate::limits::{
+    KEPT_BYTES, RECEIPT_IDS, REPAIR_ENTRIES, REPAIR_RANGE_CONTENTS, REPAIR_RANGES,
+};
+
+impl Part for Receipts {
+    type Wire = wire::Receipts;
+    const WHAT: &'static str = "receipts";
+
+    fn to_wire(&self) -> wire::Receipts {
+        wire::Receipts { delivered: joined(&self.delivered), read: joined(&self.read) }
+    }
+
+    fn from_wire(read: wire::Receipts) -> Result<Self, ContentError> {
+        let delivered = ids("receipts", &read.delivered)?;
+        Ok(Self { delivered, read: ids("receipts", &read.read)? })
+    }
+
+    // CNT-3
+    fn check(&self) -> Result<(), ContentError> {
+        one_to("receipts", self.delivered.len() + self.read.len(), RECEIPT_IDS)
+    }
+}
+
+impl Part for Profile {
+    type Wire = wire::Profile;
+    const WHAT: &'static str = "profile";
+
+    fn to_wire(&self) -> wire::Profile {
+        wire::Profile {
+            nick: self.nick.clone(),
+            devices: self.devices.clone(),
+            inbox: self.inbox.as_ref().map(InboxGrant::to_wire),
+        }
+    }
+
+    fn from_wire(read: wire::Profile) -> Result<Self, ContentError> {
+        let inbox = read.inbox.map(InboxGrant::from_wire).transpose()?;
+        Ok(Self { nick: read.nick, devices: read.devices, inbox })
+    }
+
+    fn check(&self) -> Result<(), ContentError> {
+        check_nick(&self.nick)
+    }
+}
+
+impl Part for RepairRequest {
+    type Wire = wire::RepairRequest;
+    const WHAT: &'static str = "repair request";
+
+    fn to_wire(&self) -> wire::RepairRequest {
+        wire::RepairRequest {
+            conversation: self.conversation.as_bytes().to_vec(),
+            ranges: self.ranges.iter().map(RepairRange::to_wire).collect(),
+        }
+    }
+
+    fn from_wire(read: wire::RepairRequest) -> Result<Self, ContentError> {
+        Ok(Self {
+            conversation: exact("conversation", MailboxId::from_slice(&read.conversation))?,
+            ranges: ranges(read.ranges)?,
+        })
+    }
+
+    // CNT-12
+    fn check(&self) -> Result<(), ContentError> {
+        one_to("repair ranges", self.ranges.len(), REPAIR_RANGES)?;
+        self.ranges.iter().try_for_each(RepairRange::check)
+    }
+}
+
+impl Part for Repair {
+    type Wire = wire::Repair;
+    const WHAT: &'static str = "repair";
+
+    fn to_wire(&self) -> wire::Repair {
+        wire::Repair {
+            conversation: self.conversation.as_bytes().to_vec(),
+            entries: self.entries.iter().map(RepairEntry::to_wire).collect(),
+            missing: self.missing.iter().map(RepairRange::to_wire).collect(),
+        }
+    }
+
+    fn from_wire(read: wire::Repair) -> Result<Self, ContentError> {
+        let entries = read.entries.into_iter().map(RepairEntry::from_wire);
+        Ok(Self {
+            conversation: exact("conversation", MailboxId::from_slice(&read.conversation))?,
+            entries: entries.collect::<Result<_, _>>()?,
+            missing: ranges(read.missing)?,
+        })
+    }
+
+    // CNT-12
+    fn check(&self) -> Result<(), ContentError> {
+        if self.entries.is_empty() && self.missing.is_empty() {
+            return Err(ContentError::Malformed { what: Self::WHAT });
+        }
+        at_most("repair entries", self.entries.len(), REPAIR_ENTRIES)?;
+        at_most("repair ranges", self.missing.len(), REPAIR_RANGES)?;
+        for entry in &self.entries {
+            one_to("repaired content", entry.content.len(), KEPT_BYTES)?;
+        }
+        self.missing.iter().try_for_each(RepairRange::check)
+    }
+}
+
+impl RepairEntry {
+    fn to_wire(&self) -> wire::RepairEntry {
+        wire::RepairEntry {
+            device: self.device.as_bytes().to_vec(),
+            generation: self.generation,
+            seq: self.seq.get(),
+            content: self.content.clone(),
+        }
+    }
+
+    fn from_wire(read: wire::RepairEntry) -> Result<Self, ContentError> {
+        Ok(Self {
+            device: exact("device", PublicKey::from_slice(&read.device))?,
+            generation: read.generation,
+            seq: Seq::new(read.seq),
+            content: read.content,
+        })
+    }
+}
+
+impl RepairRange {
+    fn to_wire(&self) -> wire::RepairRange {
+        wire::RepairRange {
+            generation: self.generation,
+            device: self.device.as_bytes().to_vec(),
+            from: self.from,
+            to: self.to,
+        }
+    }
+
+    fn from_wire(read: wire::RepairRange) -> Result<Self, ContentError> {
+        Ok(Self {
+            generation: read.generation,
+            device: exact("device", PublicKey::from_slice(&read.device))?,
+            from: read.from,
+            to: read.to,
+        })
+    }
+
+    // CNT-12
+    fn check(&self) -> Result<(), ContentError> {
+        let counts = self.from > 0 && self.from <= self.to;
+        let fits = counts && self.to - self.from < REPAIR_RANGE_CONTENTS;
+        if fits { Ok(()) } else { Err(ContentError::Malformed { what: "repair range" }) }
+    }
+}
+
+fn ranges(read: Vec<wire::RepairRange>) -> Result<Vec<RepairRange>, ContentError> {
+    read.into_iter().map(RepairRange::from_wire).collect()
+}

@@ -1,0 +1,114 @@
+//! Tests of what letters carry.
+
+use super::*;
+use crate::ids::{BlobHash, LinkToken};
+use crate::limits::{BODY_BYTES, DEVICES};
+
+fn first(key_packages: usize) -> LetterContent {
+    LetterContent::First(FirstLetter {
+        devices: vec![1; 1_500],
+        nick: "bob".into(),
+        key_packages: vec![vec![2; 2_700]; key_packages],
+        inbox: grant(),
+        message: Some(FirstMessage { id: EnvelopeId::new([4; 16]), content: vec![5; 100] }),
+    })
+}
+
+fn welcome(welcome: WelcomePart) -> LetterContent {
+    LetterContent::Welcome(WelcomeLetter {
+        devices: vec![1; 1_500],
+        nick: "alice".into(),
+        relay: grant().relay,
+        mailbox: MailboxId::new([6; 16]),
+        welcome,
+        inbox: grant(),
+    })
+}
+
+fn blob(size: u64) -> WelcomePart {
+    WelcomePart::Blob(BlobRef {
+        blob: BlobId::new([1; 16]),
+        read_key: Zeroizing::new([2; 32]),
+        key: Zeroizing::new([3; 32]),
+        size,
+        hash: BlobHash::new([4; 32]),
+    })
+}
+
+fn readd(key_package: usize) -> LetterContent {
+    LetterContent::Readd(ReaddLetter {
+        mailbox: MailboxId::new([6; 16]),
+        key_package: vec![2; key_package],
+        after: LogPosition { generation: 1, seq: Seq::new(2) },
+    })
+}
+
+fn join(key_packages: usize, nick: &str) -> LetterContent {
+    LetterContent::Join(JoinLetter {
+        token: LinkToken::new([5; 16]),
+        devices: vec![1; 1_500],
+        nick: nick.to_owned(),
+        key_packages: vec![vec![2; 2_700]; key_packages],
+        inbox: grant(),
+    })
+}
+
+/// One of each kind of letter.
+pub(super) fn each() -> Vec<LetterContent> {
+    let unknown = LetterContent::Unknown { kind: 77, body: vec![0xff; 9] };
+    let here = welcome(WelcomePart::Here(vec![8; 5_000]));
+    vec![first(1), here, welcome(blob(90_000)), readd(2_700), join(1, "carol"), unknown]
+}
+
+/// CNT-2, CNT-6: every letter is read as it was written, one of an unknown kind too.
+#[test]
+fn letters_round_trip() {
+    for letter in each().into_iter().chain([first(DEVICES), join(DEVICES, "")]) {
+        assert_eq!(LetterContent::decode(&letter.encode().unwrap()), Ok(letter));
+    }
+    assert!(LetterContent::decode(&[]).is_err());
+}
+
+/// CNT-2, CNT-6: a letter past a bound, without a part it must have, or of a number that is taken
+/// is refused.
+#[test]
+fn letters_past_their_bounds_are_refused() {
+    let past = [first(0), first(DEVICES + 1), join(0, ""), join(DEVICES + 1, ""), join(1, "\n")];
+    let welcomes = [welcome(WelcomePart::Here(vec![])), welcome(blob(BLOB_BYTES + 1)), readd(0)];
+    let taken = [0, 1, 4].map(|kind| LetterContent::Unknown { kind, body: vec![] });
+    for letter in past.into_iter().chain(welcomes).chain(taken) {
+        assert!(letter.encode().is_err(), "{letter:?}");
+    }
+    assert!(welcome(blob(BLOB_BYTES)).encode().is_ok());
+    assert!(LetterContent::decode(&vec![0; BODY_BYTES + 1]).is_err());
+}
+
+/// CNT-6: a Welcome is in the letter or in a blob, never in both.
+#[test]
+fn a_welcome_in_two_places_is_refused() {
+    let mut both = welcome(blob(9)).encode().unwrap().to_vec();
+    // Layout: kind (2 bytes), tag and length of the body (1 and 2), the body.
+    let added = [0x2a, 1, 8];
+    let longer = u16::try_from(both.len() - 5 + added.len()).unwrap();
+    both[3..5].copy_from_slice(&[(longer as u8 & 0x7f) | 0x80, (longer >> 7) as u8]);
+    both.extend(added);
+    assert_eq!(LetterContent::decode(&both), Err(ContentError::Malformed { what: "welcome" }));
+}
+
+/// Nothing that people say or hold shows in `Debug` of letters.
+#[test]
+fn letters_do_not_show() {
+    assert_eq!(format!("{:?}", grant()), "InboxGrant(..)");
+    assert_eq!(format!("{:?}", blob(9)), "WelcomePart(..)");
+    let shown = each().iter().take(5).map(|letter| format!("{letter:?}")).collect::<Vec<_>>();
+    assert_eq!(
+        shown,
+        [
+            "First(FirstLetter(1 key packages))",
+            "Welcome(WelcomeLetter(..))",
+            "Welcome(WelcomeLetter(..))",
+            "Readd(ReaddLetter(..))",
+            "Join(JoinLetter(1 key packages))",
+        ]
+    );
+}

@@ -1,0 +1,78 @@
+//! The kinds of content that pass: they do their work once and are not kept.
+
+use std::fmt;
+
+use super::letter::InboxGrant;
+use crate::ids::{EnvelopeId, MailboxId, PublicKey, Seq};
+
+/// Ids of messages that arrived or were read; never receipted itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Receipts {
+    /// Durable at the reader.
+    pub delivered: Vec<EnvelopeId>,
+    /// Seen by a person.
+    pub read: Vec<EnvelopeId>,
+}
+
+/// Who the sender is to be called, and how it can be reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// The nickname; may be empty.
+    pub nick: String,
+    /// The signed device list, exact bytes.
+    pub devices: Vec<u8>,
+    /// A way to write to the sender, for the members of this conversation.
+    pub inbox: Option<InboxGrant>,
+}
+
+/// Asks for contents that are missing (CNT-12).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepairRequest {
+    /// The mailbox of the conversation they belong to.
+    pub conversation: MailboxId,
+    /// Which.
+    pub ranges: Vec<RepairRange>,
+}
+
+/// Kept contents of one device, by their counters (CNT-12).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepairRange {
+    /// The generation of the conversation.
+    pub generation: u32,
+    /// The device that wrote them.
+    pub device: PublicKey,
+    /// The counter of the first, from 1.
+    pub from: u64,
+    /// The counter of the last.
+    pub to: u64,
+}
+
+/// Gives contents that somebody misses (CNT-12).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repair {
+    /// The mailbox of the conversation they belong to.
+    pub conversation: MailboxId,
+    /// They.
+    pub entries: Vec<RepairEntry>,
+    /// What the sender does not have or may not give.
+    pub missing: Vec<RepairRange>,
+}
+
+/// A content of somebody, given again.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RepairEntry {
+    /// The device that wrote it.
+    pub device: PublicKey,
+    /// The generation it was written in.
+    pub generation: u32,
+    /// Its place there.
+    pub seq: Seq,
+    /// An encoded [`super::Content`] of a kept kind, exact bytes.
+    pub content: Vec<u8>,
+}
+
+impl fmt::Debug for RepairEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RepairEntry(..)")
+    }
+}
