@@ -93,7 +93,7 @@ impl Person {
         let wait = async {
             loop {
                 let all = self.history(contact).await;
-                if all.iter().filter(|message| !message.from_me).count() >= count {
+                if all.iter().filter(|message| !message.from_me()).count() >= count {
                     return all;
                 }
                 while !matches!(

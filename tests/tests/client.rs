@@ -111,7 +111,7 @@ async fn crossing_invites_become_one_conversation() {
     let (at_alice, at_bob) =
         (alice.until_received(bobs, 5).await, bob.until_received(alices, 5).await);
     let theirs = |all: &[Message]| -> Vec<String> {
-        let received = all.iter().filter(|message| !message.from_me);
+        let received = all.iter().filter(|message| !message.from_me());
         received.map(|message| message.text.clone()).collect()
     };
     let expected = |who: &str| (0..5).map(|n| format!("from {who} {n}")).collect::<Vec<_>>();

@@ -131,7 +131,7 @@ fn check(ours: &[Message], theirs: &[Message], each: usize) {
     let seqs: Vec<_> = mine.iter().map(|key| key.0.expect("a number of the relay")).collect();
     assert!(seqs.windows(2).all(|pair| pair[0] < pair[1]), "the relay's order");
     for from_me in [true, false] {
-        let texts = ours.iter().filter(|m| m.from_me == from_me).map(|m| m.text.clone());
+        let texts = ours.iter().filter(|m| m.from_me() == from_me).map(|m| m.text.clone());
         let expected = (0..each).map(|number| format!("message {number}"));
         assert!(texts.eq(expected), "the sender's order");
     }

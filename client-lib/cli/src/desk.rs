@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
-use restante_client::{Client, Collected, Contact, Error, Event, EventStream, Notice};
+use restante_client::{
+    Client, Collected, Contact, ConversationId, Error, Event, EventStream, Notice,
+};
 
 use crate::failure::Failure;
 use crate::limits::{COLLECT_WAIT, REACH_WAIT};
@@ -67,21 +69,22 @@ impl Desk {
             if let Event::Notice(notice) = event
                 && notice != Notice::WrongRelay
             {
-                let contact = contact_of(&notice);
-                self.out.notice(&notice, contact);
+                self.out.notice(&notice, conversation_of(&notice));
             }
         }
     }
 }
 
-/// Whom a notice speaks of.
-pub(crate) fn contact_of(notice: &Notice) -> Option<restante_client::ContactId> {
+/// Which conversation a notice speaks of.
+pub(crate) fn conversation_of(notice: &Notice) -> Option<ConversationId> {
     match notice {
-        Notice::Gap { contact, .. } | Notice::Junk { contact } => *contact,
-        Notice::Gone { contact }
-        | Notice::ConversationLost { contact }
-        | Notice::Captured { contact }
-        | Notice::ConversationClosed { contact } => Some(*contact),
+        Notice::Gap { conversation, .. } | Notice::Junk { conversation } => *conversation,
+        Notice::Gone { conversation }
+        | Notice::ConversationLost { conversation }
+        | Notice::Captured { conversation }
+        | Notice::Improper { conversation }
+        | Notice::CannotAdd { conversation, .. }
+        | Notice::ConversationClosed { conversation } => Some(*conversation),
         _ => None,
     }
 }

@@ -3,7 +3,7 @@
 //! Knows names of fields; must not print. Text from others stands in it as it came, escaped where a
 //! terminal would obey it.
 
-use restante_client::{Collected, Contact, ContactId, Message};
+use restante_client::{Collected, Contact, ConversationId, Message};
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -52,7 +52,8 @@ impl<'a> From<&'a Contact> for ContactLine<'a> {
 #[derive(Serialize)]
 pub(crate) struct MessageLine<'a> {
     id: String,
-    contact: String,
+    conversation: String,
+    author: Option<String>,
     from_me: bool,
     text: &'a str,
     seq: Option<u64>,
@@ -64,8 +65,9 @@ impl<'a> From<&'a Message> for MessageLine<'a> {
     fn from(message: &'a Message) -> Self {
         Self {
             id: message.id.to_string(),
-            contact: message.contact.to_string(),
-            from_me: message.from_me,
+            conversation: message.conversation.to_string(),
+            author: message.author.map(|author| author.to_string()),
+            from_me: message.from_me(),
             text: &message.text,
             seq: message.seq.map(restante_client::Seq::get),
             at: message.at.get(),
@@ -102,12 +104,12 @@ impl From<Collected> for SyncLine {
 #[derive(Serialize)]
 pub(crate) struct NoticeLine {
     pub(crate) notice: String,
-    pub(crate) contact: Option<String>,
+    pub(crate) conversation: Option<String>,
 }
 
 impl NoticeLine {
-    pub(crate) fn new(notice: String, contact: Option<ContactId>) -> Self {
-        Self { notice, contact: contact.map(|id| id.to_string()) }
+    pub(crate) fn new(notice: String, of: Option<ConversationId>) -> Self {
+        Self { notice, conversation: of.map(|id| id.to_string()) }
     }
 }
 
@@ -141,7 +143,7 @@ mod tests {
     #[test]
     fn objects_have_their_fields() {
         let contact = Contact {
-            id: ContactId::new([0xab; 16]),
+            id: restante_client::ContactId::new([0xab; 16]),
             nickname: "Bob".to_owned(),
             state: ContactState::Active,
             unread: 2,

@@ -8,7 +8,8 @@ use std::io::{self, IsTerminal, Write};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use restante_client::{
-    Code, Contact, ContactId, ContactState, Fate, Message, MessageKind, Notice, UnixTime,
+    Code, Contact, ContactId, ContactState, ConversationId, Fate, Message, MessageKind, Notice,
+    UnixTime,
 };
 use serde::Serialize;
 
@@ -93,8 +94,8 @@ impl Output {
     }
 
     /// Something a person should know.
-    pub(crate) fn notice(self, notice: &Notice, contact: Option<ContactId>) {
-        self.object(&NoticeLine::new(notice.to_string(), contact));
+    pub(crate) fn notice(self, notice: &Notice, of: Option<ConversationId>) {
+        self.object(&NoticeLine::new(notice.to_string(), of));
         self.warn(&notice.to_string());
     }
 }
@@ -115,7 +116,7 @@ pub(crate) fn plain_line(message: &Message, who: &str) -> String {
     let body = text::lines(&message.text, &indent);
     let body = match message.kind {
         MessageKind::Text => body,
-        MessageKind::Unknown | MessageKind::Unreadable => format!("[{body}]"),
+        MessageKind::Unknown | MessageKind::Unreadable | MessageKind::Event => format!("[{body}]"),
     };
     format!("{head}{body}")
 }

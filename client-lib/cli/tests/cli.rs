@@ -220,7 +220,7 @@ fn objects_have_their_fields() {
     assert_eq!(who.len(), 32);
 
     let (message, _) = bob.json(&["history", who]);
-    let expected = ["at", "contact", "fate", "from_me", "id", "seq", "text"];
+    let expected = ["at", "author", "conversation", "fate", "from_me", "id", "seq", "text"];
     assert_eq!(fields(&message), expected);
     assert_eq!(message["text"], "hello\tAlice");
     assert_eq!(message["from_me"], true);

@@ -11,7 +11,7 @@ use restante_client::{
 };
 
 use self::screen::{Screen, Typed};
-use crate::desk::{Desk, contact_of};
+use crate::desk::{Desk, conversation_of};
 use crate::failure::Failure;
 use crate::limits::{CHAT_BEFORE, CHAT_RESYNC, COLLECT_WAIT, EXCERPT};
 use crate::output::{fate_words, message_line, name_of, plain_line};
@@ -130,13 +130,16 @@ impl Chat {
 
     async fn take_event(&mut self, event: Event) -> Result<Then, Failure> {
         match event {
-            Event::Message(message) if message.from_me => {}
-            Event::Message(message) if message.contact != self.contact.id => {
-                let from = self.client.contact(message.contact).await?;
-                self.screen.show(&format!("   (a message from {})", name_of(&from)));
+            Event::Message(message) if message.from_me() => {}
+            Event::Message(message) if message.conversation != self.contact.id.into() => {
+                let from = self.client.conversation(message.conversation).await?;
+                let name = text::one_line(&from.name);
+                self.screen.show(&format!("   (a message in {name})"));
             }
             Event::Message(message) => self.show(&message).await?,
-            Event::Fate { contact, message, fate } if contact == self.contact.id => {
+            Event::Fate { conversation, message, fate }
+                if conversation == self.contact.id.into() =>
+            {
                 self.take_fate(message, fate).await?;
             }
             Event::Contact(contact) if contact.id == self.contact.id => {
@@ -144,8 +147,8 @@ impl Chat {
                 self.contact = contact;
             }
             Event::Notice(notice) => {
-                let about = contact_of(&notice);
-                if about.is_none_or(|about| about == self.contact.id) {
+                let about = conversation_of(&notice);
+                if about.is_none_or(|about| about == self.contact.id.into()) {
                     self.screen.show(&format!("   {notice}"));
                 }
             }
@@ -197,7 +200,7 @@ impl Chat {
         let page = self.client.history(self.contact.id, None, limit).await?;
         let new = page.iter().filter(|message| since.is_none_or(|at| message.position > at));
         for message in new {
-            if since.is_none() || !message.from_me {
+            if since.is_none() || !message.from_me() {
                 self.show(message).await?;
             }
         }
@@ -206,12 +209,12 @@ impl Chat {
 
     async fn show(&mut self, message: &Message) -> Result<(), Failure> {
         self.screen.object(message);
-        let who = if message.from_me { "you" } else { &self.name };
+        let who = if message.from_me() { "you" } else { &self.name };
         self.screen.show(&message_line(message, who));
         if message.seq.is_some() {
             self.shown = self.shown.max(Some(message.position));
         }
-        if !message.from_me {
+        if !message.from_me() {
             self.client.mark_read(self.contact.id).await?;
         }
         Ok(())

@@ -19,7 +19,7 @@ pub(super) async fn run(args: &History, desk: &mut Desk) -> Result<(), Failure> 
     };
     let name = name_of(&contact);
     for message in &messages {
-        desk.out.message(message, if message.from_me { "you" } else { &name });
+        desk.out.message(message, if message.from_me() { "you" } else { &name });
     }
     if messages.is_empty() {
         desk.out.say(&format!("Nothing yet between you and {name}."));

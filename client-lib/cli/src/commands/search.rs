@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use crate::args::Search;
 use crate::desk::Desk;
 use crate::failure::Failure;
-use crate::output::name_of;
+use crate::text;
 
 /// Shows them, newest first. Needs no network: the relay could not help anyway.
 pub(super) async fn run(args: &Search, desk: &mut Desk) -> Result<(), Failure> {
     let found = desk.client.search(&args.words.join(" "), args.limit).await?;
-    let contacts = desk.client.contacts().await?;
-    let names: BTreeMap<_, _> = contacts.iter().map(|one| (one.id, name_of(one))).collect();
+    let all = desk.client.conversations().await?;
+    let names: BTreeMap<_, _> = all.iter().map(|one| (one.id, text::one_line(&one.name))).collect();
     for message in &found {
-        let name = names.get(&message.contact).map_or("?", String::as_str);
-        let shown = if message.from_me { format!("you to {name}") } else { name.to_owned() };
+        let name = names.get(&message.conversation).map_or("?", String::as_str);
+        let shown = if message.from_me() { format!("you to {name}") } else { name.to_owned() };
         desk.out.message(message, &shown);
     }
     if found.is_empty() {
