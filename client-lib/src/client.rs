@@ -2,6 +2,8 @@
 //!
 //! Knows the requests and how to wait for their answers; must not know SQL, keys or frames.
 
+mod transfers;
+
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -7,7 +7,8 @@ use restante_spec::ids::Seq;
 use tokio::sync::broadcast;
 
 use crate::limits::EVENT_QUEUE;
-use crate::types::{Contact, ContactId, Fate, Message, MessageId};
+use crate::transfer::TransferState;
+use crate::types::{Contact, ContactId, Fate, Message, MessageId, TransferId};
 
 /// Something an app may want to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,18 @@ pub enum Event {
     },
     /// A contact is new or has changed: state, nickname, unread, verified.
     Contact(Contact),
+    /// A transfer has come further, at most once for each part of the blob; or it has ended.
+    Transfer {
+        /// Which.
+        id: TransferId,
+        /// Bytes from the blob's beginning that are there. After a crash of this device a download
+        /// may go on a little behind what was told.
+        done: u64,
+        /// Bytes of the whole blob.
+        size: u64,
+        /// How it stands.
+        state: TransferState,
+    },
     /// Something a person should know.
     Notice(Notice),
 }

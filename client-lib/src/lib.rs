@@ -33,12 +33,14 @@ mod driver;
 mod engine;
 mod error;
 mod events;
+mod files;
 mod home;
 mod key;
 mod limits;
 mod net;
 mod store;
 mod tasks;
+mod transfer;
 mod types;
 
 pub use client::{Builder, Client};
@@ -50,7 +52,8 @@ pub use restante_spec::address::{AddressError, RelayAddress};
 pub use restante_spec::codes::Code;
 pub use restante_spec::ids::{Seconds, Seq, UnixTime};
 pub use restante_spec::token::{AdmissionToken, Entrance, EntranceError, TokenError};
+pub use transfer::{BlobAddress, Direction, Transfer, TransferFailure, TransferState};
 pub use types::{
     Collected, ConnectionState, Contact, ContactId, ContactState, Fate, Goal, InviteLink,
-    InviteOptions, Message, MessageId, MessageKind, Position,
+    InviteOptions, Message, MessageId, MessageKind, Position, TransferId,
 };

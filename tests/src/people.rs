@@ -58,6 +58,19 @@ impl Person {
         self.client.start().expect("started");
     }
 
+    /// The process ends without a word, and another opens the home.
+    pub fn killed_and_reopened(self) -> Self {
+        let Self { client, home, key } = self;
+        // Its driver ends where it stands, and the home is free.
+        drop(client);
+        let client = Client::builder(home.path())
+            .store_key(StoreKey::from_bytes(key))
+            .open()
+            .expect("opened again");
+        client.start().expect("started");
+        Self { client, home, key }
+    }
+
     /// Fetches what is waiting and sends what can be sent.
     pub async fn collect(&self) {
         self.client.collect(WITHIN).await.expect("collected");

@@ -13,6 +13,7 @@ mod mls;
 mod outbox;
 mod schema;
 mod search;
+mod transfers;
 
 use std::fmt;
 use std::path::Path;
@@ -27,6 +28,7 @@ pub(crate) use jobs::{Job, JobId, JobKind, NewJob};
 pub(crate) use messages::{NewMessage, Place};
 pub(crate) use meta::Meta;
 pub(crate) use outbox::{ContentKind, OutboxRow, Sealed};
+pub(crate) use transfers::{Errand, TransferRow};
 
 use crate::error::Error;
 use crate::home::io_error;

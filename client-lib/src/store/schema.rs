@@ -6,7 +6,7 @@ use super::mls;
 use crate::error::Error;
 
 /// Each step brings the file from its index to the next version.
-const STEPS: &[&str] = &[VERSION_1, VERSION_2];
+const STEPS: &[&str] = &[VERSION_1, VERSION_2, TRANSFERS];
 
 /// Layout of version 1.
 const VERSION_1: &str = "
@@ -88,6 +88,18 @@ CREATE INDEX jobs_of_mailbox ON jobs (relay, mailbox, id);
 /// Layout of version 2: what admits this account at its relays.
 const VERSION_2: &str = "
 CREATE TABLE tokens (relay TEXT PRIMARY KEY, token BLOB NOT NULL) WITHOUT ROWID;
+";
+
+/// Layout of transfers: files on their way to a relay, blobs on their way to a file.
+const TRANSFERS: &str = "
+CREATE TABLE transfers (
+    row INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL UNIQUE, direction INTEGER NOT NULL,
+    relay TEXT NOT NULL, mailbox BLOB, blob BLOB NOT NULL, key BLOB, name TEXT NOT NULL,
+    size INTEGER NOT NULL, done INTEGER NOT NULL, state INTEGER NOT NULL,
+    failure INTEGER NOT NULL, code INTEGER NOT NULL, owed INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+);
+CREATE INDEX transfers_to_do ON transfers (row) WHERE owed = 1;
 ";
 
 /// Brings the file to the newest version, step by step, each step whole or not at all.
