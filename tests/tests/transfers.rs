@@ -15,6 +15,8 @@ use restante_tests::relay::{InProcess, Process};
 
 const MIB: usize = 1024 * 1024;
 const PART: u64 = limits::BLOB_PART_BYTES as u64;
+/// Bytes a connection carries, so that a transfer of a few MiB needs many of them.
+const SLOW: u64 = 3 * PART;
 /// What a cut may cost: the parts under way, and what a connection and its openings are made of.
 const PER_CUT: u64 = 4 * PART;
 
@@ -159,30 +161,60 @@ async fn cut_lines_cost_the_parts_under_way() {
 /// A process that ends amid a transfer goes on with it when it is opened again, in both directions.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn transfers_outlive_their_process() {
-    let Setup { relay, proxy, mut alice, mut bob, of_bob, .. } = friends(&[]).await;
+    let Setup { relay, proxy, mut alice, of_bob, .. } = friends(&[]).await;
     let size = 5 * MIB;
     let bytes = put_file(&alice, "f", size);
-    let before = proxy.carried();
+    // Slow enough to be met amid it, for sure.
+    proxy.cut_after(SLOW);
     let (up, address) = alice.client.upload_file(of_bob, "f").await.unwrap();
-    for share in 1..4 {
-        let goal = (size * share / 4) as u64;
-        until(&alice, up, |transfer| transfer.done >= goal).await;
-        alice = alice.killed_and_reopened();
-        assert!(!shown(&alice, up).await.state.is_final());
+    alice = killed_amid(alice, up, size).await;
+    until_done(&alice, up).await;
+    let down = alice.client.download_file(&address, "copy").await.unwrap();
+    alice = killed_amid(alice, down, size).await;
+    assert!(!path(&alice, "copy").exists());
+    until_done(&alice, down).await;
+    assert!(fs::read(path(&alice, "copy")).unwrap() == bytes);
+    relay.stop().await;
+}
+
+/// Lets the process end at a quarter, at the half and at three quarters of a transfer.
+async fn killed_amid(mut person: Person, id: TransferId, size: usize) -> Person {
+    for quarters in 1..4 {
+        let goal = (size * quarters / 4) as u64;
+        until(&person, id, |transfer| transfer.done >= goal).await;
+        person = person.killed_and_reopened();
+        let transfer = shown(&person, id).await;
+        assert!(transfer.state == TransferState::Running, "{transfer:?}");
+    }
+    person
+}
+
+/// BLB-3: a relay that is killed amid an upload keeps what it has answered, and the upload goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transfers_outlive_the_relay() {
+    let data = tempfile::tempdir().unwrap();
+    let log = data.path().join("log");
+    let mut relay = Process::start(data.path(), "127.0.0.1:0", &log);
+    let listen = format!("127.0.0.1:{}", relay.address().port());
+    let alice = Person::new("Alice", relay.address());
+    let bob = Person::new("Bob", relay.address());
+    let (of_bob, _) = introduce(&alice, &bob).await;
+    let size = 5 * MIB;
+    let bytes = put_file(&alice, "f", size);
+    let (up, address) = alice.client.upload_file(of_bob, "f").await.unwrap();
+    for share in 1..3 {
+        until(&alice, up, |transfer| transfer.done >= (size * share / 3) as u64).await;
+        relay.kill();
+        relay = Process::start(data.path(), &listen, &log);
     }
     until_done(&alice, up).await;
-    let sent = proxy.carried().0 - before.0;
-    assert!(sent <= size as u64 + 4 * PER_CUT, "{sent} bytes");
     let down = bob.client.download_file(&address, "copy").await.unwrap();
-    for share in 1..4 {
-        let goal = (size * share / 4) as u64;
-        until(&bob, down, |transfer| transfer.done >= goal).await;
-        bob = bob.killed_and_reopened();
-        assert!(!path(&bob, "copy").exists());
-    }
+    until(&bob, down, |transfer| transfer.done >= (size / 2) as u64).await;
+    relay.kill();
+    relay = Process::start(data.path(), &listen, &log);
     until_done(&bob, down).await;
     assert!(fs::read(path(&bob, "copy")).unwrap() == bytes);
-    relay.stop().await;
+    assert_eq!(relay.terminate(), Some(0));
 }
 
 /// CMD-21: a cancelled download leaves no file, a cancelled upload no blob: its bytes do not count
@@ -191,22 +223,57 @@ async fn transfers_outlive_their_process() {
 async fn cancelled_transfers_leave_nothing() {
     let size = 4 * MIB;
     let flag = size.to_string();
-    let Setup { relay, alice, bob, of_bob, .. } = friends(&["--blob-bytes", &flag]).await;
-    put_file(&alice, "f", size);
+    let Setup { relay, proxy, alice, of_bob, .. } = friends(&["--blob-bytes", &flag]).await;
+    let bytes = put_file(&alice, "f", size);
+    proxy.cut_after(SLOW);
     let (up, _) = alice.client.upload_file(of_bob, "f").await.unwrap();
     until(&alice, up, |transfer| transfer.done > 0).await;
     alice.client.cancel_transfer(up).await.unwrap();
     assert_eq!(shown(&alice, up).await.state, TransferState::Cancelled);
     // The relay has room for one of them only.
+    proxy.cut_after(0);
     let (up, address) = alice.client.upload_file(of_bob, "f").await.unwrap();
     until_done(&alice, up).await;
+    proxy.cut_after(SLOW);
+    let down = alice.client.download_file(&address, "copy").await.unwrap();
+    until(&alice, down, |transfer| transfer.done > 0).await;
+    alice.client.cancel_transfer(down).await.unwrap();
+    assert_eq!(shown(&alice, down).await.state, TransferState::Cancelled);
+    assert_eq!(fs::read_dir(alice.home().join("files")).unwrap().count(), 1);
+    proxy.cut_after(0);
+    let again = alice.client.download_file(&address, "copy").await.unwrap();
+    until_done(&alice, again).await;
+    assert!(fs::read(path(&alice, "copy")).unwrap() == bytes);
+    relay.stop().await;
+}
+
+/// LIM-22, LIM-25, BLB-2: the largest blob is more than may be written at once: its upload waits as
+/// it is told (ADM-7), loses little by it, and goes on with the key of each next epoch: so many
+/// messages bring commits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_largest_upload_is_paced_and_outlives_epochs() {
+    let Setup { relay, proxy, alice, bob, of_bob, of_alice } = friends(&[]).await;
+    let size = limits::BLOB_BYTES;
+    let bytes = put_file(&alice, "f", usize::try_from(size).unwrap());
+    let before = proxy.carried();
+    let (up, address) = alice.client.upload_file(of_bob, "f").await.unwrap();
+    until(&alice, up, |transfer| transfer.done > 0).await;
+    let each = 250;
+    for number in 0..each {
+        alice.client.send(of_bob, &format!("from alice {number}")).await.unwrap();
+        bob.client.send(of_alice, &format!("from bob {number}")).await.unwrap();
+    }
+    bob.until_received(of_alice, each).await;
+    alice.until_received(of_bob, each).await;
+    let amid = shown(&alice, up).await;
+    assert!(!amid.state.is_final(), "the epochs changed while it was under way: {amid:?}");
+    until_done(&alice, up).await;
+    let sent = proxy.carried().0 - before.0;
+    println!("{size} bytes paced: {sent} bytes sent, 250 messages among them");
+    assert!(sent <= size + size / 8, "{sent} bytes");
     let down = bob.client.download_file(&address, "copy").await.unwrap();
-    until(&bob, down, |transfer| transfer.done > 0).await;
-    bob.client.cancel_transfer(down).await.unwrap();
-    assert_eq!(shown(&bob, down).await.state, TransferState::Cancelled);
-    assert!(fs::read_dir(bob.home().join("files")).unwrap().next().is_none());
-    let again = bob.client.download_file(&address, "copy").await.unwrap();
-    until_done(&bob, again).await;
+    until_done(&bob, down).await;
+    assert!(fs::read(path(&bob, "copy")).unwrap() == bytes);
     relay.stop().await;
 }
 
@@ -225,6 +292,20 @@ async fn a_full_relay_is_told() {
         let (id, _) = alice.client.upload_file(of_bob, name).await.unwrap();
         assert_eq!(until_ended(&alice, id).await, state, "{name}");
     }
+    relay.stop().await;
+}
+
+/// LIM-23: a mailbox takes so many blobs, and one more is told as full.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_mailbox_is_told() {
+    let Setup { relay, alice, of_bob, .. } = friends(&[]).await;
+    put_file(&alice, "f", 1);
+    for _ in 0..limits::BLOBS {
+        let (id, _) = alice.client.upload_file(of_bob, "f").await.unwrap();
+        until_done(&alice, id).await;
+    }
+    let (id, _) = alice.client.upload_file(of_bob, "f").await.unwrap();
+    assert_eq!(until_ended(&alice, id).await, TransferState::Failed(TransferFailure::Full));
     relay.stop().await;
 }
 

@@ -28,7 +28,7 @@ impl Desk<'_> {
         // What has ended asks for nothing.
         up.flights.retain(|id, _| rows.iter().any(|row| row.id == *id));
         for row in &rows {
-            self.begin_flight(row)?;
+            self.begin_flight(row, &rows)?;
         }
         while let Some((row, number, ask)) = self.next_ask(&rows) {
             self.ask_for(row, number, ask)?;
@@ -37,15 +37,17 @@ impl Desk<'_> {
     }
 
     /// Begins a flight where there is none on the handle that is open now.
-    fn begin_flight(&mut self, row: &TransferRow) -> Result<(), Error> {
-        let Some(course) = self.course_of(row) else {
-            // Its handle was given back: nothing is asked on it any more.
-            self.end_flight(&row.id);
-            return Ok(());
-        };
+    fn begin_flight(&mut self, row: &TransferRow, all: &[&TransferRow]) -> Result<(), Error> {
+        let course = self.course_of(row);
         let flight = self.relay.up().and_then(|up| up.flights.get(&row.id));
-        if flight.is_some_and(|flight| flight.course == course)
-            || self.relay.transfer_pauses.has(&row.id, self.now())
+        if flight.is_some_and(|flight| Some(flight.course) == course) {
+            return Ok(());
+        }
+        // Its handle was given back, or it is asked for something else now.
+        self.end_flight(&row.id);
+        let Some(course) = course else { return Ok(()) };
+        if self.relay.transfer_pauses.has(&row.id, self.now())
+            || (course.errand == Errand::Upload && self.is_making_room(all))
         {
             return Ok(());
         }
@@ -65,6 +67,12 @@ impl Desk<'_> {
         };
         up.flights.insert(row.id, flight);
         Ok(())
+    }
+
+    /// Whether the relay is forgetting a blob, whose room the next one may need (BLB-7).
+    fn is_making_room(&mut self, all: &[&TransferRow]) -> bool {
+        let Some(up) = self.relay.up() else { return false };
+        all.iter().any(|row| row.errand() == Errand::Withdraw && up.flights.contains_key(&row.id))
     }
 
     /// What a transfer is asked for and where; `None`: not now.
