@@ -5,8 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use restante_client::{
-    BlobAddress, Event, EventStream, Fate, Goal, Transfer, TransferFailure, TransferId,
-    TransferState,
+    BlobAddress, Event, Fate, Goal, Transfer, TransferFailure, TransferId, TransferState,
 };
 use restante_spec::limits;
 use restante_tests::people::{Person, WITHIN, introduce};
@@ -33,36 +32,11 @@ fn put_file(person: &Person, name: &str, size: usize) -> Vec<u8> {
     bytes
 }
 
-async fn shown(person: &Person, id: TransferId) -> Transfer {
-    let all = person.client.transfers().await.unwrap();
-    all.into_iter().find(|transfer| transfer.id == id).expect("listed")
-}
-
-/// Waits, connected, until this holds of a transfer.
+/// Waits, connected, until this holds of a transfer, which must not end otherwise.
 async fn until(person: &Person, id: TransferId, holds: impl Fn(&Transfer) -> bool) -> Transfer {
-    let mut events = person.client.events();
-    person.client.connect().await.unwrap();
-    let wait = async {
-        loop {
-            let transfer = shown(person, id).await;
-            if holds(&transfer) {
-                return transfer;
-            }
-            assert!(!transfer.state.is_final(), "{transfer:?}");
-            next_of(&mut events, id).await;
-        }
-    };
-    tokio::time::timeout(WITHIN * 5, wait).await.expect("in time")
-}
-
-async fn next_of(events: &mut EventStream, wanted: TransferId) {
-    loop {
-        match events.next().await.expect("events") {
-            Event::Transfer { id, .. } if id == wanted => return,
-            Event::Resync => return,
-            _ => {}
-        }
-    }
+    let transfer = person.until_transfer(id, |now| holds(now) || now.state.is_final()).await;
+    assert!(holds(&transfer), "{transfer:?}");
+    transfer
 }
 
 async fn until_done(person: &Person, id: TransferId) -> Transfer {
@@ -183,7 +157,7 @@ async fn killed_amid(mut person: Person, id: TransferId, size: usize) -> Person 
         let goal = (size * quarters / 4) as u64;
         until(&person, id, |transfer| transfer.done >= goal).await;
         person = person.killed_and_reopened();
-        let transfer = shown(&person, id).await;
+        let transfer = person.transfer(id).await;
         assert!(transfer.state == TransferState::Running, "{transfer:?}");
     }
     person
@@ -229,7 +203,7 @@ async fn cancelled_transfers_leave_nothing() {
     let (up, _) = alice.client.upload_file(of_bob, "f").await.unwrap();
     until(&alice, up, |transfer| transfer.done > 0).await;
     alice.client.cancel_transfer(up).await.unwrap();
-    assert_eq!(shown(&alice, up).await.state, TransferState::Cancelled);
+    assert_eq!(alice.transfer(up).await.state, TransferState::Cancelled);
     // The relay has room for one of them only.
     proxy.cut_after(0);
     let (up, address) = alice.client.upload_file(of_bob, "f").await.unwrap();
@@ -238,7 +212,7 @@ async fn cancelled_transfers_leave_nothing() {
     let down = alice.client.download_file(&address, "copy").await.unwrap();
     until(&alice, down, |transfer| transfer.done > 0).await;
     alice.client.cancel_transfer(down).await.unwrap();
-    assert_eq!(shown(&alice, down).await.state, TransferState::Cancelled);
+    assert_eq!(alice.transfer(down).await.state, TransferState::Cancelled);
     assert_eq!(fs::read_dir(alice.home().join("files")).unwrap().count(), 1);
     proxy.cut_after(0);
     let again = alice.client.download_file(&address, "copy").await.unwrap();
@@ -265,7 +239,7 @@ async fn the_largest_upload_is_paced_and_outlives_epochs() {
     }
     bob.until_received(of_alice, each).await;
     alice.until_received(of_bob, each).await;
-    let amid = shown(&alice, up).await;
+    let amid = alice.transfer(up).await;
     assert!(!amid.state.is_final(), "the epochs changed while it was under way: {amid:?}");
     until_done(&alice, up).await;
     let sent = proxy.carried().0 - before.0;
@@ -346,7 +320,7 @@ async fn messages_go_beside_transfers() {
         let fate = alice.client.wait_fate(sent.id, Goal::Accepted, WITHIN).await.unwrap();
         assert!(matches!(fate, Fate::Accepted | Fate::Delivered), "{fate}");
     }
-    let last = shown(&alice, ups[1].0).await;
+    let last = alice.transfer(ups[1].0).await;
     assert!(!last.state.is_final(), "the messages did not wait for {last:?}");
     bob.until_received(of_alice, 10).await;
     let texts: Vec<_> = (0..10).map(|number| format!("message {number}")).collect();

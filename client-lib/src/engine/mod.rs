@@ -6,8 +6,8 @@
 //!  envelopes, echoes --/                            \--> events, told once it is durable
 //! ```
 //!
-//! Sans-IO: time is told by `set_now`; knows the store, the crypto and the home's files, must not know
-//! links.
+//! Sans-IO: time is told by `set_now`; knows the store, the crypto and the home's files, must not
+//! know links.
 
 mod account;
 mod asked;

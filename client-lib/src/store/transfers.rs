@@ -46,7 +46,7 @@ pub(crate) enum Errand {
 }
 
 impl TransferRow {
-    /// What the relay is still to be asked for, if it is.
+    /// What the relay is still to be asked for; of a row that is owed.
     pub(crate) const fn errand(&self) -> Errand {
         match (self.state.is_final(), self.direction) {
             (true, _) => Errand::Withdraw,
