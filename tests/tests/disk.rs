@@ -1,5 +1,5 @@
-//! A real disk that is full, or cannot be written: under a running relay and at its start, and under
-//! the files of a client.
+//! A real disk that is full, or cannot be written: under a running relay and at its start, and
+//! under the files of a client.
 
 use std::path::{Path, PathBuf};
 
