@@ -78,6 +78,30 @@ pub enum Error {
     /// No message has this id.
     #[error("there is no such message")]
     NoSuchMessage,
+    /// No transfer has this id (any more).
+    #[error("there is no such transfer")]
+    NoSuchTransfer,
+    /// There is no file of this name among the home's files.
+    #[error("there is no such file")]
+    NoSuchFile,
+    /// There is a file of this name already, or one is on its way. Choose another name.
+    #[error("there is a file of this name already")]
+    FileExists,
+    /// A file's name is 1 to `max` letters of ASCII, digits, `.`, `-` and `_`; it does not begin
+    /// with a dot and does not end as an unfinished download's does.
+    #[error("a file's name is 1 to {max} letters, digits, dots, hyphens and underscores")]
+    BadFileName {
+        /// The most that fits.
+        max: usize,
+    },
+    /// A blob has 1 to `max` bytes. Split the file.
+    #[error("the file has {bytes} bytes; a blob has 1 to {max}")]
+    BadFileSize {
+        /// Its size.
+        bytes: u64,
+        /// The most that fits.
+        max: u64,
+    },
     /// The text is no id.
     #[error("an id is 32 hexadecimal digits")]
     BadId,
@@ -195,17 +219,22 @@ impl Error {
             | Self::BadNickname { .. }
             | Self::EmptySearch
             | Self::TooLong { .. }
+            | Self::BadFileName { .. }
+            | Self::BadFileSize { .. }
             | Self::Ambiguous { .. } => ErrorKind::Usage,
             Self::NoSuchContact
             | Self::NoSuchConversation
             | Self::NoSuchMessage
             | Self::NotAMember
+            | Self::NoSuchTransfer
+            | Self::NoSuchFile
             | Self::NoStore => ErrorKind::NotFound,
             Self::NotAGroup
             | Self::NotAllowed
             | Self::WrongStanding { .. }
             | Self::WrongState { .. }
             | Self::StoreExists
+            | Self::FileExists
             | Self::Cloned
             | Self::Stopped => ErrorKind::State,
             Self::TooMany { .. } => ErrorKind::Limit,
@@ -244,6 +273,11 @@ impl Error {
             | Self::TooLong { .. }
             | Self::Ambiguous { .. }
             | Self::NoSuchMessage
+            | Self::NoSuchTransfer
+            | Self::NoSuchFile
+            | Self::FileExists
+            | Self::BadFileName { .. }
+            | Self::BadFileSize { .. }
             | Self::BadId
             | Self::BadAddress(_)
             | Self::BadToken(_)
@@ -289,6 +323,11 @@ impl Error {
             Self::TooLong { .. } => "too_long",
             Self::Ambiguous { .. } => "ambiguous",
             Self::NoSuchMessage => "no_such_message",
+            Self::NoSuchTransfer => "no_such_transfer",
+            Self::NoSuchFile => "no_such_file",
+            Self::FileExists => "file_exists",
+            Self::BadFileName { .. } => "bad_file_name",
+            Self::BadFileSize { .. } => "bad_file_size",
             Self::BadId => "bad_id",
             Self::BadAddress(_) => "bad_address",
             Self::BadToken(_) => "bad_token",

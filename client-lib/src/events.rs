@@ -7,7 +7,8 @@ use restante_spec::ids::Seq;
 use tokio::sync::broadcast;
 
 use crate::limits::EVENT_QUEUE;
-use crate::types::{Contact, Conversation, ConversationId, Fate, Message, MessageId};
+use crate::transfer::TransferState;
+use crate::types::{Contact, Conversation, ConversationId, Fate, Message, MessageId, TransferId};
 
 /// Something an app may want to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +31,18 @@ pub enum Event {
     Contact(Contact),
     /// A group is new or has changed: name, members, standing, unread.
     Conversation(Conversation),
+    /// A transfer has come further, at most once for each part of the blob; or it has ended.
+    Transfer {
+        /// Which.
+        id: TransferId,
+        /// Bytes from the blob's beginning that are there. After a crash of this device a download
+        /// may go on a little behind what was told.
+        done: u64,
+        /// Bytes of the whole blob.
+        size: u64,
+        /// How it stands.
+        state: TransferState,
+    },
     /// Something a person should know.
     Notice(Notice),
 }

@@ -33,12 +33,14 @@ mod driver;
 mod engine;
 mod error;
 mod events;
+mod files;
 mod home;
 mod key;
 mod limits;
 mod net;
 mod store;
 mod tasks;
+mod transfer;
 mod types;
 
 pub use client::{Builder, Client};
@@ -51,8 +53,9 @@ pub use restante_spec::codes::Code;
 pub use restante_spec::content::{Policy, Role, Who};
 pub use restante_spec::ids::{Seconds, Seq, UnixTime};
 pub use restante_spec::token::{AdmissionToken, Entrance, EntranceError, TokenError};
+pub use transfer::{BlobAddress, Direction, Transfer, TransferFailure, TransferState};
 pub use types::{
     Collected, ConnectionState, Contact, ContactId, ContactState, Conversation, ConversationId,
     ConversationKind, Fate, Goal, GroupChange, GroupMember, InviteLink, InviteOptions, Message,
-    MessageId, MessageKind, Position, Standing,
+    MessageId, MessageKind, Position, Standing, TransferId,
 };

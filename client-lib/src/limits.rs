@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use restante_spec::ids::Seconds;
+use restante_spec::limits::{BLOB_PART_BYTES, BLOB_READS_IN_FLIGHT};
 use restante_spec::message::{Credit, Rate};
 
 /// Events an [`crate::EventStream`] holds; one more drops the oldest and becomes `Resync`.
@@ -93,3 +94,24 @@ pub(crate) const LINK_CLOSE_WAIT: Duration = Duration::from_secs(2);
 /// Messages after which a leaf is renewed by a commit: by whoever did not make the last commit
 /// after so many, by either after twice as many.
 pub(crate) const UPDATE_EVERY: u32 = 100;
+
+/// Transfers that have not ended; one more is `too_many`.
+pub(crate) const TRANSFERS: usize = 64;
+/// Transfers that have ended and are still listed; with one more the oldest is forgotten.
+pub(crate) const TRANSFERS_ENDED: usize = 64;
+/// A file's name, bytes; one more is `bad_file_name`.
+pub(crate) const FILE_NAME_BYTES: usize = 128;
+/// Parts of blobs under way on a link, all transfers and both directions together (194,400
+/// bytes); the next one waits. A message behind them waits for no more than these: about a second
+/// and a half with 1 Mbit/s; with 50 ms to the relay and back they still bring 3.8 MB a second.
+pub(crate) const TRANSFER_WINDOW: usize = 3;
+/// Bytes of a blob from one sync of the file and note in the store to the next: 16 parts. After a
+/// crash so much is fetched again at most.
+pub(crate) const TRANSFER_SYNC_BYTES: u64 = 16 * BLOB_PART_BYTES as u64;
+
+const _: () = {
+    // LIM-25: at the relay's bound it would read nothing more of this link, messages neither.
+    assert!(TRANSFER_WINDOW < BLOB_READS_IN_FLIGHT);
+    // At the link's bound no message would be taken behind the parts.
+    assert!(TRANSFER_WINDOW * BLOB_PART_BYTES < LINK_OUTPUT_BYTES);
+};

@@ -69,6 +69,10 @@ hex_id! {
     /// A message: chosen by its sender, the same on both sides.
     MessageId
 }
+hex_id! {
+    /// A transfer of this device: of a file to a relay, or of a blob to a file.
+    TransferId
+}
 
 /// Somebody this account talks to, or may.
 #[derive(Clone, Debug, PartialEq, Eq)]

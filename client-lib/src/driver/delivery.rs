@@ -141,6 +141,9 @@ impl Driver {
                 }
             }
             Purpose::Prekeys => desk.take_prekey_counts(&reply)?,
+            Purpose::Transfer(id, flight, ask) => {
+                desk.take_transferred(&id, flight, ask, reply, &body)?;
+            }
         }
         Ok(())
     }

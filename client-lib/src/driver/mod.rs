@@ -11,12 +11,14 @@
 
 mod channel;
 mod delivery;
+mod flight;
 mod jobs;
 mod pause;
 mod progress;
 mod pump;
 mod relay;
 mod sending;
+mod transfers;
 
 use std::collections::BTreeMap;
 use std::future::Future;

@@ -14,7 +14,7 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::limits::{CONNECT_DEADLINE, IDLE};
 use crate::net::Link;
-use crate::store::Job;
+use crate::store::{Job, TransferRow};
 
 /// One relay, and what is needed to work on it.
 pub(super) struct Desk<'a> {
@@ -30,6 +30,7 @@ impl Driver {
         if !self.online {
             return Ok(());
         }
+        let transfers = self.engine.owed_transfers()?;
         let wanted = self.engine.wanted_relays()?;
         self.relays.retain(|name, _| wanted.contains(name));
         for name in wanted {
@@ -45,7 +46,7 @@ impl Driver {
         let jobs = self.engine.runnable_jobs()?;
         for name in &names {
             if let Some(mut desk) = self.desk(name) {
-                desk.work(&jobs)?;
+                desk.work(&jobs, &transfers)?;
             }
         }
         Ok(())
@@ -78,7 +79,7 @@ impl Driver {
 
 impl Desk<'_> {
     /// Begins what can be begun on a link that is there.
-    fn work(&mut self, jobs: &[Job]) -> Result<(), Error> {
+    fn work(&mut self, jobs: &[Job], transfers: &[TransferRow]) -> Result<(), Error> {
         let Some(up) = self.relay.up() else { return Ok(()) };
         if up.leave_at.is_some() {
             return Ok(());
@@ -91,7 +92,8 @@ impl Desk<'_> {
         for mailbox in readable {
             self.send_what_can_be_sent(mailbox)?;
         }
-        Ok(())
+        // Behind the messages, so that no part is before one that could leave now.
+        self.work_on_transfers(transfers)
     }
 
     /// Opens the own inbox and the conversations that are on this relay, and gives back those

@@ -50,13 +50,14 @@ impl Engine {
         self.store.read().runnable_jobs()
     }
 
-    /// The relays there is something to do with: the own one, those of conversations, and those a
-    /// person's decision sends a letter to. No other is ever connected to.
+    /// The relays there is something to do with: the own one, those of conversations, those a
+    /// person's decision sends a letter to, and those of transfers. No other is ever connected to.
     pub(crate) fn wanted_relays(&self) -> Result<BTreeSet<String>, Error> {
         let db = self.store.read();
         let mut relays = BTreeSet::from([self.own_relay.clone()]);
         relays.extend(db.live_logs()?.into_iter().map(|row| row.relay));
         relays.extend(db.runnable_jobs()?.into_iter().map(|job| job.what.relay));
+        relays.extend(db.owed_transfers()?.into_iter().map(|row| row.relay));
         Ok(relays)
     }
 

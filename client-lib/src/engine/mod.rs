@@ -6,7 +6,8 @@
 //!  envelopes, echoes --/                            \--> events, told once it is durable
 //! ```
 //!
-//! Sans-IO: time is told by `set_now`; knows the store and the crypto, must not know links.
+//! Sans-IO: time is told by `set_now`; knows the store, the crypto and the home's files, must not
+//! know links.
 
 mod account;
 mod asked;
@@ -21,11 +22,14 @@ mod inbox;
 mod job_rules;
 mod joining;
 mod membership;
+mod moving;
 mod outbox;
+mod parts;
 mod plan;
 mod policy;
 mod receipts;
 mod records;
+mod transfers;
 
 use std::fmt;
 use std::path::Path;
@@ -33,12 +37,16 @@ use std::path::Path;
 use restante_spec::ids::{EnvelopeId, UnixTime};
 use restante_spec::token::{AdmissionToken, Entrance};
 
+pub(crate) use self::moving::part_size;
 pub(crate) use self::outbox::Outgoing;
+pub(crate) use self::transfers::Ask;
 
 use self::account::Account;
 use self::groups::Groups;
+use self::moving::Transfers;
 use crate::error::Error;
 use crate::events::{Event, Notice};
+use crate::files::Files;
 use crate::key::StoreKey;
 use crate::store::{ContactRow, ConversationRow, Db, Meta, Store};
 use crate::types::{ConversationId, MessageId};
@@ -50,6 +58,7 @@ pub(crate) struct Engine {
     /// The address of the own relay.
     own_relay: String,
     groups: Groups,
+    transfers: Transfers,
     events: Vec<Event>,
     now: UnixTime,
     /// When to look for what has expired.
@@ -87,8 +96,9 @@ impl Engine {
         let account = Account::load(store.read())?;
         let own_relay = account.relay.to_string();
         let (groups, events) = (Groups::default(), Vec::new());
+        let transfers = Transfers::of(Files::of(home));
         let (next_tidy, next_due) = (now, None);
-        Ok(Self { store, account, own_relay, groups, events, now, next_tidy, next_due })
+        Ok(Self { store, account, own_relay, groups, transfers, events, now, next_tidy, next_due })
     }
 
     /// What admits this account at its own relay from now on.

@@ -15,6 +15,7 @@ mod mls;
 mod outbox;
 mod schema;
 mod search;
+mod transfers;
 mod wishes;
 
 use std::fmt;
@@ -31,6 +32,7 @@ pub(crate) use logs::{LogRow, LogState, PendingCommit};
 pub(crate) use messages::{NewMessage, Place, pack_changes};
 pub(crate) use meta::Meta;
 pub(crate) use outbox::{OutboxRow, Sealed};
+pub(crate) use transfers::{Errand, TransferRow};
 pub(crate) use wishes::{Wish, WishId, WishRow};
 
 use crate::error::Error;

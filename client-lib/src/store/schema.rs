@@ -108,6 +108,15 @@ CREATE TABLE jobs (
     after INTEGER NOT NULL DEFAULT 0, held_by BLOB
 );
 CREATE INDEX jobs_of_mailbox ON jobs (relay, mailbox, id);
+
+CREATE TABLE transfers (
+    row INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL UNIQUE, direction INTEGER NOT NULL,
+    relay TEXT NOT NULL, mailbox BLOB, blob BLOB NOT NULL, key BLOB, name TEXT NOT NULL,
+    size INTEGER NOT NULL, done INTEGER NOT NULL, state INTEGER NOT NULL,
+    failure INTEGER NOT NULL, code INTEGER NOT NULL, owed INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+);
+CREATE INDEX transfers_to_do ON transfers (row) WHERE owed = 1;
 ";
 
 /// Brings the file to the newest version, step by step, each step whole or not at all.
