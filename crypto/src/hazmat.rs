@@ -9,7 +9,9 @@ use crate::aead::{NONCE, SealKey};
 use crate::error::Error;
 use crate::identity::{DeviceCertificate, DeviceKey};
 use crate::invite::Invite;
+use crate::labels::Label;
 use crate::letter::{Letter, Randomness};
+use crate::live::{LiveKey, LiveSender};
 use crate::record::{LeafNumber, RecordKey, RecordPlace};
 use crate::signing::sha256;
 use crate::xwing::KemPublic;
@@ -61,7 +63,21 @@ pub fn seal_padded_record(
     nonce: &[u8; NONCE],
 ) -> Result<Vec<u8>, Error> {
     let key = SealKey::new(Zeroizing::new(*key));
-    Ok([&nonce[..], &key.seal(nonce, &place.associated(), padded)?].concat())
+    Ok([&nonce[..], &key.seal(nonce, &place.associated(Label::RECORD), padded)?].concat())
+}
+
+/// Seals a live record with a given nonce.
+///
+/// # Errors
+/// As [`LiveKey::seal`].
+pub fn seal_live(
+    key: &LiveKey,
+    place: &RecordPlace,
+    sender: &LiveSender<'_>,
+    content: &[u8],
+    nonce: &[u8; NONCE],
+) -> Result<Vec<u8>, Error> {
+    key.seal_with(place, sender, content, nonce)
 }
 
 /// Seals a card with a given nonce.

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use restante_crypto::{
     AccountId, BlobChallenge, DeviceList, Error, Invite, KemSecret, LetterKeys, LetterPlace,
-    OpenChallenge, OpenedLetter, RecordKey, RecordPlace, SafetyNumber, unpad, verify_endorsement,
-    verify_possession,
+    LiveKey, OpenChallenge, OpenedLetter, RecordKey, RecordPlace, SafetyNumber, unpad,
+    verify_endorsement, verify_possession,
 };
 use restante_spec::ids::{
     BlobId, EnvelopeId, Epoch, MailboxId, Nonce, PublicKey, Signature, SpkiHash, UnixTime,
@@ -168,6 +168,25 @@ fn records() {
         opened.verify(&place, &device).map_err(class)?;
         same(opened.leaf().get(), u32::from_be_bytes(array(v, "leaf")))?;
         same(opened.message(), field(v, "message"))
+    });
+}
+
+/// LIV-1 to LIV-3.
+#[test]
+fn live_records() {
+    run("live", 10, |v| {
+        let place = RecordPlace {
+            mailbox: MailboxId::new(array(v, "mailbox")),
+            epoch: Epoch::new(array(v, "epoch")),
+            envelope: EnvelopeId::new(array(v, "envelope")),
+            class: EnvelopeClass::Live,
+        };
+        let key = LiveKey::new(Zeroizing::new(array(v, "key")));
+        let opened = key.open(&place, field(v, "record")).map_err(class)?;
+        opened.verify(&place, &PublicKey::new(array(v, "device"))).map_err(class)?;
+        same(opened.leaf().get(), u32::from_be_bytes(array(v, "leaf")))?;
+        same(opened.counter(), number(v, "counter"))?;
+        same(opened.content(), field(v, "content"))
     });
 }
 

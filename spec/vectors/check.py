@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks the vectors of proofs, letters, records, padding and safety numbers without our codec.
+"""Checks the vectors of proofs, letters, records, padding, rooms and safety numbers without our code.
 
 Needs Python 3.9 and `cryptography` 48 or later (for ML-KEM):
 
@@ -7,7 +7,7 @@ Needs Python 3.9 and `cryptography` 48 or later (for ML-KEM):
     python3 spec/vectors/check.py
 
 Every file of the folders below is one case; the failing ones must fail with the class they name.
-Written from spec/08-identity.md to spec/10-conversation.md, not from the Rust code.
+Written from spec/08-identity.md to spec/10-conversation.md and spec/15-rooms.md, not from the Rust code.
 """
 
 import hashlib
@@ -338,6 +338,19 @@ def check_record(f):
     same((leaf, message), (f["leaf"], f["message"]))
 
 
+def check_live(f):
+    """LIV-1 to LIV-3."""
+    record = f["record"]
+    c = Cursor(record)
+    nonce = c.take(24)
+    place = f["mailbox"] + f["epoch"] + f["envelope"]
+    associated = b"restante live record v1\0" + place + b"\3"
+    c = Cursor(unpad(open_sealed(f["key"], nonce, associated, c.rest()), len(record)))
+    leaf, counter, signature, content = c.take(4), c.take(8), c.take(64), c.rest()
+    verify(f["device"], b"restante live sender v1", place + counter + sha256(content), signature)
+    same((leaf, counter, content), (f["leaf"], f["counter"], f["content"]))
+
+
 def check_padding(f):
     """REC-3."""
     sealed = len(f["padded"]) + int.from_bytes(f["overhead"], "big")
@@ -364,6 +377,7 @@ GROUPS = {
     "open": check_open,
     "letter": check_letter,
     "record": check_record,
+    "live": check_live,
     "padding": check_padding,
     "safety": check_safety,
 }

@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut cases = proofs::cases()?;
     cases.extend(letters::cases()?);
     cases.extend(records::cases()?);
-    for group in ["endorsement", "open", "letter", "record", "padding", "safety"] {
+    for group in ["endorsement", "open", "letter", "record", "live", "padding", "safety"] {
         let folder = root.join(group);
         if folder.exists() {
             std::fs::remove_dir_all(&folder)?;
