@@ -357,6 +357,59 @@ def check_padding(f):
     same(unpad(f["padded"], sealed), f["content"])
 
 
+def check_room_card(f, seed, place):
+    """ROM-3 to ROM-6."""
+    card = f["card"]
+    if len(card) != 2048:
+        raise Refused("malformed")
+    key = hkdf(seed, b"restante room card key v1", place)
+    data = unpad_any(open_sealed(key, card[:24], b"restante room card seal v1\0" + place, card[24:]))
+    c = Cursor(data)
+    founder, device, _ = certificate(c.take(c.number(2)))
+    version, salt, settings = c.take(8), c.take(16), c.take(1)
+    name = c.take(c.number(1))
+    hosts = c.take(32 * c.number(1))
+    body = data[: c.at]
+    signature = c.take(64)
+    c.finish()
+    if sha256(b"restante room id v1\0", founder, salt)[:16] != place[:16]:
+        raise Refused("wrong_account")
+    verify(device, b"restante room card v1", place[:16] + body, signature)
+    accounts = [hosts[at : at + 32] for at in range(0, len(hosts), 32)]
+    if len(name) > 128 or len(accounts) > 16 or founder not in accounts:
+        raise Refused("malformed")
+    for label, named in ((b"read", "read_key"), (b"write", "write_key")):
+        key = hkdf(seed, b"restante room " + label + b" v1", place)
+        same(raw(Ed25519PrivateKey.from_private_bytes(key).public_key()), f[named])
+    said = (version, bytes([settings[0] & 1]), name, hosts)
+    same(said, (f["version"], f["settings"], f["name"], f["hosts"]))
+
+
+def check_room(f):
+    """ROM-1, ROM-7 to ROM-10."""
+    coded = f["link"].decode().split("/r1#")[1]
+    parts = urlsafe_b64decode(coded + "=" * (-len(coded) % 4))
+    room, number, seed = parts[:16], parts[16:20], parts[20:]
+    same(len(seed), 32)
+    if "card" in f:
+        return check_room_card(f, seed, room + number)
+    post = f["post"]
+    c = Cursor(post)
+    under = c.take(4)
+    if under != number:
+        raise Refused("old_key" if under < number else "not_for_us")
+    nonce = c.take(24)
+    place = room + f["envelope"] + number
+    key = hkdf(seed, b"restante room key v1", room + number)
+    sealed = open_sealed(key, nonce, b"restante room post v1\0" + place, c.rest())
+    c = Cursor(unpad(sealed, len(post)))
+    author = c.take(c.number(2))
+    _, device, _ = certificate(author)
+    signature, said = c.take(64), c.rest()
+    verify(device, b"restante room sender v1", place + sha256(said), signature)
+    same((author, said), (f["author"], f["said"]))
+
+
 def check_safety(f):
     """SAF-1, SAF-2."""
     digits, qr = "", b"\1"
@@ -379,6 +432,7 @@ GROUPS = {
     "record": check_record,
     "live": check_live,
     "padding": check_padding,
+    "room": check_room,
     "safety": check_safety,
 }
 

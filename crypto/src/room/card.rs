@@ -157,17 +157,18 @@ impl RoomLink {
     /// [`Error::TooLarge`], [`Error::Randomness`]; [`Error::WrongAccount`] for the card of another
     /// room.
     pub fn seal_card(&self, card: &RoomCard) -> Result<Vec<u8>, Error> {
+        if card.salt.room_of(card.founder.account()) != *self.room() {
+            return Err(Error::WrongAccount);
+        }
         self.seal_card_with(card, &random_bytes()?)
     }
 
+    /// Seals without looking whose the card is.
     pub(crate) fn seal_card_with(
         &self,
         card: &RoomCard,
         nonce: &[u8; NONCE],
     ) -> Result<Vec<u8>, Error> {
-        if card.salt.room_of(card.founder.account()) != *self.room() {
-            return Err(Error::WrongAccount);
-        }
         let (what, size, max) = (WHAT, card.bytes.len(), SEALED_CARD_BYTES - NONCE - TAG);
         let padded = pad_to(&card.bytes, max).ok_or(Error::TooLarge { what, size, max })?;
         let sealed = self.card_key()?.seal(nonce, &self.associated(), &padded)?;

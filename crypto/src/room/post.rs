@@ -146,7 +146,7 @@ impl PostBody {
         })
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, Error> {
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, Error> {
         let mut cursor = Cursor::new(WHAT, bytes);
         match cursor.u8()? {
             CONTENT => Ok(Self::Content(Zeroizing::new(cursor.rest().to_vec()))),

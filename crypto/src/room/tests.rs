@@ -295,3 +295,15 @@ fn replaced_keys_are_refused() {
     let last = RoomLink::from_parts(relay("h"), room, last, seed).unwrap();
     assert!(matches!(last.rotate(), Err(Error::TooLarge { .. })));
 }
+
+/// ROM-8, ROM-9: a kind that is not known, key 0, or a rotation of another size is refused.
+#[test]
+fn other_bodies_are_refused() {
+    let next = |number: u32, seed: &[u8]| [&[2], &number.to_be_bytes()[..], seed].concat();
+    assert!(PostBody::decode(&next(1, &[3; 32])).is_ok());
+    for other in [next(0, &[3; 32]), next(1, &[3; 31]), next(1, &[3; 33]), Vec::new()] {
+        let refused = PostBody::decode(&other);
+        assert_eq!(refused, Err(Error::Malformed { what: "post" }), "{other:?}");
+    }
+    assert_eq!(PostBody::decode(&[3, 1]), Err(Error::Unsupported { what: "post" }));
+}

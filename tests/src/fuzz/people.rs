@@ -3,7 +3,7 @@
 use restante_client::{ContactId, MessageId};
 use restante_crypto::{
     AccountKey, DeviceCertificate, DeviceKey, DeviceList, DeviceNumber, Invite, KemPublic,
-    KemSecret, KeyPackage,
+    KemSecret, KeyPackage, RoomLink,
 };
 use restante_spec::address::RelayAddress;
 use restante_spec::content::{Content, LetterContent};
@@ -32,6 +32,9 @@ fn texts(data: &[u8]) {
     if let Ok(invite) = Invite::parse(text) {
         assert_eq!(*invite.link(), text, "INV-1");
     }
+    if let Ok(room) = RoomLink::parse(text) {
+        assert_eq!(*room.link(), text, "ROM-1");
+    }
     if let Ok(id) = text.parse::<ContactId>() {
         assert_eq!(id.to_string(), text);
     }
@@ -50,6 +53,8 @@ fn text_seeds() -> Vec<Vec<u8>> {
     for host in ["relay.example.org:7443", "192.0.2.7:1", "[2001:db8::1]:65535", "h:80"] {
         seeds.push(format!("restante://{key}@{host}"));
         seeds.push(format!("restante://{key}@{host}/i1#{code}"));
+        let room = code.get(..70).unwrap_or_default();
+        seeds.push(format!("restante://{key}@{host}/r1#{room}"));
     }
     seeds.into_iter().map(String::into_bytes).collect()
 }
