@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks the vectors of proofs, letters, records, padding, rooms and safety numbers without our code.
+"""Checks the vectors of proofs, letters, records, rooms and safety numbers without our codec.
 
 Needs Python 3.9 and `cryptography` 48 or later (for ML-KEM):
 
@@ -7,7 +7,8 @@ Needs Python 3.9 and `cryptography` 48 or later (for ML-KEM):
     python3 spec/vectors/check.py
 
 Every file of the folders below is one case; the failing ones must fail with the class they name.
-Written from spec/08-identity.md to spec/10-conversation.md and spec/15-rooms.md, not from the Rust code.
+Written from spec/08-identity.md to spec/10-conversation.md and from spec/15-rooms.md, not from the
+Rust code.
 """
 
 import hashlib
@@ -363,7 +364,8 @@ def check_room_card(f, seed, place):
     if len(card) != 2048:
         raise Refused("malformed")
     key = hkdf(seed, b"restante room card key v1", place)
-    data = unpad_any(open_sealed(key, card[:24], b"restante room card seal v1\0" + place, card[24:]))
+    associated = b"restante room card seal v1\0" + place
+    data = unpad_any(open_sealed(key, card[:24], associated, card[24:]))
     c = Cursor(data)
     founder, device, _ = certificate(c.take(c.number(2)))
     version, salt, settings = c.take(8), c.take(16), c.take(1)
