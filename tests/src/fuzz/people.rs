@@ -1,4 +1,4 @@
-//! What people's programs say to each other: texts that are typed in, contents, identities.
+//! What people's programs tell each other of themselves: texts that are typed in, identities.
 
 use restante_client::{ContactId, MessageId};
 use restante_crypto::{
@@ -6,7 +6,6 @@ use restante_crypto::{
     KemSecret, KeyPackage, RoomLink,
 };
 use restante_spec::address::RelayAddress;
-use restante_spec::content::{Content, LetterContent};
 use restante_spec::ids::UnixTime;
 use restante_spec::vector::Vector;
 
@@ -14,8 +13,6 @@ use super::Target;
 
 pub(super) const TEXTS: Target =
     Target { name: "texts", run: texts, seeds: text_seeds, changes: 5000 };
-pub(super) const CONTENTS: Target =
-    Target { name: "contents", run: contents, seeds: none, changes: 5000 };
 pub(super) const IDENTITIES: Target =
     Target { name: "identities", run: identities, seeds: identity_seeds, changes: 300 };
 
@@ -57,22 +54,6 @@ fn text_seeds() -> Vec<Vec<u8>> {
         seeds.push(format!("restante://{key}@{host}/r1#{room}"));
     }
     seeds.into_iter().map(String::into_bytes).collect()
-}
-
-/// Contents of messages and letters: what is read can be written, and is read the same.
-fn contents(data: &[u8]) {
-    if let Ok(content) = Content::decode(data) {
-        let bytes = content.encode().expect("CNT-1: what was read can be written");
-        assert_eq!(Content::decode(&bytes), Ok(content), "CNT-1");
-    }
-    if let Ok(content) = LetterContent::decode(data) {
-        let bytes = content.encode().expect("CNT-6: what was read can be written");
-        assert_eq!(LetterContent::decode(&bytes), Ok(content), "CNT-6");
-    }
-}
-
-fn none() -> Vec<Vec<u8>> {
-    vec![Vec::new()]
 }
 
 /// Certificates, device lists, keys and key packages: raw bytes, and what an account signs that
