@@ -1,4 +1,5 @@
-//! What is sealed: letters, records, live ones, posts and welcomes, by strangers and by members who mean no good.
+//! What is sealed, by strangers and by members who mean no good: letters, records, live ones,
+//! welcomes, and what stands in rooms.
 
 use restante_crypto::{
     AccountKey, Conversation, DeviceCertificate, DeviceKey, DeviceNumber, GeneratedKeyPackage,
