@@ -1,5 +1,7 @@
 //! The one error type of this crate, by what went wrong; no message holds a secret, a key or an id.
 
+use std::io::{self, ErrorKind};
+
 /// Why a cryptographic step was refused. Unless the variant says otherwise nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -109,12 +111,36 @@ pub enum Error {
         /// The store's own words.
         reason: String,
     },
+    /// What is read from or written to failed. What was written is not whole.
+    #[error("reading or writing failed: {kind}")]
+    Io {
+        /// What the system said.
+        kind: ErrorKind,
+    },
     /// A state that cannot be: our bug. Drop the conversation and load it again.
     #[error("internal: {what}")]
     Internal {
         /// What was found.
         what: &'static str,
     },
+}
+
+impl From<io::Error> for Error {
+    /// Ours comes back as it was, for readers and writers that stand behind the traits of `std`.
+    fn from(error: io::Error) -> Self {
+        let kind = error.kind();
+        let ours = error.get_ref().and_then(|inner| inner.downcast_ref::<Self>());
+        ours.cloned().unwrap_or(Self::Io { kind })
+    }
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Io { kind } => kind.into(),
+            error => Self::new(ErrorKind::InvalidData, error),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -146,6 +172,7 @@ mod tests {
             Error::Removed,
             Error::Refused { what, reason: "it is old".to_owned() },
             Error::Storage { reason: "the disk is full".to_owned() },
+            Error::Io { kind: ErrorKind::WriteZero },
             Error::Internal { what },
         ];
         for error in errors {

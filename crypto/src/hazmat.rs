@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::aead::{NONCE, SealKey};
 use crate::error::Error;
+use crate::file::FileKey;
 use crate::identity::{DeviceCertificate, DeviceKey};
 use crate::invite::Invite;
 use crate::letter::{Letter, Randomness};
@@ -77,4 +78,12 @@ pub fn seal_card(
     nonce: &[u8; NONCE],
 ) -> Result<Vec<u8>, Error> {
     invite.seal_card_with(device, certificate, letter_key, nick, nonce)
+}
+
+/// Seals a stream of one chunk that may be none of a file.
+///
+/// # Errors
+/// [`Error::Internal`] never happens for sizes of a chunk.
+pub fn seal_file_stream(key: &FileKey, stream: &[u8]) -> Result<Vec<u8>, Error> {
+    key.seal_stream(stream)
 }

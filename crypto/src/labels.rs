@@ -65,6 +65,8 @@ labels! { END_TO_END:
     RECORD_SENDER = "restante record sender v1";
     /// CNT-4: hashed before the exact bytes of a content.
     CONTENT = "restante content v1";
+    /// FIL-3: begins the associated data of a sealed file's chunks.
+    FILE = "restante file v1";
 }
 
 #[cfg(not(feature = "e2e"))]

@@ -7,9 +7,11 @@
 //!  invite         link, card: how two people find each other
 //!  letter         sealed to devices or an invite: everything outside a conversation
 //!  conversation   MLS group = log at a relay; epoch key; records padded to the ladder
+//!  file           sealed in chunks: attachments, history on its way to another device
 //! ```
 //!
-//! No I/O, no async, no clock: time comes in as an argument, randomness through one module.
+//! No I/O but through what the caller hands in, no async, no clock: time comes in as an argument,
+//! randomness through one module.
 //! (OpenMLS itself looks at the system's clock for the lifetimes of key packages.)
 //! The relay builds this crate without the feature `e2e`: then only the proofs are here.
 
@@ -22,6 +24,8 @@ mod content;
 #[cfg(feature = "e2e")]
 mod conversation;
 mod error;
+#[cfg(feature = "e2e")]
+mod file;
 #[cfg(feature = "vectors")]
 pub mod hazmat;
 #[cfg(feature = "e2e")]
@@ -49,6 +53,8 @@ pub use conversation::{
     Processed, Storage, Suite,
 };
 pub use error::Error;
+#[cfg(feature = "e2e")]
+pub use file::{FileKey, FileLayout, SealedReader, SealedWriter};
 #[cfg(feature = "e2e")]
 pub use identity::{
     AccountId, AccountKey, DeviceCertificate, DeviceKey, DeviceList, DeviceNumber, Fingerprint,

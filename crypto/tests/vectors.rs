@@ -5,9 +5,9 @@
 use std::path::Path;
 
 use restante_crypto::{
-    AccountId, BlobChallenge, DeviceList, Error, Invite, KemSecret, LetterKeys, LetterPlace,
-    OpenChallenge, OpenedLetter, RecordKey, RecordPlace, SafetyNumber, unpad, verify_endorsement,
-    verify_possession,
+    AccountId, BlobChallenge, DeviceList, Error, FileKey, FileLayout, Invite, KemSecret,
+    LetterKeys, LetterPlace, OpenChallenge, OpenedLetter, RecordKey, RecordPlace, SafetyNumber,
+    unpad, verify_endorsement, verify_possession,
 };
 use restante_spec::ids::{
     BlobId, EnvelopeId, Epoch, MailboxId, Nonce, PublicKey, Signature, SpkiHash, UnixTime,
@@ -179,6 +179,23 @@ fn paddings() {
         let padded = field(v, "padded");
         let sealed = padded.len() + usize::try_from(overhead).unwrap();
         same(unpad(padded, sealed).map_err(class)?, field(v, "content"))
+    });
+}
+
+/// FIL-1 to FIL-4.
+#[test]
+fn files() {
+    run("file", 14, |v| {
+        let key = FileKey::new(Zeroizing::new(array(v, "key")));
+        let content = match v.field("sealed") {
+            Some(sealed) => key.open(sealed).map_err(class)?,
+            None => {
+                let layout = FileLayout::of_content(number(v, "size")).map_err(class)?;
+                let chunk = u32::from_be_bytes(array(v, "number"));
+                key.open_chunk(&layout, chunk, field(v, "chunk")).map_err(class)?
+            }
+        };
+        same(content.as_slice(), field(v, "content"))
     });
 }
 

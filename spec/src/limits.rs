@@ -174,6 +174,12 @@ pub const CONTENT_BYTES: usize = 64_000;
 pub const TEXT_BYTES: usize = 32_768;
 /// Message ids one receipt names (CNT-3): one more is refused.
 pub const RECEIPT_IDS: usize = 1_024;
+/// A chunk of a sealed file, bytes (FIL-3): a blob's part, so that what came whole can be opened.
+pub const FILE_CHUNK_BYTES: usize = BLOB_PART_BYTES;
+/// The stream of a sealed file, bytes (FIL-2): shorter ones are padded to it.
+pub const FILE_STREAM_MIN: u64 = 1_024;
+/// Content of a sealed file, bytes (FIL-2): one more is refused, as it fits no blob.
+pub const FILE_BYTES: u64 = 63 * 1024 * 1024 - 8;
 
 const _: () = {
     assert!(PADDING_LADDER[4] == BODY_BYTES);
@@ -191,4 +197,5 @@ const _: () = {
     assert!(SEALED_CARD_BYTES <= CARD_BYTES);
     assert!(TEXT_BYTES < CONTENT_BYTES && RECEIPT_IDS * 16 < CONTENT_BYTES);
     assert!(CONTENT_BYTES < BODY_BYTES);
+    assert!(FILE_STREAM_MIN < FILE_CHUNK_BYTES as u64 && FILE_BYTES < BLOB_BYTES);
 };

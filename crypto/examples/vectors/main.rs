@@ -5,6 +5,7 @@
 //! belong to `restante-spec`.
 
 mod cases;
+mod files;
 mod letters;
 mod proofs;
 mod records;
@@ -16,7 +17,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut cases = proofs::cases()?;
     cases.extend(letters::cases()?);
     cases.extend(records::cases()?);
-    for group in ["endorsement", "open", "letter", "record", "padding", "safety"] {
+    cases.extend(files::cases()?);
+    for group in ["endorsement", "open", "letter", "record", "padding", "safety", "file"] {
         let folder = root.join(group);
         if folder.exists() {
             std::fs::remove_dir_all(&folder)?;
