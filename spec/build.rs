@@ -6,8 +6,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
     let descriptors = protox::compile(["proto/wire.proto"], ["proto"])?;
     prost_build::Config::new().bytes(["."]).compile_fds(descriptors)?;
-    // Content holds secrets, and only a `Vec` can be wiped.
+    // Content and archives hold secrets, and only a `Vec` can be wiped.
     let descriptors = protox::compile(["proto/content.proto"], ["proto"])?;
+    prost_build::Config::new().compile_fds(descriptors)?;
+    let descriptors = protox::compile(["proto/archive.proto"], ["proto"])?;
     prost_build::Config::new().compile_fds(descriptors)?;
     Ok(())
 }

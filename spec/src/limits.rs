@@ -180,6 +180,34 @@ pub const FILE_CHUNK_BYTES: usize = BLOB_PART_BYTES;
 pub const FILE_STREAM_MIN: u64 = 1_024;
 /// Content of a sealed file, bytes (FIL-2): one more is refused, as it fits no blob.
 pub const FILE_BYTES: u64 = 63 * 1024 * 1024 - 8;
+/// Content of a segment of an archive, bytes (ARC-1): what does not fit begins the next one.
+pub const SEGMENT_BYTES: usize = 8 * 1024 * 1024;
+/// Encoded record of an archive, bytes (ARC-2): one more is refused.
+pub const RECORD_BYTES: usize = 128 * 1024;
+/// Device list, state or value in a record, bytes (ARC-2): one more is refused.
+pub const RECORD_PART_BYTES: usize = 65_536;
+/// Name of a conversation or key of a setting, bytes of UTF-8 (ARC-2): one more is refused.
+pub const RECORD_NAME_BYTES: usize = 256;
+/// Generations of one conversation in an archive (ARC-2): one more is refused.
+pub const RECORD_LOGS: usize = 256;
+/// Segments of an archive (ARC-6): a history that needs more ends with its oldest messages left out.
+pub const SEGMENTS: u32 = 4_096;
+/// Segments one manifest names (ARC-6): what is beyond stands in the next one.
+pub const MANIFEST_SEGMENTS: usize = 256;
+/// Encoded manifest, bytes (ARC-6): one more is refused, as it must fit a content.
+pub const MANIFEST_BYTES: usize = 60_000;
+/// Memory of Argon2id for a recovery file's passphrase, KiB (REV-3; RFC 9106 section 4).
+pub const RECOVERY_MEMORY_KIB: u32 = 64 * 1024;
+/// Passes over it (REV-3).
+pub const RECOVERY_PASSES: u32 = 3;
+/// Lanes of it (REV-3).
+pub const RECOVERY_LANES: u32 = 4;
+/// The most memory a recovery file may ask for, KiB (REV-3): one with more is refused.
+pub const RECOVERY_MEMORY_MAX_KIB: u32 = 256 * 1024;
+/// The most passes and lanes a recovery file may ask for (REV-3): one with more is refused.
+pub const RECOVERY_PASSES_MAX: u32 = 16;
+/// A passphrase, bytes of UTF-8 (REV-3): one more is refused, and so is none.
+pub const PASSPHRASE_BYTES: usize = 1_024;
 
 const _: () = {
     assert!(PADDING_LADDER[4] == BODY_BYTES);
@@ -198,4 +226,8 @@ const _: () = {
     assert!(TEXT_BYTES < CONTENT_BYTES && RECEIPT_IDS * 16 < CONTENT_BYTES);
     assert!(CONTENT_BYTES < BODY_BYTES);
     assert!(FILE_STREAM_MIN < FILE_CHUNK_BYTES as u64 && FILE_BYTES < BLOB_BYTES);
+    assert!(SEGMENT_BYTES as u64 <= FILE_BYTES && RECORD_BYTES < SEGMENT_BYTES);
+    assert!(CONTENT_BYTES + CLASSICAL_LEAVES * 40 < RECORD_BYTES);
+    assert!(RECORD_PART_BYTES < RECORD_BYTES && MANIFEST_BYTES < CONTENT_BYTES);
+    assert!((SEGMENTS as usize).is_multiple_of(MANIFEST_SEGMENTS));
 };
