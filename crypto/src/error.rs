@@ -111,6 +111,24 @@ pub enum Error {
         /// The store's own words.
         reason: String,
     },
+    /// Not 24 words. Ask for them again.
+    #[error("a recovery file has 24 words, these are {found}")]
+    WordCount {
+        /// How many there were.
+        found: usize,
+    },
+    /// A word that is none of the list. Ask for it again.
+    #[error("word {place} is not in the list of words")]
+    UnknownWord {
+        /// Which one, from 1.
+        place: usize,
+    },
+    /// 24 words of the list that do not belong together: one is another, or two changed places.
+    #[error("the words do not belong together: one is wrong, or two changed places")]
+    WordsDiffer,
+    /// The words or the passphrase of another recovery file. Ask again.
+    #[error("these words or this passphrase are not those of the recovery file")]
+    WrongSecret,
     /// What is read from or written to failed. What was written is not whole.
     #[error("reading or writing failed: {kind}")]
     Io {
@@ -172,6 +190,10 @@ mod tests {
             Error::Removed,
             Error::Refused { what, reason: "it is old".to_owned() },
             Error::Storage { reason: "the disk is full".to_owned() },
+            Error::WordCount { found: 23 },
+            Error::UnknownWord { place: 7 },
+            Error::WordsDiffer,
+            Error::WrongSecret,
             Error::Io { kind: ErrorKind::WriteZero },
             Error::Internal { what },
         ];

@@ -8,6 +8,7 @@
 //!  letter         sealed to devices or an invite: everything outside a conversation
 //!  conversation   MLS group = log at a relay; epoch key; records padded to the ladder
 //!  file           sealed in chunks: attachments, history on its way to another device
+//!  recovery       the file that brings an account back: 24 words or a passphrase
 //! ```
 //!
 //! No I/O but through what the caller hands in, no async, no clock: time comes in as an argument,
@@ -41,6 +42,8 @@ mod proofs;
 mod random;
 #[cfg(feature = "e2e")]
 mod record;
+#[cfg(feature = "e2e")]
+mod recovery;
 mod signing;
 #[cfg(feature = "e2e")]
 mod xwing;
@@ -73,6 +76,11 @@ pub use proofs::{
 pub use random::{random_bytes, random_secret};
 #[cfg(feature = "e2e")]
 pub use record::{LeafNumber, OpenedRecord, RecordKey, RecordPlace};
+#[cfg(feature = "e2e")]
+pub use recovery::{
+    RecoveryHeader, RecoveryKey, RecoveryKind, RecoveryReader, RecoverySecret, RecoveryWords,
+    RecoveryWriter,
+};
 pub use signing::SigningKey;
 #[cfg(feature = "e2e")]
 pub use xwing::{KemPublic, KemSecret};

@@ -9,6 +9,7 @@ mod files;
 mod letters;
 mod proofs;
 mod records;
+mod recovery;
 
 use std::path::Path;
 
@@ -18,7 +19,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     cases.extend(letters::cases()?);
     cases.extend(records::cases()?);
     cases.extend(files::cases()?);
-    for group in ["endorsement", "open", "letter", "record", "padding", "safety", "file"] {
+    cases.extend(recovery::cases()?);
+    let groups =
+        ["endorsement", "open", "letter", "record", "padding", "safety", "file", "recovery"];
+    for group in groups {
         let folder = root.join(group);
         if folder.exists() {
             std::fs::remove_dir_all(&folder)?;
