@@ -84,3 +84,13 @@ pub(crate) const LINK_CLOSE_WAIT: Duration = Duration::from_secs(2);
 /// Messages after which a leaf is renewed by a commit: by whoever did not make the last commit
 /// after so many, by either after twice as many.
 pub(crate) const UPDATE_EVERY: u32 = 100;
+
+/// Pixels of a picture that is decoded for its thumbnail (FIL-6); one with more gets none.
+pub(crate) const PICTURE_PIXELS: u64 = 50_000_000;
+/// Bytes a decoder may take for it; a picture that needs more gets no thumbnail.
+pub(crate) const PICTURE_BYTES: u64 = 512 * 1024 * 1024;
+/// A thumbnail, bytes (FIL-6); what is larger is tried smaller.
+pub(crate) const THUMBNAIL_BYTES: usize = 8_192;
+/// Pixels on each side of a thumbnail, at most, and the quality of its JPEG: the first that fits.
+pub(crate) const THUMBNAIL_TRIES: [(u32, u8); 5] =
+    [(160, 75), (160, 50), (160, 25), (80, 50), (80, 25)];

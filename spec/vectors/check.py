@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Checks the vectors of everything but frames (see check_frames.py) without our codec.
 
-Needs Python 3.9, `cryptography` 48 or later (for ML-KEM), `argon2-cffi`, and `mnemonic` for the list
-of words:
+Needs Python 3.9, `cryptography` 48 or later (for ML-KEM), `argon2-cffi`, and `mnemonic` for the
+list of words:
 
     pip install 'cryptography>=48' argon2-cffi mnemonic
     python3 spec/vectors/check.py

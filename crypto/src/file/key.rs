@@ -91,8 +91,8 @@ impl FileKey {
     /// off or changed does not open, nor does any chunk of a file that became longer or shorter.
     ///
     /// # Errors
-    /// [`Error::Undecryptable`]; [`Error::BadPadding`] if the size inside is another, or the padding
-    /// holds something; [`Error::Malformed`] if there is no such chunk.
+    /// [`Error::Undecryptable`]; [`Error::BadPadding`] if the size inside is another, or the
+    /// padding holds something; [`Error::Malformed`] if there is no such chunk.
     pub fn open_chunk(
         &self,
         layout: &FileLayout,

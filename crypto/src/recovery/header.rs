@@ -73,8 +73,8 @@ impl RecoveryHeader {
     /// Reads the header from the beginning of a file (REV-1).
     ///
     /// # Errors
-    /// [`Error::Malformed`] for another file or a damaged header, [`Error::Unsupported`] for a newer
-    /// version, [`Error::TooLarge`] for one that asks for more memory or passes than REV-3 allows,
+    /// [`Error::Malformed`] for another file or a damaged header, [`Error::Unsupported`] for a
+    /// newer version, [`Error::TooLarge`] for one that asks for more memory or passes than REV-3 allows,
     /// [`Error::Io`].
     pub fn read(mut from: impl Read) -> Result<Self, Error> {
         let mut bytes = Vec::with_capacity(HEADER);
