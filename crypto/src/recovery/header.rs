@@ -74,8 +74,8 @@ impl RecoveryHeader {
     ///
     /// # Errors
     /// [`Error::Malformed`] for another file or a damaged header, [`Error::Unsupported`] for a
-    /// newer version, [`Error::TooLarge`] for one that asks for more memory or passes than REV-3 allows,
-    /// [`Error::Io`].
+    /// newer version, [`Error::TooLarge`] for one that asks for more memory or passes than REV-3
+    /// allows, [`Error::Io`].
     pub fn read(mut from: impl Read) -> Result<Self, Error> {
         let mut bytes = Vec::with_capacity(HEADER);
         from.by_ref().take(HEADER as u64).read_to_end(&mut bytes)?;
