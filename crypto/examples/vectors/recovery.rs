@@ -130,7 +130,7 @@ fn segments() -> Result<[Segment; 2], Box<dyn Error>> {
         conversations: 0,
         messages: 0,
     };
-    let mut first = SegmentWriter::first(&head)?;
+    let mut first = SegmentWriter::first(&head);
     let record = Record::Account(Box::new(Account {
         seed: Zeroizing::new([54; 32]),
         nick: "alice".into(),

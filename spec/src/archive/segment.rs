@@ -21,13 +21,11 @@ pub struct SegmentWriter {
 
 impl SegmentWriter {
     /// Begins the first segment of an archive, with its head (ARC-3).
-    ///
-    /// # Errors
-    /// [`ArchiveError::TooLarge`] never happens for a head.
-    pub fn first(head: &Head) -> Result<Self, ArchiveError> {
+    #[must_use]
+    pub fn first(head: &Head) -> Self {
         let mut writer = Self::following(head.purpose);
         writer.put(&head.encode());
-        Ok(writer)
+        writer
     }
 
     /// Begins another segment.

@@ -147,7 +147,7 @@ fn records() -> Vec<Record> {
 }
 
 fn segment(records: &[Record]) -> Zeroizing<Vec<u8>> {
-    let mut writer = SegmentWriter::first(&head(Purpose::Recovery)).unwrap();
+    let mut writer = SegmentWriter::first(&head(Purpose::Recovery));
     for record in records {
         assert!(writer.push(record).unwrap());
     }
@@ -301,7 +301,7 @@ fn cut_segments_end_with_an_error() {
 /// ARC-3: an archive begins with a head of a version and purpose that is known and expected.
 #[test]
 fn head_comes_first() {
-    let history = SegmentWriter::first(&head(Purpose::History)).unwrap().finish();
+    let history = SegmentWriter::first(&head(Purpose::History)).finish();
     let found = SegmentReader::first(Purpose::Recovery, &history).err();
     assert_eq!(found, Some(ArchiveError::Misplaced { what: "the head" }));
     let mut other = SegmentWriter::following(Purpose::History);
@@ -321,7 +321,7 @@ fn head_comes_first() {
 fn account_stands_in_a_recovery_file_only() {
     let account = Record::Account(Box::new(account()));
     let misplaced = Err(ArchiveError::Misplaced { what: "the account" });
-    let mut writer = SegmentWriter::first(&head(Purpose::History)).unwrap();
+    let mut writer = SegmentWriter::first(&head(Purpose::History));
     assert_eq!(writer.push(&account), misplaced);
     let mut writer = SegmentWriter::following(Purpose::Recovery);
     assert!(writer.push(&account).unwrap());
