@@ -115,3 +115,10 @@ const _: () = {
     // At the link's bound no message would be taken behind the parts.
     assert!(TRANSFER_WINDOW * BLOB_PART_BYTES < LINK_OUTPUT_BYTES);
 };
+/// Pixels of a picture that is decoded for its thumbnail (FIL-6); one with more gets none.
+pub(crate) const PICTURE_PIXELS: u64 = 50_000_000;
+/// Bytes a decoder may take for it; a picture that needs more gets no thumbnail.
+pub(crate) const PICTURE_BYTES: u64 = 512 * 1024 * 1024;
+/// Pixels on each side of a thumbnail, at most, and the quality of its JPEG: the first that fits.
+pub(crate) const THUMBNAIL_TRIES: [(u32, u8); 5] =
+    [(160, 75), (160, 50), (160, 25), (80, 50), (80, 25)];

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::aead::{NONCE, SealKey};
 use crate::error::Error;
+use crate::file::FileKey;
 use crate::identity::{DeviceCertificate, DeviceKey};
 use crate::invite::Invite;
 use crate::labels::Label;
@@ -15,6 +16,7 @@ use crate::letter::{Letter, Randomness};
 use crate::live::{LiveKey, LiveSender};
 use crate::record::{LeafNumber, RecordKey, RecordPlace};
 use crate::room::{PostBody, RoomCard, RoomKey, RoomLink};
+use crate::recovery::{Cost, RecoveryHeader, RecoverySecret, RecoveryWriter};
 use crate::signing::sha256;
 use crate::xwing::KemPublic;
 
@@ -122,4 +124,37 @@ pub fn seal_post(
     nonce: &[u8; NONCE],
 ) -> Result<Vec<u8>, Error> {
     key.seal_with(envelope, device, certificate, body, nonce)
+}
+
+/// Seals a stream of one chunk that may be none of a file.
+///
+/// # Errors
+/// [`Error::Internal`] never happens for sizes of a chunk.
+pub fn seal_file_stream(key: &FileKey, stream: &[u8]) -> Result<Vec<u8>, Error> {
+    key.seal_stream(stream)
+}
+
+/// A recovery file with a given salt and a cost (KiB, passes, lanes) that is too low for people.
+///
+/// # Errors
+/// As [`RecoveryWriter::push`].
+pub fn recovery_file(
+    secret: &RecoverySecret<'_>,
+    (memory_kib, passes, lanes): (u32, u32, u32),
+    salt: [u8; 32],
+    segments: &[&[u8]],
+) -> Result<Vec<u8>, Error> {
+    let cost = Cost { memory_kib, passes, lanes };
+    let created = RecoveryHeader::create_with(secret, cost, salt)?;
+    let mut writer = RecoveryWriter::begin(created, Vec::new())?;
+    for segment in segments {
+        writer.push(Zeroizing::new(segment.to_vec()))?;
+    }
+    writer.finish()
+}
+
+/// The checksum of a recovery file's header, for headers that are changed on purpose.
+#[must_use]
+pub fn recovery_sum(header: &[u8]) -> Vec<u8> {
+    sha256(&[header]).into_iter().take(8).collect()
 }

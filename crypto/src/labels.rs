@@ -89,6 +89,12 @@ labels! { END_TO_END:
     CONTENT = "restante content v1";
     /// CNT-7: begins the hash of an epoch's log.
     LOG = "restante log v1";
+    /// FIL-3: begins the associated data of a sealed file's chunks.
+    FILE = "restante file v1";
+    /// REV-4: derives the value by which a recovery file knows its secret.
+    RECOVERY_CHECK = "restante recovery check v1";
+    /// REV-4: derives the key of a recovery file's segment.
+    RECOVERY_SEGMENT = "restante recovery segment v1";
 }
 
 #[cfg(not(feature = "e2e"))]

@@ -9,9 +9,12 @@
 //!  conversation   MLS group = log at a relay; epoch key; records padded to the ladder,
 //!                 live records beside it
 //!  room           link, card, posts under one key: for very many, without MLS
+//!  file           sealed in chunks: attachments, history on its way to another device
+//!  recovery       the file that brings an account back: 24 words or a passphrase
 //! ```
 //!
-//! No I/O, no async, no clock: time comes in as an argument, randomness through one module.
+//! No I/O but through what the caller hands in, no async, no clock: time comes in as an argument,
+//! randomness through one module.
 //! (OpenMLS itself looks at the system's clock for the lifetimes of key packages.)
 //! The relay builds this crate without the feature `e2e`: then only the proofs are here.
 
@@ -24,6 +27,8 @@ mod content;
 #[cfg(feature = "e2e")]
 mod conversation;
 mod error;
+#[cfg(feature = "e2e")]
+mod file;
 #[cfg(feature = "vectors")]
 pub mod hazmat;
 #[cfg(feature = "e2e")]
@@ -42,6 +47,8 @@ mod random;
 #[cfg(feature = "e2e")]
 mod record;
 #[cfg(feature = "e2e")]
+mod recovery;
+#[cfg(feature = "e2e")]
 mod room;
 mod signing;
 #[cfg(feature = "e2e")]
@@ -55,6 +62,8 @@ pub use conversation::{
     Processed, Storage, Suite,
 };
 pub use error::Error;
+#[cfg(feature = "e2e")]
+pub use file::{FileKey, FileLayout, SealedReader, SealedWriter};
 #[cfg(feature = "e2e")]
 pub use identity::{
     AccountId, AccountKey, DeviceCertificate, DeviceKey, DeviceList, DeviceNumber, Fingerprint,
@@ -75,6 +84,11 @@ pub use proofs::{
 pub use random::{random_bytes, random_secret};
 #[cfg(feature = "e2e")]
 pub use record::{LeafNumber, OpenedRecord, RecordKey, RecordPlace};
+#[cfg(feature = "e2e")]
+pub use recovery::{
+    RecoveryHeader, RecoveryKey, RecoveryKind, RecoveryReader, RecoverySecret, RecoveryWords,
+    RecoveryWriter,
+};
 #[cfg(feature = "e2e")]
 pub use room::{
     OpenedPost, PostBody, RoomCard, RoomInfo, RoomKey, RoomKeyNumber, RoomLink, RoomSalt,

@@ -5,10 +5,12 @@
 use std::path::Path;
 
 use restante_crypto::{
-    AccountId, BlobChallenge, DeviceList, Error, Invite, KemSecret, LetterKeys, LetterPlace,
-    LiveKey, OpenChallenge, OpenedLetter, PostBody, RecordKey, RecordPlace, RoomLink, SafetyNumber,
-    unpad, verify_endorsement, verify_possession,
+    AccountId, BlobChallenge, DeviceList, Error, FileKey, FileLayout, Invite, KemSecret,
+    LetterKeys, LetterPlace, LiveKey, OpenChallenge, OpenedLetter, PostBody, RecordKey,
+    RecordPlace, RecoveryHeader, RecoveryReader, RecoverySecret, RecoveryWords, RoomLink,
+    SafetyNumber, unpad, verify_endorsement, verify_possession,
 };
+use restante_spec::archive::{Purpose, SegmentReader};
 use restante_spec::ids::{
     BlobId, EnvelopeId, Epoch, MailboxId, Nonce, PublicKey, Signature, SpkiHash, UnixTime,
 };
@@ -47,6 +49,11 @@ fn class(error: Error) -> String {
         Error::NotForUs => "not_for_us",
         Error::WrongAccount => "wrong_account",
         Error::OldRoomKey { .. } => "old_key",
+        Error::TooLarge { .. } => "too_large",
+        Error::WordCount { .. } => "word_count",
+        Error::UnknownWord { .. } => "unknown_word",
+        Error::WordsDiffer => "words_differ",
+        Error::WrongSecret => "wrong_secret",
         other => panic!("{other}"),
     }
     .to_owned()
@@ -232,6 +239,45 @@ fn paddings() {
         let padded = field(v, "padded");
         let sealed = padded.len() + usize::try_from(overhead).unwrap();
         same(unpad(padded, sealed).map_err(class)?, field(v, "content"))
+    });
+}
+
+/// FIL-1 to FIL-4.
+#[test]
+fn files() {
+    run("file", 14, |v| {
+        let key = FileKey::new(Zeroizing::new(array(v, "key")));
+        let content = match v.field("sealed") {
+            Some(sealed) => key.open(sealed).map_err(class)?,
+            None => {
+                let layout = FileLayout::of_content(number(v, "size")).map_err(class)?;
+                let chunk = u32::from_be_bytes(array(v, "number"));
+                key.open_chunk(&layout, chunk, field(v, "chunk")).map_err(class)?
+            }
+        };
+        same(content.as_slice(), field(v, "content"))
+    });
+}
+
+/// REV-1 to REV-4, ARC-1, ARC-3.
+#[test]
+fn recovery_files() {
+    run("recovery", 15, |v| {
+        let text = |name| v.field(name).map(|bytes| std::str::from_utf8(bytes).unwrap());
+        let words = text("words").map(RecoveryWords::parse).transpose().map_err(class)?;
+        let passphrase = text("passphrase").unwrap_or_default();
+        let secret =
+            words.as_ref().map_or(RecoverySecret::Passphrase(passphrase), RecoverySecret::Words);
+        let mut file = field(v, "file");
+        let key = RecoveryHeader::read(&mut file).map_err(class)?.unlock(&secret);
+        let mut reader = RecoveryReader::new(key.map_err(class)?, file).map_err(class)?;
+        let mut segments = Vec::new();
+        while let Some(segment) = reader.next_segment().map_err(class)? {
+            segments.extend_from_slice(&segment);
+        }
+        let (_, records) = SegmentReader::first(Purpose::Recovery, &segments).unwrap();
+        assert!(records.map(Result::unwrap).count() > 0);
+        same(segments.as_slice(), field(v, "segments"))
     });
 }
 

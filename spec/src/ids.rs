@@ -62,6 +62,18 @@ opaque_bytes! {
     BlobId, 16
 }
 opaque_bytes! {
+    /// An encrypted archive of history on its way to another device: 16 random bytes.
+    ArchiveId, 16
+}
+opaque_bytes! {
+    /// A conversation, as the devices of one account name it.
+    ConversationId, 16
+}
+opaque_bytes! {
+    /// A contact, as the devices of one account name it.
+    ContactName, 16
+}
+opaque_bytes! {
     /// An Ed25519 public key (RFC 8032), 32 bytes.
     PublicKey, 32
 }

@@ -160,7 +160,8 @@ impl Work<'_> {
             removed: without(&before, &after),
             state: (state != context).then_some(state),
         };
-        self.take_change(log, envelope, &merged)
+        self.take_change(log, envelope, &merged)?;
+        self.tell_roster(log, &merged)
     }
 
     /// What the commit was made for is done.

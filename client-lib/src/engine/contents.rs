@@ -30,6 +30,7 @@ impl Work<'_> {
             Body::Receipts(receipts) => self.take_receipts(log, author, receipts),
             Body::Profile(profile) => self.take_profile(log, author, profile),
             Body::Leave => self.take_leave(log, author),
+            Body::Roster(roster) => self.take_roster(log, roster),
             body if body.is_kept() => self.keep_message(log, author, envelope, &content, bytes),
             // It has done its work, or is of a newer version.
             _ => Ok(()),
@@ -83,8 +84,7 @@ impl Work<'_> {
             member.devices = Some(devices.to_vec());
         }
         if let Some(inbox) = &profile.inbox {
-            let (relay, mailbox) = (inbox.relay.to_string(), inbox.inbox);
-            member.inbox = Some(InboxRef { relay, mailbox, key: inbox.key.clone() });
+            member.inbox = Some(InboxRef::from(inbox));
         }
         self.db.put_member(conversation.id, &member)?;
         self.tell_conversation(&conversation)

@@ -7,7 +7,6 @@ use restante_spec::content::{
 };
 use restante_spec::ids::{EnvelopeId, PublicKey, Seq};
 use restante_spec::message::Deliver;
-use zeroize::Zeroizing;
 
 use super::asked::Taken;
 use super::commands::id_of;
@@ -218,9 +217,7 @@ impl Work<'_> {
         contact.devices = Some(list.as_bytes().to_vec());
         contact.nickname = super::commands::cleaned_nickname(nickname);
         contact.letter_number = arrived.letter.number;
-        let key: Zeroizing<[u8; 32]> = inbox.key;
-        let relay = inbox.relay.to_string();
-        contact.inbox = Some(InboxRef { relay, mailbox: inbox.inbox, key });
+        contact.inbox = Some(InboxRef::from(&inbox));
         Ok(())
     }
 

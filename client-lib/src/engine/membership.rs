@@ -4,17 +4,18 @@
 use std::collections::BTreeSet;
 
 use restante_crypto::Member;
-use restante_spec::content::{GroupKind, GroupState, Role};
+use restante_spec::content::{Body, GroupKind, GroupState, InboxGrant, Person, Role, Roster};
 use restante_spec::ids::{PublicKey, Seconds, UnixTime};
+use restante_spec::limits::ROSTER_PEOPLE;
 use restante_spec::message::Deliver;
 
 use super::Work;
-use super::commands::{account_of, id_of_key};
+use super::commands::{account_of, cleaned_nickname, id_of_key};
 use super::policy::{Act, Scene, Verdict, Wrong, judge, rank};
 use crate::error::Error;
 use crate::events::{Event, Notice};
 use crate::limits::{LEAVE_DELAY, LEAVE_SPREAD};
-use crate::store::{ConversationRow, LogRow, NewMessage, Wish};
+use crate::store::{ConversationRow, InboxRef, LogRow, NewMessage, Wish};
 use crate::types::{Fate, GroupChange, MessageKind, Standing};
 
 /// A commit that everybody has merged.
@@ -188,6 +189,51 @@ impl Work<'_> {
         };
         let wish = Wish::Remove { account: *who.as_bytes() };
         self.db.put_wish(&log.mailbox, &wish, not_before)
+    }
+
+    /// Tells those this device has just added who the others are, as far as it knows (CNT-10).
+    pub(super) fn tell_roster(&mut self, log: &LogRow, merged: &Merged) -> Result<(), Error> {
+        let conversation = self.db.need_conversation(log.conversation)?;
+        let own = *self.account.id().key();
+        let fresh = accounts(&merged.added);
+        if !conversation.is_group() || fresh.iter().all(|account| *account == own) {
+            return Ok(());
+        }
+        let mut people = Vec::new();
+        for account in accounts(&self.members(&log.mailbox)?) {
+            let member = self.db.member(conversation.id, &account)?;
+            let nick = self.nickname_of(conversation.id, &account)?;
+            if account == own || fresh.contains(&account) || nick.is_empty() {
+                continue;
+            }
+            let inbox = match member.inbox {
+                Some(InboxRef { relay, mailbox, key }) => {
+                    Some(InboxGrant { relay: relay.parse()?, inbox: mailbox, key })
+                }
+                None => None,
+            };
+            people.push(Person { account, nick, inbox });
+        }
+        for part in people.chunks(ROSTER_PEOPLE) {
+            self.queue_body(conversation.id, &Body::Roster(Roster { people: part.to_vec() }))?;
+        }
+        Ok(())
+    }
+
+    /// Takes what an adder says of the others; what they have said themselves stays (CNT-10).
+    pub(super) fn take_roster(&mut self, log: &LogRow, roster: &Roster) -> Result<(), Error> {
+        let conversation = self.db.need_conversation(log.conversation)?;
+        let here = accounts(&self.members(&log.mailbox)?);
+        for person in &roster.people {
+            let mut member = self.db.member(conversation.id, &person.account)?;
+            if !member.nickname.is_empty() || !here.contains(&person.account) {
+                continue;
+            }
+            member.nickname = cleaned_nickname(&person.nick);
+            member.inbox = person.inbox.as_ref().map(InboxRef::from);
+            self.db.put_member(conversation.id, &member)?;
+        }
+        self.tell_conversation(&conversation)
     }
 
     /// A time from now on, and a bit more at random.

@@ -1,5 +1,6 @@
 //! The table of contacts.
 
+use restante_spec::content::InboxGrant;
 use restante_spec::ids::{MailboxId, PublicKey, UnixTime};
 use rusqlite::{OptionalExtension, Row};
 use zeroize::Zeroizing;
@@ -41,6 +42,13 @@ pub(crate) struct InboxRef {
     pub(crate) relay: String,
     pub(crate) mailbox: MailboxId,
     pub(crate) key: Zeroizing<[u8; 32]>,
+}
+
+impl From<&InboxGrant> for InboxRef {
+    fn from(grant: &InboxGrant) -> Self {
+        let (relay, mailbox) = (grant.relay.to_string(), grant.inbox);
+        Self { relay, mailbox, key: grant.key.clone() }
+    }
 }
 
 impl ContactRow {

@@ -5,10 +5,12 @@
 //! belong to `restante-spec`.
 
 mod cases;
+mod files;
 mod letters;
 mod proofs;
 mod records;
 mod rooms;
+mod recovery;
 
 use std::path::Path;
 
@@ -18,7 +20,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     cases.extend(letters::cases()?);
     cases.extend(records::cases()?);
     cases.extend(rooms::cases()?);
-    let groups = ["endorsement", "open", "letter", "record", "live", "padding", "safety", "room"];
+    cases.extend(files::cases()?);
+    cases.extend(recovery::cases()?);
+    let groups = [
+        "endorsement", "open", "letter", "record", "live", "padding", "safety", "room", "file",
+        "recovery",
+    ];
     for group in groups {
         let folder = root.join(group);
         if folder.exists() {
