@@ -1,8 +1,9 @@
-//! Our side of a conversation with a member whose MLS is another implementation: two devices of ours
-//! and the program named on the command line, which answers JSON lines (`tests/interop/member.mjs`).
+//! Our side of a conversation with a member whose MLS is another implementation: two devices of
+//! ours and the program named on the command line, which answers JSON lines, one to a command
+//! (`tests/interop/member.mjs`).
 //!
-//! `interop PROGRAM [ARGUMENT..]` fails loudly at the first thing that differs. Here stands what the
-//! relay would do: places are named, records handed on. Knows the crypto crate's public side.
+//! `interop PROGRAM [ARGUMENT..]` fails loudly at the first thing that differs. Here stands what
+//! the relay would do: places are named, records handed on. Knows the crypto crate's public side.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -266,8 +267,8 @@ impl Talk {
         self.they_say(b"and back");
     }
 
-    /// They add a second device of ours, which joins from their Welcome; three talk, and a commit of
-    /// any is merged by the others.
+    /// They add a second device of ours, which joins from their Welcome; three talk, and a commit
+    /// of one is merged by the others.
     fn their_welcome(&mut self) {
         let before = self.alice.epoch();
         let device = Device::new(2);
