@@ -30,8 +30,8 @@ enum Tree {
     Full,
 }
 
-/// Every group, or those whose name has `GROUPS_ONLY` in it (1,000 full leaves are made in minutes),
-/// and how large one grows whose leaves never commit.
+/// Every group and how large one grows whose leaves never commit; or the groups with `GROUPS_ONLY`
+/// in their names, for 1,000 full leaves are made in minutes.
 pub fn run(quick: bool, report: &mut Report) {
     use Suite::{Classical, Hybrid};
     use Tree::{Blank, Full, Sparse};
