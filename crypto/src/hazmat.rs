@@ -15,8 +15,8 @@ use crate::labels::Label;
 use crate::letter::{Letter, Randomness};
 use crate::live::{LiveKey, LiveSender};
 use crate::record::{LeafNumber, RecordKey, RecordPlace};
-use crate::room::{PostBody, RoomCard, RoomKey, RoomLink};
 use crate::recovery::{Cost, RecoveryHeader, RecoverySecret, RecoveryWriter};
+use crate::room::{PostBody, RoomCard, RoomKey, RoomLink};
 use crate::signing::sha256;
 use crate::xwing::KemPublic;
 

@@ -67,7 +67,7 @@ impl Work<'_> {
         self.settle_wrongs(&conversation, log, &verdict)?;
         conversation.state = verdict.state;
         self.db.put_conversation(&conversation)?;
-        self.forget_absent(&conversation, &members)?;
+        self.forget_absent(&conversation, log, &members)?;
         if conversation.is_group() {
             self.put_event(log, envelope, merged.committer, &changes)?;
             self.tell_conversation(&conversation)?;
@@ -105,15 +105,24 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// What was known of accounts that are in the group no more.
+    /// What was known of accounts that are in the group no more, and who wanted them out.
     fn forget_absent(
         &mut self,
         conversation: &ConversationRow,
+        log: &LogRow,
         members: &[Member],
     ) -> Result<(), Error> {
+        let here = accounts(members);
         for known in self.db.members(conversation.id)? {
-            if !members.iter().any(|member| account(member) == Some(known.account)) {
+            if !here.contains(&known.account) {
                 self.db.drop_member(conversation.id, &known.account)?;
+            }
+        }
+        for wish in self.db.wishes(&log.mailbox)? {
+            if let Wish::Remove { account } = wish.what
+                && !here.contains(&PublicKey::new(account))
+            {
+                self.db.take_wish(wish.id)?;
             }
         }
         Ok(())

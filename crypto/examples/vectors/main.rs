@@ -9,8 +9,8 @@ mod files;
 mod letters;
 mod proofs;
 mod records;
-mod rooms;
 mod recovery;
+mod rooms;
 
 use std::path::Path;
 
@@ -23,7 +23,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     cases.extend(files::cases()?);
     cases.extend(recovery::cases()?);
     let groups = [
-        "endorsement", "open", "letter", "record", "live", "padding", "safety", "room", "file",
+        "endorsement",
+        "open",
+        "letter",
+        "record",
+        "live",
+        "padding",
+        "safety",
+        "room",
+        "file",
         "recovery",
     ];
     for group in groups {

@@ -3,8 +3,8 @@
 
 use openmls::prelude::{
     BasicCredential, Capabilities, Ciphersuite, Credential, CredentialWithKey, Extension,
-    ExtensionType, Extensions, GroupContext, LeafNode, LeafNodeIndex, SignaturePublicKey,
-    UnknownExtension,
+    ExtensionType, Extensions, GroupContext, LeafNode, LeafNodeIndex,
+    RequiredCapabilitiesExtension, SignaturePublicKey, UnknownExtension,
 };
 use restante_spec::ids::{PublicKey, ReaderHash};
 
@@ -99,7 +99,7 @@ pub(super) fn context(state: &[u8]) -> Result<Extensions<GroupContext>, Error> {
         Extension::RequiredCapabilities(required),
         Extension::Unknown(STATE_EXTENSION, UnknownExtension(state.to_vec())),
     ])
-        .map_err(|_| Error::Internal { what: "the group's extension is not allowed" })
+    .map_err(|_| Error::Internal { what: "the group's extension is not allowed" })
 }
 
 /// The members' state in a group's context.

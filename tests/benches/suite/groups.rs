@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use restante_crypto::{
     Change, Conversation, Error, LeafNumber, PendingCommit, Processed, RecordPlace, Suite,
 };
+use restante_spec::content::{GroupKind, GroupState};
 use restante_spec::ids::ReaderHash;
 use restante_spec::limits::COMMIT_READERS;
 use restante_tests::groups::provider;
@@ -110,7 +111,7 @@ impl Member {
     fn add(&mut self, place: &RecordPlace, devices: &[Device]) -> Result<PendingCommit, Error> {
         let packages: Vec<_> =
             devices.iter().map(|device| device.package(self.conversation.suite())).collect();
-        self.commit(place, Change { add: &packages, remove: &[] })
+        self.commit(place, Change { add: &packages, ..Change::default() })
     }
 
     fn commit(&mut self, place: &RecordPlace, change: Change<'_>) -> Result<PendingCommit, Error> {
@@ -291,7 +292,7 @@ impl Group {
         let suite = self.a.conversation.suite();
         let packages: Vec<_> = add.iter().map(|device| device.package(suite)).collect();
         let place = place(0);
-        let change = Change { add: &packages, remove };
+        let change = Change { add: &packages, remove, state: None };
         let (pending, made) = self.a.durably(|a| a.commit(&place, change));
         let pending = pending.expect("committed");
         let inner = self.inner(&place, &pending.record);
@@ -347,7 +348,9 @@ fn named(what: &str, values: [f64; 5]) -> Vec<(&'static str, f64, &'static str)>
 fn create(device: Device, suite: Suite) -> Member {
     let storage = provider(&device.store);
     let reader = ReaderHash::new([1; 32]);
-    let conversation = Conversation::create(&storage, &device.own(), MAILBOX, suite, &reader);
+    let state = GroupState::new(GroupKind::Group([1; 16]), 1).encode().expect("a state");
+    let conversation =
+        Conversation::create(&storage, &device.own(), MAILBOX, suite, &reader, &state);
     Member { conversation: conversation.expect("created"), device }
 }
 

@@ -14,6 +14,7 @@ use restante_crypto::{
     GeneratedKeyPackage, KeyPackage, LeafNumber, OwnDevice, PendingCommit, Processed, RecordPlace,
     Suite, generate_reader, reader_hash,
 };
+use restante_spec::content::{GroupKind, GroupState};
 use restante_spec::ids::{EnvelopeId, Epoch, MailboxId, UnixTime};
 use restante_spec::limits::PADDING_LADDER;
 use restante_spec::message::EnvelopeClass;
@@ -162,7 +163,9 @@ impl Talk {
         let device = Device::new(1);
         let reader = reader_hash(&generate_reader().expect("randomness"));
         let (storage, suite) = (provider(&device.store), Suite::Classical);
-        let conversation = Conversation::create(&storage, &device.own(), MAILBOX, suite, &reader);
+        let state = GroupState::new(GroupKind::Direct, 1).encode().expect("a state");
+        let conversation =
+            Conversation::create(&storage, &device.own(), MAILBOX, suite, &reader, &state);
         let mut alice = Us { conversation: conversation.expect("created"), device };
 
         let offered = them.told(&json!({ "do": "package" }));
