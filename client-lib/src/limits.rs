@@ -95,6 +95,14 @@ pub(crate) const LINK_CLOSE_WAIT: Duration = Duration::from_secs(2);
 /// after so many, by either after twice as many.
 pub(crate) const UPDATE_EVERY: u32 = 100;
 
+/// A Welcome that goes into its letter, bytes; a larger one lies in a blob (CNT-6). A letter has
+/// 64,800 bytes, of which the slots take 9,400 and the device list up to 12,500.
+pub(crate) const WELCOME_BYTES: usize = 36_000;
+/// A commit or Welcome in a blob, bytes; what claims to be larger is not fetched. 1,000 leaves need
+/// about 440,000.
+pub(crate) const LARGE_MESSAGE_BYTES: u64 = 4 * 1024 * 1024;
+/// After a blob could not be stored its commit is made anew so much later.
+pub(crate) const LARGE_RETRY: Seconds = Seconds::new(600);
 /// Transfers that have not ended; one more is `too_many`.
 pub(crate) const TRANSFERS: usize = 64;
 /// Transfers that have ended and are still listed; with one more the oldest is forgotten.

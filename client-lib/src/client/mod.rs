@@ -253,8 +253,8 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::EmptyText`], [`Error::TextTooLong`], [`Error::TooMany`],
-    /// [`Error::NoSuchConversation`]; [`Error::WrongState`] for a contact that was declined, blocked
-    /// or not yet accepted; [`Error::WrongStanding`] and [`Error::NotAllowed`] in a group.
+    /// [`Error::NoSuchConversation`]; [`Error::WrongState`] for a contact that was declined,
+    /// blocked or not yet accepted; [`Error::WrongStanding`] and [`Error::NotAllowed`] in a group.
     pub async fn send(&self, to: impl Into<ConversationId>, text: &str) -> Result<Message, Error> {
         let (to, text) = (to.into(), text.to_owned());
         self.ask(move |engine| engine.send(to, &text)).await

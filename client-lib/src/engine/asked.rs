@@ -11,7 +11,7 @@ use restante_spec::message::{Deliver, Opened};
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::events::Notice;
-use crate::store::{Db, Job, JobKind, LogState, Meta, NewJob, Wish};
+use crate::store::{Db, Job, JobKind, LogRow, LogState, Meta, NewJob, Wish};
 use crate::types::Standing;
 
 /// What a batch came to.
@@ -63,8 +63,25 @@ impl Engine {
 
     /// The conversations this device reads on a relay.
     pub(crate) fn conversations_on(&self, relay: &str) -> Result<BTreeSet<MailboxId>, Error> {
-        let live = self.store.read().live_logs()?;
-        Ok(live.into_iter().filter(|row| row.relay == relay).map(|row| row.mailbox).collect())
+        let db = self.store.read();
+        let mut there = BTreeSet::new();
+        for log in db.live_logs()? {
+            if log.relay == relay && !is_waiting(db, &log)? {
+                there.insert(log.mailbox);
+            }
+        }
+        Ok(there)
+    }
+
+    /// Whether a log on this relay can only be read on when a blob is here (REC-6).
+    pub(crate) fn waits_for_blobs(&self, relay: &str) -> Result<bool, Error> {
+        let db = self.store.read();
+        for log in db.live_logs()? {
+            if log.relay == relay && is_waiting(db, &log)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The key that opens what this device reads.
@@ -245,6 +262,12 @@ impl Work<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether the blob a log waits for is still on its way.
+fn is_waiting(db: Db<'_>, log: &LogRow) -> Result<bool, Error> {
+    let Some(blob) = &log.waits else { return Ok(false) };
+    Ok(db.transfer_of(blob)?.is_some_and(|transfer| !transfer.state.is_final()))
 }
 
 /// Whether something is wished of a log that a commit can do now.

@@ -100,7 +100,7 @@ impl Work<'_> {
         code: Code,
     ) -> Result<(), Error> {
         if let Some(lost) = log.commit.take() {
-            self.db.drop_held_jobs(&lost.id)?;
+            self.drop_commit(&lost)?;
         }
         log.state = state;
         self.db.drop_wishes(&log.mailbox)?;

@@ -105,7 +105,7 @@ impl<'a> Work<'a> {
         welcome: &WelcomeLetter,
     ) -> Result<restante_spec::ids::ReaderSecret, Error> {
         let WelcomePart::Here(bytes) = &welcome.welcome else {
-            return Err(restante_crypto::Error::Unsupported { what: "welcome in a blob" }.into());
+            return Err(Error::Damaged("a welcome that was not fetched"));
         };
         let group = Conversation::join(&self.db.provider(), welcome.mailbox, bytes)?;
         let hash = group.own_reader();
@@ -145,17 +145,21 @@ impl<'a> Work<'a> {
         Ok(group.encrypt(&provider, &own, &place, content)?)
     }
 
-    /// Opens a record that stood in the epoch the conversation is in.
+    /// Opens a record that stood in the epoch the conversation is in, with its blob if it has one.
     pub(super) fn open_record(
         &mut self,
         row: &LogRow,
         envelope: &Deliver,
         record: &[u8],
+        blob: Option<&[u8]>,
     ) -> Result<Processed, Error> {
         let place = place(row, &envelope.id, envelope.class)?;
         let provider = self.db.provider();
         let group = self.groups.get(self.db, &row.mailbox)?;
-        Ok(group.process(&provider, &place, record)?)
+        Ok(match blob {
+            Some(blob) => group.process_large(&provider, &place, record, blob)?,
+            None => group.process(&provider, &place, record)?,
+        })
     }
 
     /// Prepares a commit; every one also renews the own leaf.
@@ -177,6 +181,12 @@ impl<'a> Work<'a> {
     pub(super) fn merge_pending(&mut self, mailbox: &MailboxId) -> Result<(), Error> {
         let provider = self.db.provider();
         Ok(self.groups.get(self.db, mailbox)?.merge_pending(&provider)?)
+    }
+
+    /// Drops the commit of this device that will not be sent.
+    pub(super) fn clear_pending(&mut self, mailbox: &MailboxId) -> Result<(), Error> {
+        let provider = self.db.provider();
+        Ok(self.groups.get(self.db, mailbox)?.clear_pending(&provider)?)
     }
 
     fn own_device(&self) -> Result<OwnDevice<'a>, Error> {

@@ -1,6 +1,6 @@
 //! Joining: what a Welcome lets this device into, and which of two conversations is kept.
 
-use restante_spec::content::{GroupKind, GroupState, WelcomeLetter};
+use restante_spec::content::{GroupKind, GroupState, WelcomeLetter, WelcomePart};
 use restante_spec::ids::MailboxId;
 
 use super::Work;
@@ -19,6 +19,9 @@ impl Work<'_> {
     ) -> Result<(), Error> {
         if self.db.log(&welcome.mailbox)?.is_some() {
             return Ok(());
+        }
+        if let WelcomePart::Blob(at) = &welcome.welcome {
+            return self.keep_welcome(contact.id, welcome, at);
         }
         let reader = self.join_group(welcome)?;
         if !self.has_member(&welcome.mailbox, account_of(contact)?)? {

@@ -21,6 +21,7 @@ mod groups;
 mod inbox;
 mod job_rules;
 mod joining;
+mod large;
 mod membership;
 mod moving;
 mod outbox;
@@ -72,6 +73,7 @@ pub(crate) struct Work<'a> {
     db: Db<'a>,
     account: &'a Account,
     groups: &'a mut Groups,
+    files: &'a Files,
     events: &'a mut Vec<Event>,
     now: UnixTime,
 }
@@ -135,9 +137,10 @@ impl Engine {
     ) -> Result<T, Error> {
         let mut events = Vec::new();
         let (account, groups, now) = (&self.account, &mut self.groups, self.now);
+        let files = &self.transfers.files;
         let done = self
             .store
-            .write(|db| work(&mut Work { db, account, groups, events: &mut events, now }));
+            .write(|db| work(&mut Work { db, account, groups, files, events: &mut events, now }));
         match &done {
             Ok(_) => self.events.append(&mut events),
             Err(_) => self.groups.forget_all(),

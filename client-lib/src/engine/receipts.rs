@@ -33,6 +33,7 @@ impl Engine {
             let left = self.store.read().receipts_due()?;
             self.next_due = left.into_iter().map(|(_, due)| due).min();
         }
+        self.take_fetched()?;
         let wish = self.store.read().next_wish(now)?;
         self.next_due = self.next_due.into_iter().chain(wish).min();
         Ok(())

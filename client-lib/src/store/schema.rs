@@ -40,13 +40,17 @@ CREATE TABLE logs (
     generation INTEGER NOT NULL, state INTEGER NOT NULL, reader BLOB NOT NULL,
     cursor INTEGER NOT NULL DEFAULT 0, epoch BLOB,
     commit_id BLOB, commit_body BLOB, commit_next BLOB, commit_add BLOB, commit_strike BLOB,
-    commit_wishes BLOB, since_update INTEGER NOT NULL DEFAULT 0,
+    commit_wishes BLOB, commit_blobs BLOB, waits BLOB, since_update INTEGER NOT NULL DEFAULT 0,
     counter INTEGER NOT NULL DEFAULT 0, previous BLOB
 ) WITHOUT ROWID;
 CREATE INDEX logs_of_conversation ON logs (conversation);
 
 CREATE TABLE muted (
     mailbox BLOB NOT NULL, device BLOB NOT NULL, PRIMARY KEY (mailbox, device)
+) WITHOUT ROWID;
+
+CREATE TABLE welcomes (
+    mailbox BLOB PRIMARY KEY, contact BLOB NOT NULL, letter BLOB NOT NULL
 ) WITHOUT ROWID;
 
 CREATE TABLE wishes (
