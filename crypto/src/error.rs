@@ -83,6 +83,31 @@ pub enum Error {
         /// The highest number known of this device.
         last: u64,
     },
+    /// A live record whose counter does not rise. It is a copy, or late: drop it.
+    #[error("live record {counter} is not above {last}")]
+    OldLiveRecord {
+        /// The record's counter.
+        counter: u64,
+        /// The highest counter known of this device in this epoch.
+        last: u64,
+    },
+    /// A room's card older than one already known, or another with the same version. Keep the
+    /// known.
+    #[error("room card {version} is refused, {known} is known already")]
+    OldRoomCard {
+        /// The version offered.
+        version: u64,
+        /// The version known.
+        known: u64,
+    },
+    /// A room's key that was replaced. Whoever uses it has not seen that yet, or copies.
+    #[error("room key {number} is refused, {known} is known already")]
+    OldRoomKey {
+        /// The number offered.
+        number: u32,
+        /// The number known.
+        known: u32,
+    },
     /// The sender named is no member now, or not the one who signed. Drop the record.
     #[error("the sender is not a member of the conversation")]
     NotAMember,
@@ -140,6 +165,9 @@ mod tests {
             Error::WrongAccount,
             Error::OldDeviceList { version: 1, known: 2 },
             Error::OldLetter { number: 1, last: 2 },
+            Error::OldLiveRecord { counter: 1, last: 2 },
+            Error::OldRoomCard { version: 1, known: 2 },
+            Error::OldRoomKey { number: 1, known: 2 },
             Error::NotAMember,
             Error::CommitPending,
             Error::NoCommitPending,

@@ -3,14 +3,18 @@
 //! Only with the feature `vectors`, which no program that people use may have: a nonce or an
 //! encapsulation used twice gives away what it protected.
 
+use restante_spec::ids::EnvelopeId;
 use zeroize::Zeroizing;
 
 use crate::aead::{NONCE, SealKey};
 use crate::error::Error;
 use crate::identity::{DeviceCertificate, DeviceKey};
 use crate::invite::Invite;
+use crate::labels::Label;
 use crate::letter::{Letter, Randomness};
+use crate::live::{LiveKey, LiveSender};
 use crate::record::{LeafNumber, RecordKey, RecordPlace};
+use crate::room::{PostBody, RoomCard, RoomKey, RoomLink};
 use crate::signing::sha256;
 use crate::xwing::KemPublic;
 
@@ -61,7 +65,21 @@ pub fn seal_padded_record(
     nonce: &[u8; NONCE],
 ) -> Result<Vec<u8>, Error> {
     let key = SealKey::new(Zeroizing::new(*key));
-    Ok([&nonce[..], &key.seal(nonce, &place.associated(), padded)?].concat())
+    Ok([&nonce[..], &key.seal(nonce, &place.associated(Label::RECORD), padded)?].concat())
+}
+
+/// Seals a live record with a given nonce.
+///
+/// # Errors
+/// As [`LiveKey::seal`].
+pub fn seal_live(
+    key: &LiveKey,
+    place: &RecordPlace,
+    sender: &LiveSender<'_>,
+    content: &[u8],
+    nonce: &[u8; NONCE],
+) -> Result<Vec<u8>, Error> {
+    key.seal_with(place, sender, content, nonce)
 }
 
 /// Seals a card with a given nonce.
@@ -77,4 +95,31 @@ pub fn seal_card(
     nonce: &[u8; NONCE],
 ) -> Result<Vec<u8>, Error> {
     invite.seal_card_with(device, certificate, letter_key, nick, nonce)
+}
+
+/// Seals a room's card with a given nonce, whoever signed it.
+///
+/// # Errors
+/// As [`RoomLink::seal_card`].
+pub fn seal_room_card(
+    link: &RoomLink,
+    card: &RoomCard,
+    nonce: &[u8; NONCE],
+) -> Result<Vec<u8>, Error> {
+    link.seal_card_with(card, nonce)
+}
+
+/// Seals a post with a given nonce.
+///
+/// # Errors
+/// As [`RoomKey::seal`].
+pub fn seal_post(
+    key: &RoomKey,
+    envelope: &EnvelopeId,
+    device: &DeviceKey,
+    certificate: &DeviceCertificate,
+    body: &PostBody,
+    nonce: &[u8; NONCE],
+) -> Result<Vec<u8>, Error> {
+    key.seal_with(envelope, device, certificate, body, nonce)
 }

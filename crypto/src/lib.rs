@@ -6,7 +6,9 @@
 //!  identity       account, device certificates and list, safety number
 //!  invite         link, card: how two people find each other
 //!  letter         sealed to devices or an invite: everything outside a conversation
-//!  conversation   MLS group = log at a relay; epoch key; records padded to the ladder
+//!  conversation   MLS group = log at a relay; epoch key; records padded to the ladder,
+//!                 live records beside it
+//!  room           link, card, posts under one key: for very many, without MLS
 //! ```
 //!
 //! No I/O, no async, no clock: time comes in as an argument, randomness through one module.
@@ -32,11 +34,15 @@ mod labels;
 #[cfg(feature = "e2e")]
 mod letter;
 #[cfg(feature = "e2e")]
+mod live;
+#[cfg(feature = "e2e")]
 mod padding;
 mod proofs;
 mod random;
 #[cfg(feature = "e2e")]
 mod record;
+#[cfg(feature = "e2e")]
+mod room;
 mod signing;
 #[cfg(feature = "e2e")]
 mod xwing;
@@ -45,7 +51,7 @@ mod xwing;
 pub use content::{LogChain, content_hash};
 #[cfg(feature = "e2e")]
 pub use conversation::{
-    Change, Conversation, GeneratedKeyPackage, KeyPackage, Member, OwnDevice, PendingCommit,
+    Change, Conversation, GeneratedKeyPackage, KeyPackage, Live, Member, OwnDevice, PendingCommit,
     Processed, Storage, Suite,
 };
 pub use error::Error;
@@ -59,6 +65,8 @@ pub use invite::{Card, Invite};
 #[cfg(feature = "e2e")]
 pub use letter::{Letter, LetterKeys, LetterPlace, OpenedLetter, Recipient};
 #[cfg(feature = "e2e")]
+pub use live::{LiveKey, LiveSender, OpenedLive};
+#[cfg(feature = "e2e")]
 pub use padding::{pad, unpad};
 pub use proofs::{
     BlobChallenge, OpenChallenge, endorse, generate_reader, generate_token, prove_possession,
@@ -67,6 +75,10 @@ pub use proofs::{
 pub use random::{random_bytes, random_secret};
 #[cfg(feature = "e2e")]
 pub use record::{LeafNumber, OpenedRecord, RecordKey, RecordPlace};
+#[cfg(feature = "e2e")]
+pub use room::{
+    OpenedPost, PostBody, RoomCard, RoomInfo, RoomKey, RoomKeyNumber, RoomLink, RoomSalt,
+};
 pub use signing::SigningKey;
 #[cfg(feature = "e2e")]
 pub use xwing::{KemPublic, KemSecret};

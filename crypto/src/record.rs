@@ -82,7 +82,7 @@ impl RecordKey {
         let inner = [&leaf.0.to_be_bytes(), &signature.as_bytes()[..], message].concat();
         // REC-1
         let padded = pad(&inner, NONCE + TAG)?;
-        let sealed = self.0.seal(nonce, &place.associated(), &padded)?;
+        let sealed = self.0.seal(nonce, &place.associated(Label::RECORD), &padded)?;
         Ok([&nonce[..], &sealed].concat())
     }
 
@@ -94,7 +94,7 @@ impl RecordKey {
         let mut cursor = Cursor::new("record", record);
         let nonce = cursor.array()?;
         // REC-2
-        let padded = self.0.open(&nonce, &place.associated(), cursor.rest())?;
+        let padded = self.0.open(&nonce, &place.associated(Label::RECORD), cursor.rest())?;
         let mut cursor = Cursor::new("record", unpad(&padded, record.len())?);
         let leaf = LeafNumber(cursor.u32()?);
         let signature = Signature::new(cursor.array()?);
@@ -103,10 +103,11 @@ impl RecordKey {
 }
 
 impl RecordPlace {
-    pub(crate) fn associated(&self) -> Vec<u8> {
+    /// Associated data of what is sealed for this place (REC-2, LIV-2).
+    pub(crate) fn associated(&self, label: Label) -> Vec<u8> {
         let class = [self.class_byte()];
         let parts: [&[u8]; 5] = [
-            Label::RECORD.as_bytes(),
+            label.as_bytes(),
             self.mailbox.as_bytes(),
             self.epoch.as_bytes(),
             self.envelope.as_bytes(),

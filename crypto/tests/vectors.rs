@@ -6,8 +6,8 @@ use std::path::Path;
 
 use restante_crypto::{
     AccountId, BlobChallenge, DeviceList, Error, Invite, KemSecret, LetterKeys, LetterPlace,
-    OpenChallenge, OpenedLetter, RecordKey, RecordPlace, SafetyNumber, unpad, verify_endorsement,
-    verify_possession,
+    LiveKey, OpenChallenge, OpenedLetter, PostBody, RecordKey, RecordPlace, RoomLink, SafetyNumber,
+    unpad, verify_endorsement, verify_possession,
 };
 use restante_spec::ids::{
     BlobId, EnvelopeId, Epoch, MailboxId, Nonce, PublicKey, Signature, SpkiHash, UnixTime,
@@ -46,6 +46,7 @@ fn class(error: Error) -> String {
         Error::Undecryptable => "undecryptable",
         Error::NotForUs => "not_for_us",
         Error::WrongAccount => "wrong_account",
+        Error::OldRoomKey { .. } => "old_key",
         other => panic!("{other}"),
     }
     .to_owned()
@@ -169,6 +170,58 @@ fn records() {
         same(opened.leaf().get(), u32::from_be_bytes(array(v, "leaf")))?;
         same(opened.message(), field(v, "message"))
     });
+}
+
+/// LIV-1 to LIV-3.
+#[test]
+fn live_records() {
+    run("live", 10, |v| {
+        let place = RecordPlace {
+            mailbox: MailboxId::new(array(v, "mailbox")),
+            epoch: Epoch::new(array(v, "epoch")),
+            envelope: EnvelopeId::new(array(v, "envelope")),
+            class: EnvelopeClass::Live,
+        };
+        let key = LiveKey::new(Zeroizing::new(array(v, "key")));
+        let opened = key.open(&place, field(v, "record")).map_err(class)?;
+        opened.verify(&place, &PublicKey::new(array(v, "device"))).map_err(class)?;
+        same(opened.leaf().get(), u32::from_be_bytes(array(v, "leaf")))?;
+        same(opened.counter(), number(v, "counter"))?;
+        same(opened.content(), field(v, "content"))
+    });
+}
+
+/// ROM-1, ROM-3 to ROM-10.
+#[test]
+fn rooms() {
+    run("room", 17, |v| {
+        let link = RoomLink::parse(std::str::from_utf8(field(v, "link")).unwrap()).unwrap();
+        if let Some(card) = v.field("card") {
+            return room_card(v, &link, card);
+        }
+        let envelope = EnvelopeId::new(array(v, "envelope"));
+        let post = link.key().unwrap().open(&envelope, field(v, "post")).map_err(class)?;
+        same(post.author.as_bytes(), field(v, "author"))?;
+        let said = match post.body {
+            PostBody::Content(content) => [&[1], content.as_slice()].concat(),
+            PostBody::Next { number, seed } => {
+                [&[2], &number.get().to_be_bytes()[..], seed.as_slice()].concat()
+            }
+        };
+        same(said.as_slice(), field(v, "said"))
+    });
+}
+
+fn room_card(v: &Vector, link: &RoomLink, card: &[u8]) -> Result<(), String> {
+    let card = link.open_card(card).map_err(class)?;
+    same(link.read_key().unwrap().public().as_bytes(), &array(v, "read_key"))?;
+    same(link.write_key().unwrap().public().as_bytes(), &array(v, "write_key"))?;
+    let info = card.info();
+    same(info.version, number(v, "version"))?;
+    same([u8::from(info.audience_writes)], array(v, "settings"))?;
+    same(info.name.as_bytes(), field(v, "name"))?;
+    let hosts: Vec<_> = info.hosts.iter().map(|host| *host.as_bytes()).collect();
+    same(hosts.concat().as_slice(), field(v, "hosts"))
 }
 
 /// REC-3.

@@ -157,6 +157,12 @@ pub const NICK_BYTES: usize = 64;
 pub const INVITE_CHARS: usize = 199;
 /// A sealed card, bytes (INV-4): always this size, below [`CARD_BYTES`].
 pub const SEALED_CARD_BYTES: usize = 2_048;
+/// A room's link, characters (ROM-2): a relay address that needs more cannot be in one.
+pub const ROOM_LINK_CHARS: usize = 199;
+/// A room's name, bytes of UTF-8 (ROM-5): longer is refused.
+pub const ROOM_NAME_BYTES: usize = 128;
+/// Hosts of a room, its founder among them (ROM-5): one more is refused.
+pub const ROOM_HOSTS: usize = 16;
 /// Places for recipients in a letter to an account (LET-2).
 pub const LETTER_SLOTS: usize = DEVICES;
 /// Leaves of a conversation with a hybrid suite (CNV-10): one more is refused.

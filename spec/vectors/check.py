@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks the vectors of proofs, letters, records, padding and safety numbers without our codec.
+"""Checks the vectors of proofs, letters, records, rooms and safety numbers without our codec.
 
 Needs Python 3.9 and `cryptography` 48 or later (for ML-KEM):
 
@@ -7,7 +7,8 @@ Needs Python 3.9 and `cryptography` 48 or later (for ML-KEM):
     python3 spec/vectors/check.py
 
 Every file of the folders below is one case; the failing ones must fail with the class they name.
-Written from spec/08-identity.md to spec/10-conversation.md, not from the Rust code.
+Written from spec/08-identity.md to spec/10-conversation.md and from spec/15-rooms.md, not from the
+Rust code.
 """
 
 import hashlib
@@ -338,10 +339,77 @@ def check_record(f):
     same((leaf, message), (f["leaf"], f["message"]))
 
 
+def check_live(f):
+    """LIV-1 to LIV-3."""
+    record = f["record"]
+    c = Cursor(record)
+    nonce = c.take(24)
+    place = f["mailbox"] + f["epoch"] + f["envelope"]
+    associated = b"restante live record v1\0" + place + b"\3"
+    c = Cursor(unpad(open_sealed(f["key"], nonce, associated, c.rest()), len(record)))
+    leaf, counter, signature, content = c.take(4), c.take(8), c.take(64), c.rest()
+    verify(f["device"], b"restante live sender v1", place + counter + sha256(content), signature)
+    same((leaf, counter, content), (f["leaf"], f["counter"], f["content"]))
+
+
 def check_padding(f):
     """REC-3."""
     sealed = len(f["padded"]) + int.from_bytes(f["overhead"], "big")
     same(unpad(f["padded"], sealed), f["content"])
+
+
+def check_room_card(f, seed, place):
+    """ROM-3 to ROM-6."""
+    card = f["card"]
+    if len(card) != 2048:
+        raise Refused("malformed")
+    key = hkdf(seed, b"restante room card key v1", place)
+    associated = b"restante room card seal v1\0" + place
+    data = unpad_any(open_sealed(key, card[:24], associated, card[24:]))
+    c = Cursor(data)
+    founder, device, _ = certificate(c.take(c.number(2)))
+    version, salt, settings = c.take(8), c.take(16), c.take(1)
+    name = c.take(c.number(1))
+    hosts = c.take(32 * c.number(1))
+    body = data[: c.at]
+    signature = c.take(64)
+    c.finish()
+    if sha256(b"restante room id v1\0", founder, salt)[:16] != place[:16]:
+        raise Refused("wrong_account")
+    verify(device, b"restante room card v1", place[:16] + body, signature)
+    accounts = [hosts[at : at + 32] for at in range(0, len(hosts), 32)]
+    if len(name) > 128 or len(accounts) > 16 or founder not in accounts:
+        raise Refused("malformed")
+    for label, named in ((b"read", "read_key"), (b"write", "write_key")):
+        key = hkdf(seed, b"restante room " + label + b" v1", place)
+        same(raw(Ed25519PrivateKey.from_private_bytes(key).public_key()), f[named])
+    said = (version, bytes([settings[0] & 1]), name, hosts)
+    same(said, (f["version"], f["settings"], f["name"], f["hosts"]))
+
+
+def check_room(f):
+    """ROM-1, ROM-7 to ROM-10."""
+    coded = f["link"].decode().split("/r1#")[1]
+    parts = urlsafe_b64decode(coded + "=" * (-len(coded) % 4))
+    room, number, seed = parts[:16], parts[16:20], parts[20:]
+    same(len(seed), 32)
+    if "card" in f:
+        return check_room_card(f, seed, room + number)
+    post = f["post"]
+    c = Cursor(post)
+    under = c.take(4)
+    if under != number:
+        raise Refused("old_key" if under < number else "not_for_us")
+    nonce = c.take(24)
+    place = room + f["envelope"] + number
+    key = hkdf(seed, b"restante room key v1", room + number)
+    sealed = open_sealed(key, nonce, b"restante room post v1\0" + place, c.rest())
+    c = Cursor(unpad(sealed, len(post)))
+    author = c.take(c.number(2))
+    _, device, _ = certificate(author)
+    signature, said = c.take(64), c.rest()
+    verify(device, b"restante room sender v1", place + sha256(said), signature)
+    same((author, said), (f["author"], f["said"]))
 
 
 def check_safety(f):
@@ -364,7 +432,9 @@ GROUPS = {
     "open": check_open,
     "letter": check_letter,
     "record": check_record,
+    "live": check_live,
     "padding": check_padding,
+    "room": check_room,
     "safety": check_safety,
 }
 

@@ -8,6 +8,7 @@ mod cases;
 mod letters;
 mod proofs;
 mod records;
+mod rooms;
 
 use std::path::Path;
 
@@ -16,7 +17,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut cases = proofs::cases()?;
     cases.extend(letters::cases()?);
     cases.extend(records::cases()?);
-    for group in ["endorsement", "open", "letter", "record", "padding", "safety"] {
+    cases.extend(rooms::cases()?);
+    let groups = ["endorsement", "open", "letter", "record", "live", "padding", "safety", "room"];
+    for group in groups {
         let folder = root.join(group);
         if folder.exists() {
             std::fs::remove_dir_all(&folder)?;

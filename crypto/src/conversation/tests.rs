@@ -402,3 +402,38 @@ fn welcome_names_the_mailbox() {
     assert!(Conversation::load(&bob.store, other).unwrap().is_none());
     assert!(Conversation::load(&bob.store, MAILBOX).unwrap().is_none());
 }
+
+/// LIV-1, LIV-3, LIV-4: live records are read by the members of the epoch, each once, and leave
+/// the ratchet of MLS alone.
+#[test]
+fn live_records_pass_beside_the_log() {
+    let Pair { alice, bob, a, mut b } = pair(Suite::Hybrid);
+    let live = |number| RecordPlace { class: EnvelopeClass::Live, ..at(number, 1) };
+    let before = alice.store.values.read().unwrap().clone();
+    let records: Vec<_> = (1..4_u16)
+        .map(|n| a.seal_live(&alice.own(), &live(n), n.into(), b"typing").unwrap())
+        .collect();
+    assert_eq!(*alice.store.values.read().unwrap(), before);
+    let read = b.open_live(&live(2), &records[1]).unwrap();
+    assert_eq!(read.sender.device, Some(alice.certificate.clone()));
+    assert_eq!(read.content.as_slice(), b"typing");
+    for (n, record) in (1..3_u16).zip(&records) {
+        let old = Error::OldLiveRecord { counter: n.into(), last: 2 };
+        assert_eq!(b.open_live(&live(n), record).err(), Some(old));
+    }
+    assert!(b.open_live(&live(3), &records[2]).is_ok());
+
+    // A member that signs for another leaf, or stands in another place, is nobody.
+    let (leaf, key) = (a.own_leaf(), a.export(crate::labels::EXPORT_LIVE_KEY).unwrap());
+    let forged = crate::live::LiveSender { leaf, device: &bob.key, counter: 9 };
+    let forged = crate::live::LiveKey::new(key).seal(&live(9), &forged, b"typing").unwrap();
+    assert_eq!(b.open_live(&live(9), &forged).err(), Some(Error::BadSignature));
+    assert_eq!(b.open_live(&at(3, 1), &records[2]).err(), Some(Error::Undecryptable));
+    assert!(a.seal_live(&alice.own(), &at(3, 1), 4, b"typing").is_err());
+
+    // The epoch's end is theirs too.
+    b.update(&bob.store, &bob.own(), &at(10, 1)).unwrap();
+    b.merge_pending(&bob.store).unwrap();
+    let late = a.seal_live(&alice.own(), &live(11), 4, b"typing").unwrap();
+    assert_eq!(b.open_live(&live(11), &late).err(), Some(Error::Undecryptable));
+}
