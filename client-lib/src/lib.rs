@@ -54,5 +54,5 @@ pub use restante_spec::token::{AdmissionToken, Entrance, EntranceError, TokenErr
 pub use types::{
     Collected, ConnectionState, Contact, ContactId, ContactState, Conversation, ConversationId,
     ConversationKind, Fate, Goal, GroupChange, GroupMember, InviteLink, InviteOptions, Message,
-    MessageId, MessageKind, Position, Standing,
+    MessageId, MessageKind, Position, Privacy, Reach, Reaction, Recipient, ReplyTo, Standing,
 };

@@ -244,6 +244,8 @@ pub enum GroupChange {
     Role(ContactId, String),
     /// Something was done by somebody who may not: it counts as not done.
     Improper,
+    /// Safety numbers with an account were compared and found equal, or that was taken back.
+    Verified(ContactId, bool),
 }
 
 /// A message of a conversation.
@@ -269,6 +271,74 @@ pub struct Message {
     pub fate: Fate,
     /// Where it stands in the history; hand it to `history` to page further back.
     pub position: Position,
+    /// The message it answers.
+    pub reply_to: Option<ReplyTo>,
+    /// `text` is not what it said at first.
+    pub edited: bool,
+    /// Who took it back, if somebody did.
+    pub deleted_by: Option<ContactId>,
+    /// What stands beside it; at most 32 different ones.
+    pub reactions: Vec<Reaction>,
+    /// When it disappears from this device; `None`: not, or not before it is read.
+    pub expires_at: Option<UnixTime>,
+}
+
+/// The message that another one answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplyTo {
+    /// Which.
+    pub message: MessageId,
+    /// Whether there is something of it to show here.
+    pub is_here: bool,
+}
+
+/// What people put beside a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reaction {
+    /// What they put there.
+    pub emoji: String,
+    /// They, in the order of the log; this account is named as others are.
+    pub by: Vec<ContactId>,
+}
+
+/// An account that a message of this account went to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recipient {
+    /// Who.
+    pub account: ContactId,
+    /// How far the message has come there.
+    pub how: Reach,
+    /// When this device heard of it.
+    pub at: Option<UnixTime>,
+}
+
+/// How far a message has come with one account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reach {
+    /// It went to it; more is not known.
+    Sent,
+    /// On a device of it.
+    Delivered,
+    /// A person has read it.
+    Read,
+}
+
+/// What others are told without being written to. That a message arrived they are told always.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Privacy {
+    /// That a message was read.
+    pub read_receipts: bool,
+    /// That something is being written.
+    pub typing: bool,
+    /// That this account is there.
+    pub presence: bool,
+}
+
+impl Default for Privacy {
+    /// Others are told all of it.
+    fn default() -> Self {
+        Self { read_receipts: true, typing: true, presence: true }
+    }
 }
 
 impl Message {
@@ -277,6 +347,12 @@ impl Message {
     pub fn from_me(&self) -> bool {
         self.author.is_none() && self.kind != MessageKind::Event
     }
+
+    /// Whether nothing is left of it to show.
+    #[must_use]
+    pub const fn is_gone(&self) -> bool {
+        matches!(self.kind, MessageKind::Deleted | MessageKind::Disappeared)
+    }
 }
 
 /// What a row of the history is.
@@ -284,12 +360,16 @@ impl Message {
 pub enum MessageKind {
     /// Text of a person.
     Text,
-    /// A kind a newer version wrote.
+    /// A kind a newer version wrote: it needs one to be shown.
     Unknown,
     /// What came could not be opened; it is shown so that its absence is not silent.
     Unreadable,
     /// What happened to the group.
     Event,
+    /// It was taken back: nothing of it is left here.
+    Deleted,
+    /// Its time has passed: nothing of it is left here. No page of a history shows it.
+    Disappeared,
 }
 
 /// What became of a message. True at all times: nothing is claimed before it is known.
@@ -299,8 +379,10 @@ pub enum Fate {
     Queued,
     /// Safe at the relay.
     Accepted,
-    /// On the other side's device.
+    /// On a device of every other account it went to.
     Delivered,
+    /// Read by a person at every one of them.
+    Read,
     /// The relay's time for it passed without a sign that it was delivered.
     Expired,
     /// It will not be sent: the relay, or the state of the conversation, forbids it.
@@ -317,6 +399,7 @@ impl Fate {
             Self::Queued => "queued",
             Self::Accepted => "accepted",
             Self::Delivered => "delivered",
+            Self::Read => "read",
             Self::Expired => "expired",
             Self::Refused(_) => "refused",
             Self::Received => "received",
@@ -327,15 +410,20 @@ impl Fate {
     #[must_use]
     pub const fn reached(self, goal: Goal) -> bool {
         match goal {
-            Goal::Accepted => matches!(self, Self::Accepted | Self::Delivered | Self::Received),
-            Goal::Delivered => matches!(self, Self::Delivered | Self::Received),
+            Goal::Accepted => {
+                matches!(self, Self::Accepted | Self::Delivered | Self::Read | Self::Received)
+            }
+            Goal::Delivered => matches!(self, Self::Delivered | Self::Read | Self::Received),
         }
     }
 
-    /// Whether it will not come further.
+    /// Whether waiting brings nothing: it will not come further, but for being read.
     #[must_use]
     pub const fn is_final(self) -> bool {
-        matches!(self, Self::Delivered | Self::Expired | Self::Refused(_) | Self::Received)
+        matches!(
+            self,
+            Self::Delivered | Self::Read | Self::Expired | Self::Refused(_) | Self::Received
+        )
     }
 }
 
@@ -343,9 +431,12 @@ impl fmt::Display for Fate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(code) => write!(f, "refused ({})", code.name()),
-            Self::Queued | Self::Accepted | Self::Delivered | Self::Expired | Self::Received => {
-                f.write_str(self.name())
-            }
+            Self::Queued
+            | Self::Accepted
+            | Self::Delivered
+            | Self::Read
+            | Self::Expired
+            | Self::Received => f.write_str(self.name()),
         }
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use restante_crypto::SigningKey;
 use restante_spec::codes::Code;
 use restante_spec::ids::{EnvelopeId, Incarnation, MailboxId, ReaderSecret, Seq, UnixTime};
-use restante_spec::message::{Deliver, Opened};
+use restante_spec::message::{Deliver, EnvelopeClass, Opened};
 
 use super::{Engine, Work};
 use crate::error::Error;
@@ -109,10 +109,13 @@ impl Engine {
         batch: Vec<(Deliver, Bytes)>,
     ) -> Result<Taken, Error> {
         if self.is_own_inbox(mailbox) {
-            self.transact(|work| work.receive_letters(batch))
-        } else {
-            self.transact(|work| work.receive_records(mailbox, batch))
+            return self.transact(|work| work.receive_letters(batch));
         }
+        let is_live = |(envelope, _): &(Deliver, Bytes)| envelope.class == EnvelopeClass::Live;
+        let (live, stored) = batch.into_iter().partition(is_live);
+        let taken = self.transact(|work| work.receive_records(mailbox, stored))?;
+        self.take_live(mailbox, live)?;
+        Ok(taken)
     }
 
     /// Everything the relay has for this reader is here. If it has given a higher number than the

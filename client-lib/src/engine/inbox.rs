@@ -163,9 +163,12 @@ impl Work<'_> {
             content,
             at: shown.at,
             fate: Fate::Received,
+            reply_to: shown.reply_to,
+            timer: None,
         })?;
         if let Some(message) = message {
-            self.owe_receipt(contact.id.into(), id)?;
+            let conversation = self.db.need_conversation(contact.id.into())?;
+            self.owe_delivered(&conversation, id)?;
             self.events.push(Event::Message(message));
         }
         Ok(())

@@ -3,16 +3,15 @@
 //! These scripts put no spaces between words, and FTS5 splits at spaces. So each of their
 //! characters is indexed as a word of its own, and a run of them is asked for as a phrase.
 
-use rusqlite::Row;
-
 use super::Db;
-use super::messages::read_message;
+use super::messages::{MESSAGES, read_message};
 use crate::error::Error;
 use crate::types::Message;
 
 impl Db<'_> {
-    /// Makes the text of a row of `messages` findable.
+    /// Makes the text of a row of `messages` findable, instead of what it said before.
     pub(super) fn index_text(self, row: i64, text: &str) -> Result<(), Error> {
+        self.sql.prepare_cached("DELETE FROM search WHERE rowid = ?1")?.execute([row])?;
         let sql = "INSERT INTO search (rowid, words) VALUES (?1, ?2)";
         self.sql.prepare_cached(sql)?.execute((row, spaced(text)))?;
         Ok(())
@@ -21,11 +20,15 @@ impl Db<'_> {
     /// Messages that hold all the words, newest first.
     pub(crate) fn search(self, words: &str, limit: u32) -> Result<Vec<Message>, Error> {
         let query = match_expression(words).ok_or(Error::EmptySearch)?;
-        let sql = "SELECT messages.* FROM search JOIN messages ON messages.row = search.rowid
-            WHERE search MATCH ?1 ORDER BY search.rowid DESC LIMIT ?2";
-        let mut statement = self.sql.prepare_cached(sql)?;
-        let rows = statement.query_map((query, limit), |row: &Row<'_>| read_message(row))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let sql = format!(
+            "{MESSAGES} JOIN search ON messages.row = search.rowid
+            WHERE search MATCH ?1 ORDER BY search.rowid DESC LIMIT ?2"
+        );
+        let mut statement = self.sql.prepare_cached(&sql)?;
+        let rows = statement.query_map((query, limit), read_message)?;
+        let mut found = rows.collect::<Result<Vec<_>, _>>()?;
+        self.dress(&mut found)?;
+        Ok(found)
     }
 }
 

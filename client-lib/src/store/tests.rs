@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::types::{ContactId, ContactState, ConversationId, Fate, MessageId, MessageKind};
+use crate::types::{ContactId, ContactState, ConversationId, Fate, MessageId, MessageKind, Reach};
 
 const NOW: UnixTime = UnixTime::new(1_800_000_000);
 const BOB: ConversationId = ConversationId::new([0xB0; 16]);
@@ -46,6 +46,8 @@ fn message(id: u8, place: Option<u64>, text: &str) -> NewMessage<'_> {
         content: &[],
         at: NOW,
         fate: if place.is_none() { Fate::Queued } else { Fate::Received },
+        reply_to: None,
+        timer: None,
     }
 }
 
@@ -179,7 +181,9 @@ fn same_id_is_kept_once() {
     let second = store.write(|db| db.put_message(&message(1, Some(6), "twice"))).unwrap();
     assert!(first.is_some() && second.is_none());
     assert_eq!(store.read().unread().unwrap(), 1);
-    assert!(store.write(|db| db.mark_read(BOB)).unwrap());
+    let read = store.write(|db| db.mark_read(BOB, NOW)).unwrap();
+    assert_eq!(read, [(MessageId::new([1; 16]), MessageKind::Text)]);
+    assert!(store.write(|db| db.mark_read(BOB, NOW)).unwrap().is_empty());
     assert_eq!(store.read().unread().unwrap(), 0);
 }
 
@@ -197,10 +201,19 @@ fn fates_follow_what_is_known() {
     let later = UnixTime::new(NOW.get() + 1);
     assert_eq!(store.write(|db| db.expire_messages(later)).unwrap().len(), 1);
     assert_eq!(fate(&store), Fate::Expired);
-    assert!(store.write(|db| db.deliver_message(BOB, &id)).unwrap());
-    assert!(!store.write(|db| db.deliver_message(BOB, &id)).unwrap());
+    let envelope = EnvelopeId::new([1; 16]);
+    store.write(|db| db.set_recipients(BOB, &envelope, &[AUTHOR], NOW)).unwrap();
+    assert!(!store.write(|db| db.settle_fate(BOB, &id)).unwrap());
+    for (how, fate_then) in [(Reach::Delivered, Fate::Delivered), (Reach::Read, Fate::Read)] {
+        assert!(store.write(|db| db.reach(BOB, &envelope, AUTHOR, how, NOW)).unwrap());
+        assert!(store.write(|db| db.settle_fate(BOB, &id)).unwrap());
+        assert!(
+            !store.write(|db| db.reach(BOB, &envelope, AUTHOR, Reach::Delivered, NOW)).unwrap()
+        );
+        assert_eq!(fate(&store), fate_then);
+    }
     assert!(!store.write(|db| db.refuse_message(BOB, &id, Code::Denied)).unwrap());
-    assert_eq!(fate(&store), Fate::Delivered);
+    assert_eq!(fate(&store), Fate::Read);
 }
 
 /// Words are found by their beginnings and without accents; Chinese, Japanese and Korean inside

@@ -1,6 +1,8 @@
 //! Tests of the rules, with envelopes carried by hand: every race in the order the test wants.
 
+mod kinds;
 mod post;
+mod trio;
 
 use std::time::Duration;
 
