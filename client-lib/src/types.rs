@@ -257,7 +257,7 @@ pub struct Message {
     pub conversation: ConversationId,
     /// Who wrote it; `None`: this account. Of an event: who did it, `None` if that is unclear.
     pub author: Option<ContactId>,
-    /// What it says; for a kind this version does not know, a line that says so.
+    /// What it says now; empty for every kind but `Text`.
     pub text: String,
     /// Whether `text` is what the person wrote.
     pub kind: MessageKind,

@@ -116,11 +116,11 @@ pub(crate) fn plain_line(message: &Message, who: &str) -> String {
     let body = text::lines(&message.text, &indent);
     let body = match message.kind {
         MessageKind::Text => body,
-        MessageKind::Unknown
-        | MessageKind::Unreadable
-        | MessageKind::Event
-        | MessageKind::Deleted
-        | MessageKind::Disappeared => format!("[{body}]"),
+        MessageKind::Unknown => "[needs a newer version]".to_owned(),
+        MessageKind::Deleted => "[taken back]".to_owned(),
+        MessageKind::Unreadable | MessageKind::Event | MessageKind::Disappeared => {
+            format!("[{body}]")
+        }
     };
     format!("{head}{body}")
 }

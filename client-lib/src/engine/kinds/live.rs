@@ -168,7 +168,12 @@ impl Live {
 }
 
 impl Work<'_> {
-    fn seal_live(&mut self, log: &LogRow, counter: u64, body: Body) -> Result<Outgoing, Error> {
+    pub(in crate::engine) fn seal_live(
+        &mut self,
+        log: &LogRow,
+        counter: u64,
+        body: Body,
+    ) -> Result<Outgoing, Error> {
         let id = EnvelopeId::new(random_bytes()?);
         let content = Content {
             id,

@@ -18,7 +18,14 @@ fn envelope(id: MessageId) -> EnvelopeId {
 
 impl Trio {
     /// Gives a person a content of another at a position of the log, as a repair would.
-    fn repair(&mut self, who: usize, author: usize, seq: u64, id: u8, body: Body) -> MessageId {
+    pub(super) fn repair(
+        &mut self,
+        who: usize,
+        author: usize,
+        seq: u64,
+        id: u8,
+        body: Body,
+    ) -> MessageId {
         let log = self.log();
         let author = *self.people[author].engine.account.id().key();
         let id = EnvelopeId::new([id; 16]);

@@ -1,7 +1,11 @@
 //! Tests of the rules, with envelopes carried by hand: every race in the order the test wants.
 
+mod gone;
 mod kinds;
+mod live;
+mod order;
 mod post;
+mod receipts;
 mod trio;
 
 use std::time::Duration;
