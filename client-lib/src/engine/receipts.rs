@@ -80,15 +80,23 @@ impl Work<'_> {
         id: &EnvelopeId,
         how: Reach,
     ) -> Result<(), Error> {
-        let mut spread = RECEIPT_SPREAD;
-        if let Some(mailbox) = of.log.filter(|_| of.is_group()) {
-            let others = u32::try_from(self.others(&mailbox)?.len()).unwrap_or(u32::MAX);
-            let more = RECEIPT_SPREAD_PER_MEMBER.get().saturating_mul(others);
-            let longer = spread.get().saturating_add(more);
-            spread = Seconds::new(longer.min(RECEIPT_SPREAD_MAX.get()));
-        }
-        let due = self.later(RECEIPT_DELAY, spread)?;
+        // What is owed already takes this one along.
+        let due = match self.db.receipt_due(of.id)? {
+            Some(due) => due,
+            None => {
+                let spread = self.spread(of)?;
+                self.later(RECEIPT_DELAY, spread)?
+            }
+        };
         self.db.owe_receipt(of.id, id, how == Reach::Read, due)
+    }
+
+    fn spread(&mut self, of: &ConversationRow) -> Result<Seconds, Error> {
+        let Some(mailbox) = of.log.filter(|_| of.is_group()) else { return Ok(RECEIPT_SPREAD) };
+        let others = u32::try_from(self.others(&mailbox)?.len()).unwrap_or(u32::MAX);
+        let more = RECEIPT_SPREAD_PER_MEMBER.get().saturating_mul(others);
+        let spread = RECEIPT_SPREAD.get().saturating_add(more);
+        Ok(Seconds::new(spread.min(RECEIPT_SPREAD_MAX.get())))
     }
 
     /// Puts the receipts owed to a conversation into the outbox, if there is where to send them.

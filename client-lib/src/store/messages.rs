@@ -264,9 +264,7 @@ impl Db<'_> {
         by: Option<ContactId>,
     ) -> Result<(), Error> {
         let of = (conversation.as_bytes(), id.as_bytes());
-        let sql = "DELETE FROM search WHERE rowid =
-            (SELECT row FROM messages WHERE conversation = ?1 AND id = ?2)";
-        self.sql.prepare_cached(sql)?.execute(of)?;
+        self.unindex_text(conversation, id)?;
         let sql = "DELETE FROM reached WHERE conversation = ?1 AND id = ?2";
         self.sql.prepare_cached(sql)?.execute(of)?;
         self.drop_acts_on(conversation, id)?;
@@ -286,6 +284,7 @@ impl Db<'_> {
         id: &MessageId,
         text: &str,
     ) -> Result<(), Error> {
+        self.unindex_text(conversation, id)?;
         let sql = "UPDATE messages SET text = ?3, content = NULL, edited = 1
             WHERE conversation = ?1 AND id = ?2 RETURNING row";
         let of = (conversation.as_bytes(), id.as_bytes(), text);

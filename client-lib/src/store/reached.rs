@@ -34,6 +34,14 @@ impl Db<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// When the first receipt of a conversation is due.
+    pub(crate) fn receipt_due(self, of: ConversationId) -> Result<Option<UnixTime>, Error> {
+        let sql = "SELECT min(due) FROM receipts WHERE conversation = ?1";
+        let mut query = self.sql.prepare_cached(sql)?;
+        let due: Option<i64> = query.query_row([of.as_bytes()], |row| row.get(0))?;
+        Ok(due.map(|due| UnixTime::new(from_sql(due))))
+    }
+
     /// Receipts owed to this conversation cannot be sent before then.
     pub(crate) fn put_off_receipts(
         self,

@@ -73,8 +73,9 @@ CREATE INDEX messages_unread ON messages (conversation) WHERE unread = 1;
 CREATE INDEX messages_queued ON messages (conversation) WHERE fate = 0;
 CREATE INDEX messages_to_expire ON messages (expires_at) WHERE fate = 1;
 CREATE VIRTUAL TABLE search USING fts5 (
-    words, content = '', contentless_delete = 1, tokenize = 'unicode61 remove_diacritics 2'
+    words, content = '', tokenize = 'unicode61 remove_diacritics 2'
 );
+INSERT INTO search (search, rank) VALUES ('secure-delete', 1);
 
 CREATE TABLE acts (
     row INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL, conversation BLOB NOT NULL,

@@ -1,6 +1,8 @@
 //! Tombstones: of a message that was taken back or whose time has passed nothing stays but its id,
 //! its place and who wrote it, so that no late copy brings it back (CNT-16).
 
+use restante_spec::content::GroupKind;
+
 use crate::engine::{Engine, Work};
 use crate::error::Error;
 use crate::store::Place;
@@ -18,6 +20,15 @@ impl Engine {
 }
 
 impl Work<'_> {
+    /// Tells that another number of messages has not been read.
+    pub(in crate::engine) fn tell_unread(&mut self, of: ConversationId) -> Result<(), Error> {
+        let conversation = self.db.need_conversation(of)?;
+        match conversation.state.kind {
+            GroupKind::Direct => self.tell_contact(&self.db.need_contact(of.contact())?),
+            GroupKind::Group(_) | GroupKind::Own => self.tell_conversation(&conversation),
+        }
+    }
+
     /// A message of this account has its place: from now on its time passes, if the timer was set
     /// there (CNT-18).
     pub(in crate::engine) fn begin_own_timer(
@@ -44,8 +55,13 @@ impl Work<'_> {
         id: &MessageId,
         by: Option<ContactId>,
     ) -> Result<(), Error> {
+        let unread = self.db.unread_of(of)?;
         // CNT-16
         self.db.bury(of, id, by)?;
-        self.tell_changed(of, id)
+        self.tell_changed(of, id)?;
+        if self.db.unread_of(of)? == unread {
+            return Ok(());
+        }
+        self.tell_unread(of)
     }
 }

@@ -89,10 +89,7 @@ impl Engine {
                     work.owe_receipt(&conversation, &message, Reach::Read)?;
                 }
             }
-            if conversation.is_group() {
-                return work.tell_conversation(&conversation);
-            }
-            work.tell_contact(&work.db.need_contact(id.contact())?)
+            work.tell_unread(id)
         })
     }
 

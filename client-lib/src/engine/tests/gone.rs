@@ -35,7 +35,7 @@ impl Trio {
 }
 
 /// CNT-18: a message disappears the timer's time after it was read here, the own one after it was
-/// accepted; then text, reactions and words to be found by are gone, and the tombstone is not shown.
+/// accepted; then text, reactions and words to be found by are gone, the tombstone is not shown.
 #[test]
 fn message_disappears_after_it_was_read() {
     let mut trio = with_timer();

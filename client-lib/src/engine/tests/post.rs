@@ -281,7 +281,7 @@ impl Post {
         let at = |seq| log.iter().position(|(envelope, _)| envelope.seq == seq).unwrap();
         let (a, b) = (at(a), at(b));
         log.swap(a, b);
-        let (first, second) = (log[a].0.clone(), log[b].0.clone());
+        let (first, second) = (log[a].0, log[b].0);
         (log[a].0.seq, log[a].0.prev) = (second.seq, second.prev);
         (log[b].0.seq, log[b].0.prev) = (first.seq, first.prev);
     }

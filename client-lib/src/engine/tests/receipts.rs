@@ -12,7 +12,7 @@ use super::post::wait;
 use super::trio::{ALICE, BOB, CAROL, Trio};
 use crate::error::Error;
 use crate::limits::{RECEIPT_DELAY, RECEIPT_SPREAD_MAX, RECIPIENTS_KEPT};
-use crate::types::{Fate, MessageId, MessageKind, Privacy, Reach};
+use crate::types::{Fate, GroupChange, MessageId, MessageKind, Privacy, Reach};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -184,10 +184,10 @@ fn verification_is_told() {
     post.round(&mut alice);
     post.round(&mut bob);
     let own = bob.engine.own_id().unwrap();
-    let change = crate::types::GroupChange::Verified(own, true);
+    let told = [GroupChange::Verified(own, true)];
     for (history, author) in [(alice.history(), None), (bob.history(), Some(of.contact()))] {
         assert_eq!(history.len(), 1);
         assert_eq!((history[0].kind, history[0].author), (MessageKind::Event, author));
-        assert_eq!(history[0].changes, [change.clone()]);
+        assert_eq!(history[0].changes, told);
     }
 }
