@@ -67,9 +67,8 @@ impl Client {
         self.ask(move |engine| engine.delete(of, &messages)).await
     }
 
-    /// How far a message of this account has come with each account it went to. Known from its
-    /// sending on, for 90 days after the last sign of it, and only to the device it was sent from
-    /// or that read it in its place.
+    /// How far a message of this account has come with each account it went to: known from its
+    /// sending on, until 90 days after the last sign of it.
     ///
     /// # Errors
     /// [`Error::NoSuchMessage`]; [`Error::NotAllowed`] for what somebody else wrote.

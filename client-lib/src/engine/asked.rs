@@ -113,7 +113,12 @@ impl Engine {
         }
         let is_live = |(envelope, _): &(Deliver, Bytes)| envelope.class == EnvelopeClass::Live;
         let (live, stored) = batch.into_iter().partition(is_live);
-        let taken = self.transact(|work| work.receive_records(mailbox, stored))?;
+        let stored: Vec<(Deliver, Bytes)> = stored;
+        let taken = if stored.is_empty() {
+            Taken { upto: self.store.read().need_log(mailbox)?.cursor, reopen: false }
+        } else {
+            self.transact(|work| work.receive_records(mailbox, stored))?
+        };
         self.take_live(mailbox, live)?;
         Ok(taken)
     }

@@ -263,7 +263,7 @@ fn unreadable(error: ContentError) -> Error {
 }
 
 /// Whether an error says something of what came, and not of this side.
-fn is_theirs(error: &Error) -> bool {
+pub(super) fn is_theirs(error: &Error) -> bool {
     use restante_crypto::Error as E;
     match error {
         Error::Crypto(error) => {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use restante_crypto::Member;
-use restante_spec::content::{Body, Receipts};
+use restante_spec::content::{Body, GroupKind, Receipts};
 use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey, Seconds, UnixTime};
 use restante_spec::limits::RECEIPT_IDS;
 
@@ -16,7 +16,7 @@ use crate::limits::{
     RECEIPT_DELAY, RECEIPT_SPREAD, RECEIPT_SPREAD_MAX, RECEIPT_SPREAD_PER_MEMBER, RECIPIENTS_KEPT,
 };
 use crate::store::{ConversationRow, LogRow, LogState};
-use crate::types::{ContactId, ConversationId, MessageId, Reach, Standing};
+use crate::types::{ContactId, ContactState, ConversationId, MessageId, Reach, Standing};
 
 impl Engine {
     /// What time alone changes: messages expire and disappear, receipts become due, typing ends,
@@ -104,14 +104,13 @@ impl Work<'_> {
         let conversation = self.db.need_conversation(id)?;
         let Some(mailbox) = conversation.log else { return self.put_off_receipts(id) };
         match self.db.need_log(&mailbox)?.state {
-            LogState::Live if conversation.standing != Standing::Open => {
-                return self.db.drop_receipts(id);
-            }
-            LogState::Live => {}
+            LogState::Live if self.takes_part(id)? => {}
             LogState::Creating | LogState::Invited => return self.put_off_receipts(id),
-            LogState::Closed | LogState::Captured | LogState::Lost | LogState::Gone => {
-                return self.db.drop_receipts(id);
-            }
+            LogState::Live
+            | LogState::Closed
+            | LogState::Captured
+            | LogState::Lost
+            | LogState::Gone => return self.db.drop_receipts(id),
         }
         loop {
             let limit = u32::try_from(RECEIPT_IDS).unwrap_or(u32::MAX);
@@ -121,6 +120,15 @@ impl Work<'_> {
             }
             self.queue_body(id, &Body::Receipts(receipts))?;
         }
+    }
+
+    /// Whether this account still has to do with those who are in a conversation.
+    pub(super) fn takes_part(&self, id: ConversationId) -> Result<bool, Error> {
+        let conversation = self.db.need_conversation(id)?;
+        Ok(match conversation.state.kind {
+            GroupKind::Direct => self.db.need_contact(id.contact())?.state == ContactState::Active,
+            GroupKind::Group(_) | GroupKind::Own => conversation.standing == Standing::Open,
+        })
     }
 
     /// An account says which messages it has, and which of them were read there.

@@ -10,12 +10,13 @@ use restante_spec::ids::{EnvelopeId, MailboxId, UnixTime};
 use restante_spec::message::{Deliver, EnvelopeClass};
 
 use crate::engine::commands::id_of_key;
+use crate::engine::inbox::is_theirs;
 use crate::engine::{Engine, Outgoing, Work};
 use crate::error::Error;
 use crate::events::Event;
 use crate::limits::{LIVE_QUEUE, TYPING_AGAIN, TYPING_ENDS, TYPING_PEOPLE};
 use crate::store::{LogRow, LogState};
-use crate::types::{ContactId, ConversationId, Standing};
+use crate::types::{ContactId, ConversationId};
 
 /// What is live at the moment. Nothing of it outlives the process.
 #[derive(Debug, Default)]
@@ -59,7 +60,9 @@ impl Engine {
             return Ok(());
         }
         for log in self.store.read().live_logs()? {
-            self.live.queue(log.conversation, Body::Presence { online });
+            if self.transact(|work| work.takes_part(log.conversation))? {
+                self.live.queue(log.conversation, Body::Presence { online });
+            }
         }
         Ok(())
     }
@@ -71,9 +74,8 @@ impl Engine {
         }
         let db = self.store.read();
         let log = db.need_log(mailbox)?;
-        let conversation = db.need_conversation(log.conversation)?;
-        let open = log.state == LogState::Live && conversation.standing == Standing::Open;
-        if !open || conversation.log != Some(*mailbox) || log.epoch.is_none() {
+        let current = db.need_conversation(log.conversation)?.log == Some(*mailbox);
+        if log.state != LogState::Live || !current || log.epoch.is_none() {
             return Ok(Vec::new());
         }
         let mut sealed = Vec::new();
@@ -98,9 +100,13 @@ impl Engine {
         for (envelope, body) in batch {
             let opened = self.transact(|work| {
                 let log = work.db.need_log(mailbox)?;
-                work.attempt(|work| work.open_live(&log, &envelope, &body))
+                match work.open_live(&log, &envelope, &body) {
+                    // Nothing was written, and what is known of counters (LIV-4) stays.
+                    Err(error) if is_theirs(&error) => Ok(None),
+                    opened => opened,
+                }
             })?;
-            match opened.flatten() {
+            match opened {
                 Some((of, who, Body::Typing { active })) => self.hear_typing(of, who, active),
                 Some((conversation, who, Body::Presence { online })) => {
                     self.events.push(Event::Presence { conversation, who, online });
@@ -111,7 +117,13 @@ impl Engine {
         Ok(())
     }
 
-    fn hear_typing(&mut self, conversation: ConversationId, who: ContactId, active: bool) {
+    /// Somebody writes, or not any more.
+    pub(in crate::engine) fn hear_typing(
+        &mut self,
+        conversation: ConversationId,
+        who: ContactId,
+        active: bool,
+    ) {
         let key = (conversation, who);
         let known = self.live.typing.contains_key(&key);
         if active && !known && self.live.typing.len() >= TYPING_PEOPLE {
@@ -143,15 +155,16 @@ impl Engine {
 }
 
 impl Live {
-    /// Only the last word of its kind counts.
-    fn queue(&mut self, of: ConversationId, body: Body) {
+    /// Something is to be sent now; only the last word of its kind counts.
+    pub(in crate::engine) fn queue(&mut self, of: ConversationId, body: Body) {
         self.queue.retain(|(to, before)| *to != of || before.kind() != body.kind());
         if self.queue.len() < LIVE_QUEUE {
             self.queue.push_back((of, body));
         }
     }
 
-    fn take(&mut self, of: ConversationId) -> Vec<Body> {
+    /// What is to be sent in a conversation.
+    pub(in crate::engine) fn take(&mut self, of: ConversationId) -> Vec<Body> {
         let (taken, left) =
             std::mem::take(&mut self.queue).into_iter().partition(|(to, _)| *to == of);
         self.queue = left;

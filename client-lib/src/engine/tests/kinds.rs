@@ -238,6 +238,33 @@ fn officers_delete_what_others_wrote() {
     assert_eq!(agreed[0].author, trio.own_id(CAROL));
 }
 
+/// CNT-14, CNV-15: who may not write may neither edit nor react, as of the place in the log, but may
+/// take back what is his.
+#[test]
+fn who_may_not_write_may_take_back() {
+    let mut trio = Trio::new();
+    let (id, group) = (trio.says(BOB, "loud"), trio.group);
+    let writers = crate::Who::Administrators;
+    let policy = crate::Policy { writers, ..crate::Policy::default() };
+    trio.people[ALICE].engine.set_policy(group, policy).unwrap();
+    trio.rounds();
+    let engine = &mut trio.people[BOB].engine;
+    assert_eq!(engine.edit(group, id, "louder"), Err(Error::NotAllowed));
+    assert_eq!(engine.react(group, id, Some("👍")), Err(Error::NotAllowed));
+    let edit = |text: &str| Body::Edit(Edit { of: envelope(id), text: text.to_owned() });
+    let said = trio.message(CAROL, id).seq.unwrap().get();
+    events(&mut trio.people[CAROL]);
+    trio.repair(CAROL, BOB, 1_000, 9, edit("louder"));
+    let junk = Event::Notice(Notice::Junk { conversation: Some(group) });
+    assert_eq!(events(&mut trio.people[CAROL]), [junk]);
+    assert_eq!(trio.message(CAROL, id).text, "loud");
+    trio.repair(CAROL, BOB, said, 10, edit("while he might"));
+    assert_eq!(trio.message(CAROL, id).text, "while he might");
+    trio.people[BOB].engine.delete(group, &[id]).unwrap();
+    trio.rounds();
+    assert_eq!(trio.agreed()[0].kind, MessageKind::Deleted);
+}
+
 /// A message that never left this device is taken back without a word, and what was done to it too.
 #[test]
 fn unsent_message_is_taken_back_here() {

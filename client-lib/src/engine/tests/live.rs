@@ -10,8 +10,8 @@ use restante_spec::message::Deliver;
 use super::post::{events, wait};
 use super::trio::{ALICE, BOB, CAROL, Trio};
 use crate::engine::{Event, Outgoing};
-use crate::limits::{TYPING_AGAIN, TYPING_ENDS};
-use crate::types::Privacy;
+use crate::limits::{LIVE_QUEUE, TYPING_AGAIN, TYPING_ENDS, TYPING_PEOPLE};
+use crate::types::{ContactId, ConversationId, Privacy};
 
 impl Trio {
     fn live(&mut self, who: usize) -> Vec<Outgoing> {
@@ -115,23 +115,60 @@ fn typing_and_presence_can_be_turned_off() {
     assert!(trio.live(ALICE).is_empty());
 }
 
+/// LIV-4: junk that passes does not make a copy of something earlier new.
+#[test]
+fn junk_does_not_renew_copies() {
+    let mut trio = Trio::new();
+    trio.people[ALICE].engine.presence(true).unwrap();
+    let sent = trio.live(ALICE);
+    assert_eq!(trio.pass(BOB, &sent[0]).len(), 1);
+    let junk = Outgoing { body: vec![1; 256], ..sent[0].clone() };
+    assert!(trio.pass(BOB, &junk).is_empty());
+    assert!(trio.pass(BOB, &sent[0]).is_empty());
+}
+
 /// CNT-13: words in a live envelope are dropped, and typing in one that is stored.
 #[test]
 fn wrong_class_is_dropped() {
     let mut trio = Trio::new();
     let log = trio.log();
+    for text in ["one", "two"] {
+        trio.says(ALICE, text);
+    }
     let body = Body::Text(Text { text: "sneaked in".to_owned(), reply_to: None });
     let sealed = trio.people[ALICE].engine.transact(|work| {
         let log = work.db.need_log(&log)?;
-        work.seal_live(&log, 1 << 60, Body::Typing { active: true })?;
-        work.seal_live(&log, 1 << 61, body)
+        work.seal_live(&log, 1 << 60, body)
     });
-    // A kept kind needs a number of its own: it cannot even be written with none.
-    if let Ok(sealed) = sealed {
-        assert!(trio.pass(BOB, &sealed).is_empty());
-    }
-    assert!(trio.history(BOB).is_empty());
+    assert!(trio.pass(BOB, &sealed.unwrap()).is_empty());
+    assert_eq!(trio.history(BOB).len(), 2);
     events(&mut trio.people[BOB]);
     trio.repair(BOB, ALICE, 1_000, 9, Body::Typing { active: true });
     assert!(events(&mut trio.people[BOB]).is_empty());
+}
+
+/// So many live contents wait for a step, one of each kind and conversation, and one more is not
+/// sent; so many people are remembered as writing, and one more is not shown.
+#[test]
+fn live_is_bounded() {
+    let mut trio = Trio::new();
+    let of = |n: usize| ConversationId::new([u8::try_from(n).unwrap(); 16]);
+    let live = &mut trio.people[ALICE].engine.live;
+    for _ in 0..2 {
+        (0..=LIVE_QUEUE).for_each(|n| live.queue(of(n), Body::Presence { online: true }));
+    }
+    let waiting = (0..=LIVE_QUEUE).map(|n| live.take(of(n)).len());
+    let expected = (0..=LIVE_QUEUE).map(|n| usize::from(n < LIVE_QUEUE));
+    assert!(waiting.eq(expected));
+    let who = |n: usize| {
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&n.to_be_bytes());
+        ContactId::new(id)
+    };
+    let (group, engine) = (trio.group, &mut trio.people[BOB].engine);
+    (0..=TYPING_PEOPLE).for_each(|n| engine.hear_typing(group, who(n), true));
+    assert_eq!(engine.take_events().len(), TYPING_PEOPLE);
+    engine.hear_typing(group, who(0), false);
+    engine.hear_typing(group, who(TYPING_PEOPLE), true);
+    assert_eq!(engine.take_events().len(), 2);
 }
