@@ -59,5 +59,6 @@ pub use transfer::{BlobAddress, Direction, Transfer, TransferFailure, TransferSt
 pub use types::{
     Collected, ConnectionState, Contact, ContactId, ContactState, Conversation, ConversationId,
     ConversationKind, Fate, Goal, GroupChange, GroupMember, InviteLink, InviteOptions, Message,
-    MessageId, MessageKind, Position, Standing, TransferId,
+    MessageId, MessageKind, Position, Privacy, Reach, Reaction, Recipient, ReplyTo, Standing,
+    TransferId,
 };

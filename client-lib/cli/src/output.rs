@@ -116,7 +116,11 @@ pub(crate) fn plain_line(message: &Message, who: &str) -> String {
     let body = text::lines(&message.text, &indent);
     let body = match message.kind {
         MessageKind::Text => body,
-        MessageKind::Unknown | MessageKind::Unreadable | MessageKind::Event => format!("[{body}]"),
+        MessageKind::Unknown => "[needs a newer version]".to_owned(),
+        MessageKind::Deleted => "[taken back]".to_owned(),
+        MessageKind::Unreadable | MessageKind::Event | MessageKind::Disappeared => {
+            format!("[{body}]")
+        }
     };
     format!("{head}{body}")
 }
@@ -146,6 +150,7 @@ pub(crate) fn fate_words(fate: Fate) -> String {
         Fate::Queued => "queued on this device".to_owned(),
         Fate::Accepted => "safe at the relay".to_owned(),
         Fate::Delivered => "delivered".to_owned(),
+        Fate::Read => "read".to_owned(),
         Fate::Expired => "expired before it was delivered".to_owned(),
         Fate::Refused(Code::Gone | Code::Superseded | Code::NotFound) => {
             "refused: this conversation has ended for you".to_owned()

@@ -1,9 +1,10 @@
 //! The handle an app holds: builds or opens a home, starts the driver, asks it. What it asks of
-//! groups stands beside.
+//! groups and does with messages stands beside.
 //!
 //! Knows the requests and how to wait for their answers; must not know SQL, keys or frames.
 
 mod groups;
+mod messages;
 mod transfers;
 
 use std::path::PathBuf;
@@ -318,7 +319,8 @@ impl Client {
         self.ask(move |engine| engine.search(&words, limit)).await
     }
 
-    /// Everything of this conversation that is here has been read.
+    /// Everything of this conversation that is here has been read: those who wrote it are told,
+    /// unless [`Client::set_privacy`] says otherwise, and the time of what disappears begins.
     ///
     /// # Errors
     /// [`Error::NoSuchConversation`].
@@ -368,7 +370,7 @@ impl Client {
         self.ask(move |engine| engine.safety_number(contact)).await
     }
 
-    /// Notes whether the safety number was compared and found equal.
+    /// Notes whether the safety number was compared and found equal, and tells the contact.
     ///
     /// # Errors
     /// [`Error::NoSuchContact`]; [`Error::WrongState`] while their account is not yet known.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use restante_crypto::SigningKey;
 use restante_spec::codes::Code;
 use restante_spec::ids::{EnvelopeId, Incarnation, MailboxId, ReaderSecret, Seq, UnixTime};
-use restante_spec::message::{Deliver, Opened};
+use restante_spec::message::{Deliver, EnvelopeClass, Opened};
 
 use super::{Engine, Work};
 use crate::error::Error;
@@ -127,10 +127,18 @@ impl Engine {
         batch: Vec<(Deliver, Bytes)>,
     ) -> Result<Taken, Error> {
         if self.is_own_inbox(mailbox) {
-            self.transact(|work| work.receive_letters(batch))
-        } else {
-            self.transact(|work| work.receive_records(mailbox, batch))
+            return self.transact(|work| work.receive_letters(batch));
         }
+        let is_live = |(envelope, _): &(Deliver, Bytes)| envelope.class == EnvelopeClass::Live;
+        let (live, stored) = batch.into_iter().partition(is_live);
+        let stored: Vec<(Deliver, Bytes)> = stored;
+        let taken = if stored.is_empty() {
+            Taken { upto: self.store.read().need_log(mailbox)?.cursor, reopen: false }
+        } else {
+            self.transact(|work| work.receive_records(mailbox, stored))?
+        };
+        self.take_live(mailbox, live)?;
+        Ok(taken)
     }
 
     /// Everything the relay has for this reader is here. If it has given a higher number than the

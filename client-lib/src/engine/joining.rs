@@ -34,7 +34,7 @@ impl Work<'_> {
             // Only the own account lets its devices in there.
             GroupKind::Own => return Err(not_a_member()),
         };
-        let log = LogRow::new(
+        let mut log = LogRow::new(
             welcome.mailbox,
             id,
             welcome.relay.to_string(),
@@ -42,6 +42,7 @@ impl Work<'_> {
             log_state,
             reader,
         );
+        log.chain = Some(self.begun_chain(&log.mailbox)?);
         self.db.put_log(&log)?;
         // Whoever joins renews its leaf soon: that keeps later commits small.
         self.db.put_wish(&log.mailbox, &Wish::Update, self.now)?;

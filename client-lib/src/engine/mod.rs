@@ -21,6 +21,7 @@ mod groups;
 mod inbox;
 mod job_rules;
 mod joining;
+mod kinds;
 mod large;
 mod membership;
 mod moving;
@@ -44,6 +45,7 @@ pub(crate) use self::transfers::Ask;
 
 use self::account::Account;
 use self::groups::Groups;
+use self::kinds::Live;
 use self::moving::Transfers;
 use crate::error::Error;
 use crate::events::{Event, Notice};
@@ -59,12 +61,13 @@ pub(crate) struct Engine {
     /// The address of the own relay.
     own_relay: String,
     groups: Groups,
+    live: Live,
     transfers: Transfers,
     events: Vec<Event>,
     now: UnixTime,
     /// When to look for what has expired.
     next_tidy: UnixTime,
-    /// When the first receipt is due, or a wish that waits for its time.
+    /// When something is due: a receipt, a wish that waits for its time, the end of a message.
     next_due: Option<UnixTime>,
 }
 
@@ -97,10 +100,21 @@ impl Engine {
         let store = Store::open(home, key)?;
         let account = Account::load(store.read())?;
         let own_relay = account.relay.to_string();
-        let (groups, events) = (Groups::default(), Vec::new());
+        let (groups, live, events) = (Groups::default(), Live::default(), Vec::new());
         let transfers = Transfers::of(Files::of(home));
         let (next_tidy, next_due) = (now, None);
-        Ok(Self { store, account, own_relay, groups, transfers, events, now, next_tidy, next_due })
+        Ok(Self {
+            store,
+            account,
+            own_relay,
+            groups,
+            live,
+            transfers,
+            events,
+            now,
+            next_tidy,
+            next_due,
+        })
     }
 
     /// What admits this account at its own relay from now on.

@@ -51,6 +51,7 @@ impl Work<'_> {
                 reopen = true;
                 break;
             }
+            self.extend_chain(&mut log, &envelope, step == Step::EpochOver)?;
             log.cursor = envelope.seq;
             reopen = step == Step::EpochOver || log.state != LogState::Live;
         }
@@ -155,7 +156,11 @@ impl Work<'_> {
 
     /// The account a device speaks for; `None`: it is not heard, because it has no certificate, was
     /// not let in properly, or is of an account that has no say here.
-    fn speaker(&self, log: &LogRow, sender: &Member) -> Result<Option<PublicKey>, Error> {
+    pub(super) fn speaker(
+        &self,
+        log: &LogRow,
+        sender: &Member,
+    ) -> Result<Option<PublicKey>, Error> {
         let (Some(author), Some(device)) = (account(sender), &sender.device) else {
             return Ok(None);
         };
@@ -187,6 +192,8 @@ impl Work<'_> {
             content: &[],
             at: self.now,
             fate: Fate::Received,
+            reply_to: None,
+            timer: None,
         })?;
         if let Some(message) = kept {
             self.events.push(Event::Message(message));

@@ -166,7 +166,7 @@ impl Chat {
         sent.told = fate;
         let mark = match fate {
             Fate::Accepted => "✓",
-            Fate::Delivered => "✓✓",
+            Fate::Delivered | Fate::Read => "✓✓",
             Fate::Queued | Fate::Received => "·",
             Fate::Expired | Fate::Refused(_) => "✗",
         };

@@ -33,9 +33,11 @@ pub(super) async fn run(args: &Send, desk: &mut Desk) -> Result<(), Failure> {
             let text = format!("the message was not delivered: {}", fate_words(message.fate));
             return Err(Failure::new(refusal_code(message.fate), text));
         }
-        Fate::Accepted | Fate::Delivered | Fate::Received => waited.map_err(|failure| {
-            failure.saying("not delivered within that time; the message is safe at the relay")
-        })?,
+        Fate::Accepted | Fate::Delivered | Fate::Read | Fate::Received => {
+            waited.map_err(|failure| {
+                failure.saying("not delivered within that time; the message is safe at the relay")
+            })?
+        }
     }
     desk.out.say(&format!("To {}: {}.", name_of(&contact), fate_words(message.fate)));
     Ok(())
@@ -70,8 +72,11 @@ fn text_of(args: &Send) -> Result<String, Failure> {
 const fn refusal_code(fate: Fate) -> &'static str {
     match fate {
         Fate::Refused(code) => code.name(),
-        Fate::Queued | Fate::Accepted | Fate::Delivered | Fate::Expired | Fate::Received => {
-            fate.name()
-        }
+        Fate::Queued
+        | Fate::Accepted
+        | Fate::Delivered
+        | Fate::Read
+        | Fate::Expired
+        | Fate::Received => fate.name(),
     }
 }

@@ -310,6 +310,29 @@ impl Post {
         }
     }
 
+    /// Brings a person a few records of a log, of one epoch.
+    pub(super) fn bring_some(&mut self, person: &mut Person, mailbox: MailboxId, most: usize) {
+        let row = person.engine.store.read().need_log(&mailbox).unwrap();
+        let mut log = self.boxes.get(&mailbox).cloned().unwrap_or_default();
+        log.retain(|(envelope, _)| envelope.seq > row.cursor);
+        let Some(epoch) = log.first().and_then(|(envelope, _)| envelope.epoch) else { return };
+        log.retain(|(envelope, _)| envelope.epoch == Some(epoch));
+        person.engine.reading_place(&mailbox, &opened(epoch, Seq::START)).unwrap();
+        let batch = log.into_iter().take(most).map(|(head, body)| (head, Bytes::from(body)));
+        person.engine.receive(&mailbox, batch.collect()).unwrap();
+    }
+
+    /// Shows two envelopes of a log in each other's place from now on.
+    pub(super) fn exchange(&mut self, mailbox: &MailboxId, a: Seq, b: Seq) {
+        let log = self.boxes.get_mut(mailbox).unwrap();
+        let at = |seq| log.iter().position(|(envelope, _)| envelope.seq == seq).unwrap();
+        let (a, b) = (at(a), at(b));
+        log.swap(a, b);
+        let (first, second) = (log[a].0, log[b].0);
+        (log[a].0.seq, log[a].0.prev) = (second.seq, second.prev);
+        (log[b].0.seq, log[b].0.prev) = (first.seq, first.prev);
+    }
+
     /// Sends everything a person has to send in a conversation; the log answers.
     pub(super) fn send(&mut self, person: &mut Person, mailbox: MailboxId) {
         loop {
