@@ -29,6 +29,9 @@ impl Work<'_> {
         match &content.body {
             Body::Receipts(receipts) => self.take_receipts(log, author, receipts),
             Body::Profile(profile) => self.take_profile(log, author, profile),
+            Body::Sync(sync) => {
+                self.take_sync(log.conversation, author, &place_of(log, envelope), sync)
+            }
             Body::Leave => self.take_leave(log, author),
             body if body.is_kept() => self.keep_message(log, author, envelope, &content, bytes),
             // It has done its work, or is of a newer version.

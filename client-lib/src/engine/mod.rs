@@ -13,6 +13,7 @@ mod asked;
 mod commands;
 mod commits;
 mod contents;
+mod devices;
 mod endings;
 mod first_contact;
 mod group_acts;
@@ -20,8 +21,11 @@ mod groups;
 mod inbox;
 mod job_rules;
 mod joining;
+mod linking;
 mod membership;
 mod outbox;
+mod own;
+mod own_records;
 mod plan;
 mod policy;
 mod receipts;
@@ -65,6 +69,8 @@ pub(crate) struct Work<'a> {
     groups: &'a mut Groups,
     events: &'a mut Vec<Event>,
     now: UnixTime,
+    /// What `account` says has changed: it is read anew behind the transaction.
+    stale: bool,
 }
 
 impl Engine {
@@ -78,6 +84,17 @@ impl Engine {
     ) -> Result<Self, Error> {
         let nickname = commands::checked_nickname(nickname)?;
         Store::create(home, key, |db| Account::create(db, entrance, nickname, now))?;
+        Self::open(home, key, now)
+    }
+
+    /// Makes the home of a device that is to be linked.
+    pub(crate) fn create_linking(
+        home: &Path,
+        key: &StoreKey,
+        entrance: &Entrance,
+        now: UnixTime,
+    ) -> Result<Self, Error> {
+        Store::create(home, key, |db| Account::create_passing(db, entrance, now))?;
         Self::open(home, key, now)
     }
 
@@ -125,14 +142,26 @@ impl Engine {
     ) -> Result<T, Error> {
         let mut events = Vec::new();
         let (account, groups, now) = (&self.account, &mut self.groups, self.now);
-        let done = self
-            .store
-            .write(|db| work(&mut Work { db, account, groups, events: &mut events, now }));
-        match &done {
-            Ok(_) => self.events.append(&mut events),
-            Err(_) => self.groups.forget_all(),
+        let done = self.store.write(|db| {
+            let mut all = Work { db, account, groups, events: &mut events, now, stale: false };
+            let done = work(&mut all)?;
+            all.tell_own_devices()?;
+            Ok((done, all.stale))
+        });
+        match done {
+            Ok((done, stale)) => {
+                self.events.append(&mut events);
+                if stale {
+                    self.account = Account::load(self.store.read())?;
+                    self.own_relay = self.account.relay.to_string();
+                }
+                Ok(done)
+            }
+            Err(error) => {
+                self.groups.forget_all();
+                Err(error)
+            }
         }
-        done
     }
 }
 
@@ -169,9 +198,21 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Whether this home was copied, so that it must not send.
+    /// Whether this home was copied or its device removed, so that it must not send.
     fn is_cloned(&self) -> Result<bool, Error> {
         Ok(self.db.meta(Meta::Cloned)?.is_some())
+    }
+
+    /// Refuses what needs an account this device belongs to and may speak for.
+    fn check_may_act(&self) -> Result<(), Error> {
+        if self.is_cloned()? {
+            return Err(Error::Cloned);
+        }
+        // DEV-2
+        if self.db.meta(Meta::LinkCode)?.is_some() {
+            return Err(Error::NotLinked);
+        }
+        Ok(())
     }
 }
 

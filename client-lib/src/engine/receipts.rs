@@ -95,6 +95,7 @@ impl Work<'_> {
         for message in self.db.expire_messages(self.now)? {
             self.tell_fate(message.conversation, &EnvelopeId::new(*message.id.as_bytes()))?;
         }
+        self.renew_claims()?;
         self.db.forget_letters(self.now)?;
         // A letter to an invite may wait in the inbox for as long as a relay keeps letters.
         let wait = u64::from(restante_spec::limits::TTL_MAX.get());

@@ -5,6 +5,7 @@
 
 mod contacts;
 mod conversations;
+mod devices;
 mod invites;
 mod jobs;
 mod logs;
@@ -25,6 +26,7 @@ use zeroize::Zeroizing;
 
 pub(crate) use contacts::{ContactRow, InboxRef};
 pub(crate) use conversations::ConversationRow;
+pub(crate) use devices::{ClaimRow, LastWord, LinkRow, RecordName};
 pub(crate) use invites::InviteRow;
 pub(crate) use jobs::{Job, JobId, JobKind, NewJob};
 pub(crate) use logs::{LogRow, LogState, PendingCommit};

@@ -43,6 +43,8 @@ pub(super) struct Post {
     added: BTreeMap<(MailboxId, ReaderHash), (Epoch, Seq)>,
     /// Prekeys, by inbox and slot.
     prekeys: BTreeMap<(MailboxId, Slot), Vec<Vec<u8>>>,
+    /// Prekeys of last resort.
+    last_resorts: BTreeMap<(MailboxId, Slot), Vec<u8>>,
     /// Rights that were struck.
     pub(super) revoked: Vec<PublicKey>,
 }
@@ -56,6 +58,15 @@ pub(super) fn person(name: &str) -> Person {
     let address = RelayAddress::new(PublicKey::new([1; 32]), "relay.example.org", 7443).unwrap();
     let entrance = Entrance { address, token: None };
     let engine = Engine::create(home.path(), &key(), &entrance, name, NOW).unwrap();
+    Person { engine, home }
+}
+
+/// Somebody's new device, which is not linked yet.
+pub(super) fn new_device() -> Person {
+    let home = tempfile::tempdir().unwrap();
+    let address = RelayAddress::new(PublicKey::new([1; 32]), "relay.example.org", 7443).unwrap();
+    let entrance = Entrance { address, token: None };
+    let engine = Engine::create_linking(home.path(), &key(), &entrance, NOW).unwrap();
     Person { engine, home }
 }
 
@@ -150,9 +161,14 @@ impl Post {
                 }
                 Reply::Done
             }
+            Command::PutPrekeys(put) => {
+                self.last_resorts.insert((mailbox, put.slot), body);
+                Reply::Done
+            }
             Command::TakePrekeys { slot, .. } => {
                 let left = self.prekeys.get_mut(&(mailbox, slot)).and_then(Vec::pop);
-                let Some(package) = left else {
+                let last = || self.last_resorts.get(&(mailbox, slot)).cloned();
+                let Some(package) = left.or_else(last) else {
                     return (Reply::Error(Refusal::new(Code::NotFound, "")), Vec::new());
                 };
                 return (Reply::Prekey { last_resort: false }, package);
