@@ -72,6 +72,7 @@ impl Work<'_> {
         if let Some(mut contact) = self.db.contact(id_of_key(author))? {
             contact.nickname.clone_from(&nickname);
             if follows(author, devices, contact.devices.as_deref())? {
+                self.note_struck(contact.devices.as_deref(), devices)?;
                 contact.devices = Some(devices.to_vec());
             }
             self.put_contact(&contact)?;
@@ -83,6 +84,7 @@ impl Work<'_> {
         let mut member = self.db.member(conversation.id, author)?;
         member.nickname = nickname;
         if follows(author, devices, member.devices.as_deref())? {
+            self.note_struck(member.devices.as_deref(), devices)?;
             member.devices = Some(devices.to_vec());
         }
         if let Some(inbox) = &profile.inbox {

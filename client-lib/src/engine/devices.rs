@@ -2,7 +2,7 @@
 //! conversation (DEV-7, DEV-12 to DEV-14).
 
 use restante_crypto::{DeviceList, SigningKey, random_bytes};
-use restante_spec::content::{GroupKind, GroupState, WelcomeLetter};
+use restante_spec::content::{GroupKind, GroupState, StateRecord, WelcomeLetter};
 use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey};
 
 use super::commands::id_of_key;
@@ -12,7 +12,9 @@ use super::membership::{account, accounts};
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::events::Notice;
-use crate::store::{ContactRow, ConversationRow, JobKind, LogRow, LogState, Meta, NewJob, Wish};
+use crate::store::{
+    ContactRow, ConversationRow, JobKind, LogRow, LogState, Meta, NewJob, RecordName, Wish,
+};
 use crate::types::{ContactState, ConversationId, Device, Standing};
 
 impl Engine {
@@ -51,6 +53,7 @@ impl Work<'_> {
         left.retain(|(certificate, _)| certificate.device() != device);
         // DEV-12
         let next = key.sign_list(list.version() + 1, &left)?;
+        self.note_struck(Some(list.as_bytes()), next.as_bytes())?;
         self.db.set_meta(Meta::DeviceList, next.as_bytes())?;
         self.stale = true;
         let given = self.db.device_keys()?.into_iter().find(|(of, _)| of == device);
@@ -76,6 +79,7 @@ impl Work<'_> {
         if list.device(&self.account.device.public()).is_none() {
             return self.take_unlinked();
         }
+        self.note_struck(Some(known.as_bytes()), devices)?;
         self.db.set_meta(Meta::DeviceList, list.as_bytes())?;
         self.stale = true;
         Ok(())
@@ -90,6 +94,18 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// A newer list of some account has come: who is in it no more is not heard any more (DEV-14).
+    pub(super) fn note_struck(&mut self, before: Option<&[u8]>, now: &[u8]) -> Result<(), Error> {
+        let (Some(before), Ok(now)) = (before, DeviceList::parse(now)) else { return Ok(()) };
+        for listed in DeviceList::parse(before)?.devices() {
+            let device = listed.certificate.device();
+            if now.device(device).is_none() {
+                self.db.note_struck(device)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether a device is still one of its account's, as far as this device knows (DEV-14). One
     /// with a number above all that are known is newer than the list.
     pub(super) fn is_listed(
@@ -98,6 +114,9 @@ impl Work<'_> {
         certificate: &restante_crypto::DeviceCertificate,
     ) -> Result<bool, Error> {
         let author = certificate.account();
+        if self.db.is_struck(certificate.device())? {
+            return Ok(false);
+        }
         let list = if author == self.account.id() {
             Some(self.account.list.as_bytes().to_vec())
         } else {
@@ -206,7 +225,13 @@ impl Work<'_> {
         let mut row = known.unwrap_or_else(|| ConversationRow::new(id, state.clone()));
         (row.state, row.standing, row.log) = (state, Standing::Open, Some(*mailbox));
         self.db.put_conversation(&row)?;
+        self.forget_changes(StateRecord::CONVERSATION, id.as_bytes())?;
         self.tell_conversation(&row)
+    }
+
+    /// What the others know better is not told to them.
+    fn forget_changes(&mut self, kind: u32, key: &[u8]) -> Result<(), Error> {
+        self.db.clear_dirty(&RecordName { kind, key: key.to_vec() })
     }
 
     /// The contact of a direct conversation another device let this one into; what is known of
@@ -223,6 +248,8 @@ impl Work<'_> {
         let mut contact = self.new_contact(id, ContactState::Active)?;
         contact.account = Some(other);
         self.db.put_contact(&contact)?;
+        self.forget_changes(StateRecord::CONTACT, id.as_bytes())?;
+        self.forget_changes(StateRecord::CONVERSATION, id.as_bytes())?;
         Ok(contact)
     }
 

@@ -259,6 +259,7 @@ impl Work<'_> {
         if let Some(before) = &contact.devices {
             // IDN-7
             list.may_follow(&DeviceList::parse(before)?)?;
+            self.note_struck(Some(before), devices)?;
         }
         let key: PublicKey = *sender.account().key();
         contact.account = Some(key);

@@ -228,7 +228,8 @@ impl Work<'_> {
         Account::load(self.db)?.note_prekeys(self.db)?;
         let envelope = Some(EnvelopeId::new(random_bytes()?));
         self.db.put_job(&NewJob { envelope, ..job(JobKind::SayLinked) })?;
-        Ok(())
+        // It has nothing to tell that the others do not know.
+        self.db.clear_all_dirty()
     }
 
     /// Seals the letter that says that this device is ready.

@@ -145,6 +145,8 @@ impl Work<'_> {
     }
 
     fn take_records(&mut self, place: &Place, sync: &Sync, foreign: bool) -> Result<(), Error> {
+        // This device's words after another's count in their turn, until all have their place.
+        let more = !foreign && self.db.outbox_count(self.own_conversation_id())? > 1;
         for record in &sync.records {
             // A newer version's, or nothing a reader can use.
             let Ok(Some(state)) = StateRecord::from_record(record) else { continue };
@@ -159,11 +161,13 @@ impl Work<'_> {
                 continue;
             }
             // DEV-10
-            if foreign || last.is_some_and(|last| last.foreign) {
+            let overruled = last.is_some_and(|last| last.foreign);
+            if foreign || overruled {
                 self.apply(state)?;
                 self.db.clear_dirty(&name)?;
             }
             let (generation, seq) = here;
+            let foreign = foreign || (overruled && more);
             self.db.set_last_word(&name, LastWord { generation, seq, foreign })?;
         }
         Ok(())

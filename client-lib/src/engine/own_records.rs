@@ -145,6 +145,7 @@ impl Work<'_> {
             Some(row) => row,
             None => self.new_contact(id, state)?,
         };
+        let known = row.devices.clone();
         let inbox = facts.inbox.map(|inbox| InboxRef {
             relay: inbox.relay.to_string(),
             mailbox: inbox.inbox,
@@ -166,6 +167,9 @@ impl Work<'_> {
             request: bytes(facts.request),
             ended_at: facts.ended_at,
         };
+        if let Some(devices) = &row.devices {
+            self.note_struck(known.as_deref(), devices)?;
+        }
         if state == ContactState::Blocked {
             self.refuse_outbox(id.into(), restante_spec::codes::Code::Revoked)?;
         }

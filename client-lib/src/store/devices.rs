@@ -109,6 +109,20 @@ impl Db<'_> {
         Ok(())
     }
 
+    /// A device, of whichever account, is in the newest list no more.
+    pub(crate) fn note_struck(self, device: &PublicKey) -> Result<(), Error> {
+        let sql = "INSERT OR IGNORE INTO struck_devices (device) VALUES (?1)";
+        self.sql.execute(sql, [device.as_bytes()])?;
+        Ok(())
+    }
+
+    /// Whether a device was in a list and is no more.
+    pub(crate) fn is_struck(self, device: &PublicKey) -> Result<bool, Error> {
+        let mut query =
+            self.sql.prepare_cached("SELECT 1 FROM struck_devices WHERE device = ?1")?;
+        Ok(query.exists([device.as_bytes()])?)
+    }
+
     /// The number of the last letter taken from a device.
     pub(crate) fn letter_number(self, device: &PublicKey) -> Result<Option<u64>, Error> {
         let sql = "SELECT number FROM letter_numbers WHERE device = ?1";

@@ -311,13 +311,10 @@ fn unlisted_device_is_not_heard() {
     let log = alice.log();
     laptop.engine.send(laptop.talk(), "from a thief").unwrap();
     // Bob has the newest list before the thief's message, and the commit is not there yet.
-    let list = {
-        alice.engine.remove_device(2).unwrap();
-        alice.engine.account.list.as_bytes().to_vec()
-    };
-    let mut contact = bob.engine.store.read().need_contact(bob.contact().id).unwrap();
-    contact.devices = Some(list);
-    bob.engine.store.write(|db| db.put_contact(&contact)).unwrap();
+    let before = alice.engine.account.list.as_bytes().to_vec();
+    alice.engine.remove_device(2).unwrap();
+    let now = alice.engine.account.list.as_bytes().to_vec();
+    bob.engine.transact(|work| work.note_struck(Some(&before), &now)).unwrap();
     post.send(&mut laptop, log);
     post.bring_log(&mut bob, log);
     assert!(bob.texts().is_empty());
