@@ -157,6 +157,9 @@ pub enum Error {
     /// Only the account's first device can do this: it has the account's key.
     #[error("only the account's first device can do this")]
     NotFirstDevice,
+    /// The account's first device cannot be linked anew: it has the account's key.
+    #[error("the account's first device cannot be linked anew: it has the account's key")]
+    FirstDevice,
     /// This device belongs to no account yet: it waits to be linked.
     #[error("this device is not linked to an account yet")]
     NotLinked,
@@ -226,6 +229,7 @@ impl Error {
             | Self::StoreExists
             | Self::Cloned
             | Self::NotFirstDevice
+            | Self::FirstDevice
             | Self::NotLinked
             | Self::NoLink
             | Self::Stopped => ErrorKind::State,
@@ -281,6 +285,7 @@ impl Error {
             | Self::Cloned
             | Self::BadLinkCode
             | Self::NotFirstDevice
+            | Self::FirstDevice
             | Self::NotLinked
             | Self::NoLink
             | Self::NoSuchDevice
@@ -335,6 +340,7 @@ impl Error {
             Self::Cloned => "cloned",
             Self::BadLinkCode => "bad_link_code",
             Self::NotFirstDevice => "not_first_device",
+            Self::FirstDevice => "first_device",
             Self::NotLinked => "not_linked",
             Self::NoLink => "no_link",
             Self::NoSuchDevice => "no_such_device",

@@ -1,5 +1,7 @@
 //! What an app asks of the account's devices: linking one, removing one, and what they share.
 
+use restante_spec::token::Entrance;
+
 use super::Client;
 use crate::engine::Engine;
 use crate::error::Error;
@@ -50,6 +52,15 @@ impl Client {
     /// [`Error::Storage`], [`Error::Stopped`].
     pub async fn refuse_link(&self) -> Result<(), Error> {
         self.ask(Engine::refuse_link).await
+    }
+
+    /// After [`Error::Cloned`]: throws this device's keys away and begins to be linked anew, in the
+    /// same home. What was said stays. Its inbox for that is on `entrance`'s relay.
+    ///
+    /// # Errors
+    /// [`Error::NoLink`] if it was neither copied nor removed; [`Error::FirstDevice`].
+    pub async fn relink(&self, entrance: Entrance) -> Result<(), Error> {
+        self.ask(move |engine| engine.relink(&entrance)).await
     }
 
     /// The account's devices, by rising number.

@@ -141,10 +141,11 @@ impl Work<'_> {
             return Ok(());
         }
         let own = *self.account.id().key();
-        let pending = self.db.wishes(mailbox)?.into_iter().any(|wish| {
-            matches!(wish.what, Wish::Add { account, missing: 1.., .. } if account == *own.as_bytes())
-        });
-        if pending {
+        let waits = |wish: &Wish| match wish {
+            Wish::Add { account, missing, .. } => account == own.as_bytes() && *missing > 0,
+            _ => false,
+        };
+        if self.db.wishes(mailbox)?.iter().any(|wish| waits(&wish.what)) {
             return Ok(());
         }
         let members = self.members(mailbox)?;

@@ -14,6 +14,7 @@ use restante_crypto::{
 use restante_spec::content::{InboxGrant, LetterContent, LinkLetter, LinkedLetter};
 use restante_spec::ids::EnvelopeId;
 use restante_spec::limits::{DEVICE_LABEL_BYTES, DEVICES};
+use restante_spec::token::Entrance;
 use zeroize::Zeroizing;
 
 use super::account::Account;
@@ -45,6 +46,12 @@ impl Engine {
     /// The person would not: what came is forgotten, and so is the code.
     pub(crate) fn refuse_link(&mut self) -> Result<(), Error> {
         self.transact(|work| work.db.drop_meta(Meta::LinkOffer))
+    }
+
+    /// Throws this device's keys away and asks to be linked anew, keeping what people have said:
+    /// after its home was copied, or it was removed (DEV-15).
+    pub(crate) fn relink(&mut self, entrance: &Entrance) -> Result<(), Error> {
+        self.transact(|work| work.begin_anew(entrance))
     }
 
     /// Takes the device that shows this code into the account; gives the number to compare.
@@ -190,10 +197,34 @@ impl Work<'_> {
         {
             return Err(restante_crypto::Error::WrongAccount.into());
         }
+        let past = self.db.fixed_meta::<32>(Meta::PastAccount)?;
+        // DEV-15
+        if past.is_some_and(|past| *past != *list.account().as_bytes()) {
+            return Err(restante_crypto::Error::WrongAccount.into());
+        }
         self.db.set_meta(Meta::LinkOffer, &arrived.letter.content)?;
         let check = link_check(&self.account.id().fingerprint(), list.account());
         self.notice(Notice::LinkOffered { check });
         Ok(())
+    }
+
+    fn begin_anew(&mut self, entrance: &Entrance) -> Result<(), Error> {
+        if !self.is_cloned()? {
+            return Err(Error::NoLink);
+        }
+        if self.account.key.is_some() {
+            // DEV-15: the account's key is here and perhaps nowhere else.
+            return Err(Error::FirstDevice);
+        }
+        self.db.forget_device()?;
+        for gone in [Meta::Cloned, Meta::OwnKey, Meta::LetterNumber, Meta::InboxCursor] {
+            self.db.drop_meta(gone)?;
+        }
+        self.groups.forget_all();
+        self.db.set_meta(Meta::PastAccount, self.account.id().as_bytes())?;
+        Account::create_passing(self.db, entrance, self.now)?;
+        self.stale = true;
+        self.db.clear_all_dirty()
     }
 
     /// The passing account goes, with its inbox; this device is the account's (DEV-6).
@@ -207,7 +238,7 @@ impl Work<'_> {
             ..self.own_job(JobKind::DeleteInbox)
         })?;
         // DEV-1
-        for gone in [Meta::AccountKey, Meta::LinkCode, Meta::LinkOffer] {
+        for gone in [Meta::AccountKey, Meta::LinkCode, Meta::LinkOffer, Meta::PastAccount] {
             self.db.drop_meta(gone)?;
         }
         let (relay, key) = (link.inbox.relay.to_string(), link.inbox.key);

@@ -86,6 +86,9 @@ impl Work<'_> {
         if self.db.dirty(1)?.is_empty() {
             return Ok(());
         }
+        if self.is_cloned()? {
+            return self.db.clear_all_dirty();
+        }
         if self.own_conversation()?.is_none() {
             // A device that is on its way in tells when it is there.
             return if self.account.has_others() { Ok(()) } else { self.db.clear_all_dirty() };
@@ -225,7 +228,8 @@ impl Work<'_> {
     /// A device would: the one that stands first in the log does.
     fn take_claim(&mut self, contact: ContactId, device: PublicKey, seq: Seq) -> Result<(), Error> {
         // DEV-11
-        if self.db.claim(contact)?.is_some_and(|first| first.seq <= seq) {
+        let later = self.db.claim(contact)?.is_some_and(|first| first.seq <= seq);
+        if later || self.db.contact(contact)?.is_none() {
             return Ok(());
         }
         let until = self.now.after(CLAIM_WAIT);
@@ -242,7 +246,8 @@ impl Work<'_> {
             }
             let contact = self.db.need_contact(claim.contact)?;
             let unmade = self.db.need_conversation(claim.contact.into())?.log.is_none();
-            if unmade && contact.state == ContactState::Active && contact.account.is_some() {
+            let known = contact.request.is_some() || contact.inbox.is_some();
+            if unmade && known && contact.state == ContactState::Active {
                 self.make_direct(contact)?;
             }
         }

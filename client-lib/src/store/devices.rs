@@ -59,6 +59,19 @@ impl ClaimRow {
 }
 
 impl Db<'_> {
+    /// Forgets everything that belongs to this device and not to the account: what it reads with,
+    /// what it was about to do, what it has told. What people have said stays.
+    pub(crate) fn forget_device(self) -> Result<(), Error> {
+        Ok(self.sql.execute_batch(
+            "DELETE FROM jobs; DELETE FROM wishes; DELETE FROM logs; DELETE FROM muted;
+             DELETE FROM readers; DELETE FROM own_ids; DELETE FROM receipts; DELETE FROM links;
+             DELETE FROM device_keys; DELETE FROM claims; DELETE FROM synced; DELETE FROM letters;
+             DELETE FROM dirty; UPDATE conversations SET log = NULL;
+             UPDATE outbox SET mailbox = NULL, content = NULL, sealed = NULL, sealed_epoch = NULL;
+             DELETE FROM outbox WHERE kind = 9;",
+        )?)
+    }
+
     /// Keeps a link under way.
     pub(crate) fn put_link(self, link: &LinkRow) -> Result<(), Error> {
         let sql = "INSERT INTO links (envelope, code, label, key) VALUES (?1, ?2, ?3, ?4)";

@@ -42,6 +42,8 @@ pub(crate) enum Meta {
     NextDevice,
     /// Present: this device is to be linked to an account; the code it shows.
     LinkCode,
+    /// The account this home belongs to while its device is linked anew.
+    PastAccount,
     /// The letter that would link it, until the person has compared the numbers.
     LinkOffer,
 }
@@ -64,6 +66,7 @@ impl Meta {
             Self::OwnKey => "own_key",
             Self::NextDevice => "next_device",
             Self::LinkCode => "link_code",
+            Self::PastAccount => "past_account",
             Self::LinkOffer => "link_offer",
         }
     }

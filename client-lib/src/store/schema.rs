@@ -18,7 +18,8 @@ CREATE TABLE tokens (relay TEXT PRIMARY KEY, token BLOB NOT NULL) WITHOUT ROWID;
 
 CREATE TABLE contacts (
     id BLOB PRIMARY KEY, account BLOB, nickname TEXT NOT NULL, state INTEGER NOT NULL,
-    verified INTEGER NOT NULL DEFAULT 0, devices BLOB, inbox_relay TEXT, inbox BLOB, inbox_key BLOB, own_key BLOB, invite TEXT, came_by BLOB,
+    verified INTEGER NOT NULL DEFAULT 0, devices BLOB, inbox_relay TEXT, inbox BLOB,
+    inbox_key BLOB, own_key BLOB, invite TEXT, came_by BLOB,
     request BLOB, ended_at INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 

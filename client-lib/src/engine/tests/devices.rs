@@ -22,15 +22,19 @@ fn settle(post: &mut Post, everybody: &mut [&mut Person]) {
 /// Links a new device to an account, as two people with two screens would.
 fn link(post: &mut Post, first: &mut Person) -> Person {
     let mut new = new_device();
-    post.do_jobs(&mut new);
+    finish(post, first, &mut new);
+    new
+}
+
+fn finish(post: &mut Post, first: &mut Person, new: &mut Person) {
+    post.do_jobs(new);
     let code = new.engine.link_code().unwrap().unwrap();
     let check = first.engine.link_device(&code, "laptop").unwrap();
     post.do_jobs(first);
-    post.bring_letters(&mut new);
+    post.bring_letters(new);
     assert_eq!(new.engine.link_check().unwrap(), Some(check));
     new.engine.finish_link().unwrap();
-    settle(post, &mut [first, &mut new]);
-    new
+    settle(post, &mut [first, new]);
 }
 
 /// Alice with two devices, and Bob, her contact.
@@ -319,4 +323,38 @@ fn unlisted_device_is_not_heard() {
     post.bring_log(&mut bob, log);
     assert!(bob.texts().is_empty());
     assert_eq!(bob.engine.store.read().need_log(&log).unwrap().state, LogState::Live);
+}
+
+/// DEV-15, REC-5: of a home that was copied the one that notices is linked anew, under another
+/// number, keeps its history and goes on; into another account it is not linked.
+#[test]
+fn copied_home_is_linked_anew() {
+    let (mut post, mut alice, laptop, mut bob) = three();
+    bob.engine.send(bob.talk(), "before").unwrap();
+    settle(&mut post, &mut [&mut bob, &mut alice]);
+    let (mut laptop, mut copy) = laptop.copy();
+    settle(&mut post, &mut [&mut laptop]);
+    copy.engine.send(copy.talk(), "from the copy").unwrap();
+    settle(&mut post, &mut [&mut copy]);
+    settle(&mut post, &mut [&mut laptop]);
+    assert!(notices(&mut laptop).contains(&Notice::Cloned));
+    assert_eq!(alice.engine.relink(&alice.entrance()), Err(Error::NoLink));
+    let entrance = laptop.entrance();
+    laptop.engine.relink(&entrance).unwrap();
+    alice.engine.remove_device(2).unwrap();
+    settle(&mut post, &mut [&mut alice, &mut bob, &mut laptop, &mut copy]);
+    assert!(notices(&mut copy).contains(&Notice::Unlinked));
+    let mut eve = person("Eve");
+    let code = laptop.engine.link_code().unwrap().unwrap();
+    eve.engine.link_device(&code, "").unwrap();
+    post.do_jobs(&mut eve);
+    post.bring_letters(&mut laptop);
+    assert_eq!(laptop.engine.link_check().unwrap(), None);
+    finish(&mut post, &mut alice, &mut laptop);
+    bob.engine.send(bob.talk(), "after").unwrap();
+    settle(&mut post, &mut [&mut bob, &mut alice, &mut laptop]);
+    assert!(laptop.texts().contains(&"before".to_owned()), "{:?}", laptop.texts());
+    assert_eq!(laptop.texts().last().unwrap(), "after");
+    let numbers: Vec<_> = laptop.engine.devices().iter().map(|device| device.number).collect();
+    assert_eq!(numbers, [1, 3]);
 }
