@@ -96,23 +96,23 @@ pub struct ConversationState {
     pub own_key: Option<Zeroizing<[u8; 32]>>,
 }
 
-/// The kinds in the layout of records (DEV-8).
+/// The kinds of records (DEV-8).
 impl StateRecord {
-    /// The account.
+    /// Layout: the account.
     pub const ACCOUNT: u32 = 1;
-    /// A contact.
+    /// Layout: a contact.
     pub const CONTACT: u32 = 2;
-    /// An invite.
+    /// Layout: an invite.
     pub const INVITE: u32 = 3;
-    /// A conversation.
+    /// Layout: a conversation.
     pub const CONVERSATION: u32 = 4;
-    /// A read mark.
+    /// Layout: a read mark.
     pub const READ: u32 = 5;
-    /// A setting.
+    /// Layout: a setting.
     pub const SETTING: u32 = 6;
-    /// A draft.
+    /// Layout: a draft.
     pub const DRAFT: u32 = 7;
-    /// A device that would make a conversation.
+    /// Layout: a device that would make a conversation.
     pub const ACCEPTED: u32 = 8;
 }
 
