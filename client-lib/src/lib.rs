@@ -58,7 +58,7 @@ pub use restante_spec::token::{AdmissionToken, Entrance, EntranceError, TokenErr
 pub use transfer::{BlobAddress, Direction, Transfer, TransferFailure, TransferState};
 pub use types::{
     Collected, ConnectionState, Contact, ContactId, ContactState, Conversation, ConversationId,
-    ConversationKind, Fate, Goal, GroupChange, GroupMember, InviteLink, InviteOptions, Message,
-    MessageId, MessageKind, Position, Privacy, Reach, Reaction, Recipient, ReplyTo, Standing,
-    TransferId,
+    ConversationKind, Device, Fate, Goal, GroupChange, GroupMember, InviteLink, InviteOptions,
+    Message, MessageId, MessageKind, Position, Privacy, Reach, Reaction, Recipient, ReplyTo,
+    Standing, TransferId,
 };

@@ -3,6 +3,7 @@
 //!
 //! Knows the requests and how to wait for their answers; must not know SQL, keys or frames.
 
+mod devices;
 mod groups;
 mod messages;
 mod transfers;
@@ -70,6 +71,19 @@ impl Builder {
         let key = self.key.ok_or(Error::WrongKey)?;
         let entrance = Entrance { address: relay.clone(), token: self.token };
         let engine = Engine::create(&self.home, &key, &entrance, nickname, clock::now())?;
+        Ok(Client::new(engine, lock))
+    }
+
+    /// Makes the home of a device that is to be linked to an account: it has an inbox on `relay`
+    /// for as long as that takes. [`Client::link_code`] is what the account's first device needs.
+    ///
+    /// # Errors
+    /// As for [`Builder::create`].
+    pub fn link(self, relay: &RelayAddress) -> Result<Client, Error> {
+        let lock = HomeLock::acquire(&self.home, self.lock_wait)?;
+        let key = self.key.ok_or(Error::WrongKey)?;
+        let entrance = Entrance { address: relay.clone(), token: self.token };
+        let engine = Engine::create_linking(&self.home, &key, &entrance, clock::now())?;
         Ok(Client::new(engine, lock))
     }
 
