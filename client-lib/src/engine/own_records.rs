@@ -145,6 +145,11 @@ impl Work<'_> {
             Some(row) => row,
             None => self.new_contact(id, state)?,
         };
+        // DEV-10: that the log has ended is no word against a person's.
+        let state = match (row.state, state) {
+            (ContactState::Blocked, ContactState::Ended) => ContactState::Blocked,
+            (_, told) => told,
+        };
         let known = row.devices.clone();
         let inbox = facts.inbox.map(|inbox| InboxRef {
             relay: inbox.relay.to_string(),

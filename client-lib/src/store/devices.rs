@@ -62,6 +62,7 @@ impl Db<'_> {
     /// Forgets everything that belongs to this device and not to the account: what it reads with,
     /// what it was about to do, what it has told. What people have said stays.
     pub(crate) fn forget_device(self) -> Result<(), Error> {
+        self.forget_groups()?;
         Ok(self.sql.execute_batch(
             "DELETE FROM jobs; DELETE FROM wishes; DELETE FROM logs; DELETE FROM muted;
              DELETE FROM readers; DELETE FROM own_ids; DELETE FROM receipts; DELETE FROM links;
