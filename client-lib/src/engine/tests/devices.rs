@@ -332,7 +332,8 @@ fn copied_home_is_linked_anew() {
     let (mut post, mut alice, laptop, mut bob) = three();
     bob.engine.send(bob.talk(), "before").unwrap();
     settle(&mut post, &mut [&mut bob, &mut alice]);
-    let (mut laptop, mut copy) = laptop.copy();
+    let mut laptop = laptop.restart();
+    let mut copy = laptop.copy();
     settle(&mut post, &mut [&mut laptop]);
     copy.engine.send(copy.talk(), "from the copy").unwrap();
     settle(&mut post, &mut [&mut copy]);

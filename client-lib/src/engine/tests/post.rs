@@ -120,21 +120,6 @@ impl Person {
         Entrance { address: self.engine.own_address().parse().unwrap(), token: None }
     }
 
-    /// The same, and a copy of the home that goes on beside it.
-    pub(super) fn copy(self) -> (Self, Self) {
-        let home = self.home;
-        drop(self.engine);
-        let second = tempfile::tempdir().unwrap();
-        for file in std::fs::read_dir(home.path()).unwrap().flatten() {
-            std::fs::copy(file.path(), second.path().join(file.file_name())).unwrap();
-        }
-        let open = |home: TempDir| {
-            let engine = Engine::open(home.path(), &key(), NOW).unwrap();
-            Self { engine, home }
-        };
-        (open(home), open(second))
-    }
-
     /// Somebody copies the home and opens the copy.
     pub(super) fn copy(&self) -> Self {
         let home = tempfile::tempdir().unwrap();
