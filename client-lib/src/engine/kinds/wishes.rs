@@ -78,8 +78,8 @@ impl Engine {
     pub(crate) fn mark_read(&mut self, id: ConversationId) -> Result<(), Error> {
         self.transact(|work| {
             let conversation = work.db.need_conversation(id)?;
-            work.note_read(id)?;
             let read = work.db.mark_read(id, work.now)?;
+            work.note_read(id)?;
             if read.is_empty() {
                 return Ok(());
             }

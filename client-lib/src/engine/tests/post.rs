@@ -263,6 +263,12 @@ impl Post {
     /// Every blob a person is about to store or to fetch is there in one go.
     pub(super) fn move_blobs(&mut self, person: &mut Person) {
         for mut row in person.engine.owed_transfers().unwrap() {
+            if row.state.is_final() {
+                // The relay forgets it.
+                row.owed = false;
+                person.engine.store.write(|db| db.set_transfer(&row)).unwrap();
+                continue;
+            }
             let folder = person.home.path().join("files");
             let path = folder.join(&row.name);
             match row.direction {
@@ -282,6 +288,7 @@ impl Post {
     /// Nobody has left a key package in this inbox.
     pub(super) fn forget_prekeys(&mut self, inbox: &MailboxId) {
         self.prekeys.retain(|(mailbox, _), _| mailbox != inbox);
+        self.last_resorts.retain(|(mailbox, _), _| mailbox != inbox);
     }
 
     /// Takes an envelope out of a log, as if its time had passed.
