@@ -15,7 +15,9 @@ use restante_spec::ids::{
 use restante_spec::limits;
 use restante_spec::message::{Appended, Commit, EnvelopeClass, MailboxClass, Rate, Refusal};
 
-use super::api::{Access, Answer, AppendAsk, Notice, Notices, Origin, Respond, epoch_name};
+use super::api::{
+    Access, Answer, AppendAsk, ChainLink, Notice, Notices, Origin, Respond, epoch_name,
+};
 use super::authorise::{Authorised, Grant, Need, authorise};
 use super::rows::{self, BadRow, EpochRow, KeyRow, ReaderRow, ReplacedRow};
 use super::service::{Cell, Service, damaged, give_back, lock, refusal};
@@ -81,10 +83,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         }
         let cell = match self.get(access) {
             Ok(cell) => cell,
-            Err(refusal) => {
-                ask.link.break_here();
-                return respond(Err(refusal));
-            }
+            Err(refusal) => return refuse(&ask.link, respond, refusal),
         };
         let mut mailbox = lock(&cell);
         let id = ask.id;
@@ -93,9 +92,8 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         let authorised = match authorise(&mailbox, access.key, Need::Write, ask, now) {
             Ok(authorised) => authorised,
             Err(refusal) => {
-                link.break_here();
                 drop(mailbox);
-                return respond(Err(refusal));
+                return refuse(&link, respond, refusal);
             }
         };
         // MBX-5: known ids first. One that is under way gets the same answer when it comes.
@@ -405,6 +403,12 @@ impl Change {
             mailbox.readers.entry(*hash).or_insert(reader);
         }
     }
+}
+
+/// Refuses an append, and those behind it in its chain (MBX-6); no lock may be held.
+fn refuse(link: &ChainLink, respond: Respond, refusal: Refusal) {
+    link.break_here();
+    respond(Err(refusal));
 }
 
 /// Answers an append, and those that came with the same id while it was under way.
