@@ -44,7 +44,7 @@ impl Work<'_> {
             (Ok(record), _) => Ok(Some(record)),
             // The others have the letter too, or take key packages from the contact's inbox.
             (Err(_), StateRecord::Contact(id, facts)) => {
-                let facts = ContactFacts { request: Vec::new(), ..facts };
+                let facts = Box::new(ContactFacts { request: Vec::new(), ..*facts });
                 StateRecord::Contact(id, facts).to_record().map(Some).map_err(unwritable)
             }
             (Err(error), _) => Err(unwritable(error)),
@@ -79,7 +79,7 @@ impl Work<'_> {
             request: row.request.unwrap_or_default(),
             ended_at: row.ended_at,
         };
-        Ok(Some(StateRecord::Contact(*id.as_bytes(), facts)))
+        Ok(Some(StateRecord::Contact(*id.as_bytes(), Box::new(facts))))
     }
 
     fn invite_record(&self, key: &[u8]) -> Result<Option<StateRecord>, Error> {
@@ -110,7 +110,7 @@ impl Work<'_> {
     pub(super) fn apply(&mut self, state: StateRecord) -> Result<(), Error> {
         match state {
             StateRecord::Account(account) => self.apply_account(&account),
-            StateRecord::Contact(id, facts) => self.apply_contact(ContactId::new(id), facts),
+            StateRecord::Contact(id, facts) => self.apply_contact(ContactId::new(id), *facts),
             StateRecord::Invite(key, state) => self.apply_invite(key, state),
             StateRecord::Conversation(id, state) => {
                 self.apply_conversation(ConversationId::new(id), state)

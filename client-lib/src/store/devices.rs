@@ -20,6 +20,9 @@ pub(crate) struct LinkRow {
     pub(crate) key: Zeroizing<[u8; 32]>,
 }
 
+/// A device, and the seed of the inbox key it was given.
+type DeviceKeyRow = (PublicKey, Zeroizing<[u8; 32]>);
+
 /// The name of a record of the account's state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RecordName {
@@ -109,7 +112,7 @@ impl Db<'_> {
     }
 
     /// The inbox keys devices were given, by device.
-    pub(crate) fn device_keys(self) -> Result<Vec<(PublicKey, Zeroizing<[u8; 32]>)>, Error> {
+    pub(crate) fn device_keys(self) -> Result<Vec<DeviceKeyRow>, Error> {
         let mut query = self.sql.prepare_cached("SELECT device, key FROM device_keys")?;
         let rows = query.query_map([], |row| {
             Ok((PublicKey::new(fixed(row, "device")?), Zeroizing::new(fixed(row, "key")?)))

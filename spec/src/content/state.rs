@@ -15,7 +15,7 @@ pub enum StateRecord {
     /// The account itself.
     Account(AccountState),
     /// A contact.
-    Contact([u8; 16], ContactState),
+    Contact([u8; 16], Box<ContactState>),
     /// An invite of the account, by the key that writes with it.
     Invite(PublicKey, InviteState),
     /// A conversation.

@@ -4,8 +4,8 @@ use super::*;
 use crate::ids::UnixTime;
 use crate::limits::{GROUP_NAME_BYTES, NICK_BYTES, SYNC_VALUE_BYTES};
 
-fn contact(state: u32) -> ContactState {
-    ContactState {
+fn contact(state: u32) -> Box<ContactState> {
+    Box::new(ContactState {
         account: Some(PublicKey::new([1; 32])),
         nick: "bob".into(),
         state,
@@ -17,7 +17,7 @@ fn contact(state: u32) -> ContactState {
         came_by: Some(PublicKey::new([4; 32])),
         request: vec![5; 9],
         ended_at: UnixTime::new(6),
-    }
+    })
 }
 
 fn group(standing: u32, name: usize) -> ConversationState {

@@ -57,7 +57,7 @@ impl StateRecord {
         // DEV-8
         Ok(Some(match record.kind {
             Self::ACCOUNT => Self::Account(Part::read(value)?),
-            Self::CONTACT => Self::Contact(id()?, Part::read(value)?),
+            Self::CONTACT => Self::Contact(id()?, Box::new(Part::read(value)?)),
             Self::INVITE => {
                 Self::Invite(exact("key", PublicKey::from_slice(key))?, Part::read(value)?)
             }
