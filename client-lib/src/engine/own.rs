@@ -203,7 +203,7 @@ impl Work<'_> {
         if self.db.read_mark(of)? == Some((generation, seq)) {
             return Ok(());
         }
-        self.db.set_read_mark(of, generation, seq)?;
+        self.db.set_read_mark(of, generation, seq, self.now)?;
         let key = of.as_bytes().to_vec();
         self.db.mark_dirty(&RecordName { kind: StateRecord::READ, key })
     }

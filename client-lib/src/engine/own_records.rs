@@ -232,7 +232,7 @@ impl Work<'_> {
         of: ConversationId,
         upto: restante_spec::content::LogPosition,
     ) -> Result<(), Error> {
-        if !self.db.set_read_mark(of, upto.generation, upto.seq)? {
+        if !self.db.set_read_mark(of, upto.generation, upto.seq, self.now)? {
             return Ok(());
         }
         match self.db.conversation(of)? {

@@ -240,15 +240,20 @@ impl Db<'_> {
         of: ConversationId,
         generation: u32,
         seq: Seq,
+        now: UnixTime,
     ) -> Result<bool, Error> {
         let sql = "INSERT INTO read_marks (conversation, generation, seq) VALUES (?1, ?2, ?3)
             ON CONFLICT (conversation) DO UPDATE SET generation = ?2, seq = ?3
             WHERE (generation, seq) < (?2, ?3)";
         let mark = (of.as_bytes(), generation, to_sql(seq.get()));
         self.sql.execute(sql, mark)?;
-        let sql = "UPDATE messages SET unread = 0
+        // CNT-18: read on one device is read on all.
+        let sql = "UPDATE messages SET unread = 0,
+                gone_at = CASE timer WHEN 0 THEN 0 ELSE timer + ?4 END
             WHERE conversation = ?1 AND unread = 1 AND (generation, seq) <= (?2, ?3)";
-        Ok(self.sql.execute(sql, mark)? > 0)
+        let (generation, seq) = (generation, to_sql(seq.get()));
+        let read = (of.as_bytes(), generation, seq, to_sql(now.get()));
+        Ok(self.sql.execute(sql, read)? > 0)
     }
 
     /// A setting or draft; `None`: there is none.
