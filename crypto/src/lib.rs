@@ -44,6 +44,8 @@ mod live;
 mod padding;
 mod proofs;
 mod random;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 #[cfg(feature = "e2e")]
 mod record;
 #[cfg(feature = "e2e")]
