@@ -7,8 +7,8 @@
 use std::future::Future;
 use std::path::Path;
 use std::pin::pin;
-use std::sync::mpsc::{Receiver, channel};
 use std::sync::PoisonError;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -89,10 +89,12 @@ impl Device {
     ) -> T {
         let mut asked = pin!(what(self.client.clone()));
         loop {
-            if let Some(answer) = asked.as_mut().now_or_never() {
+            let answer = asked.as_mut().now_or_never();
+            // What was asked without waiting for an answer is done as well.
+            while self.driver.step_request(now) {}
+            if let Some(answer) = answer {
                 return answer;
             }
-            self.driver.step_request(now);
         }
     }
 

@@ -44,8 +44,6 @@ mod live;
 mod padding;
 mod proofs;
 mod random;
-#[cfg(feature = "simulation")]
-pub mod simulation;
 #[cfg(feature = "e2e")]
 mod record;
 #[cfg(feature = "e2e")]
@@ -53,6 +51,8 @@ mod recovery;
 #[cfg(feature = "e2e")]
 mod room;
 mod signing;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 #[cfg(feature = "e2e")]
 mod xwing;
 

@@ -26,7 +26,8 @@ pub(crate) fn fill(bytes: &mut [u8]) -> Result<(), Error> {
             continue;
         };
         DRAWN.set(Some((seed, count + 1)));
-        let drawn = Sha256::new().chain_update(seed.to_le_bytes()).chain_update(count.to_le_bytes());
+        let drawn =
+            Sha256::new().chain_update(seed.to_le_bytes()).chain_update(count.to_le_bytes());
         for (byte, drawn) in part.iter_mut().zip(drawn.finalize()) {
             *byte = drawn;
         }

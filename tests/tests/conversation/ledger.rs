@@ -67,6 +67,7 @@ impl Ledger {
         Self { is_telling, ..Self::default() }
     }
 
+    /// A line for whoever looks at one run.
     pub(crate) fn tell(&self, what: impl FnOnce() -> String) {
         if self.is_telling {
             eprintln!("{}", what());
@@ -114,6 +115,9 @@ impl Ledger {
 
     /// The relay says something to a device.
     pub(crate) fn heard(&mut self, seat: usize, header: RelayHeader) {
+        if let RelayHeader::Reply(_, Reply::Error(refusal)) = &header {
+            self.tell(|| format!("{seat} is refused: {refusal:?}"));
+        }
         let desk = self.desks.entry(seat).or_default();
         let (mailbox, id, seq) = match header {
             RelayHeader::Reply(number, reply) => {
@@ -195,7 +199,8 @@ impl Ledger {
             }
             let last = log.entries.iter().rfind(|(_, id)| ids.contains(id)).map(|(seq, _)| *seq);
             for time in log.memberships(seat, &self.readers) {
-                let upto = time.upto.map_or(Some(Seq::new(u64::MAX)), |upto| last.map(|it| it.min(upto)));
+                let upto =
+                    time.upto.map_or(Some(Seq::new(u64::MAX)), |upto| last.map(|it| it.min(upto)));
                 for (seq, id) in &log.entries {
                     let is_due = time.holds(*seq) && Some(*seq) <= upto;
                     if is_due && self.texts.contains_key(id) {
@@ -216,6 +221,17 @@ impl Ledger {
     pub(crate) fn is_stored(&self, message: &Message) -> bool {
         let id = EnvelopeId::new(*message.id.as_bytes());
         self.logs.values().any(|log| log.place_of(&id).is_some())
+    }
+
+    /// Whether a device has been in the log of this history ever since it came.
+    pub(crate) fn has_stayed(&self, seat: usize, history: &[Message]) -> bool {
+        let ids = history.iter().map(|message| EnvelopeId::new(*message.id.as_bytes()));
+        let mut logs =
+            ids.filter_map(|id| self.logs.values().find(|log| log.place_of(&id).is_some()));
+        logs.next().is_some_and(|log| {
+            let times = log.memberships(seat, &self.readers);
+            times.len() == 1 && times.iter().all(|time| time.upto.is_none())
+        })
     }
 
     /// How many devices are in the log that holds one of these messages: the newest such log.

@@ -3,9 +3,11 @@
 //! Knows what an app can ask; must not know the relay or the network. One entry of `ACTS` is one
 //! kind of wish: what a new kind needs is an entry and a function.
 
+use std::collections::BTreeMap;
+
 use restante_client::{
-    ContactId, ContactState, ConversationId, ConversationKind, Fate, InviteOptions, Message, Role,
-    Standing,
+    ContactId, ContactState, Conversation, ConversationId, ConversationKind, Fate, GroupChange,
+    InviteOptions, Message, Role, Standing,
 };
 
 use super::world::{World, is_refusal};
@@ -46,7 +48,12 @@ const GROUPS: u64 = 5;
 pub(crate) struct Workload {
     texts: u64,
     groups: u64,
+    names: u64,
     written: Vec<(usize, ConversationId, Message)>,
+    /// Additions that were asked for.
+    additions: Vec<(usize, ConversationId, ContactId)>,
+    /// What each device wanted a group to be called last.
+    named: BTreeMap<(usize, ConversationId), String>,
 }
 
 /// Lets everybody meet somebody: a chain, and some more.
@@ -137,14 +144,17 @@ impl Workload {
     }
 
     fn change(&mut self, world: &mut World, seat: usize, act: Act) {
-        let open_group = |kind, standing| {
-            kind == ConversationKind::Group && standing == Standing::Open
-        };
+        let open_group =
+            |kind, standing| kind == ConversationKind::Group && standing == Standing::Open;
         let Some(id) = pick(world, seat, open_group) else { return };
         let done = match act {
             Act::Add => {
                 let Some(who) = active_contact(world, seat) else { return };
-                world.ask(seat, |it| async move { it.add_member(id, who).await })
+                let added = world.ask(seat, |it| async move { it.add_member(id, who).await });
+                if added.is_ok() {
+                    self.additions.push((seat, id, who));
+                }
+                added
             }
             Act::Remove => {
                 let Some(who) = member(world, seat, id) else { return };
@@ -157,8 +167,15 @@ impl Workload {
                 world.ask(seat, |it| async move { it.set_role(id, who, role).await })
             }
             Act::Name => {
-                let name = format!("name {}", world.random.below(1_000));
-                world.ask(seat, |it| async move { it.set_group_name(id, &name).await })
+                self.names += 1;
+                let name = format!("name {}", self.names);
+                let wanted = name.clone();
+                let done =
+                    world.ask(seat, |it| async move { it.set_group_name(id, &wanted).await });
+                if done.is_ok() {
+                    self.named.insert((seat, id), name);
+                }
+                done
             }
             _ => world.ask(seat, |it| async move { it.leave_group(id).await }).map(drop),
         };
@@ -183,35 +200,58 @@ impl Workload {
                 world.ledger.compare(seat, &history, reads);
             }
         }
+        self.check_fates(world);
+        self.check_wishes(world);
+        self.check_groups(world);
+        digest
+    }
+
+    /// What was written stands in a log, unless its writer was out by then.
+    fn check_fates(&self, world: &mut World) {
         for (seat, id, message) in &self.written {
             let message_id = message.id;
             let now = world.ask(*seat, |it| async move { it.message(message_id).await }).unwrap();
-            let standing = standing(world, *seat, *id);
+            let standing = show(world, *seat, *id).standing;
             let stored = world.ledger.is_stored(message);
             match now.fate {
                 Fate::Accepted | Fate::Delivered => {
                     assert!(stored, "{} is accepted and stands nowhere", message.text);
                 }
                 Fate::Refused(_) => assert!(
-                    matches!(standing, Standing::Left | Standing::Removed | Standing::Leaving),
+                    !world.ledger.has_stayed(*seat, &history(world, *seat, *id))
+                        || standing != Standing::Open,
                     "{} of an open conversation was refused",
                     message.text
                 ),
-                fate => panic!("{} of {seat} is {fate} at the end: {standing:?}", message.text),
+                fate => panic!("{} is {fate} at the end: {standing:?}", message.text),
             }
         }
-        self.check_groups(world);
-        digest
+    }
+
+    /// What was asked for and allowed has come about, whoever won the races for it.
+    fn check_wishes(&self, world: &mut World) {
+        for (seat, id, who) in &self.additions {
+            let is_told = world.seats[*seat].cannot_add.contains(id);
+            let came = |change: &GroupChange| *change == GroupChange::Added(*who);
+            assert!(
+                is_told || has_happened(world, *seat, *id, came),
+                "an addition of {seat} is lost"
+            );
+        }
+        for ((seat, id), name) in &self.named {
+            let came = |change: &GroupChange| *change == GroupChange::Named(name.clone());
+            assert!(has_happened(world, *seat, *id, came), "{name} of {seat} is lost");
+        }
     }
 
     /// Everybody who is in a group sees the same of it.
     fn check_groups(&self, world: &mut World) {
-        let mut views = std::collections::BTreeMap::new();
+        let mut views = BTreeMap::new();
         for seat in 0..world.seats.len() {
             let all = world.ask(seat, |it| async move { it.conversations().await }).unwrap();
-            let open = all.into_iter().filter(|it| {
-                it.kind == ConversationKind::Group && it.standing == Standing::Open
-            });
+            let open = all
+                .into_iter()
+                .filter(|it| it.kind == ConversationKind::Group && it.standing == Standing::Open);
             for group in open {
                 let id = group.id;
                 let members = world.ask(seat, |it| async move { it.members(id).await }).unwrap();
@@ -229,8 +269,21 @@ impl Workload {
     }
 }
 
-fn standing(world: &mut World, seat: usize, id: ConversationId) -> Standing {
-    world.ask(seat, |it| async move { it.conversation(id).await }).unwrap().standing
+fn show(world: &mut World, seat: usize, id: ConversationId) -> Conversation {
+    world.ask(seat, |it| async move { it.conversation(id).await }).unwrap()
+}
+
+/// Whether a device shows such a change, if it has been in the group all the time.
+fn has_happened(
+    world: &mut World,
+    seat: usize,
+    id: ConversationId,
+    is_it: impl Fn(&GroupChange) -> bool,
+) -> bool {
+    let history = history(world, seat, id);
+    show(world, seat, id).standing != Standing::Open
+        || !world.ledger.has_stayed(seat, &history)
+        || history.iter().flat_map(|message| &message.changes).any(is_it)
 }
 
 /// The whole history of a conversation, oldest first.

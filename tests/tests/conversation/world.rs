@@ -2,11 +2,13 @@
 //!
 //! Knows how things move; what people want is `workload.rs`, what must hold is `ledger.rs`.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use restante_client::simulation::Device;
-use restante_client::{Client, Error, Event, EventStream, Notice, StoreKey};
+use restante_client::{Client, ConversationId, Error, Event, EventStream, Notice, StoreKey};
 use restante_crypto::SigningKey;
 use restante_relay::simulation::{Disk, Now, Relay, Setup};
 use restante_spec::address::RelayAddress;
@@ -39,7 +41,9 @@ pub(crate) struct Seat {
     device: Option<(Device, EventStream)>,
     line: Option<Line>,
     /// Nobody uses it before this moment.
-    pub(crate) away_until: u64,
+    away_until: u64,
+    /// Groups it was told somebody cannot be added to.
+    pub(crate) cannot_add: BTreeSet<ConversationId>,
 }
 
 /// How rough a run is, each in thousandths of its events.
@@ -143,7 +147,13 @@ impl World {
         let now = self.time();
         let device = Device::create(home.path(), &key(), &address, &nickname, now);
         let device = watched(device.expect("an account"), now);
-        self.seats.push(Seat { home, device: Some(device), line: None, away_until: 0 });
+        self.seats.push(Seat {
+            home,
+            device: Some(device),
+            line: None,
+            away_until: 0,
+            cannot_add: BTreeSet::new(),
+        });
         self.ask(number, |client| async move { client.connect().await }).expect("connects");
     }
 
@@ -262,7 +272,7 @@ impl World {
         let seat = &mut self.seats[number];
         let Some((device, events)) = &mut seat.device else { return false };
         let moved = device.step(time).unwrap_or_else(|error| panic!("device {number}: {error}"));
-        check_notices(number, events);
+        seat.cannot_add.extend(check_notices(number, events));
         if !device.is_connected() {
             seat.line = None;
         }
@@ -411,15 +421,20 @@ fn watched(mut device: Device, now: UnixTime) -> (Device, EventStream) {
     (device, events)
 }
 
-/// Nothing happens that only a broken rule can bring about.
-fn check_notices(seat: usize, events: &mut EventStream) {
-    use futures_util::FutureExt;
+/// Nothing happens that only a broken rule can bring about. Gives back the groups in which somebody
+/// could not be added.
+fn check_notices(seat: usize, events: &mut EventStream) -> Vec<ConversationId> {
+    let mut cannot_add = Vec::new();
     while let Some(Some(event)) = events.next().now_or_never() {
-        let Event::Notice(notice) = event else { continue };
-        let is_fine = matches!(notice, Notice::CannotAdd { .. } | Notice::ConversationClosed { .. })
-            || matches!(notice, Notice::Improper { .. });
-        assert!(is_fine, "device {seat} is told: {notice}");
+        match event {
+            Event::Notice(Notice::CannotAdd { conversation, .. }) => cannot_add.push(conversation),
+            // Who made a change may have lost the right to it while it was under way.
+            Event::Notice(Notice::Improper { .. }) => {}
+            Event::Notice(notice) => panic!("device {seat} is told: {notice}"),
+            _ => {}
+        }
     }
+    cannot_add
 }
 
 /// One key for all stores: a run does not look at them.
