@@ -39,6 +39,8 @@ mod key;
 mod limits;
 mod media;
 mod net;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 mod store;
 mod tasks;
 mod transfer;

@@ -51,6 +51,8 @@ mod recovery;
 #[cfg(feature = "e2e")]
 mod room;
 mod signing;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 #[cfg(feature = "e2e")]
 mod xwing;
 

@@ -124,12 +124,18 @@ impl Client {
         Builder { home: home.into(), key: None, token: None, lock_wait: LOCK_WAIT }
     }
 
-    fn new(engine: Engine, lock: HomeLock) -> Self {
+    pub(crate) fn new(engine: Engine, lock: HomeLock) -> Self {
         let (requests, inbox) = mpsc::channel(REQUEST_QUEUE);
         let events = EventHub::new();
         let (driver, progress, state) = Driver::new(engine, lock, inbox, events.clone());
         let driver = Mutex::new(Some(driver));
         Self { shared: Arc::new(Shared { requests, driver, events, progress, state }) }
+    }
+
+    /// What the driver will own.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn driver(&self) -> &Mutex<Option<Driver>> {
+        &self.shared.driver
     }
 
     /// Starts the driver task on the current runtime. It opens no connection before

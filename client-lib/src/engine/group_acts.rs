@@ -2,6 +2,7 @@
 //! invitation.
 
 use restante_crypto::{DeviceList, SigningKey, Suite, generate_reader, random_bytes};
+use restante_spec::codes::Code;
 use restante_spec::content::{Body, GroupKind, GroupState, Policy, Role};
 use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey, Seconds, Slot};
 use restante_spec::limits::{GROUP_NAME_BYTES, GROUP_PICTURE_BYTES};
@@ -310,6 +311,8 @@ impl Work<'_> {
         if self.is_alone(&mailbox)? {
             row.standing = Standing::Left;
             self.db.put_wish(&mailbox, &Wish::Close { removes: false }, self.now)?;
+            // Nobody is left to read what waits.
+            self.refuse_outbox(id, Code::Revoked)?;
         } else {
             row.standing = Standing::Leaving;
             self.queue_body(id, &Body::Leave)?;
