@@ -217,12 +217,14 @@ impl Workload {
                 Fate::Accepted | Fate::Delivered => {
                     assert!(stored, "{} is accepted and stands nowhere", message.text);
                 }
-                Fate::Refused(_) => assert!(
-                    !world.ledger.has_stayed(*seat, &history(world, *seat, *id))
-                        || standing != Standing::Open,
-                    "{} of an open conversation was refused",
-                    message.text
-                ),
+                Fate::Refused(_) => {
+                    let history = history(world, *seat, *id);
+                    assert!(
+                        !world.ledger.has_stayed(*seat, &history) || standing != Standing::Open,
+                        "{} of an open conversation was refused",
+                        message.text
+                    );
+                }
                 fate => panic!("{} is {fate} at the end: {standing:?}", message.text),
             }
         }

@@ -347,6 +347,9 @@ impl Post {
             if batch.is_empty() || !person.engine.receive(&mailbox, batch).unwrap().reopen {
                 return;
             }
+            if person.engine.waits_for_blobs(&row.relay).unwrap() {
+                return;
+            }
         }
     }
 
