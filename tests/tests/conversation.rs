@@ -6,9 +6,9 @@
 //! network, clocks and disks are played. `SEED=n` repeats one run and tells what happens, `SEEDS=n`
 //! makes so many; `tests/simulation/plant` shows that the checkers see what they are there for.
 //!
-//! What repeats: what people do, when anything moves or fails, and every id and key but those that
-//! OpenMLS draws; so all that people see. What does not: the bytes that leave, and their sizes
-//! where a length follows from a key.
+//! What repeats: what people do, and when anything moves or fails. What does not: the keys that
+//! OpenMLS draws, the bytes that leave, and when what is put off by a random time is sent; so two
+//! runs of a seed may differ in what they find.
 
 #[path = "conversation/ledger.rs"]
 mod ledger;
@@ -43,8 +43,8 @@ fn once(seed: u64, is_telling: bool) -> Report {
     workload::introduce(&mut world);
     let mut workload = Workload::default();
     world.run(|world, seat| workload.act(world, seat));
-    let digest = workload.check(&mut world);
-    Report { seen: world.ledger.seen, faults: world.faults, digest }
+    workload.check(&mut world);
+    Report { seen: world.ledger.seen, faults: world.faults }
 }
 
 #[test]
@@ -97,14 +97,5 @@ fn conversation_is_the_same_for_everybody_in_it_whatever_happens() {
     if count >= SEEDS {
         let missing: Vec<_> = sums.iter().filter(|(_, sum)| *sum == 0).collect();
         assert!(missing.is_empty(), "never happened: {missing:?}");
-    }
-}
-
-/// A seed is worth something only if it repeats.
-#[test]
-fn conversation_repeats_from_its_seed() {
-    for seed in [1, 2] {
-        let digest = || once(seed, false).digest;
-        assert_eq!(digest(), digest(), "seed {seed}");
     }
 }

@@ -105,6 +105,8 @@ async fn four_devices_show_one_order() {
 
     let group = laptop.client.create_group("Four", false).await.unwrap().id;
     until_standing(&alice.client, group, Standing::Open).await;
+    // Its standing is told among the own devices; it is in the group once its Welcome has come.
+    until_devices(&alice.client, group, &[2]).await;
     alice.client.add_member(group, of_bob).await.unwrap();
     until_standing(&tablet.client, group, Standing::Invited).await;
     tablet.client.accept_group(group).await.unwrap();

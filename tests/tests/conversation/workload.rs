@@ -186,16 +186,12 @@ impl Workload {
     }
 
     /// Compares what everybody has at the end.
-    pub(crate) fn check(&self, world: &mut World) -> u64 {
-        let mut digest = 0xcbf2_9ce4_8422_2325_u64;
+    pub(crate) fn check(&self, world: &mut World) {
         for seat in 0..world.seats.len() {
             let all = world.ask(seat, |it| async move { it.conversations().await }).unwrap();
             for conversation in all {
                 let id = conversation.id;
                 let history = history(world, seat, id);
-                for byte in history.iter().flat_map(|message| message.text.bytes()) {
-                    digest = (digest ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
-                }
                 let reads = matches!(conversation.standing, Standing::Open | Standing::Leaving);
                 world.ledger.compare(seat, &history, reads);
             }
@@ -203,7 +199,6 @@ impl Workload {
         self.check_fates(world);
         self.check_wishes(world);
         self.check_groups(world);
-        digest
     }
 
     /// What was written stands in a log, unless its writer was out by then.

@@ -67,8 +67,6 @@ pub(crate) struct Faults {
 pub(crate) struct Report {
     pub(crate) seen: Seen,
     pub(crate) faults: Faults,
-    /// Follows from everything people could see.
-    pub(crate) digest: u64,
 }
 
 /// What moves next.
