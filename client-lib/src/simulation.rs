@@ -8,7 +8,7 @@ use std::future::Future;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::PoisonError;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,6 +26,9 @@ use crate::home::HomeLock;
 use crate::key::StoreKey;
 use crate::limits::IDLE;
 use crate::net::{Link, LinkError, LinkEvents, Wire};
+
+/// Unit: calls to relays that wait to be answered; one more is not answered.
+const CALLS: usize = 64;
 
 type Call = oneshot::Sender<Result<(Link, LinkEvents), LinkError>>;
 
@@ -70,12 +73,12 @@ impl Device {
         let mut slot = client.driver().lock().unwrap_or_else(PoisonError::into_inner);
         let driver = slot.take().ok_or(Error::Stopped);
         drop(slot);
-        let (caller, calls) = channel();
+        let (caller, calls) = sync_channel(CALLS);
         let mut device = Self { client, driver: driver?, calls, call: None, wire: None };
         device.driver.set_dial(Box::new(move |_| {
             let (call, answer) = oneshot::channel();
             // Nobody listens any more when the device is dropped.
-            let _ = caller.send(call);
+            let _ = caller.try_send(call);
             Box::pin(async move { answer.await.unwrap_or(Err(LinkError::Lost)) })
         }));
         Ok(device)

@@ -8,6 +8,9 @@ use super::{Db, fixed, from_sql, to_sql};
 use crate::error::Error;
 use crate::types::ContactId;
 
+/// A letter that waits for a blob: the log it lets into, who wrote it, what it says.
+pub(crate) type KeptWelcome = (MailboxId, ContactId, Zeroizing<Vec<u8>>);
+
 /// An invite of this account.
 #[derive(Clone, Debug)]
 pub(crate) struct InviteRow {
@@ -49,7 +52,7 @@ impl Db<'_> {
     }
 
     /// The letters that wait for a blob.
-    pub(crate) fn welcomes(self) -> Result<Vec<(MailboxId, ContactId, Zeroizing<Vec<u8>>)>, Error> {
+    pub(crate) fn welcomes(self) -> Result<Vec<KeptWelcome>, Error> {
         let mut query = self.sql.prepare_cached("SELECT * FROM welcomes")?;
         let rows = query.query_map([], |row| {
             let (mailbox, contact) = (fixed(row, "mailbox")?, fixed(row, "contact")?);
