@@ -26,6 +26,8 @@
 //! client.shutdown().await
 //! # }
 //! ```
+//!
+//! `examples/` has bots, to begin with.
 
 mod client;
 mod clock;
@@ -58,6 +60,11 @@ pub use restante_spec::token::{AdmissionToken, Entrance, EntranceError, TokenErr
 pub use transfer::{BlobAddress, Direction, Transfer, TransferFailure, TransferState};
 pub use types::{
     Collected, ConnectionState, Contact, ContactId, ContactState, Conversation, ConversationId,
-    ConversationKind, Fate, Goal, GroupChange, GroupMember, InviteLink, InviteOptions, Message,
-    MessageId, MessageKind, Position, Standing, TransferId,
+    ConversationKind, Fate, Goal, GroupChange, GroupMember, InviteLink, InviteOptions, Match,
+    Message, MessageId, MessageKind, Position, Standing, TransferId,
 };
+
+/// The example in the README compiles too.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

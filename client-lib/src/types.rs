@@ -89,6 +89,21 @@ pub struct Contact {
     pub verified: bool,
 }
 
+/// One of several a word may mean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Match {
+    /// Its id, whose beginning says which is meant.
+    pub id: String,
+    /// What it is called, as others chose it.
+    pub name: String,
+}
+
+impl Match {
+    pub(crate) fn new(id: impl fmt::Display, name: &str) -> Self {
+        Self { id: id.to_string(), name: name.to_owned() }
+    }
+}
+
 /// How far an acquaintance has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ContactState {
@@ -194,6 +209,18 @@ pub enum Standing {
     Removed,
     /// The log cannot be read on; a notice said why.
     Broken,
+}
+
+impl ConversationKind {
+    /// The stable name, as in `--json`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Group => "group",
+            Self::Own => "own",
+        }
+    }
 }
 
 impl Standing {

@@ -3,18 +3,21 @@
 //! Knows stdout, stderr and whether a person looks; must not decide what is said. Text of others
 //! passes `text.rs` on the way.
 
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use restante_client::{
-    Code, Contact, ContactId, ContactState, ConversationId, Fate, Message, MessageKind, Notice,
+    Code, Contact, ContactState, Conversation, ConversationId, Fate, Message, MessageKind, Notice,
     UnixTime,
 };
 use serde::Serialize;
 
+use crate::changes;
 use crate::failure::Failure;
 use crate::json::{self, ContactLine, ErrorLine, MessageLine, NoticeLine};
+use crate::names::Names;
 use crate::text;
 
 /// Where a program's words go, and in which form.
@@ -87,10 +90,16 @@ impl Output {
         self.say(&format!("{name:<width$}  {id}  {state}{notes}"));
     }
 
-    /// A message, and who is speaking.
-    pub(crate) fn message(self, message: &Message, who: &str) {
+    /// A message of a conversation.
+    pub(crate) fn message(self, message: &Message, names: &Names) {
         self.object(&MessageLine::from(message));
-        self.say(&message_line(message, who));
+        self.say(&message_line(message, names));
+    }
+
+    /// A message among those of other conversations, so `who` says where it stands too.
+    pub(crate) fn found(self, message: &Message, who: &str) {
+        self.object(&MessageLine::from(message));
+        self.say(&with_fate(message, said_line(message, who)));
     }
 
     /// Something a person should know.
@@ -101,16 +110,30 @@ impl Output {
 }
 
 /// A message as a line: when, who, what, and for own ones what became of it.
-pub(crate) fn message_line(message: &Message, who: &str) -> String {
-    let fate = match message.fate {
-        Fate::Received => String::new(),
-        fate => format!("  ({})", fate_words(fate)),
-    };
-    format!("{}{fate}", plain_line(message, who))
+pub(crate) fn message_line(message: &Message, names: &Names) -> String {
+    with_fate(message, plain_line(message, names))
 }
 
 /// The same, without what became of it.
-pub(crate) fn plain_line(message: &Message, who: &str) -> String {
+pub(crate) fn plain_line(message: &Message, names: &Names) -> String {
+    match message.kind {
+        MessageKind::Event => {
+            format!("{}  [{}]", moment(message.at), changes::words(message, names))
+        }
+        MessageKind::Text | MessageKind::Unknown | MessageKind::Unreadable => {
+            said_line(message, &names.author(message))
+        }
+    }
+}
+
+fn with_fate(message: &Message, line: String) -> String {
+    match message.fate {
+        Fate::Received => line,
+        fate => format!("{line}  ({})", fate_words(fate)),
+    }
+}
+
+fn said_line(message: &Message, who: &str) -> String {
     let head = format!("{}  {who}: ", moment(message.at));
     let indent = " ".repeat(head.chars().count());
     let body = text::lines(&message.text, &indent);
@@ -123,21 +146,23 @@ pub(crate) fn plain_line(message: &Message, who: &str) -> String {
 
 /// The name of a contact, fit for a terminal.
 pub(crate) fn name_of(contact: &Contact) -> String {
-    if contact.nickname.is_empty() {
-        format!("({})", short_id(contact.id))
-    } else {
-        text::one_line(&contact.nickname)
-    }
+    called(&contact.nickname, contact.id)
 }
 
-/// A word by which the contact can be named on the command line.
-pub(crate) fn word_for(contact: &Contact) -> String {
+/// The name of a group, or of the contact one talks with, fit for a terminal.
+pub(crate) fn place_of(conversation: &Conversation) -> String {
+    called(&conversation.name, conversation.id)
+}
+
+/// A name fit for a terminal, or the id where there is none.
+pub(crate) fn called(name: &str, id: impl fmt::Display) -> String {
+    if name.is_empty() { format!("({})", short_id(id)) } else { text::one_line(name) }
+}
+
+/// A word by which a contact or group can be named on the command line.
+pub(crate) fn word_for(name: &str, id: impl fmt::Display) -> String {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.');
-    if !contact.nickname.is_empty() && contact.nickname.chars().all(plain) {
-        contact.nickname.clone()
-    } else {
-        short_id(contact.id)
-    }
+    if !name.is_empty() && name.chars().all(plain) { name.to_owned() } else { short_id(id) }
 }
 
 /// What became of a message, in words.
@@ -167,8 +192,8 @@ const fn state_words(state: ContactState) -> &'static str {
     }
 }
 
-/// Enough of an id to name a contact by it.
-pub(crate) fn short_id(id: ContactId) -> String {
+/// Enough of an id to name a contact or group by it.
+pub(crate) fn short_id(id: impl fmt::Display) -> String {
     id.to_string().chars().take(8).collect()
 }
 

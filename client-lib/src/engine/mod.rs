@@ -15,6 +15,7 @@ mod commands;
 mod commits;
 mod contents;
 mod endings;
+mod finding;
 mod first_contact;
 mod group_acts;
 mod groups;

@@ -3,6 +3,7 @@
 //! Knows the order of things: find the home, open it, work, close it. Must not print.
 
 mod contacts;
+mod group;
 mod history;
 mod init;
 mod invite;
@@ -44,6 +45,7 @@ async fn work(command: &Command, desk: &mut Desk) -> Result<(), Failure> {
         Command::Accept(args) => invite::take(args, desk).await,
         Command::Contacts { decision: None } => contacts::list(desk).await,
         Command::Contacts { decision: Some(decision) } => contacts::decide(decision, desk).await,
+        Command::Group { command } => group::run(command, desk).await,
         Command::Send(args) => send::run(args, desk).await,
         Command::History(args) => history::run(args, desk).await,
         Command::Search(args) => search::run(args, desk).await,

@@ -9,15 +9,15 @@ use crate::args::{Send, Wait};
 use crate::desk::Desk;
 use crate::failure::Failure;
 use crate::json::MessageLine;
-use crate::output::{fate_words, name_of};
+use crate::output::{fate_words, place_of};
 
 /// Queues the message, then waits until it has come as far as wished.
 pub(super) async fn run(args: &Send, desk: &mut Desk) -> Result<(), Failure> {
     let text = text_of(args)?;
     let collected = desk.collect().await;
-    let contact = desk.contact(&args.who).await?;
+    let conversation = desk.conversation(&args.who).await?;
     // What cannot be sent now is kept all the same: nobody should have to write it twice.
-    let message = desk.client.send(contact.id, &text).await?;
+    let message = desk.client.send(conversation.id, &text).await?;
     let waited = match (collected, desk.offline) {
         (Err(failure), _) => Err(failure),
         (Ok(_), true) => Ok(()),
@@ -37,7 +37,7 @@ pub(super) async fn run(args: &Send, desk: &mut Desk) -> Result<(), Failure> {
             failure.saying("not delivered within that time; the message is safe at the relay")
         })?,
     }
-    desk.out.say(&format!("To {}: {}.", name_of(&contact), fate_words(message.fate)));
+    desk.out.say(&format!("To {}: {}.", place_of(&conversation), fate_words(message.fate)));
     Ok(())
 }
 

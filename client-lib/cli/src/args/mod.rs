@@ -2,17 +2,22 @@
 //!
 //! Knows words and their meaning for `clap`; must not know how anything is done.
 
+mod group;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use restante_client::{AdmissionToken, Entrance};
 
+pub(crate) use self::group::{GroupCommand, GroupPicture, GroupPolicy, NewGroup};
+
 use crate::limits::{INVITE_DAYS, INVITE_DAYS_MAX, PAGE, SEND_WAIT_SECONDS};
 
 /// What stands under the list of commands.
 const AFTER_HELP: &str = "\
-WHO is a nickname, or the beginning of a contact's id where a nickname is not enough.
+WHO is a nickname, or the beginning of a contact's id where a nickname is not enough; GROUP is the
+name of a group, or the beginning of its id. Where one talks, either will do.
 
 The home is encrypted, with a passphrase from --passphrase-file or the variable
 RESTANTE_PASSPHRASE, or else with a random key in a file of the home.
@@ -65,15 +70,22 @@ pub(crate) enum Command {
         #[command(subcommand)]
         decision: Option<Decision>,
     },
+    /// Makes groups, and does everything else with them.
+    Group {
+        /// What to do.
+        #[command(subcommand)]
+        command: GroupCommand,
+    },
     /// Sends a message; done when it is safe at the relay.
     Send(Send),
     /// Shows a conversation, oldest message first.
     History(History),
     /// Finds messages that hold all the words.
     Search(Search),
-    /// Talks with somebody: incoming messages appear while you type.
+    /// Talks with somebody, or in a group: incoming messages appear while you type.
     Chat {
-        /// With whom.
+        /// With whom, or where.
+        #[arg(value_name = "WHO|GROUP")]
         who: String,
     },
     /// Shows the number to compare with a contact, so that nobody stands between you.
@@ -156,7 +168,8 @@ pub(crate) enum Decision {
 /// What to send.
 #[derive(Args, Debug)]
 pub(crate) struct Send {
-    /// To whom.
+    /// To whom, or to which group.
+    #[arg(value_name = "WHO|GROUP")]
     pub(crate) who: String,
     /// The message; several words become one, `-` reads it from stdin.
     #[arg(required = true, num_args = 1..)]
@@ -181,7 +194,8 @@ pub(crate) enum Wait {
 /// What of a conversation to show.
 #[derive(Args, Debug)]
 pub(crate) struct History {
-    /// With whom.
+    /// With whom, or in which group.
+    #[arg(value_name = "WHO|GROUP")]
     pub(crate) who: String,
     /// The newest so many messages.
     #[arg(long, short = 'n', value_name = "N", default_value_t = PAGE)]
