@@ -75,6 +75,12 @@ pub enum Error {
         /// Those that fit.
         matches: Vec<Match>,
     },
+    /// A reaction is one line of at most `max` bytes.
+    #[error("a reaction is one line of at most {max} bytes")]
+    BadReaction {
+        /// The most that fits.
+        max: usize,
+    },
     /// No message has this id.
     #[error("there is no such message")]
     NoSuchMessage,
@@ -217,6 +223,7 @@ impl Error {
             | Self::EmptyText
             | Self::TextTooLong { .. }
             | Self::BadNickname { .. }
+            | Self::BadReaction { .. }
             | Self::EmptySearch
             | Self::TooLong { .. }
             | Self::BadFileName { .. }
@@ -288,6 +295,7 @@ impl Error {
             | Self::WrongState { .. }
             | Self::EmptyText
             | Self::TextTooLong { .. }
+            | Self::BadReaction { .. }
             | Self::BadNickname { .. }
             | Self::EmptySearch
             | Self::WrongRelay
@@ -339,6 +347,7 @@ impl Error {
             Self::EmptyText => "empty_text",
             Self::TextTooLong { .. } => "text_too_long",
             Self::BadNickname { .. } => "bad_nickname",
+            Self::BadReaction { .. } => "bad_reaction",
             Self::EmptySearch => "empty_search",
             Self::TooMany { .. } => "too_many",
             Self::Deadline => "deadline",

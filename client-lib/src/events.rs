@@ -8,7 +8,9 @@ use tokio::sync::broadcast;
 
 use crate::limits::EVENT_QUEUE;
 use crate::transfer::TransferState;
-use crate::types::{Contact, Conversation, ConversationId, Fate, Message, MessageId, TransferId};
+use crate::types::{
+    Contact, ContactId, Conversation, ConversationId, Fate, Message, MessageId, TransferId,
+};
 
 /// Something an app may want to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +20,26 @@ pub enum Event {
     Resync,
     /// A message was received.
     Message(Message),
+    /// A message looks different now: edited, reacted to, taken back, or gone.
+    Changed(Message),
+    /// Somebody began or ceased to write. It ends by itself if nothing more is heard of it.
+    Typing {
+        /// Where.
+        conversation: ConversationId,
+        /// Who.
+        who: ContactId,
+        /// Whether they are writing now.
+        active: bool,
+    },
+    /// Somebody is there now, or not any more.
+    Presence {
+        /// Where they said so.
+        conversation: ConversationId,
+        /// Who.
+        who: ContactId,
+        /// Whether they are there.
+        online: bool,
+    },
     /// A message of this side has come further.
     Fate {
         /// Where.
@@ -82,6 +104,15 @@ pub enum Notice {
     /// A commit was accepted that members cannot follow: somebody holds the log.
     #[error("this conversation was taken over by a commit that does not fit and must be restarted")]
     Captured {
+        /// Which conversation.
+        conversation: ConversationId,
+    },
+    /// A member has seen another log than this device, or claims so (CNT-7).
+    #[error(
+        "members of this conversation are shown different logs: its relay may hide or reorder \
+             messages. Compare with the others what you see, and do not rely on what is missing"
+    )]
+    Forked {
         /// Which conversation.
         conversation: ConversationId,
     },

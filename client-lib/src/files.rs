@@ -69,6 +69,31 @@ impl Files {
         Ok(())
     }
 
+    /// Writes a whole file, durable when this returns.
+    pub(crate) fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.forget_part(name)?;
+        let file = self.open_part(name)?;
+        file.write_at(0, bytes)?;
+        self.finish(name, &file)
+    }
+
+    /// A whole file; `None`: there is none of this name.
+    pub(crate) fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        match fs::read(self.folder.join(name)) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes a file; one that is not there is removed.
+    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
+        match fs::remove_file(self.folder.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     /// Forgets an unfinished file; one that is not there is forgotten.
     pub(crate) fn forget_part(&self, name: &str) -> io::Result<()> {
         match fs::remove_file(self.part(name)) {

@@ -61,7 +61,8 @@ pub use transfer::{BlobAddress, Direction, Transfer, TransferFailure, TransferSt
 pub use types::{
     Collected, ConnectionState, Contact, ContactId, ContactState, Conversation, ConversationId,
     ConversationKind, Fate, Goal, GroupChange, GroupMember, InviteLink, InviteOptions, Match,
-    Message, MessageId, MessageKind, Position, Standing, TransferId,
+    Message, MessageId, MessageKind, Position, Privacy, Reach, Reaction, Recipient, ReplyTo,
+    Standing, TransferId,
 };
 
 /// The example in the README compiles too.

@@ -58,8 +58,8 @@ mod xwing;
 pub use content::{LogChain, content_hash};
 #[cfg(feature = "e2e")]
 pub use conversation::{
-    Change, Conversation, GeneratedKeyPackage, KeyPackage, Live, Member, OwnDevice, PendingCommit,
-    Processed, Storage, Suite,
+    Change, Conversation, GeneratedKeyPackage, KeyPackage, LargeCommit, Live, Member, OwnDevice,
+    PendingCommit, Processed, Storage, Suite,
 };
 pub use error::Error;
 #[cfg(feature = "e2e")]
@@ -83,7 +83,7 @@ pub use proofs::{
 };
 pub use random::{random_bytes, random_secret};
 #[cfg(feature = "e2e")]
-pub use record::{LeafNumber, OpenedRecord, RecordKey, RecordPlace};
+pub use record::{LargeMessage, LeafNumber, OpenedRecord, RecordKey, RecordPlace};
 #[cfg(feature = "e2e")]
 pub use recovery::{
     RecoveryHeader, RecoveryKey, RecoveryKind, RecoveryReader, RecoverySecret, RecoveryWords,

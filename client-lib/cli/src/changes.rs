@@ -34,6 +34,10 @@ fn sentence(change: &GroupChange, by: &str, names: &Names) -> String {
         GroupChange::Role(who, role) => {
             format!("{by} made {} {}", names.of(*who), role_words(role))
         }
+        GroupChange::Verified(who, true) => format!("{by} verified {}", names.of(*who)),
+        GroupChange::Verified(who, false) => {
+            format!("{by} took back that {} is verified", names.of(*who))
+        }
         GroupChange::Improper => {
             "somebody did what their role does not allow; it does not count".to_owned()
         }

@@ -97,6 +97,7 @@ pub(crate) fn conversation_of(notice: &Notice) -> Option<ConversationId> {
         Notice::Gone { conversation }
         | Notice::ConversationLost { conversation }
         | Notice::Captured { conversation }
+        | Notice::Forked { conversation }
         | Notice::Improper { conversation }
         | Notice::CannotAdd { conversation, .. }
         | Notice::ConversationClosed { conversation } => Some(*conversation),

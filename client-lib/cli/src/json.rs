@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 
 use restante_client::{
-    Collected, Contact, Conversation, ConversationId, GroupChange, GroupMember, Message,
-    MessageKind, Policy, Role, Seconds, Who,
+    Collected, Contact, Conversation, ConversationId, GroupChange, GroupMember, Message, MessageId,
+    MessageKind, Policy, Privacy, Reach, Reaction, Recipient, Role, Seconds, UnixTime, Who,
 };
 use serde::Serialize;
 
@@ -61,11 +61,20 @@ pub(crate) struct MessageLine<'a> {
     /// The contact or member; null: this account.
     author: Option<String>,
     from_me: bool,
-    /// `text`, `unknown`, `unreadable` or `event`.
+    /// `text`, `unknown`, `unreadable`, `event`, `deleted` or `disappeared`.
     kind: &'static str,
     text: &'a str,
     /// What happened, if it is an event.
     changes: Vec<ChangeLine<'a>>,
+    /// The message it answers.
+    reply_to: Option<String>,
+    /// `text` is not what it said at first.
+    edited: bool,
+    /// Who took it back.
+    deleted_by: Option<String>,
+    reactions: Vec<ReactionLine<'a>>,
+    /// When it disappears; null: not, or not before it is read.
+    expires_at: Option<u64>,
     seq: Option<u64>,
     at: u64,
     fate: &'static str,
@@ -81,10 +90,29 @@ impl<'a> From<&'a Message> for MessageLine<'a> {
             kind: kind_name(message.kind),
             text: &message.text,
             changes: message.changes.iter().map(ChangeLine::from).collect(),
+            reply_to: message.reply_to.map(|answered| answered.message.to_string()),
+            edited: message.edited,
+            deleted_by: message.deleted_by.map(|who| who.to_string()),
+            reactions: message.reactions.iter().map(ReactionLine::from).collect(),
+            expires_at: message.expires_at.map(UnixTime::get),
             seq: message.seq.map(restante_client::Seq::get),
             at: message.at.get(),
             fate: message.fate.name(),
         }
+    }
+}
+
+/// What people put beside a message.
+#[derive(Serialize)]
+struct ReactionLine<'a> {
+    emoji: &'a str,
+    by: Vec<String>,
+}
+
+impl<'a> From<&'a Reaction> for ReactionLine<'a> {
+    fn from(reaction: &'a Reaction) -> Self {
+        let by = reaction.by.iter().map(ToString::to_string).collect();
+        Self { emoji: &reaction.emoji, by }
     }
 }
 
@@ -94,14 +122,16 @@ const fn kind_name(kind: MessageKind) -> &'static str {
         MessageKind::Unknown => "unknown",
         MessageKind::Unreadable => "unreadable",
         MessageKind::Event => "event",
+        MessageKind::Deleted => "deleted",
+        MessageKind::Disappeared => "disappeared",
     }
 }
 
 /// One of the things that happened to a group.
 #[derive(Serialize)]
 struct ChangeLine<'a> {
-    /// `added`, `removed`, `left`, `named`, `picture`, `timer`, `policy`, `role`, `improper` or
-    /// `unknown`.
+    /// `added`, `removed`, `left`, `named`, `picture`, `timer`, `policy`, `role`, `verified`,
+    /// `unverified`, `improper` or `unknown`.
     change: &'static str,
     /// To whom.
     who: Option<String>,
@@ -120,10 +150,58 @@ impl<'a> From<&'a GroupChange> for ChangeLine<'a> {
             GroupChange::Timer(seconds) => ("timer", None, Some(seconds.to_string().into())),
             GroupChange::Policy => ("policy", None, None),
             GroupChange::Role(who, role) => ("role", Some(who), Some(Cow::from(role))),
+            GroupChange::Verified(who, true) => ("verified", Some(who), None),
+            GroupChange::Verified(who, false) => ("unverified", Some(who), None),
             GroupChange::Improper => ("improper", None, None),
             _ => ("unknown", None, None),
         };
         Self { change, who: who.map(ToString::to_string), value }
+    }
+}
+
+/// How far a message has come with one account.
+#[derive(Serialize)]
+pub(crate) struct ReceiptLine {
+    message: String,
+    contact: String,
+    /// `sent`, `delivered` or `read`.
+    state: &'static str,
+    /// When this device heard of it.
+    at: Option<u64>,
+}
+
+impl ReceiptLine {
+    pub(crate) fn new(of: MessageId, recipient: &Recipient) -> Self {
+        Self {
+            message: of.to_string(),
+            contact: recipient.account.to_string(),
+            state: reach_name(recipient.how),
+            at: recipient.at.map(UnixTime::get),
+        }
+    }
+}
+
+/// The stable name of how far a message has come.
+pub(crate) const fn reach_name(reach: Reach) -> &'static str {
+    match reach {
+        Reach::Sent => "sent",
+        Reach::Delivered => "delivered",
+        Reach::Read => "read",
+    }
+}
+
+/// What others are told without being written to.
+#[derive(Serialize)]
+pub(crate) struct PrivacyLine {
+    read_receipts: bool,
+    typing: bool,
+    presence: bool,
+}
+
+impl From<Privacy> for PrivacyLine {
+    fn from(privacy: Privacy) -> Self {
+        let Privacy { read_receipts, typing, presence } = privacy;
+        Self { read_receipts, typing, presence }
     }
 }
 

@@ -3,7 +3,7 @@
 //! Knows stdout, stderr and whether a person looks; must not decide what is said. Text of others
 //! passes `text.rs` on the way.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal, Write};
 
 use jiff::Timestamp;
@@ -90,10 +90,11 @@ impl Output {
         self.say(&format!("{name:<width$}  {id}  {state}{notes}"));
     }
 
-    /// A message of a conversation.
-    pub(crate) fn message(self, message: &Message, names: &Names) {
+    /// A message of a conversation, with the beginning of its id if that is wished.
+    pub(crate) fn message(self, message: &Message, names: &Names, with_id: bool) {
         self.object(&MessageLine::from(message));
-        self.say(&message_line(message, names));
+        let id = if with_id { format!("{}  ", short_id(message.id)) } else { String::new() };
+        self.say(&format!("{id}{}", message_line(message, names)));
     }
 
     /// A message among those of other conversations, so `who` says where it stands too.
@@ -109,21 +110,24 @@ impl Output {
     }
 }
 
-/// A message as a line: when, who, what, and for own ones what became of it.
+/// A message as a line: when, who, what, and for own ones what became of it. What people put beside
+/// it stands below.
 pub(crate) fn message_line(message: &Message, names: &Names) -> String {
-    with_fate(message, plain_line(message, names))
+    let mut line = with_fate(message, plain_line(message, names));
+    for reaction in &message.reactions {
+        let by: Vec<String> = reaction.by.iter().map(|who| names.of(*who)).collect();
+        // Writing to a String cannot fail.
+        let _ = write!(line, "\n    {} {}", text::one_line(&reaction.emoji), by.join(", "));
+    }
+    line
 }
 
 /// The same, without what became of it.
 pub(crate) fn plain_line(message: &Message, names: &Names) -> String {
-    match message.kind {
-        MessageKind::Event => {
-            format!("{}  [{}]", moment(message.at), changes::words(message, names))
-        }
-        MessageKind::Text | MessageKind::Unknown | MessageKind::Unreadable => {
-            said_line(message, &names.author(message))
-        }
+    if message.kind == MessageKind::Event {
+        return format!("{}  [{}]", moment(message.at), changes::words(message, names));
     }
+    said_line(message, &names.author(message))
 }
 
 fn with_fate(message: &Message, line: String) -> String {
@@ -136,12 +140,20 @@ fn with_fate(message: &Message, line: String) -> String {
 fn said_line(message: &Message, who: &str) -> String {
     let head = format!("{}  {who}: ", moment(message.at));
     let indent = " ".repeat(head.chars().count());
-    let body = text::lines(&message.text, &indent);
+    let answers = message
+        .reply_to
+        .map_or_else(String::new, |of| format!("[answers {}] ", short_id(of.message)));
     let body = match message.kind {
-        MessageKind::Text => body,
-        MessageKind::Unknown | MessageKind::Unreadable | MessageKind::Event => format!("[{body}]"),
+        MessageKind::Text => text::lines(&message.text, &indent),
+        MessageKind::Unknown => "[needs a newer version]".to_owned(),
+        MessageKind::Unreadable => "[cannot be opened]".to_owned(),
+        MessageKind::Deleted => "[taken back]".to_owned(),
+        MessageKind::Disappeared => "[disappeared]".to_owned(),
+        // Has no author who says it: see `plain_line`.
+        MessageKind::Event => String::new(),
     };
-    format!("{head}{body}")
+    let edited = if message.edited { "  (edited)" } else { "" };
+    format!("{head}{answers}{body}{edited}")
 }
 
 /// The name of a contact, fit for a terminal.
@@ -171,6 +183,7 @@ pub(crate) fn fate_words(fate: Fate) -> String {
         Fate::Queued => "queued on this device".to_owned(),
         Fate::Accepted => "safe at the relay".to_owned(),
         Fate::Delivered => "delivered".to_owned(),
+        Fate::Read => "read".to_owned(),
         Fate::Expired => "expired before it was delivered".to_owned(),
         Fate::Refused(Code::Gone | Code::Superseded | Code::NotFound) => {
             "refused: this conversation has ended for you".to_owned()

@@ -1,9 +1,10 @@
 //! The handle an app holds: builds or opens a home, starts the driver, asks it. What it asks of
-//! groups stands beside.
+//! groups and does with messages stands beside.
 //!
 //! Knows the requests and how to wait for their answers; must not know SQL, keys or frames.
 
 mod groups;
+mod messages;
 mod transfers;
 
 use std::path::PathBuf;
@@ -253,8 +254,8 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::EmptyText`], [`Error::TextTooLong`], [`Error::TooMany`],
-    /// [`Error::NoSuchConversation`]; [`Error::WrongState`] for a contact that was declined, blocked
-    /// or not yet accepted; [`Error::WrongStanding`] and [`Error::NotAllowed`] in a group.
+    /// [`Error::NoSuchConversation`]; [`Error::WrongState`] for a contact that was declined,
+    /// blocked or not yet accepted; [`Error::WrongStanding`] and [`Error::NotAllowed`] in a group.
     pub async fn send(&self, to: impl Into<ConversationId>, text: &str) -> Result<Message, Error> {
         let (to, text) = (to.into(), text.to_owned());
         self.ask(move |engine| engine.send(to, &text)).await
@@ -318,7 +319,8 @@ impl Client {
         self.ask(move |engine| engine.search(&words, limit)).await
     }
 
-    /// Everything of this conversation that is here has been read.
+    /// Everything of this conversation that is here has been read: those who wrote it are told,
+    /// unless [`Client::set_privacy`] says otherwise, and the time of what disappears begins.
     ///
     /// # Errors
     /// [`Error::NoSuchConversation`].
@@ -368,7 +370,7 @@ impl Client {
         self.ask(move |engine| engine.safety_number(contact)).await
     }
 
-    /// Notes whether the safety number was compared and found equal.
+    /// Notes whether the safety number was compared and found equal, and tells the contact.
     ///
     /// # Errors
     /// [`Error::NoSuchContact`]; [`Error::WrongState`] while their account is not yet known.

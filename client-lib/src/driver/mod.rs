@@ -220,9 +220,9 @@ impl Driver {
         if self.online {
             let waits = self.relays.values().filter_map(Relay::next_wake);
             wake = waits.fold(wake, Instant::min);
-            if let Some(pause) = self.engine.until_next_due() {
-                wake = wake.min(Instant::now() + pause);
-            }
+        }
+        if let Some(pause) = self.engine.until_next_due() {
+            wake = wake.min(Instant::now() + pause);
         }
         wake
     }

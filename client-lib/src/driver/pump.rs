@@ -24,12 +24,17 @@ pub(super) struct Desk<'a> {
 }
 
 impl Driver {
-    /// Begins what can be begun.
+    /// Begins what can be begun. What is live is sent now or never.
     pub(super) fn pump(&mut self) -> Result<(), Error> {
         self.engine.housekeeping(self.online)?;
-        if !self.online {
-            return Ok(());
+        if self.online {
+            self.begin()?;
         }
+        self.engine.forget_live();
+        Ok(())
+    }
+
+    fn begin(&mut self) -> Result<(), Error> {
         let transfers = self.engine.owed_transfers()?;
         let wanted = self.engine.wanted_relays()?;
         self.relays.retain(|name, _| wanted.contains(name));
@@ -91,6 +96,7 @@ impl Desk<'_> {
         }
         for mailbox in readable {
             self.send_what_can_be_sent(mailbox)?;
+            self.send_live(mailbox)?;
         }
         // Behind the messages, so that no part is before one that could leave now.
         self.work_on_transfers(transfers)

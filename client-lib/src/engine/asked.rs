@@ -6,12 +6,12 @@ use bytes::Bytes;
 use restante_crypto::SigningKey;
 use restante_spec::codes::Code;
 use restante_spec::ids::{EnvelopeId, Incarnation, MailboxId, ReaderSecret, Seq, UnixTime};
-use restante_spec::message::{Deliver, Opened};
+use restante_spec::message::{Deliver, EnvelopeClass, Opened};
 
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::events::Notice;
-use crate::store::{Db, Job, JobKind, LogState, Meta, NewJob, Wish};
+use crate::store::{Db, Job, JobKind, LogRow, LogState, Meta, NewJob, Wish};
 use crate::types::Standing;
 
 /// What a batch came to.
@@ -63,8 +63,25 @@ impl Engine {
 
     /// The conversations this device reads on a relay.
     pub(crate) fn conversations_on(&self, relay: &str) -> Result<BTreeSet<MailboxId>, Error> {
-        let live = self.store.read().live_logs()?;
-        Ok(live.into_iter().filter(|row| row.relay == relay).map(|row| row.mailbox).collect())
+        let db = self.store.read();
+        let mut there = BTreeSet::new();
+        for log in db.live_logs()? {
+            if log.relay == relay && !is_waiting(db, &log)? {
+                there.insert(log.mailbox);
+            }
+        }
+        Ok(there)
+    }
+
+    /// Whether a log on this relay can only be read on when a blob is here (REC-6).
+    pub(crate) fn waits_for_blobs(&self, relay: &str) -> Result<bool, Error> {
+        let db = self.store.read();
+        for log in db.live_logs()? {
+            if log.relay == relay && is_waiting(db, &log)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The key that opens what this device reads.
@@ -110,10 +127,18 @@ impl Engine {
         batch: Vec<(Deliver, Bytes)>,
     ) -> Result<Taken, Error> {
         if self.is_own_inbox(mailbox) {
-            self.transact(|work| work.receive_letters(batch))
-        } else {
-            self.transact(|work| work.receive_records(mailbox, batch))
+            return self.transact(|work| work.receive_letters(batch));
         }
+        let is_live = |(envelope, _): &(Deliver, Bytes)| envelope.class == EnvelopeClass::Live;
+        let (live, stored) = batch.into_iter().partition(is_live);
+        let stored: Vec<(Deliver, Bytes)> = stored;
+        let taken = if stored.is_empty() {
+            Taken { upto: self.store.read().need_log(mailbox)?.cursor, reopen: false }
+        } else {
+            self.transact(|work| work.receive_records(mailbox, stored))?
+        };
+        self.take_live(mailbox, live)?;
+        Ok(taken)
     }
 
     /// Everything the relay has for this reader is here. If it has given a higher number than the
@@ -245,6 +270,12 @@ impl Work<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether the blob a log waits for is still on its way.
+fn is_waiting(db: Db<'_>, log: &LogRow) -> Result<bool, Error> {
+    let Some(blob) = &log.waits else { return Ok(false) };
+    Ok(db.transfer_of(blob)?.is_some_and(|transfer| !transfer.state.is_final()))
 }
 
 /// Whether something is wished of a log that a commit can do now.

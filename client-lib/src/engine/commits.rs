@@ -30,6 +30,9 @@ impl Engine {
                 log.commit = work.make_commit(&log)?;
                 work.db.put_log(&log)?;
             }
+            if !work.blobs_are_there(&mut log)? {
+                return Ok(None);
+            }
             Ok(log.commit.map(|commit| Outgoing {
                 id: commit.id,
                 row: None,
@@ -40,7 +43,7 @@ impl Engine {
                     next: commit.next,
                     add_readers: commit.add_readers,
                     strike_readers: commit.strike_readers,
-                    blobs: Vec::new(),
+                    blobs: commit.blobs,
                 }),
             }))
         })
@@ -59,9 +62,14 @@ impl Work<'_> {
             None => return Ok(None),
         };
         let made = self.commit_change(log, &id, &plan.change)?;
+        let mut blobs = Vec::new();
+        if let Some(large) = &made.large {
+            blobs.push(self.upload_large(log, &large.at, &large.file)?);
+        }
         if let Some(welcome) = &made.welcome {
+            let part = self.welcome_part(log, welcome, &mut blobs)?;
             for account in &plan.accounts {
-                self.queue_welcome(log, &id, account, welcome)?;
+                self.queue_welcome(log, &id, account, part.clone())?;
             }
         }
         self.db.note_own_id(&log.mailbox, &id)?;
@@ -73,6 +81,7 @@ impl Work<'_> {
             next: Some(NextKey { key: made.next_key.public(), possession }),
             add_readers: made.add_readers,
             strike_readers: made.strike_readers,
+            blobs,
         }))
     }
 
@@ -86,8 +95,15 @@ impl Work<'_> {
         let content = super::outbox::closing_content(log, id, self.now)?;
         let body = self.seal_record(log, &id, EnvelopeClass::Normal, &content)?;
         self.db.note_own_id(&log.mailbox, &id)?;
-        let (add_readers, strike_readers) = (Vec::new(), Vec::new());
-        Ok(PendingCommit { id, wishes, body, next: None, add_readers, strike_readers })
+        Ok(PendingCommit {
+            id,
+            wishes,
+            body,
+            next: None,
+            add_readers: Vec::new(),
+            strike_readers: Vec::new(),
+            blobs: Vec::new(),
+        })
     }
 
     /// The letter that lets a contact in: released by the commit's echo, dropped if it lost.
@@ -96,7 +112,7 @@ impl Work<'_> {
         log: &LogRow,
         commit: &EnvelopeId,
         account: &PublicKey,
-        welcome: &[u8],
+        welcome: WelcomePart,
     ) -> Result<(), Error> {
         let contact = self.db.need_contact(id_of_key(account))?;
         let inbox = contact.inbox.clone().ok_or(Error::Damaged("a contact without inbox"))?;
@@ -107,7 +123,7 @@ impl Work<'_> {
             nick: self.db.need_text(Meta::Nickname)?,
             relay: log.relay.parse()?,
             mailbox: log.mailbox,
-            welcome: WelcomePart::Here(welcome.to_vec()),
+            welcome,
             inbox: self.grant(&contact)?,
         });
         let envelope = EnvelopeId::new(random_bytes()?);
@@ -135,6 +151,7 @@ impl Work<'_> {
     ) -> Result<(), Error> {
         log.commit = None;
         self.db.release_jobs(&commit.id)?;
+        self.forget_large(&commit.blobs);
         self.fulfil(log, commit)?;
         if commit.next.is_none() {
             self.db.drop_wishes(&log.mailbox)?;
@@ -190,7 +207,7 @@ impl Work<'_> {
     /// Somebody else's commit holds; ours, if there was one, is made anew in the next epoch.
     pub(super) fn take_other_commit(&mut self, log: &mut LogRow) -> Result<(), Error> {
         if let Some(lost) = log.commit.take() {
-            self.db.drop_held_jobs(&lost.id)?;
+            self.drop_commit(&lost)?;
         }
         // Whoever did not make the last commit is the next to.
         self.begin_epoch(log, UPDATE_EVERY)

@@ -9,7 +9,7 @@ use super::Work;
 use crate::error::Error;
 use crate::events::Notice;
 use crate::store::{ContactRow, JobKind, LogRow, LogState, NewJob, Wish};
-use crate::types::{ContactState, ConversationId, MessageId, Standing};
+use crate::types::{ContactState, ConversationId, Standing};
 
 impl Work<'_> {
     /// Refuses a contact request. Nobody is told; the way it came is closed if it was for one.
@@ -100,7 +100,7 @@ impl Work<'_> {
         code: Code,
     ) -> Result<(), Error> {
         if let Some(lost) = log.commit.take() {
-            self.db.drop_held_jobs(&lost.id)?;
+            self.drop_commit(&lost)?;
         }
         log.state = state;
         self.db.drop_wishes(&log.mailbox)?;
@@ -145,11 +145,7 @@ impl Work<'_> {
                 return Ok(());
             }
             for row in rows {
-                self.db.take_outbox(&row.id)?;
-                let id = MessageId::new(*row.id.as_bytes());
-                if self.db.refuse_message(of, &id, code)? {
-                    self.tell_fate(of, &row.id)?;
-                }
+                self.refuse_content(of, &row.id, code)?;
             }
         }
     }

@@ -4,7 +4,7 @@ use restante_crypto::{
     Invite, KemSecret, Letter, LetterPlace, Recipient, SigningKey, Suite, random_bytes,
 };
 use restante_spec::content::{
-    FirstLetter, FirstMessage, GroupKind, GroupState, InboxGrant, LetterContent,
+    FirstLetter, FirstMessage, GroupKind, GroupState, InboxGrant, LetterContent, Text,
 };
 use restante_spec::ids::{EnvelopeId, MailboxId};
 use zeroize::Zeroizing;
@@ -91,6 +91,7 @@ impl Work<'_> {
             let contact = self.accept_contact(contact)?;
             self.put_contact(&contact)?;
             if let Some(text) = text {
+                let text = Text { text: text.to_owned(), reply_to: None };
                 self.queue_text(id.into(), text)?;
             }
             return Ok(contact);
@@ -146,6 +147,8 @@ impl Work<'_> {
             content: &[],
             at: self.now,
             fate: Fate::Queued,
+            reply_to: None,
+            timer: None,
         })?;
         Ok(id)
     }

@@ -142,9 +142,10 @@ impl Work<'_> {
         let mailbox = MailboxId::new(random_bytes()?);
         let relay = self.account.relay.to_string();
         let (generation, reader) = (row.state.generation, generate_reader()?);
-        let log =
+        let mut log =
             LogRow::new(mailbox, row.id, relay.clone(), generation, LogState::Creating, reader);
         self.create_mls_group(&log, suite, &row.state)?;
+        log.chain = Some(self.begun_chain(&mailbox)?);
         self.db.put_log(&log)?;
         self.db.put_wish(&mailbox, &Wish::Update, self.now)?;
         self.db.put_job(&NewJob::new(relay, mailbox, JobKind::CreateConversation))?;

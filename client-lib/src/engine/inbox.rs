@@ -162,9 +162,12 @@ impl Work<'_> {
             content,
             at: shown.at,
             fate: Fate::Received,
+            reply_to: shown.reply_to,
+            timer: None,
         })?;
         if let Some(message) = message {
-            self.owe_receipt(contact.id.into(), id)?;
+            let conversation = self.db.need_conversation(contact.id.into())?;
+            self.owe_delivered(&conversation, id)?;
             self.events.push(Event::Message(message));
         }
         Ok(())
@@ -257,7 +260,7 @@ fn unreadable(error: ContentError) -> Error {
 }
 
 /// Whether an error says something of what came, and not of this side.
-fn is_theirs(error: &Error) -> bool {
+pub(super) fn is_theirs(error: &Error) -> bool {
     use restante_crypto::Error as E;
     match error {
         Error::Crypto(error) => {

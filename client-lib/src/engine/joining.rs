@@ -1,6 +1,6 @@
 //! Joining: what a Welcome lets this device into, and which of two conversations is kept.
 
-use restante_spec::content::{GroupKind, GroupState, WelcomeLetter};
+use restante_spec::content::{GroupKind, GroupState, WelcomeLetter, WelcomePart};
 use restante_spec::ids::MailboxId;
 
 use super::Work;
@@ -20,6 +20,9 @@ impl Work<'_> {
         if self.db.log(&welcome.mailbox)?.is_some() {
             return Ok(());
         }
+        if let WelcomePart::Blob(at) = &welcome.welcome {
+            return self.keep_welcome(contact.id, welcome, at);
+        }
         let reader = self.join_group(welcome)?;
         if !self.has_member(&welcome.mailbox, account_of(contact)?)? {
             return Err(Error::Crypto(restante_crypto::Error::NotAMember));
@@ -31,7 +34,7 @@ impl Work<'_> {
             // Only the own account lets its devices in there.
             GroupKind::Own => return Err(not_a_member()),
         };
-        let log = LogRow::new(
+        let mut log = LogRow::new(
             welcome.mailbox,
             id,
             welcome.relay.to_string(),
@@ -39,6 +42,7 @@ impl Work<'_> {
             log_state,
             reader,
         );
+        log.chain = Some(self.begun_chain(&log.mailbox)?);
         self.db.put_log(&log)?;
         // Whoever joins renews its leaf soon: that keeps later commits small.
         self.db.put_wish(&log.mailbox, &Wish::Update, self.now)?;

@@ -22,6 +22,8 @@ mod groups;
 mod inbox;
 mod job_rules;
 mod joining;
+mod kinds;
+mod large;
 mod membership;
 mod moving;
 mod outbox;
@@ -44,6 +46,7 @@ pub(crate) use self::transfers::Ask;
 
 use self::account::Account;
 use self::groups::Groups;
+use self::kinds::Live;
 use self::moving::Transfers;
 use crate::error::Error;
 use crate::events::{Event, Notice};
@@ -59,12 +62,13 @@ pub(crate) struct Engine {
     /// The address of the own relay.
     own_relay: String,
     groups: Groups,
+    live: Live,
     transfers: Transfers,
     events: Vec<Event>,
     now: UnixTime,
     /// When to look for what has expired.
     next_tidy: UnixTime,
-    /// When the first receipt is due, or a wish that waits for its time.
+    /// When something is due: a receipt, a wish that waits for its time, the end of a message.
     next_due: Option<UnixTime>,
 }
 
@@ -73,6 +77,7 @@ pub(crate) struct Work<'a> {
     db: Db<'a>,
     account: &'a Account,
     groups: &'a mut Groups,
+    files: &'a Files,
     events: &'a mut Vec<Event>,
     now: UnixTime,
 }
@@ -96,10 +101,21 @@ impl Engine {
         let store = Store::open(home, key)?;
         let account = Account::load(store.read())?;
         let own_relay = account.relay.to_string();
-        let (groups, events) = (Groups::default(), Vec::new());
+        let (groups, live, events) = (Groups::default(), Live::default(), Vec::new());
         let transfers = Transfers::of(Files::of(home));
         let (next_tidy, next_due) = (now, None);
-        Ok(Self { store, account, own_relay, groups, transfers, events, now, next_tidy, next_due })
+        Ok(Self {
+            store,
+            account,
+            own_relay,
+            groups,
+            live,
+            transfers,
+            events,
+            now,
+            next_tidy,
+            next_due,
+        })
     }
 
     /// What admits this account at its own relay from now on.
@@ -136,9 +152,10 @@ impl Engine {
     ) -> Result<T, Error> {
         let mut events = Vec::new();
         let (account, groups, now) = (&self.account, &mut self.groups, self.now);
+        let files = &self.transfers.files;
         let done = self
             .store
-            .write(|db| work(&mut Work { db, account, groups, events: &mut events, now }));
+            .write(|db| work(&mut Work { db, account, groups, files, events: &mut events, now }));
         match &done {
             Ok(_) => self.events.append(&mut events),
             Err(_) => self.groups.forget_all(),

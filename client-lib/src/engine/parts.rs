@@ -177,6 +177,9 @@ impl Engine {
     }
 
     pub(super) fn tell_transfer(&mut self, row: &TransferRow, done: u64) {
+        if super::large::is_own(&row.name) {
+            return;
+        }
         let (id, size, state) = (row.id, row.size, row.state);
         self.events.push(Event::Transfer { id, done, size, state });
     }

@@ -79,7 +79,8 @@ impl Engine {
 
     /// Every transfer that is under way or has ended lately, oldest first.
     pub(crate) fn transfers(&self) -> Result<Vec<Transfer>, Error> {
-        let rows = self.store.read().transfers()?;
+        let mut rows = self.store.read().transfers()?;
+        rows.retain(|row| !super::large::is_own(&row.name));
         let shown = |row: TransferRow| {
             let moving = self.transfers.moving.get(&row.id);
             let done = moving.map_or(row.done, |moving| moving.done);
@@ -193,7 +194,7 @@ fn is_open(db: Db<'_>, mailbox: &MailboxId) -> Result<bool, Error> {
     Ok(log.is_some_and(|log| matches!(log.state, LogState::Creating | LogState::Live)))
 }
 
-fn new_row(
+pub(super) fn new_row(
     direction: Direction,
     blob: &BlobAddress,
     mailbox: Option<MailboxId>,

@@ -3,6 +3,7 @@
 //! Knows SQL and the OpenMLS storage provider; must not know the network or what is decided over
 //! the rows. Everything that belongs together is written in one transaction ([`Store::write`]).
 
+mod acts;
 mod contacts;
 mod conversations;
 mod invites;
@@ -13,8 +14,10 @@ mod messages;
 mod meta;
 mod mls;
 mod outbox;
+mod reached;
 mod schema;
 mod search;
+mod states;
 mod transfers;
 mod wishes;
 
@@ -24,6 +27,7 @@ use std::path::Path;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use zeroize::Zeroizing;
 
+pub(crate) use acts::{ActKind, ActRow};
 pub(crate) use contacts::{ContactRow, InboxRef};
 pub(crate) use conversations::ConversationRow;
 pub(crate) use invites::InviteRow;

@@ -40,13 +40,18 @@ CREATE TABLE logs (
     generation INTEGER NOT NULL, state INTEGER NOT NULL, reader BLOB NOT NULL,
     cursor INTEGER NOT NULL DEFAULT 0, epoch BLOB,
     commit_id BLOB, commit_body BLOB, commit_next BLOB, commit_add BLOB, commit_strike BLOB,
-    commit_wishes BLOB, since_update INTEGER NOT NULL DEFAULT 0,
-    counter INTEGER NOT NULL DEFAULT 0, previous BLOB
+    commit_wishes BLOB, commit_blobs BLOB, waits BLOB, since_update INTEGER NOT NULL DEFAULT 0,
+    counter INTEGER NOT NULL DEFAULT 0, previous BLOB,
+    chain BLOB, forked INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE INDEX logs_of_conversation ON logs (conversation);
 
 CREATE TABLE muted (
     mailbox BLOB NOT NULL, device BLOB NOT NULL, PRIMARY KEY (mailbox, device)
+) WITHOUT ROWID;
+
+CREATE TABLE welcomes (
+    mailbox BLOB PRIMARY KEY, contact BLOB NOT NULL, letter BLOB NOT NULL
 ) WITHOUT ROWID;
 
 CREATE TABLE wishes (
@@ -61,16 +66,45 @@ CREATE TABLE messages (
     author BLOB, kind INTEGER NOT NULL, text TEXT NOT NULL, content BLOB,
     at INTEGER NOT NULL, fate INTEGER NOT NULL, code INTEGER NOT NULL DEFAULT 0,
     expires_at INTEGER NOT NULL DEFAULT 0, unread INTEGER NOT NULL DEFAULT 0,
+    reply_to BLOB, edited INTEGER NOT NULL DEFAULT 0, deleted_by BLOB,
+    timer INTEGER NOT NULL DEFAULT 0, gone_at INTEGER NOT NULL DEFAULT 0,
     UNIQUE (conversation, id)
 );
+CREATE INDEX messages_to_go ON messages (gone_at) WHERE gone_at > 0;
 CREATE INDEX messages_in_order ON messages (conversation, generation, seq, row);
 CREATE INDEX messages_by_id ON messages (id);
 CREATE INDEX messages_unread ON messages (conversation) WHERE unread = 1;
 CREATE INDEX messages_queued ON messages (conversation) WHERE fate = 0;
 CREATE INDEX messages_to_expire ON messages (expires_at) WHERE fate = 1;
 CREATE VIRTUAL TABLE search USING fts5 (
-    words, content = '', contentless_delete = 1, tokenize = 'unicode61 remove_diacritics 2'
+    words, content = '', tokenize = 'unicode61 remove_diacritics 2'
 );
+INSERT INTO search (search, rank) VALUES ('secure-delete', 1);
+
+CREATE TABLE acts (
+    row INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL, conversation BLOB NOT NULL,
+    target BLOB NOT NULL, author BLOB NOT NULL, kind INTEGER NOT NULL, text TEXT NOT NULL,
+    officer INTEGER NOT NULL, generation INTEGER NOT NULL, seq INTEGER NOT NULL,
+    waits INTEGER NOT NULL DEFAULT 0, UNIQUE (conversation, id, target)
+);
+CREATE INDEX acts_on ON acts (conversation, target);
+CREATE INDEX acts_waiting ON acts (conversation, row) WHERE waits = 1;
+
+CREATE TABLE states (
+    conversation BLOB NOT NULL, generation INTEGER NOT NULL, seq INTEGER NOT NULL,
+    state BLOB NOT NULL, PRIMARY KEY (conversation, generation, seq)
+) WITHOUT ROWID;
+
+CREATE TABLE reached (
+    conversation BLOB NOT NULL, id BLOB NOT NULL, account BLOB NOT NULL,
+    how INTEGER NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (conversation, id, account)
+) WITHOUT ROWID;
+CREATE INDEX reached_of ON reached (conversation, account) WHERE how = 0;
+CREATE INDEX reached_at ON reached (at);
+
+CREATE TABLE log_hashes (
+    mailbox BLOB NOT NULL, seq INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (mailbox, seq)
+) WITHOUT ROWID;
 
 CREATE TABLE outbox (
     row INTEGER PRIMARY KEY AUTOINCREMENT, conversation BLOB NOT NULL, id BLOB NOT NULL UNIQUE,
@@ -81,7 +115,7 @@ CREATE TABLE outbox (
 CREATE INDEX outbox_of_conversation ON outbox (conversation, row);
 
 CREATE TABLE receipts (
-    conversation BLOB NOT NULL, id BLOB NOT NULL, due INTEGER NOT NULL,
+    conversation BLOB NOT NULL, id BLOB NOT NULL, due INTEGER NOT NULL, read INTEGER NOT NULL,
     PRIMARY KEY (conversation, id)
 ) WITHOUT ROWID;
 

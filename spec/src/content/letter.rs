@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::message::LogPosition;
 use crate::address::RelayAddress;
-use crate::ids::{BlobHash, BlobId, EnvelopeId, LinkToken, MailboxId};
+use crate::ids::{BlobId, EnvelopeId, LinkToken, MailboxId};
 
 /// The content of a letter (CNT-6).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,12 +112,10 @@ pub struct BlobRef {
     pub blob: BlobId,
     /// Seed of the Ed25519 key that may read it. Wiped when dropped.
     pub read_key: Zeroizing<[u8; 32]>,
-    /// The key its content is sealed with. Wiped when dropped.
+    /// The key of the sealed file in it (FIL-1). Wiped when dropped.
     pub key: Zeroizing<[u8; 32]>,
-    /// Bytes of the content.
+    /// Bytes of the sealed file.
     pub size: u64,
-    /// SHA-256 of the content.
-    pub hash: BlobHash,
 }
 
 /// A way to write to an inbox.

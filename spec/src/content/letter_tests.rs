@@ -1,7 +1,7 @@
 //! Tests of what letters carry.
 
 use super::*;
-use crate::ids::{BlobHash, LinkToken};
+use crate::ids::LinkToken;
 use crate::limits::{BODY_BYTES, DEVICES};
 
 fn first(key_packages: usize) -> LetterContent {
@@ -31,7 +31,6 @@ fn blob(size: u64) -> WelcomePart {
         read_key: Zeroizing::new([2; 32]),
         key: Zeroizing::new([3; 32]),
         size,
-        hash: BlobHash::new([4; 32]),
     })
 }
 

@@ -3,6 +3,7 @@
 //! Knows words and their meaning for `clap`; must not know how anything is done.
 
 mod group;
+mod message;
 
 use std::path::PathBuf;
 
@@ -11,13 +12,15 @@ use clap_complete::Shell;
 use restante_client::{AdmissionToken, Entrance};
 
 pub(crate) use self::group::{GroupCommand, GroupPicture, GroupPolicy, NewGroup};
+pub(crate) use self::message::{Delete, Edit, Privacy, React, Receipts, Reply, Switch, Which};
 
 use crate::limits::{INVITE_DAYS, INVITE_DAYS_MAX, PAGE, SEND_WAIT_SECONDS};
 
 /// What stands under the list of commands.
 const AFTER_HELP: &str = "\
 WHO is a nickname, or the beginning of a contact's id where a nickname is not enough; GROUP is the
-name of a group, or the beginning of its id. Where one talks, either will do.
+name of a group, or the beginning of its id. Where one talks, either will do. MESSAGE is `last`, or
+the beginning of its id: restante history --ids.
 
 The home is encrypted, with a passphrase from --passphrase-file or the variable
 RESTANTE_PASSPHRASE, or else with a random key in a file of the home.
@@ -78,6 +81,16 @@ pub(crate) enum Command {
     },
     /// Sends a message; done when it is safe at the relay.
     Send(Send),
+    /// Answers a message.
+    Reply(Reply),
+    /// Puts a reaction beside a message.
+    React(React),
+    /// Gives a message of yours other words, everywhere.
+    Edit(Edit),
+    /// Takes messages back, everywhere.
+    Delete(Delete),
+    /// Shows how far a message of yours has come, with each it went to.
+    Receipts(Receipts),
     /// Shows a conversation, oldest message first.
     History(History),
     /// Finds messages that hold all the words.
@@ -95,6 +108,8 @@ pub(crate) enum Command {
         /// Whom.
         who: String,
     },
+    /// Shows or sets what others are told without being written to.
+    Privacy(Privacy),
     /// Collects what is waiting and sends what is queued.
     Sync(Sync),
     /// Prints the completions for a shell.
@@ -174,6 +189,13 @@ pub(crate) struct Send {
     /// The message; several words become one, `-` reads it from stdin.
     #[arg(required = true, num_args = 1..)]
     pub(crate) text: Vec<String>,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+}
+
+/// How long to wait for a message.
+#[derive(Args, Debug)]
+pub(crate) struct Waiting {
     /// How far the message must have come.
     #[arg(long, value_enum, default_value_t = Wait::Accepted)]
     pub(crate) wait: Wait,
@@ -203,6 +225,9 @@ pub(crate) struct History {
     /// All of them.
     #[arg(long, conflicts_with = "limit")]
     pub(crate) all: bool,
+    /// With the beginning of each message's id, by which other commands know it.
+    #[arg(long)]
+    pub(crate) ids: bool,
 }
 
 /// What to find.

@@ -140,6 +140,10 @@ impl Chat {
                 self.screen.show(&format!("   (a message in {name})"));
             }
             Event::Message(message) => self.show(&message).await?,
+            Event::Changed(message) if message.conversation == self.conversation.id => {
+                self.screen.object(&message);
+                self.screen.show(&format!("   ~ {}", message_line(&message, &self.names)));
+            }
             Event::Fate { conversation, message, fate } if conversation == self.conversation.id => {
                 self.take_fate(message, fate).await?;
             }
@@ -174,7 +178,7 @@ impl Chat {
         sent.told = fate;
         let mark = match fate {
             Fate::Accepted => "✓",
-            Fate::Delivered => "✓✓",
+            Fate::Delivered | Fate::Read => "✓✓",
             Fate::Queued | Fate::Received => "·",
             Fate::Expired | Fate::Refused(_) => "✗",
         };

@@ -21,7 +21,7 @@ pub(super) async fn run(args: &History, desk: &mut Desk) -> Result<(), Failure> 
     };
     let names = Names::look_up(&desk.client, &conversation).await?;
     for message in &messages {
-        desk.out.message(message, &names);
+        desk.out.message(message, &names, args.ids);
     }
     if messages.is_empty() {
         let name = place_of(&conversation);

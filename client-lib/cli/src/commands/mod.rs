@@ -7,10 +7,13 @@ mod group;
 mod history;
 mod init;
 mod invite;
+mod messages;
+mod privacy;
 mod safety;
 mod search;
 mod send;
 mod sync;
+mod which;
 
 use clap::CommandFactory;
 
@@ -47,6 +50,12 @@ async fn work(command: &Command, desk: &mut Desk) -> Result<(), Failure> {
         Command::Contacts { decision: Some(decision) } => contacts::decide(decision, desk).await,
         Command::Group { command } => group::run(command, desk).await,
         Command::Send(args) => send::run(args, desk).await,
+        Command::Reply(args) => messages::reply(args, desk).await,
+        Command::React(args) => messages::react(args, desk).await,
+        Command::Edit(args) => messages::edit(args, desk).await,
+        Command::Delete(args) => messages::delete(args, desk).await,
+        Command::Receipts(args) => messages::receipts(&args.which, desk).await,
+        Command::Privacy(args) => privacy::run(args, desk).await,
         Command::History(args) => history::run(args, desk).await,
         Command::Search(args) => search::run(args, desk).await,
         Command::Chat { who } => chat::run(who, desk).await,

@@ -1,8 +1,15 @@
 //! Tests of the rules, with envelopes carried by hand: every race in the order the test wants.
 
+mod gone;
 mod groups;
+mod kinds;
+mod large;
+mod live;
+mod order;
 mod post;
+mod receipts;
 mod transfers;
+mod trio;
 
 use std::time::Duration;
 

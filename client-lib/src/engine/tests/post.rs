@@ -9,7 +9,8 @@ use restante_crypto::reader_hash;
 use restante_spec::address::RelayAddress;
 use restante_spec::codes::Code;
 use restante_spec::ids::{
-    EnvelopeId, Epoch, Handle, MailboxId, PublicKey, ReaderHash, Seconds, Seq, Slot, UnixTime,
+    BlobId, EnvelopeId, Epoch, Handle, MailboxId, PublicKey, ReaderHash, Seconds, Seq, Slot,
+    UnixTime,
 };
 use restante_spec::message::{
     Appended, Command, Created, Deliver, EnvelopeClass, MailboxClass, Opened, Refusal, Reply,
@@ -20,6 +21,7 @@ use tempfile::TempDir;
 
 use super::super::*;
 use crate::store::{LogState, Wish};
+use crate::transfer::{Direction, TransferState};
 use crate::types::{Contact, ContactState, ConversationId, InviteOptions, Message};
 
 pub(super) const NOW: UnixTime = UnixTime::new(1_800_000_000);
@@ -41,6 +43,7 @@ pub(super) struct Post {
     epochs: BTreeMap<MailboxId, u64>,
     /// Where each reader was added: the epoch behind that commit, and its number.
     added: BTreeMap<(MailboxId, ReaderHash), (Epoch, Seq)>,
+    blobs: BTreeMap<BlobId, Vec<u8>>,
     /// Prekeys, by inbox and slot.
     prekeys: BTreeMap<(MailboxId, Slot), Vec<Vec<u8>>>,
     /// Rights that were struck.
@@ -215,6 +218,34 @@ impl Post {
         Some(appended)
     }
 
+    /// Lets Bob take an invite of Alice's.
+    pub(super) fn ask(&mut self, alice: &mut Person, bob: &mut Person, text: Option<&str>) {
+        let link = alice.engine.invite(InviteOptions::default()).unwrap();
+        self.do_jobs(alice);
+        bob.engine.accept_invite(link.as_str(), text).unwrap();
+        self.do_jobs(bob);
+        self.bring_letters(alice);
+    }
+
+    /// Every blob a person is about to store or to fetch is there in one go.
+    pub(super) fn move_blobs(&mut self, person: &mut Person) {
+        for mut row in person.engine.owed_transfers().unwrap() {
+            let folder = person.home.path().join("files");
+            let path = folder.join(&row.name);
+            match row.direction {
+                Direction::Upload => {
+                    self.blobs.insert(row.blob, std::fs::read(path).unwrap());
+                }
+                Direction::Download => {
+                    std::fs::create_dir_all(folder).unwrap();
+                    std::fs::write(path, &self.blobs[&row.blob]).unwrap();
+                }
+            }
+            (row.state, row.owed) = (TransferState::Done, false);
+            person.engine.store.write(|db| db.set_transfer(&row)).unwrap();
+        }
+    }
+
     /// Nobody has left a key package in this inbox.
     pub(super) fn forget_prekeys(&mut self, inbox: &MailboxId) {
         self.prekeys.retain(|(mailbox, _), _| mailbox != inbox);
@@ -279,6 +310,29 @@ impl Post {
         }
     }
 
+    /// Brings a person a few records of a log, of one epoch.
+    pub(super) fn bring_some(&mut self, person: &mut Person, mailbox: MailboxId, most: usize) {
+        let row = person.engine.store.read().need_log(&mailbox).unwrap();
+        let mut log = self.boxes.get(&mailbox).cloned().unwrap_or_default();
+        log.retain(|(envelope, _)| envelope.seq > row.cursor);
+        let Some(epoch) = log.first().and_then(|(envelope, _)| envelope.epoch) else { return };
+        log.retain(|(envelope, _)| envelope.epoch == Some(epoch));
+        person.engine.reading_place(&mailbox, &opened(epoch, Seq::START)).unwrap();
+        let batch = log.into_iter().take(most).map(|(head, body)| (head, Bytes::from(body)));
+        person.engine.receive(&mailbox, batch.collect()).unwrap();
+    }
+
+    /// Shows two envelopes of a log in each other's place from now on.
+    pub(super) fn exchange(&mut self, mailbox: &MailboxId, a: Seq, b: Seq) {
+        let log = self.boxes.get_mut(mailbox).unwrap();
+        let at = |seq| log.iter().position(|(envelope, _)| envelope.seq == seq).unwrap();
+        let (a, b) = (at(a), at(b));
+        log.swap(a, b);
+        let (first, second) = (log[a].0, log[b].0);
+        (log[a].0.seq, log[a].0.prev) = (second.seq, second.prev);
+        (log[b].0.seq, log[b].0.prev) = (first.seq, first.prev);
+    }
+
     /// Sends everything a person has to send in a conversation; the log answers.
     pub(super) fn send(&mut self, person: &mut Person, mailbox: MailboxId) {
         loop {
@@ -321,11 +375,7 @@ impl Post {
 
     /// Lets Bob take an invite of Alice's, and Alice agree.
     pub(super) fn introduce(&mut self, alice: &mut Person, bob: &mut Person, text: Option<&str>) {
-        let link = alice.engine.invite(InviteOptions::default()).unwrap();
-        self.do_jobs(alice);
-        bob.engine.accept_invite(link.as_str(), text).unwrap();
-        self.do_jobs(bob);
-        self.bring_letters(alice);
+        self.ask(alice, bob, text);
         let contacts = alice.engine.contacts().unwrap();
         let asks = contacts.iter().find(|contact| contact.state == ContactState::Incoming);
         alice.engine.accept_contact(asks.unwrap().id).unwrap();

@@ -11,7 +11,7 @@ use crate::content::letter::{
     WelcomeLetter, WelcomePart,
 };
 use crate::content::message::LogPosition;
-use crate::ids::{BlobHash, BlobId, EnvelopeId, LinkToken, MailboxId};
+use crate::ids::{BlobId, EnvelopeId, LinkToken, MailboxId};
 use crate::limits::{BODY_BYTES, DEVICES};
 
 /// A kind in the layout of letters (CNT-6).
@@ -211,7 +211,6 @@ impl BlobRef {
             read_key: self.read_key.to_vec(),
             key: self.key.to_vec(),
             size: self.size,
-            hash: self.hash.as_bytes().to_vec(),
         }
     }
 
@@ -221,7 +220,6 @@ impl BlobRef {
             read_key: secret("read key", &read.read_key)?,
             key: secret("key", &read.key)?,
             size: read.size,
-            hash: exact("hash", BlobHash::from_slice(&read.hash))?,
         })
     }
 }
