@@ -177,9 +177,28 @@ pub enum Error {
     /// The relay refused; the code says why.
     #[error("the relay refused: {}", .0.name())]
     Refused(Code),
-    /// This home was copied and is used elsewhere; it does not send any more.
-    #[error("this home was copied and is used elsewhere; it does not send any more")]
+    /// This home was copied and is used elsewhere, or its device was removed from the account; it
+    /// does not send any more. [`crate::Client::relink`] begins anew.
+    #[error("this device was copied or removed; it does not send any more and must be linked anew")]
     Cloned,
+    /// The text is no link code.
+    #[error("this is not the code of a new device")]
+    BadLinkCode,
+    /// Only the account's first device can do this: it has the account's key.
+    #[error("only the account's first device can do this")]
+    NotFirstDevice,
+    /// The account's first device cannot be linked anew: it has the account's key.
+    #[error("the account's first device cannot be linked anew: it has the account's key")]
+    FirstDevice,
+    /// This device belongs to no account yet: it waits to be linked.
+    #[error("this device is not linked to an account yet")]
+    NotLinked,
+    /// There is nothing to link: no letter of an account has come, or it is linked already.
+    #[error("no account has taken this device in yet")]
+    NoLink,
+    /// The account has no device of this number.
+    #[error("the account has no such device")]
+    NoSuchDevice,
     /// The client was not started, or has been shut down.
     #[error("the client is not running")]
     Stopped,
@@ -219,6 +238,7 @@ impl Error {
             | Self::BadAddress(_)
             | Self::BadToken(_)
             | Self::BadInvite
+            | Self::BadLinkCode
             | Self::OwnInvite
             | Self::EmptyText
             | Self::TextTooLong { .. }
@@ -232,6 +252,7 @@ impl Error {
             Self::NoSuchContact
             | Self::NoSuchConversation
             | Self::NoSuchMessage
+            | Self::NoSuchDevice
             | Self::NotAMember
             | Self::NoSuchTransfer
             | Self::NoSuchFile
@@ -243,6 +264,10 @@ impl Error {
             | Self::StoreExists
             | Self::FileExists
             | Self::Cloned
+            | Self::NotFirstDevice
+            | Self::FirstDevice
+            | Self::NotLinked
+            | Self::NoLink
             | Self::Stopped => ErrorKind::State,
             Self::TooMany { .. } => ErrorKind::Limit,
             Self::Deadline | Self::Unreachable(_) | Self::WrongRelay => ErrorKind::Network,
@@ -300,6 +325,12 @@ impl Error {
             | Self::EmptySearch
             | Self::WrongRelay
             | Self::Cloned
+            | Self::BadLinkCode
+            | Self::NotFirstDevice
+            | Self::FirstDevice
+            | Self::NotLinked
+            | Self::NoLink
+            | Self::NoSuchDevice
             | Self::Stopped
             | Self::Crypto(_) => false,
         }
@@ -355,6 +386,12 @@ impl Error {
             Self::WrongRelay => "wrong_relay",
             Self::Refused(code) => code.name(),
             Self::Cloned => "cloned",
+            Self::BadLinkCode => "bad_link_code",
+            Self::NotFirstDevice => "not_first_device",
+            Self::FirstDevice => "first_device",
+            Self::NotLinked => "not_linked",
+            Self::NoLink => "no_link",
+            Self::NoSuchDevice => "no_such_device",
             Self::Stopped => "stopped",
             Self::Crypto(_) => "crypto",
         }

@@ -128,6 +128,18 @@ pub enum Notice {
     /// Another device writes with this device's keys: the home was copied.
     #[error("this home was copied and is used elsewhere: it stops sending")]
     Cloned,
+    /// An account would take this device in: the number must be the one on the other screen.
+    #[error("an account takes this device in; compare the numbers: {check}")]
+    LinkOffered {
+        /// Twelve digits in two groups.
+        check: String,
+    },
+    /// A new device did not come in: its code was over, used, or not what it should be.
+    #[error("the new device was not linked: its code is over or was used; show a new one")]
+    LinkFailed,
+    /// This device was removed from its account by another one.
+    #[error("this device was removed from the account; it stops sending")]
+    Unlinked,
     /// Somebody did in a group what their role does not allow; it counts as not done.
     #[error("somebody in this group did what their role does not allow; it does not count")]
     Improper {

@@ -41,6 +41,8 @@ mod key;
 mod limits;
 mod media;
 mod net;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 mod store;
 mod tasks;
 mod transfer;
@@ -60,8 +62,8 @@ pub use restante_spec::token::{AdmissionToken, Entrance, EntranceError, TokenErr
 pub use transfer::{BlobAddress, Direction, Transfer, TransferFailure, TransferState};
 pub use types::{
     Collected, ConnectionState, Contact, ContactId, ContactState, Conversation, ConversationId,
-    ConversationKind, Fate, Goal, GroupChange, GroupMember, InviteLink, InviteOptions, Match,
-    Message, MessageId, MessageKind, Position, Privacy, Reach, Reaction, Recipient, ReplyTo,
+    ConversationKind, Device, Fate, Goal, GroupChange, GroupMember, InviteLink, InviteOptions,
+    Match, Message, MessageId, MessageKind, Position, Privacy, Reach, Reaction, Recipient, ReplyTo,
     Standing, TransferId,
 };
 

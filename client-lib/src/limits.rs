@@ -63,6 +63,15 @@ pub(crate) const INVITE_TTL: Seconds = Seconds::new(7 * 86_400);
 /// Invites that are open at once; one more is `too_many`.
 pub(crate) const INVITES: usize = 100;
 
+/// How long a link code holds; then a new one is needed.
+pub(crate) const LINK_TTL: Seconds = Seconds::new(600);
+/// Bytes of records that are told to the own devices at once; what is beyond goes in a next content.
+pub(crate) const SYNC_CHUNK: usize = 60_000;
+/// Settings and drafts of an account together; one more is `too_many`.
+pub(crate) const NOTES: usize = 10_000;
+/// After a device has said that it makes a conversation, the others wait so long for it.
+pub(crate) const CLAIM_WAIT: Seconds = Seconds::new(600);
+
 /// Prekeys stored at once.
 pub(crate) const PREKEYS_PUT: usize = 4;
 /// With fewer prekeys left, more are stored.

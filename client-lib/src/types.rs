@@ -481,6 +481,19 @@ impl fmt::Debug for InviteLink {
     }
 }
 
+/// A device of this account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// Never given to another.
+    pub number: u32,
+    /// What it was called when it was linked; may be empty.
+    pub label: String,
+    /// When it was taken in.
+    pub since: UnixTime,
+    /// It is this one.
+    pub is_this: bool,
+}
+
 /// What `collect` found and left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Collected {

@@ -51,6 +51,8 @@ mod recovery;
 #[cfg(feature = "e2e")]
 mod room;
 mod signing;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 #[cfg(feature = "e2e")]
 mod xwing;
 
@@ -70,7 +72,7 @@ pub use identity::{
     ListedDevice, SafetyNumber, SignedLetterKey,
 };
 #[cfg(feature = "e2e")]
-pub use invite::{Card, Invite};
+pub use invite::{Card, Invite, LinkCode, link_check};
 #[cfg(feature = "e2e")]
 pub use letter::{Letter, LetterKeys, LetterPlace, OpenedLetter, Recipient};
 #[cfg(feature = "e2e")]

@@ -3,6 +3,7 @@
 //!
 //! Knows the requests and how to wait for their answers; must not know SQL, keys or frames.
 
+mod devices;
 mod groups;
 mod messages;
 mod transfers;
@@ -73,6 +74,19 @@ impl Builder {
         Ok(Client::new(engine, lock))
     }
 
+    /// Makes the home of a device that is to be linked to an account: it has an inbox on `relay`
+    /// for as long as that takes. [`Client::link_code`] is what the account's first device needs.
+    ///
+    /// # Errors
+    /// As for [`Builder::create`].
+    pub fn link(self, relay: &RelayAddress) -> Result<Client, Error> {
+        let lock = HomeLock::acquire(&self.home, self.lock_wait)?;
+        let key = self.key.ok_or(Error::WrongKey)?;
+        let entrance = Entrance { address: relay.clone(), token: self.token };
+        let engine = Engine::create_linking(&self.home, &key, &entrance, clock::now())?;
+        Ok(Client::new(engine, lock))
+    }
+
     /// Opens the account of this home. Blocks while another process holds the home, at most for
     /// the time of [`Builder::lock_wait`].
     ///
@@ -110,12 +124,18 @@ impl Client {
         Builder { home: home.into(), key: None, token: None, lock_wait: LOCK_WAIT }
     }
 
-    fn new(engine: Engine, lock: HomeLock) -> Self {
+    pub(crate) fn new(engine: Engine, lock: HomeLock) -> Self {
         let (requests, inbox) = mpsc::channel(REQUEST_QUEUE);
         let events = EventHub::new();
         let (driver, progress, state) = Driver::new(engine, lock, inbox, events.clone());
         let driver = Mutex::new(Some(driver));
         Self { shared: Arc::new(Shared { requests, driver, events, progress, state }) }
+    }
+
+    /// What the driver will own.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn driver(&self) -> &Mutex<Option<Driver>> {
+        &self.shared.driver
     }
 
     /// Starts the driver task on the current runtime. It opens no connection before

@@ -12,8 +12,6 @@ use super::relay::{LinkNumber, LinkState, Relay};
 use super::{Driver, Outcome, Pending};
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::limits::{CONNECT_DEADLINE, IDLE};
-use crate::net::Link;
 use crate::store::{Job, TransferRow};
 
 /// One relay, and what is needed to work on it.
@@ -74,11 +72,8 @@ impl Driver {
         }
         self.next_link += 1;
         relay.link = LinkState::Connecting(LinkNumber(self.next_link));
-        let (name, address) = (relay.name.clone(), relay.address.clone());
-        self.pending.push(Box::pin(async move {
-            let result = Link::connect(&address, IDLE, CONNECT_DEADLINE).await;
-            Outcome::Connected(name, result)
-        }));
+        let (name, link) = (relay.name.clone(), (self.dial)(relay.address.clone()));
+        self.pending.push(Box::pin(async move { Outcome::Connected(name, link.await) }));
     }
 }
 

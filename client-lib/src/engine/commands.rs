@@ -47,6 +47,7 @@ impl Engine {
     pub(crate) fn set_nickname(&mut self, nickname: &str) -> Result<(), Error> {
         let nickname = checked_nickname(nickname)?;
         self.transact(|work| {
+            work.check_may_act()?;
             work.db.set_meta(Meta::Nickname, nickname.as_bytes())?;
             work.queue_profile()
         })
@@ -127,6 +128,7 @@ impl Engine {
 
 impl Work<'_> {
     pub(super) fn queue_text(&mut self, to: ConversationId, text: Text) -> Result<Message, Error> {
+        self.check_may_act()?;
         self.check_can_queue(to, true)?;
         let reply_to = text.reply_to;
         let words = text.text.clone();
@@ -210,7 +212,7 @@ impl Work<'_> {
     }
 
     /// Tells everybody who can hear it what this account is called now.
-    fn queue_profile(&mut self) -> Result<(), Error> {
+    pub(super) fn queue_profile(&mut self) -> Result<(), Error> {
         for contact in self.db.contacts()? {
             if contact.state == ContactState::Active {
                 self.queue_profile_to(contact.id.into())?;
@@ -227,7 +229,7 @@ impl Work<'_> {
     /// Tells a conversation what this account is called and which devices it has.
     pub(super) fn queue_profile_to(&mut self, id: ConversationId) -> Result<(), Error> {
         let nick = self.db.need_text(Meta::Nickname)?;
-        let devices = self.account.list.as_bytes().to_vec();
+        let devices = self.db.need_meta(Meta::DeviceList)?.to_vec();
         // A contact has a key of its own; members of a group are given the group's.
         let key = self.db.need_conversation(id)?.own_key;
         let (relay, inbox) = (self.account.relay.clone(), self.account.inbox);

@@ -4,8 +4,8 @@
 //! or somebody else's commit does. Nothing is merged or thrown away before that. What a commit
 //! should do stands as wishes, and who lost makes the next one of those that are left.
 
-use restante_crypto::{DeviceList, Recipient, prove_possession, random_bytes};
-use restante_spec::content::{LetterContent, WelcomeLetter, WelcomePart};
+use restante_crypto::{DeviceList, Recipient, prove_possession, random_bytes, random_secret};
+use restante_spec::content::{GroupKind, InboxGrant, LetterContent, WelcomeLetter, WelcomePart};
 use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey};
 use restante_spec::message::{Commit, Deliver, EnvelopeClass, NextKey};
 
@@ -114,6 +114,9 @@ impl Work<'_> {
         account: &PublicKey,
         welcome: WelcomePart,
     ) -> Result<(), Error> {
+        if account == self.account.id().key() {
+            return self.queue_own_welcome(log, commit, welcome);
+        }
         let contact = self.db.need_contact(id_of_key(account))?;
         let inbox = contact.inbox.clone().ok_or(Error::Damaged("a contact without inbox"))?;
         let devices = contact.devices.as_deref().ok_or(Error::Damaged("a contact's devices"))?;
@@ -138,6 +141,36 @@ impl Work<'_> {
             after: self.db.job_for(contact.id, JobKind::AllowContact)?,
             held_by: Some(*commit),
             ..NewJob::new(inbox.relay, inbox.mailbox, JobKind::Letter)
+        })?;
+        Ok(())
+    }
+
+    /// The letter that lets other devices of this account in.
+    fn queue_own_welcome(
+        &mut self,
+        log: &LogRow,
+        commit: &EnvelopeId,
+        welcome: WelcomePart,
+    ) -> Result<(), Error> {
+        let (relay, inbox) = (self.account.relay.clone(), self.account.inbox);
+        let content = LetterContent::Welcome(WelcomeLetter {
+            devices: self.account.list.as_bytes().to_vec(),
+            nick: self.db.need_text(Meta::Nickname)?,
+            relay: log.relay.parse()?,
+            mailbox: log.mailbox,
+            welcome,
+            // Its own devices have a way in: this key is allowed nowhere.
+            inbox: InboxGrant { relay, inbox, key: random_secret()? },
+        });
+        let envelope = EnvelopeId::new(random_bytes()?);
+        let recipient = Recipient::Account(&self.account.list);
+        let body = self.seal_letter(inbox, Some(envelope), recipient, &content)?;
+        self.db.put_job(&NewJob {
+            key: Some(self.account.need_own_key()?.seed()),
+            envelope: Some(envelope),
+            body: Some(body),
+            held_by: Some(*commit),
+            ..self.own_job(JobKind::Letter)
         })?;
         Ok(())
     }
@@ -178,6 +211,11 @@ impl Work<'_> {
             state: (state != context).then_some(state),
         };
         self.take_change(log, envelope, &merged)?;
+        let own = self.db.need_conversation(log.conversation)?.state.kind == GroupKind::Own;
+        if own && !merged.added.is_empty() {
+            // DEV-9
+            self.tell_everything()?;
+        }
         self.tell_roster(log, &merged)
     }
 

@@ -31,6 +31,9 @@ impl Work<'_> {
         match &content.body {
             Body::Receipts(receipts) => self.take_receipts(log, author, receipts),
             Body::Profile(profile) => self.take_profile(log, author, profile),
+            Body::Sync(sync) => {
+                self.take_sync(log.conversation, author, &place_of(log, envelope), sync)
+            }
             Body::Leave => self.take_leave(log, author),
             Body::Roster(roster) => self.take_roster(log, roster),
             Body::Verified(said) => self.take_verified(log, author, envelope, &content, said),
@@ -64,6 +67,7 @@ impl Work<'_> {
         if let Some(mut contact) = self.db.contact(id_of_key(author))? {
             contact.nickname.clone_from(&nickname);
             if follows(author, devices, contact.devices.as_deref())? {
+                self.note_struck(contact.devices.as_deref(), devices)?;
                 contact.devices = Some(devices.to_vec());
             }
             self.put_contact(&contact)?;
@@ -75,6 +79,7 @@ impl Work<'_> {
         let mut member = self.db.member(conversation.id, author)?;
         member.nickname = nickname;
         if follows(author, devices, member.devices.as_deref())? {
+            self.note_struck(member.devices.as_deref(), devices)?;
             member.devices = Some(devices.to_vec());
         }
         if let Some(inbox) = &profile.inbox {

@@ -2,6 +2,7 @@
 
 use restante_crypto::SigningKey;
 use restante_spec::codes::Code;
+use restante_spec::content::GroupKind;
 use restante_spec::ids::{MailboxId, PublicKey};
 use zeroize::Zeroizing;
 
@@ -73,7 +74,7 @@ impl Work<'_> {
         }
     }
 
-    fn revoke(&mut self, key: &PublicKey) -> Result<(), Error> {
+    pub(super) fn revoke(&mut self, key: &PublicKey) -> Result<(), Error> {
         let key = Some(Zeroizing::new(*key.as_bytes()));
         self.db.put_job(&NewJob { key, ..self.own_job(JobKind::Revoke) })?;
         Ok(())
@@ -112,6 +113,12 @@ impl Work<'_> {
             return self.take_removal(log);
         }
         let id = conversation.id;
+        if conversation.state.kind == GroupKind::Own {
+            conversation.standing = Standing::Removed;
+            self.db.put_conversation(&conversation)?;
+            // DEV-13
+            return if state == LogState::Closed { self.take_unlinked() } else { Ok(()) };
+        }
         let notice = match state {
             LogState::Captured => Notice::Captured { conversation: id },
             LogState::Lost => Notice::ConversationLost { conversation: id },

@@ -47,7 +47,10 @@ impl Work<'_> {
         // Whoever joins renews its leaf soon: that keeps later commits small.
         self.db.put_wish(&log.mailbox, &Wish::Update, self.now)?;
         match state.kind {
-            GroupKind::Direct => self.choose_log(contact, &welcome.mailbox),
+            GroupKind::Direct => {
+                self.choose_log(contact, &welcome.mailbox)?;
+                self.add_own_devices(id, &welcome.mailbox)
+            }
             GroupKind::Group(_) | GroupKind::Own => self.take_invitation(id, state, &log),
         }
     }
@@ -61,7 +64,9 @@ impl Work<'_> {
     ) -> Result<(), Error> {
         let mut row = match self.db.conversation(id)? {
             // Who is in it cannot be let in again.
-            Some(row) if !row.is_group() || row.standing == Standing::Open => {
+            Some(row)
+                if !row.is_group() || (row.standing == Standing::Open && row.log.is_some()) =>
+            {
                 return Err(not_a_member());
             }
             Some(row) => row,
@@ -76,7 +81,11 @@ impl Work<'_> {
 
     /// Of two logs with one contact (both had invited each other) both sides keep the one with the
     /// lower id; whoever made the other closes it.
-    fn choose_log(&mut self, contact: &ContactRow, joined: &MailboxId) -> Result<(), Error> {
+    pub(super) fn choose_log(
+        &mut self,
+        contact: &ContactRow,
+        joined: &MailboxId,
+    ) -> Result<(), Error> {
         let mut row = self.db.need_conversation(contact.id.into())?;
         row.state = self.agreed(joined)?;
         let before = row.log.map(|before| self.db.need_log(&before));
@@ -104,7 +113,7 @@ impl Work<'_> {
     }
 
     /// What the members of a group have agreed on, as its context says.
-    fn agreed(&mut self, mailbox: &MailboxId) -> Result<GroupState, Error> {
+    pub(super) fn agreed(&mut self, mailbox: &MailboxId) -> Result<GroupState, Error> {
         let malformed = || restante_crypto::Error::Malformed { what: "group state" };
         Ok(GroupState::decode(&self.group_context(mailbox)?).map_err(|_| malformed())?)
     }

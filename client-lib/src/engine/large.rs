@@ -7,6 +7,7 @@ use restante_spec::content::{BlobRef, LetterContent, WelcomeLetter, WelcomePart}
 use restante_spec::ids::{BlobId, MailboxId};
 use zeroize::Zeroizing;
 
+use super::commands::id_of;
 use super::transfers::new_row;
 use super::{Engine, Work};
 use crate::error::Error;
@@ -177,9 +178,7 @@ impl Work<'_> {
         at: &BlobRef,
     ) -> Result<(), Error> {
         let relay = welcome.relay.to_string();
-        let contacts = self.db.need_contact(contact)?.inbox.map(|inbox| inbox.relay);
-        let used = self.db.live_logs()?.iter().any(|log| log.relay == relay);
-        if !used && relay != self.account.relay.to_string() && Some(&relay) != contacts.as_ref() {
+        if !self.is_used(&relay, contact)? {
             return Err(restante_crypto::Error::Unsupported { what: "a welcome elsewhere" }.into());
         }
         let letter = LetterContent::Welcome(welcome.clone());
@@ -187,6 +186,17 @@ impl Work<'_> {
         self.db.put_welcome(&welcome.mailbox, contact, &letter)?;
         self.fetch(&relay, &large_of(at))?;
         Ok(())
+    }
+
+    /// Whether this account has to do with a relay already, or its own devices say so.
+    fn is_used(&self, relay: &str, says: ContactId) -> Result<bool, Error> {
+        if says == id_of(self.account.id()) || relay == self.account.relay.to_string() {
+            return Ok(true);
+        }
+        let inbox = self.db.need_contact(says)?.inbox;
+        let live = self.db.live_logs()?;
+        Ok(inbox.is_some_and(|inbox| inbox.relay == relay)
+            || live.iter().any(|log| log.relay == relay))
     }
 
     fn take_late_welcome(
@@ -211,6 +221,9 @@ impl Work<'_> {
             let file = file.ok_or(restante_crypto::Error::Undecryptable)?;
             let bytes = FileKey::new(at.key).open(&file)?;
             welcome.welcome = WelcomePart::Here(bytes.to_vec());
+            if id == id_of(work.account.id()) {
+                return work.join_own(&welcome);
+            }
             let mut contact = work.db.need_contact(id)?;
             work.join(&mut contact, &welcome)
         })?;

@@ -14,6 +14,7 @@ mod asked;
 mod commands;
 mod commits;
 mod contents;
+mod devices;
 mod endings;
 mod finding;
 mod first_contact;
@@ -24,9 +25,12 @@ mod job_rules;
 mod joining;
 mod kinds;
 mod large;
+mod linking;
 mod membership;
 mod moving;
 mod outbox;
+mod own;
+mod own_records;
 mod parts;
 mod plan;
 mod policy;
@@ -80,6 +84,8 @@ pub(crate) struct Work<'a> {
     files: &'a Files,
     events: &'a mut Vec<Event>,
     now: UnixTime,
+    /// What `account` says has changed: it is read anew behind the transaction.
+    stale: bool,
 }
 
 impl Engine {
@@ -93,6 +99,17 @@ impl Engine {
     ) -> Result<Self, Error> {
         let nickname = commands::checked_nickname(nickname)?;
         Store::create(home, key, |db| Account::create(db, entrance, nickname, now))?;
+        Self::open(home, key, now)
+    }
+
+    /// Makes the home of a device that is to be linked.
+    pub(crate) fn create_linking(
+        home: &Path,
+        key: &StoreKey,
+        entrance: &Entrance,
+        now: UnixTime,
+    ) -> Result<Self, Error> {
+        Store::create(home, key, |db| Account::create_passing(db, entrance, now))?;
         Self::open(home, key, now)
     }
 
@@ -153,14 +170,27 @@ impl Engine {
         let mut events = Vec::new();
         let (account, groups, now) = (&self.account, &mut self.groups, self.now);
         let files = &self.transfers.files;
-        let done = self
-            .store
-            .write(|db| work(&mut Work { db, account, groups, files, events: &mut events, now }));
-        match &done {
-            Ok(_) => self.events.append(&mut events),
-            Err(_) => self.groups.forget_all(),
+        let done = self.store.write(|db| {
+            let events = &mut events;
+            let mut all = Work { db, account, groups, files, events, now, stale: false };
+            let done = work(&mut all)?;
+            all.tell_own_devices()?;
+            Ok((done, all.stale))
+        });
+        match done {
+            Ok((done, stale)) => {
+                self.events.append(&mut events);
+                if stale {
+                    self.account = Account::load(self.store.read())?;
+                    self.own_relay = self.account.relay.to_string();
+                }
+                Ok(done)
+            }
+            Err(error) => {
+                self.groups.forget_all();
+                Err(error)
+            }
         }
-        done
     }
 }
 
@@ -197,9 +227,21 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Whether this home was copied, so that it must not send.
+    /// Whether this home was copied or its device removed, so that it must not send.
     fn is_cloned(&self) -> Result<bool, Error> {
         Ok(self.db.meta(Meta::Cloned)?.is_some())
+    }
+
+    /// Refuses what needs an account this device belongs to and may speak for.
+    fn check_may_act(&self) -> Result<(), Error> {
+        if self.is_cloned()? {
+            return Err(Error::Cloned);
+        }
+        // DEV-2
+        if self.db.meta(Meta::LinkCode)?.is_some() {
+            return Err(Error::NotLinked);
+        }
+        Ok(())
     }
 }
 

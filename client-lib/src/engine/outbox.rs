@@ -152,6 +152,11 @@ impl Work<'_> {
         id: &EnvelopeId,
         place: &Place,
     ) -> Result<(), Error> {
+        if let Some(row) = self.db.outbox_row(id)?
+            && let Ok(Body::Sync(sync)) = Body::decode(row.kind, &row.body)
+        {
+            self.take_own_sync(place, &sync)?;
+        }
         self.db.take_outbox(id)?;
         self.place_own(conversation, id, place)
     }

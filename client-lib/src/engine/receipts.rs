@@ -194,6 +194,7 @@ impl Work<'_> {
         }
         let kept = u64::from(RECIPIENTS_KEPT.get());
         self.db.forget_recipients(UnixTime::new(self.now.get().saturating_sub(kept)))?;
+        self.renew_claims()?;
         self.db.forget_letters(self.now)?;
         // A letter to an invite may wait in the inbox for as long as a relay keeps letters.
         let wait = u64::from(restante_spec::limits::TTL_MAX.get());

@@ -8,7 +8,7 @@ use restante_spec::message::Deliver;
 
 use super::Work;
 use super::asked::Taken;
-use super::commands::account_of;
+use super::commands::{account_of, id_of_key};
 use super::large::Fetched;
 use super::membership::{Merged, account};
 use crate::error::Error;
@@ -57,6 +57,9 @@ impl Work<'_> {
         }
         self.want_update_if_due(&log)?;
         self.db.put_log(&log)?;
+        if log.conversation.contact() == id_of_key(self.account.id().key()) {
+            self.settle_claims(log.cursor)?;
+        }
         Ok(Taken { upto: log.cursor, reopen })
     }
 
@@ -168,6 +171,10 @@ impl Work<'_> {
             return Ok(None);
         }
         let conversation = self.db.need_conversation(log.conversation)?;
+        // DEV-14
+        if !self.is_listed(conversation.id, device)? {
+            return Ok(None);
+        }
         if conversation.is_group() || author == *self.account.id().key() {
             return Ok(Some(author));
         }

@@ -6,6 +6,7 @@
 mod acts;
 mod contacts;
 mod conversations;
+mod devices;
 mod invites;
 mod jobs;
 mod logs;
@@ -30,6 +31,7 @@ use zeroize::Zeroizing;
 pub(crate) use acts::{ActKind, ActRow};
 pub(crate) use contacts::{ContactRow, InboxRef};
 pub(crate) use conversations::ConversationRow;
+pub(crate) use devices::{ClaimRow, LastWord, LinkRow, RecordName};
 pub(crate) use invites::InviteRow;
 pub(crate) use jobs::{Job, JobId, JobKind, NewJob};
 pub(crate) use logs::{LogRow, LogState, PendingCommit};

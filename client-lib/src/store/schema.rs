@@ -6,7 +6,7 @@ use super::mls;
 use crate::error::Error;
 
 /// Each step brings the file from its index to the next version.
-const STEPS: &[&str] = &[VERSION_1];
+const STEPS: &[&[&str]] = &[&[VERSION_1, VERSION_1_TRIGGERS]];
 
 /// Layout of version 1. Whatever belongs to a conversation names it; a direct one is named as its
 /// contact. What belongs to one of its logs names the log's mailbox.
@@ -18,8 +18,8 @@ CREATE TABLE tokens (relay TEXT PRIMARY KEY, token BLOB NOT NULL) WITHOUT ROWID;
 
 CREATE TABLE contacts (
     id BLOB PRIMARY KEY, account BLOB, nickname TEXT NOT NULL, state INTEGER NOT NULL,
-    verified INTEGER NOT NULL DEFAULT 0, devices BLOB, letter_number INTEGER NOT NULL DEFAULT 0,
-    inbox_relay TEXT, inbox BLOB, inbox_key BLOB, own_key BLOB, invite TEXT, came_by BLOB,
+    verified INTEGER NOT NULL DEFAULT 0, devices BLOB, inbox_relay TEXT, inbox BLOB,
+    inbox_key BLOB, own_key BLOB, invite TEXT, came_by BLOB,
     request BLOB, ended_at INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 
@@ -125,6 +125,33 @@ CREATE TABLE own_ids (
 
 CREATE TABLE letters (id BLOB PRIMARY KEY, forget_at INTEGER NOT NULL) WITHOUT ROWID;
 
+CREATE TABLE letter_numbers (
+    device BLOB PRIMARY KEY, number INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE links (
+    envelope BLOB PRIMARY KEY, code TEXT NOT NULL, label TEXT NOT NULL, key BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE device_keys (device BLOB PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE struck_devices (device BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE claims (
+    contact BLOB PRIMARY KEY, device BLOB NOT NULL, seq INTEGER NOT NULL, until INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE notes (
+    kind INTEGER NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, key)
+) WITHOUT ROWID;
+CREATE TABLE read_marks (
+    conversation BLOB PRIMARY KEY, generation INTEGER NOT NULL, seq INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE synced (
+    kind INTEGER NOT NULL, key BLOB NOT NULL, generation INTEGER NOT NULL, seq INTEGER NOT NULL,
+    is_foreign INTEGER NOT NULL, PRIMARY KEY (kind, key)
+) WITHOUT ROWID;
+CREATE TABLE dirty (
+    kind INTEGER NOT NULL, key BLOB NOT NULL, PRIMARY KEY (kind, key)
+) WITHOUT ROWID;
+
 CREATE TABLE invites (
     key BLOB PRIMARY KEY, invite BLOB NOT NULL, secret BLOB NOT NULL, uses INTEGER NOT NULL,
     expires_at INTEGER NOT NULL, created_at INTEGER NOT NULL
@@ -153,6 +180,44 @@ CREATE TABLE transfers (
 CREATE INDEX transfers_to_do ON transfers (row) WHERE owed = 1;
 ";
 
+/// Layout of version 1, what follows by itself: the account's other devices are told of whatever
+/// changes in these columns, whoever changes it (DEV-8), and what comes before a read mark is read.
+/// (What a trigger does about conflicts, the statement that fires it decides: so it asks first.)
+const VERSION_1_TRIGGERS: &str = "
+CREATE TRIGGER meta_told AFTER INSERT ON meta
+WHEN new.name IN ('nickname', 'device_list', 'next_device')
+BEGIN INSERT INTO dirty SELECT 1, x'' WHERE NOT EXISTS (
+    SELECT 1 FROM dirty WHERE kind = 1 AND key = x''); END;
+
+CREATE TRIGGER contact_made AFTER INSERT ON contacts
+BEGIN INSERT INTO dirty SELECT 2, new.id WHERE NOT EXISTS (
+    SELECT 1 FROM dirty WHERE kind = 2 AND key = new.id); END;
+CREATE TRIGGER contact_changed AFTER UPDATE ON contacts
+WHEN (old.account, old.nickname, old.state, old.verified, old.devices, old.inbox, old.inbox_key,
+      old.own_key, old.invite, old.came_by, old.request, old.ended_at)
+  IS NOT (new.account, new.nickname, new.state, new.verified, new.devices, new.inbox, new.inbox_key,
+      new.own_key, new.invite, new.came_by, new.request, new.ended_at)
+BEGIN INSERT INTO dirty SELECT 2, new.id WHERE NOT EXISTS (
+    SELECT 1 FROM dirty WHERE kind = 2 AND key = new.id); END;
+
+CREATE TRIGGER invite_made AFTER INSERT ON invites
+BEGIN INSERT INTO dirty SELECT 3, new.key WHERE NOT EXISTS (
+    SELECT 1 FROM dirty WHERE kind = 3 AND key = new.key); END;
+
+CREATE TRIGGER conversation_made AFTER INSERT ON conversations WHEN new.kind <> 3
+BEGIN INSERT INTO dirty SELECT 4, new.id WHERE NOT EXISTS (
+    SELECT 1 FROM dirty WHERE kind = 4 AND key = new.id); END;
+CREATE TRIGGER conversation_changed AFTER UPDATE ON conversations
+WHEN new.kind <> 3 AND (old.standing, old.own_key) IS NOT (new.standing, new.own_key)
+BEGIN INSERT INTO dirty SELECT 4, new.id WHERE NOT EXISTS (
+    SELECT 1 FROM dirty WHERE kind = 4 AND key = new.id); END;
+
+CREATE TRIGGER message_read AFTER INSERT ON messages
+WHEN new.unread = 1 AND EXISTS (SELECT 1 FROM read_marks WHERE conversation = new.conversation
+    AND (generation, seq) >= (new.generation, new.seq))
+BEGIN UPDATE messages SET unread = 0 WHERE row = new.row; END;
+";
+
 /// Brings the file to the newest version, step by step, each step whole or not at all.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), Error> {
     let known = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
@@ -165,7 +230,9 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), Error> {
     for (version, step) in (found.saturating_add(1)..=known).zip(STEPS.iter().skip(found as usize))
     {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute_batch(step)?;
+        for part in *step {
+            transaction.execute_batch(part)?;
+        }
         transaction.pragma_update(None, "user_version", version)?;
         transaction.commit()?;
     }

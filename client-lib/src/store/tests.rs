@@ -303,7 +303,6 @@ fn contacts_round_trip() {
         key: Zeroizing::new([1; 32]),
     });
     contact.own_key = Some(Zeroizing::new([2; 32]));
-    contact.letter_number = 7;
     store.write(|db| db.put_contact(&contact)).unwrap();
     contact.state = ContactState::Active;
     store.write(|db| db.put_contact(&contact)).unwrap();

@@ -79,6 +79,7 @@ impl Engine {
         self.transact(|work| {
             let conversation = work.db.need_conversation(id)?;
             let read = work.db.mark_read(id, work.now)?;
+            work.note_read(id)?;
             if read.is_empty() {
                 return Ok(());
             }

@@ -6,7 +6,7 @@ use super::post::{Person, Post, person};
 use super::*;
 use crate::store::{LogState, Wish};
 use crate::transfer::{TransferFailure, TransferState};
-use crate::types::{ContactState, ConversationId, Standing};
+use crate::types::{ConversationId, Standing};
 
 /// Alice, Bob who is in her group, and a commit of hers that adds as many as one can.
 struct Crowd {
@@ -60,13 +60,15 @@ impl Crowd {
     }
 }
 
-/// REC-6, CNT-6: the commit leaves when its blobs are stored; members read it, and nothing behind
-/// it, when they have fetched it; who was added joins when it has fetched its Welcome.
+/// REC-6, CNT-6: a commit leaves when its blobs are stored, and is made anew after a while if they
+/// are refused; members read it, and nothing behind it, when they have fetched it; who was added
+/// joins when it has fetched its Welcome; a log whose blob is nowhere cannot be read on.
 #[test]
 fn a_large_commit_waits_for_its_blobs() {
     let mut crowd = Crowd::new();
     let mut last = crowd.add_as_many("second");
     let log = crowd.log();
+    crowd.refuse_the_first_blobs();
     crowd.post.bring_log(&mut crowd.alice, log);
     assert!(crowd.alice.engine.commit(&log).unwrap().is_none());
     let mut alice = crowd.alice.restart();
@@ -82,13 +84,17 @@ fn a_large_commit_waits_for_its_blobs() {
 
     let mut bob = crowd.bob;
     crowd.post.bring_log(&mut bob, log);
-    assert!(bob.engine.conversations_on(bob.engine.own_address()).unwrap().len() < 2);
-    assert!(bob.engine.history(crowd.id, None, 10).unwrap().iter().all(|m| m.text != "to all"));
+    let own = bob.engine.own_address().to_owned();
+    assert!(!bob.engine.conversations_on(&own).unwrap().contains(&log));
+    assert!(bob.engine.waits_for_blobs(&own).unwrap());
     let mut bob = bob.restart();
+    fetches_in_vain(&mut crowd.post, &mut bob.copy(), log);
     crowd.post.move_blobs(&mut bob);
     crowd.post.bring_log(&mut bob, log);
     assert!(bob.engine.history(crowd.id, None, 10).unwrap().iter().any(|m| m.text == "to all"));
     assert_eq!(bob.engine.group_members(crowd.id).unwrap().len(), 2 + 2 * COMMIT_READERS);
+    let folder = bob.home.path().join("files");
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), 0, "what was read is not kept");
 
     crowd.post.do_jobs(&mut alice);
     crowd.post.bring_letters(&mut last);
@@ -96,53 +102,37 @@ fn a_large_commit_waits_for_its_blobs() {
     crowd.post.move_blobs(&mut last);
     last.engine.housekeeping(true).unwrap();
     assert_eq!(last.engine.conversation(crowd.id).unwrap().standing, Standing::Invited);
-    let folder = bob.home.path().join("files");
-    assert_eq!(std::fs::read_dir(folder).unwrap().count(), 0, "what was read is not kept");
 }
 
-/// REC-6: a relay that takes no blob gets no commit that names one: it is made anew after a while,
-/// and nothing of it is pending until then.
-#[test]
-fn a_commit_whose_blob_is_refused_is_made_anew() {
-    let mut crowd = Crowd::new();
-    crowd.add_as_many("second");
-    let log = crowd.log();
-    crowd.post.bring_log(&mut crowd.alice, log);
-    assert!(crowd.alice.engine.commit(&log).unwrap().is_none());
-    for mut row in crowd.alice.engine.owed_transfers().unwrap() {
-        (row.state, row.owed) = (TransferState::Failed(TransferFailure::Full), false);
-        crowd.alice.engine.store.write(|db| db.set_transfer(&row)).unwrap();
+impl Crowd {
+    /// The relay takes no blobs at first: nothing is pending until a later try, and what is said
+    /// meanwhile goes out.
+    fn refuse_the_first_blobs(&mut self) {
+        let (log, alice) = (self.log(), &mut self.alice);
+        self.post.bring_log(alice, log);
+        assert!(alice.engine.commit(&log).unwrap().is_none());
+        fail_transfers(alice, TransferFailure::Full);
+        assert!(alice.engine.commit(&log).unwrap().is_none());
+        assert!(!alice.engine.wants_commit(&log).unwrap());
+        alice.engine.send(self.id, "meanwhile").unwrap();
+        self.post.send(alice, log);
+        alice.engine.set_now(alice.engine.now.after(crate::limits::LARGE_RETRY));
+        let wishes = alice.engine.store.read().wishes(&log).unwrap();
+        let adds = wishes.iter().filter(|wish| matches!(wish.what, Wish::Add { .. }));
+        assert_eq!(adds.count(), COMMIT_READERS);
     }
-    assert!(crowd.alice.engine.commit(&log).unwrap().is_none());
-    assert!(!crowd.alice.engine.wants_commit(&log).unwrap());
-    crowd.alice.engine.send(crowd.id, "meanwhile").unwrap();
-    crowd.post.send(&mut crowd.alice, log);
-    let later = crowd.alice.engine.now.after(crate::limits::LARGE_RETRY);
-    crowd.alice.engine.set_now(later);
-    assert!(crowd.alice.engine.wants_commit(&log).unwrap());
-    let wishes = crowd.alice.engine.store.read().wishes(&log).unwrap();
-    let adds = wishes.iter().filter(|wish| matches!(wish.what, Wish::Add { .. }));
-    assert_eq!(adds.count(), COMMIT_READERS);
 }
 
-/// REC-6: a log whose blob is nowhere cannot be read on, and that is said.
-#[test]
-fn a_log_whose_blob_is_gone_cannot_be_read_on() {
-    let mut crowd = Crowd::new();
-    crowd.add_as_many("second");
-    let log = crowd.log();
-    crowd.post.bring_log(&mut crowd.alice, log);
-    crowd.alice.engine.commit(&log).unwrap();
-    crowd.post.move_blobs(&mut crowd.alice);
-    let commit = crowd.alice.engine.commit(&log).unwrap().unwrap();
-    crowd.post.append(log, commit).unwrap();
-    crowd.post.bring_log(&mut crowd.bob, log);
-    for mut row in crowd.bob.engine.owed_transfers().unwrap() {
-        (row.state, row.owed) = (TransferState::Failed(TransferFailure::Gone), false);
-        crowd.bob.engine.store.write(|db| db.set_transfer(&row)).unwrap();
+/// The relay does not have what the log says is there.
+fn fetches_in_vain(post: &mut Post, member: &mut Person, log: restante_spec::ids::MailboxId) {
+    fail_transfers(member, TransferFailure::Gone);
+    post.bring_log(member, log);
+    assert_eq!(member.engine.store.read().need_log(&log).unwrap().state, LogState::Gone);
+}
+
+fn fail_transfers(person: &mut Person, failure: TransferFailure) {
+    for mut row in person.engine.owed_transfers().unwrap() {
+        (row.state, row.owed) = (TransferState::Failed(failure), false);
+        person.engine.store.write(|db| db.set_transfer(&row)).unwrap();
     }
-    crowd.post.bring_log(&mut crowd.bob, log);
-    let row = crowd.bob.engine.store.read().need_log(&log).unwrap();
-    assert_eq!(row.state, LogState::Gone);
-    assert_eq!(crowd.bob.contact().state, ContactState::Active);
 }

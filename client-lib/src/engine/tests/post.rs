@@ -46,6 +46,8 @@ pub(super) struct Post {
     blobs: BTreeMap<BlobId, Vec<u8>>,
     /// Prekeys, by inbox and slot.
     prekeys: BTreeMap<(MailboxId, Slot), Vec<Vec<u8>>>,
+    /// Prekeys of last resort.
+    last_resorts: BTreeMap<(MailboxId, Slot), Vec<u8>>,
     /// Rights that were struck.
     pub(super) revoked: Vec<PublicKey>,
 }
@@ -59,6 +61,15 @@ pub(super) fn person(name: &str) -> Person {
     let address = RelayAddress::new(PublicKey::new([1; 32]), "relay.example.org", 7443).unwrap();
     let entrance = Entrance { address, token: None };
     let engine = Engine::create(home.path(), &key(), &entrance, name, NOW).unwrap();
+    Person { engine, home }
+}
+
+/// Somebody's new device, which is not linked yet.
+pub(super) fn new_device() -> Person {
+    let home = tempfile::tempdir().unwrap();
+    let address = RelayAddress::new(PublicKey::new([1; 32]), "relay.example.org", 7443).unwrap();
+    let entrance = Entrance { address, token: None };
+    let engine = Engine::create_linking(home.path(), &key(), &entrance, NOW).unwrap();
     Person { engine, home }
 }
 
@@ -102,6 +113,23 @@ impl Person {
 
     pub(super) fn texts(&self) -> Vec<String> {
         self.history().into_iter().map(|message| message.text).collect()
+    }
+
+    /// The relay of everybody.
+    pub(super) fn entrance(&self) -> Entrance {
+        Entrance { address: self.engine.own_address().parse().unwrap(), token: None }
+    }
+
+    /// Somebody copies the home and opens the copy.
+    pub(super) fn copy(&self) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        for file in std::fs::read_dir(self.home.path()).unwrap().flatten() {
+            if file.file_type().unwrap().is_file() {
+                std::fs::copy(file.path(), home.path().join(file.file_name())).unwrap();
+            }
+        }
+        let engine = Engine::open(home.path(), &key(), NOW).unwrap();
+        Self { engine, home }
     }
 
     /// The process ends and another begins.
@@ -164,9 +192,14 @@ impl Post {
                 }
                 Reply::Done
             }
+            Command::PutPrekeys(put) => {
+                self.last_resorts.insert((mailbox, put.slot), body);
+                Reply::Done
+            }
             Command::TakePrekeys { slot, .. } => {
                 let left = self.prekeys.get_mut(&(mailbox, slot)).and_then(Vec::pop);
-                let Some(package) = left else {
+                let last = || self.last_resorts.get(&(mailbox, slot)).cloned();
+                let Some(package) = left.or_else(last) else {
                     return (Reply::Error(Refusal::new(Code::NotFound, "")), Vec::new());
                 };
                 return (Reply::Prekey { last_resort: false }, package);
@@ -230,6 +263,12 @@ impl Post {
     /// Every blob a person is about to store or to fetch is there in one go.
     pub(super) fn move_blobs(&mut self, person: &mut Person) {
         for mut row in person.engine.owed_transfers().unwrap() {
+            if row.state.is_final() {
+                // The relay forgets it.
+                row.owed = false;
+                person.engine.store.write(|db| db.set_transfer(&row)).unwrap();
+                continue;
+            }
             let folder = person.home.path().join("files");
             let path = folder.join(&row.name);
             match row.direction {
@@ -249,6 +288,7 @@ impl Post {
     /// Nobody has left a key package in this inbox.
     pub(super) fn forget_prekeys(&mut self, inbox: &MailboxId) {
         self.prekeys.retain(|(mailbox, _), _| mailbox != inbox);
+        self.last_resorts.retain(|(mailbox, _), _| mailbox != inbox);
     }
 
     /// Takes an envelope out of a log, as if its time had passed.
@@ -305,6 +345,9 @@ impl Post {
             let here = log.into_iter().filter(|(envelope, _)| envelope.epoch == Some(epoch));
             let batch: Vec<_> = here.map(|(head, body)| (head, Bytes::from(body))).collect();
             if batch.is_empty() || !person.engine.receive(&mailbox, batch).unwrap().reopen {
+                return;
+            }
+            if person.engine.waits_for_blobs(&row.relay).unwrap() {
                 return;
             }
         }
