@@ -65,7 +65,7 @@ pub(crate) const INVITES: usize = 100;
 
 /// How long a link code holds; then a new one is needed.
 pub(crate) const LINK_TTL: Seconds = Seconds::new(600);
-/// Bytes of records that are told to the own devices at once; what is beyond goes in a next content.
+/// Bytes of records that are told to the own devices at once; what is beyond goes in a next one.
 pub(crate) const SYNC_CHUNK: usize = 60_000;
 /// Settings and drafts of an account together; one more is `too_many`.
 pub(crate) const NOTES: usize = 10_000;

@@ -6,8 +6,8 @@
 //! network, clocks and disks are played. `SEED=n` repeats one run and tells what happens, `SEEDS=n`
 //! makes so many; `tests/simulation/plant` shows that the checkers see what they are there for.
 //!
-//! What repeats: what people do, when anything moves or fails, and every id and key but those that
-//! OpenMLS draws; so all that people see. What does not: the bytes that leave, and their sizes where
+//! What repeats: what people do, when anything moves or fails, and every id and key but those
+//! that OpenMLS draws; so all that people see. What does not: the bytes that leave, and their sizes where
 //! a length follows from a key.
 
 #[path = "conversation/ledger.rs"]

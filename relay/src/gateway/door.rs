@@ -87,7 +87,8 @@ impl Door {
         Some(Place { door: Arc::clone(self), origin })
     }
 
-    /// Lets a connection that has said something begin its handshake; `None`: at the bound (LIM-12).
+    /// Lets a connection that has said something begin its handshake; `None`: at the bound
+    /// (LIM-12).
     pub(super) fn greet(self: &Arc<Self>) -> Option<Handshake> {
         let mut counts = self.counts();
         if counts.handshakes >= self.max.handshakes {

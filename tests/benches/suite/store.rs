@@ -48,8 +48,8 @@ pub fn run(quick: bool, report: &mut Report) {
     report.note("store.expiry_vs_append", figure(4), "ratio", Some(">= 4"));
 }
 
-/// Appends a second once things expire; bytes written by bytes appended; the file's length, and what
-/// it takes of the disk, by the bytes of all that is remembered; envelopes let go in a second when
+/// Appends a second once things expire; bytes written by bytes appended; the file's length, and
+/// what it takes of the disk, by the bytes of all that is remembered; envelopes let go in a second when
 /// all have expired. The length doubles as the file grows: what is beyond was never written.
 fn load(folder: &Path, count: usize, steady: usize) -> [f64; 5] {
     let path = folder.join("buffer.redb");

@@ -238,8 +238,8 @@ fn officers_delete_what_others_wrote() {
     assert_eq!(agreed[0].author, trio.own_id(CAROL));
 }
 
-/// CNT-14, CNV-15: who may not write may neither edit nor react, as of the place in the log, but may
-/// take back what is his.
+/// CNT-14, CNV-15: who may not write may neither edit nor react, as of the place in the log, but
+/// may take back what is his.
 #[test]
 fn who_may_not_write_may_take_back() {
     let mut trio = Trio::new();
