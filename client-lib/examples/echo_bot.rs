@@ -14,8 +14,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use restante_client::{
-    Client, Contact, ContactState, Error, Event, InviteOptions, Message, MessageKind, RelayAddress,
-    StoreKey,
+    Client, ContactId, ContactState, Error, Event, InviteOptions, Message, MessageKind,
+    RelayAddress, StoreKey,
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -33,7 +33,7 @@ async fn main() -> Result<(), Box<dyn Failure>> {
     println!("{link}");
     // Who asked before this start is answered now, everybody else when they ask.
     for contact in client.contacts().await? {
-        decide(&client, &contact, &welcome).await?;
+        decide(&client, contact.id, &welcome).await?;
     }
     loop {
         let event = tokio::select! {
@@ -41,7 +41,7 @@ async fn main() -> Result<(), Box<dyn Failure>> {
             _ = tokio::signal::ctrl_c() => None,
         };
         match event {
-            Some(Event::Contact(contact)) => decide(&client, &contact, &welcome).await?,
+            Some(Event::Contact(contact)) => decide(&client, contact.id, &welcome).await?,
             Some(Event::Message(message)) => answer(&client, &message).await?,
             Some(_) => {}
             None => return Ok(client.shutdown().await?),
@@ -62,15 +62,17 @@ fn open(home: &Path, relay: &RelayAddress) -> Result<Client, Box<dyn Failure>> {
     }
 }
 
-/// The rule for those who ask: all of them, or those who were named.
-async fn decide(client: &Client, contact: &Contact, welcome: &[String]) -> Result<(), Error> {
+/// The rule for those who ask: all of them, or those who were named. Events may tell of a request
+/// twice, so what counts is how it stands now.
+async fn decide(client: &Client, who: ContactId, welcome: &[String]) -> Result<(), Error> {
+    let contact = client.contact(who).await?;
     if contact.state != ContactState::Incoming {
         return Ok(());
     }
     if welcome.is_empty() || welcome.contains(&contact.nickname) {
-        client.accept_contact(contact.id).await?;
+        client.accept_contact(who).await?;
     } else {
-        client.decline_contact(contact.id).await?;
+        client.decline_contact(who).await?;
     }
     Ok(())
 }

@@ -71,6 +71,81 @@ fn picture(place: &Path) -> String {
     path.to_str().unwrap().to_owned()
 }
 
+/// What is done with a message is seen by the others: an answer, a reaction, other words, none.
+#[test]
+fn messages_are_answered_edited_and_taken_back() {
+    let place = tempfile::tempdir().unwrap();
+    let relay =
+        Process::start(&place.path().join("data"), "127.0.0.1:0", &place.path().join("log"));
+    let [alice, bob] = ["Alice", "Bob"].map(|name| Person::new(name, &relay));
+    introduce(&alice, &bob, "Bob");
+    alice.run(&["send", "Bob", "Tea at for?"]);
+    alice.run(&["edit", "Bob", "last", "Tea at four?"]);
+    bob.run(&["reply", "Alice", "last", "Gladly"]);
+    bob.run(&["react", "Alice", "last", "🍰"]);
+
+    let seen = alice.json(&["history", "Bob"]);
+    let [question, answer] = seen.as_slice() else { panic!("two messages: {seen:?}") };
+    assert_eq!((&question["text"], &question["edited"]), (&"Tea at four?".into(), &true.into()));
+    assert_eq!(question["reactions"][0]["emoji"], "🍰");
+    assert_eq!((&answer["text"], &answer["reply_to"]), (&"Gladly".into(), &question["id"]));
+    let shown = alice.run(&["history", "Bob", "--ids"]);
+    let [id, answered] = [answer, question].map(|one| &one["id"].as_str().unwrap()[..8]);
+    assert!(shown.contains(&format!("Bob: [answers {answered}] Gladly")), "{shown}");
+    assert!(shown.contains("Tea at four?  (edited)") && shown.contains("    🍰 Bob"), "{shown}");
+
+    bob.run(&["sync"]);
+    assert!(bob.run(&["receipts", "Alice", id]).contains("Alice: read"));
+    assert_eq!(alice.refused(&["delete", "Bob", id]), "not_allowed");
+    assert_eq!(alice.refused(&["edit", "Bob", "ffffffff", "x"]), "no_such_message");
+    bob.run(&["delete", "Alice", id]);
+    assert!(alice.run(&["history", "Bob"]).contains("Bob: [taken back]"));
+    assert_eq!(bob.json(&["privacy", "--read-receipts", "off"])[0]["read_receipts"], false);
+    assert_eq!(bob.json(&["privacy"])[0]["read_receipts"], false, "it is kept");
+    assert_eq!(relay.terminate(), Some(0));
+}
+
+/// A second device is linked by a code and a number, has the contacts, and is removed again.
+#[test]
+fn a_second_device_is_linked() {
+    let place = tempfile::tempdir().unwrap();
+    let relay =
+        Process::start(&place.path().join("data"), "127.0.0.1:0", &place.path().join("log"));
+    let [alice, bob] = ["Alice", "Bob"].map(|name| Person::new(name, &relay));
+    introduce(&alice, &bob, "Bob");
+    let laptop = Person { place: tempfile::tempdir().unwrap() };
+    let address = relay.address().to_string();
+    let code = laptop.json(&["device", "new", "--relay", &address]).remove(0);
+    assert_eq!(laptop.refused(&["send", "Bob", "too early"]), "no_such_conversation");
+    assert_eq!(laptop.refused(&["device", "confirm", "--equal"]), "no_link");
+    let code = code["code"].as_str().unwrap();
+    let check = alice.json(&["device", "link", code, "--label", "laptop"]).remove(0);
+    let shown = laptop.run(&["device", "confirm"]);
+    assert!(shown.contains(check["check"].as_str().unwrap()), "{shown}");
+    laptop.run(&["device", "confirm", "--equal"]);
+
+    // Each in turn does what the other waits for.
+    for _ in 0..3 {
+        alice.run(&["sync"]);
+        laptop.run(&["sync"]);
+    }
+    laptop.run(&["send", "Bob", "from my laptop"]);
+    assert!(bob.run(&["history", "Alice"]).contains("Alice: from my laptop"));
+    assert!(alice.run(&["history", "Bob"]).contains("you: from my laptop"));
+    let devices = alice.json(&["device", "list"]);
+    let labels: Vec<_> =
+        devices.iter().map(|one| (one["label"].as_str(), one["this"].as_bool())).collect();
+    assert_eq!(labels.last(), Some(&(Some("laptop"), Some(false))));
+
+    let number = devices.last().unwrap()["device"].to_string();
+    let first = devices[0]["device"].to_string();
+    assert_eq!(laptop.refused(&["device", "remove", &first]), "not_first_device");
+    alice.run(&["device", "remove", &number]);
+    assert_eq!(alice.json(&["device", "list"]).len(), 1);
+    assert_eq!(alice.refused(&["device", "remove", "77"]), "no_such_device");
+    assert_eq!(relay.terminate(), Some(0));
+}
+
 /// CNV-13, CNV-15: a group from its beginning to its end, by commands alone.
 #[test]
 fn three_people_have_a_group() {
@@ -121,7 +196,9 @@ fn three_people_have_a_group() {
 
     // Who goes, and what the others read of it.
     bob.run(&["group", "remove", "Tea time", "Carol"]);
-    assert_eq!(carol.json(&["group", "list"])[0]["standing"], "removed");
+    let id = shown["conversation"].as_str().unwrap();
+    carol.run(&["sync"]);
+    assert_eq!(carol.refused(&["send", id, "still here?"]), "wrong_standing");
     bob.run(&["group", "leave", "Tea time"]);
     let story = alice.run(&["history", "Tea time"]);
     for sentence in [

@@ -6,8 +6,9 @@
 use std::borrow::Cow;
 
 use restante_client::{
-    Collected, Contact, Conversation, ConversationId, GroupChange, GroupMember, Message, MessageId,
-    MessageKind, Policy, Privacy, Reach, Reaction, Recipient, Role, Seconds, UnixTime, Who,
+    Collected, Contact, Conversation, ConversationId, Device, GroupChange, GroupMember, Message,
+    MessageId, MessageKind, Policy, Privacy, Reach, Reaction, Recipient, Role, Seconds, UnixTime,
+    Who,
 };
 use serde::Serialize;
 
@@ -29,6 +30,39 @@ pub(crate) struct AccountLine<'a> {
 #[derive(Serialize)]
 pub(crate) struct InviteLine<'a> {
     pub(crate) link: &'a str,
+}
+
+/// What a device shows that is to be linked.
+#[derive(Serialize)]
+pub(crate) struct CodeLine<'a> {
+    pub(crate) code: &'a str,
+}
+
+/// The number that two devices must both show.
+#[derive(Serialize)]
+pub(crate) struct CheckLine<'a> {
+    pub(crate) check: &'a str,
+}
+
+/// A device of this account.
+#[derive(Serialize)]
+pub(crate) struct DeviceLine<'a> {
+    device: u32,
+    label: &'a str,
+    since: u64,
+    /// It is this one.
+    this: bool,
+}
+
+impl<'a> From<&'a Device> for DeviceLine<'a> {
+    fn from(device: &'a Device) -> Self {
+        Self {
+            device: device.number,
+            label: &device.label,
+            since: device.since.get(),
+            this: device.is_this,
+        }
+    }
 }
 
 /// A contact.

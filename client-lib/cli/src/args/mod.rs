@@ -2,6 +2,7 @@
 //!
 //! Knows words and their meaning for `clap`; must not know how anything is done.
 
+mod device;
 mod group;
 mod message;
 
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use restante_client::{AdmissionToken, Entrance};
 
+pub(crate) use self::device::{DeviceCommand, NewDevice};
 pub(crate) use self::group::{GroupCommand, GroupPicture, GroupPolicy, NewGroup};
 pub(crate) use self::message::{Delete, Edit, Privacy, React, Receipts, Reply, Switch, Which};
 
@@ -107,6 +109,12 @@ pub(crate) enum Command {
     Block {
         /// Whom.
         who: String,
+    },
+    /// Links further devices of yours, and removes them.
+    Device {
+        /// What to do.
+        #[command(subcommand)]
+        command: DeviceCommand,
     },
     /// Shows or sets what others are told without being written to.
     Privacy(Privacy),

@@ -3,6 +3,7 @@
 //! Knows the order of things: find the home, open it, work, close it. Must not print.
 
 mod contacts;
+mod devices;
 mod group;
 mod history;
 mod init;
@@ -17,7 +18,7 @@ mod which;
 
 use clap::CommandFactory;
 
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, DeviceCommand};
 use crate::chat;
 use crate::desk::Desk;
 use crate::failure::Failure;
@@ -34,6 +35,9 @@ pub(crate) async fn run(cli: Cli, out: Output) -> Result<(), Failure> {
     let home = Home::find(&common)?;
     if let Command::Init(args) = &command {
         return init::run(args, &home, common.offline, out).await;
+    }
+    if let Command::Device { command: DeviceCommand::New(args) } = &command {
+        return devices::new(args, &home, out).await;
     }
     let mut desk = Desk::start(home.open()?, out, common.offline)?;
     let done = work(&command, &mut desk).await;
@@ -55,6 +59,7 @@ async fn work(command: &Command, desk: &mut Desk) -> Result<(), Failure> {
         Command::Edit(args) => messages::edit(args, desk).await,
         Command::Delete(args) => messages::delete(args, desk).await,
         Command::Receipts(args) => messages::receipts(&args.which, desk).await,
+        Command::Device { command } => devices::run(command, desk).await,
         Command::Privacy(args) => privacy::run(args, desk).await,
         Command::History(args) => history::run(args, desk).await,
         Command::Search(args) => search::run(args, desk).await,
