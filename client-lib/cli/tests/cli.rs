@@ -225,8 +225,10 @@ fn objects_have_their_fields() {
     assert_eq!(who.len(), 32);
 
     let (message, _) = bob.json(&["history", who]);
-    let expected = "at author changes conversation deleted_by edited expires_at fate from_me id kind \
-                    reactions reply_to seq text";
+    let expected = concat!(
+        "at author changes conversation deleted_by edited expires_at fate from_me id ",
+        "kind reactions reply_to seq text"
+    );
     assert_eq!(fields(&message).join(" "), expected);
     assert_eq!((&message["kind"], &message["changes"]), (&"text".into(), &Value::Array(vec![])));
     assert_eq!(message["text"], "hello\tAlice");

@@ -49,8 +49,8 @@ pub fn run(quick: bool, report: &mut Report) {
 }
 
 /// Appends a second once things expire; bytes written by bytes appended; the file's length, and
-/// what it takes of the disk, by the bytes of all that is remembered; envelopes let go in a second when
-/// all have expired. The length doubles as the file grows: what is beyond was never written.
+/// what it takes of the disk, by the bytes of all that is remembered; envelopes let go in a second
+/// when all have expired. The length doubles as the file grows: what is beyond was never written.
 fn load(folder: &Path, count: usize, steady: usize) -> [f64; 5] {
     let path = folder.join("buffer.redb");
     let begin = 1_800_000_000;

@@ -214,7 +214,7 @@ impl Workload {
             let standing = show(world, *seat, *id).standing;
             let stored = world.ledger.is_stored(message);
             match now.fate {
-                Fate::Accepted | Fate::Delivered => {
+                Fate::Accepted | Fate::Delivered | Fate::Read => {
                     assert!(stored, "{} is accepted and stands nowhere", message.text);
                 }
                 Fate::Refused(_) => {
