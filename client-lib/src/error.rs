@@ -2,7 +2,7 @@
 
 use restante_spec::codes::{Code, Retry};
 
-use crate::types::{Contact, ContactState};
+use crate::types::{ContactState, Match};
 
 /// Why something was not done. [`Error::kind`] says where to look, [`Error::is_retryable`]
 /// whether the same call may succeed later, [`Error::code`] is stable for programs.
@@ -69,11 +69,11 @@ pub enum Error {
         /// The most that fits.
         max: usize,
     },
-    /// Several contacts fit. Name one by its id.
-    #[error("{} contacts fit that name", matches.len())]
+    /// Several fit. Name one by its id.
+    #[error("{} fit that name", matches.len())]
     Ambiguous {
         /// Those that fit.
-        matches: Vec<Contact>,
+        matches: Vec<Match>,
     },
     /// A reaction is one line of at most `max` bytes.
     #[error("a reaction is one line of at most {max} bytes")]

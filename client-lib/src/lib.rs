@@ -26,6 +26,8 @@
 //! client.shutdown().await
 //! # }
 //! ```
+//!
+//! `examples/` has bots, to begin with.
 
 mod client;
 mod clock;
@@ -61,6 +63,11 @@ pub use transfer::{BlobAddress, Direction, Transfer, TransferFailure, TransferSt
 pub use types::{
     Collected, ConnectionState, Contact, ContactId, ContactState, Conversation, ConversationId,
     ConversationKind, Device, Fate, Goal, GroupChange, GroupMember, InviteLink, InviteOptions,
-    Message, MessageId, MessageKind, Position, Privacy, Reach, Reaction, Recipient, ReplyTo,
+    Match, Message, MessageId, MessageKind, Position, Privacy, Reach, Reaction, Recipient, ReplyTo,
     Standing, TransferId,
 };
+
+/// The example in the README compiles too.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -3,6 +3,7 @@
 //! Knows meanings; must not know the store, the network or any key.
 
 mod done;
+mod people;
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 
 pub use self::done::{Privacy, Reach, Reaction, Recipient, ReplyTo};
+pub use self::people::{Device, GroupMember, Match};
 
 /// Declares an id of 16 bytes that is written as 32 hexadecimal digits.
 macro_rules! hex_id {
@@ -200,6 +202,18 @@ pub enum Standing {
     Broken,
 }
 
+impl ConversationKind {
+    /// The stable name, as in `--json`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Group => "group",
+            Self::Own => "own",
+        }
+    }
+}
+
 impl Standing {
     /// The stable name, as in `--json`.
     #[must_use]
@@ -213,21 +227,6 @@ impl Standing {
             Self::Broken => "broken",
         }
     }
-}
-
-/// An account in a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GroupMember {
-    /// Who.
-    pub id: ContactId,
-    /// The name they gave themselves; empty until it is known.
-    pub nickname: String,
-    /// What they may.
-    pub role: Role,
-    /// How many of their devices are in the group.
-    pub devices: u32,
-    /// It is this account.
-    pub is_me: bool,
 }
 
 /// What happened to a group, in the order of its messages.
@@ -452,19 +451,6 @@ impl fmt::Debug for InviteLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("InviteLink(..)")
     }
-}
-
-/// A device of this account.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Device {
-    /// Never given to another.
-    pub number: u32,
-    /// What it was called when it was linked; may be empty.
-    pub label: String,
-    /// When it was taken in.
-    pub since: UnixTime,
-    /// It is this one.
-    pub is_this: bool,
 }
 
 /// What `collect` found and left.

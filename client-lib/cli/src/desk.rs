@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use restante_client::{
-    Client, Collected, Contact, ConversationId, Error, Event, EventStream, Notice,
+    Client, Collected, Contact, Conversation, ConversationId, ConversationKind, Error, Event,
+    EventStream, Notice,
 };
 
 use crate::failure::Failure;
@@ -60,6 +61,20 @@ impl Desk {
     /// The contact that is meant.
     pub(crate) async fn contact(&self, who: &str) -> Result<Contact, Failure> {
         Ok(self.client.find_contact(who).await?)
+    }
+
+    /// The conversation that is meant: with a contact, or in a group.
+    pub(crate) async fn conversation(&self, who: &str) -> Result<Conversation, Failure> {
+        Ok(self.client.find_conversation(who).await?)
+    }
+
+    /// The group that is meant.
+    pub(crate) async fn group(&self, who: &str) -> Result<Conversation, Failure> {
+        let found = self.conversation(who).await?;
+        match found.kind {
+            ConversationKind::Group => Ok(found),
+            ConversationKind::Direct | ConversationKind::Own => Err(Error::NotAGroup.into()),
+        }
     }
 
     /// Tells what a person should know, of what has happened up to now.

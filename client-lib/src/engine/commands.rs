@@ -76,23 +76,6 @@ impl Engine {
         db.show(&db.need_contact(id)?)
     }
 
-    /// By nickname in any case, or by the beginning of the id.
-    pub(crate) fn find_contact(&self, who: &str) -> Result<Contact, Error> {
-        let (name, prefix) = (who.trim().to_lowercase(), who.trim().to_ascii_lowercase());
-        let all = self.contacts()?;
-        let named = all.iter().filter(|contact| contact.nickname.to_lowercase() == name);
-        let mut matches: Vec<Contact> = named.cloned().collect();
-        if matches.is_empty() && prefix.len() >= ID_PREFIX {
-            let begins = all.iter().filter(|contact| contact.id.to_string().starts_with(&prefix));
-            matches = begins.cloned().collect();
-        }
-        match matches.len() {
-            0 => Err(Error::NoSuchContact),
-            1 => matches.pop().ok_or(Error::NoSuchContact),
-            _ => Err(Error::Ambiguous { matches }),
-        }
-    }
-
     pub(crate) fn message(&self, id: MessageId) -> Result<Message, Error> {
         self.store.read().message(&id)?.ok_or(Error::NoSuchMessage)
     }
@@ -309,6 +292,3 @@ pub(super) fn checked_text(text: &str) -> Result<&str, Error> {
     }
     Ok(text)
 }
-
-/// Layout: digits of an id that are enough to ask for it.
-const ID_PREFIX: usize = 4;

@@ -16,6 +16,7 @@ mod commits;
 mod contents;
 mod devices;
 mod endings;
+mod finding;
 mod first_contact;
 mod group_acts;
 mod groups;
