@@ -21,6 +21,8 @@ pub(super) struct Channel {
     chain: u32,
     /// The last row of the outbox that was sent on this chain.
     sent: i64,
+    /// The commit that was sent last.
+    commit: Option<EnvelopeId>,
     flow: Flow,
 }
 
@@ -59,6 +61,7 @@ impl Channel {
             in_flight: BTreeSet::new(),
             chain: 1,
             sent: 0,
+            commit: None,
             flow: Flow::Free,
         }
     }
@@ -91,16 +94,22 @@ impl Channel {
         self.sent
     }
 
-    /// An append leaves; `row` is its row in the outbox, if it comes from there.
+    /// An append leaves; `row` is its row in the outbox; a commit has none.
     pub(super) fn handle_sent(&mut self, id: EnvelopeId, row: Option<i64>) {
         self.in_flight.insert(id);
-        self.sent = row.unwrap_or(self.sent);
+        match row {
+            Some(row) => self.sent = row,
+            None => self.commit = Some(id),
+        }
     }
 
-    /// An append was stored.
+    /// An append was stored. Behind a commit the epoch is over: its echo brings the next.
     pub(super) fn handle_stored(&mut self, id: &EnvelopeId) {
         self.in_flight.remove(id);
         self.renew();
+        if self.commit.as_ref() == Some(id) {
+            self.handle_stale();
+        }
     }
 
     /// An append was not stored, or nobody knows: what is behind it is not stored either.
@@ -169,6 +178,18 @@ mod tests {
         assert_eq!((channel.room(8), channel.chain().get(), channel.sent()), (0, 1, 2));
         channel.handle_failed(&id(2));
         assert_eq!((channel.room(8), channel.chain().get(), channel.sent()), (8, 2, 0));
+    }
+
+    /// CNV-9: a commit that was stored is not sent again while its echo is on its way.
+    #[test]
+    fn nothing_is_sent_behind_a_stored_commit() {
+        let mut channel = current();
+        channel.handle_sent(id(1), Some(1));
+        channel.handle_stored(&id(1));
+        channel.handle_sent(id(2), None);
+        assert!(!channel.is_quiet());
+        channel.handle_stored(&id(2));
+        assert_eq!((channel.room(8), channel.is_idle()), (0, true));
     }
 
     /// A channel whose epoch is over never sends again.

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use restante_client::{Message, MessageKind};
 use restante_crypto::reader_hash;
+use restante_spec::codes::Code;
 use restante_spec::ids::{EnvelopeId, Handle, MailboxId, ReaderHash, RequestNumber, Seq};
 use restante_spec::message::{
     ClientHeader, Command, Commit, MailboxClass, Push, RelayHeader, Reply,
@@ -51,7 +52,8 @@ pub(crate) struct Seen {
     pub(crate) texts: u64,
     pub(crate) commits: u64,
     pub(crate) stale: u64,
-    pub(crate) repeated: u64,
+    /// Appends whose answer was lost.
+    pub(crate) unanswered: u64,
     pub(crate) compared: u64,
 }
 
@@ -76,7 +78,8 @@ impl Ledger {
 
     /// A device has a new connection.
     pub(crate) fn connected(&mut self, seat: usize) {
-        self.desks.insert(seat, Desk::default());
+        let before = self.desks.insert(seat, Desk::default());
+        self.seen.unanswered += before.map_or(0, |desk| desk.appends.len() as u64);
     }
 
     /// A device's person wrote this.
@@ -123,11 +126,11 @@ impl Ledger {
             RelayHeader::Reply(number, reply) => {
                 let Some((mailbox, id)) = desk.appends.remove(&number) else { return };
                 match reply {
-                    Reply::Appended(appended) => {
-                        self.seen.repeated += u64::from(appended.already);
-                        (mailbox, id, appended.seq)
+                    Reply::Appended(appended) => (mailbox, id, appended.seq),
+                    Reply::Error(refusal) => {
+                        self.seen.stale += u64::from(refusal.code == Code::StaleEpoch);
+                        return;
                     }
-                    Reply::Error(_) => return self.seen.stale += 1,
                     _ => return,
                 }
             }

@@ -4,10 +4,11 @@
 //! kind of wish: what a new kind needs is an entry and a function.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use restante_client::{
-    ContactId, ContactState, Conversation, ConversationId, ConversationKind, Fate, GroupChange,
-    InviteOptions, Message, Role, Standing,
+    ContactId, ContactState, Conversation, ConversationId, ConversationKind, Error, Fate,
+    GroupChange, InviteOptions, Message, Role, Standing,
 };
 
 use super::world::{World, is_refusal};
@@ -122,6 +123,29 @@ impl Workload {
         }
     }
 
+    /// Lets groups come about before anything fails, so that their members get into each other's
+    /// way from the beginning.
+    pub(crate) fn gather(&mut self, world: &mut World) {
+        for _ in 0..2 {
+            let founder = world.random.index(world.seats.len());
+            self.found(world, founder);
+            let contacts = world.ask(founder, |it| async move { it.contacts().await }).unwrap();
+            let open_group =
+                |kind, standing| kind == ConversationKind::Group && standing == Standing::Open;
+            let Some(id) = pick(world, founder, open_group) else { continue };
+            for contact in contacts {
+                if let Err(error) = self.add(world, founder, id, contact.id) {
+                    assert!(is_refusal(&error), "{error}");
+                }
+            }
+            world.settle();
+            for seat in 0..world.seats.len() {
+                Self::answer(world, seat, Act::Accept);
+            }
+            world.settle();
+        }
+    }
+
     fn found(&mut self, world: &mut World, seat: usize) {
         if self.groups == GROUPS {
             return;
@@ -150,11 +174,7 @@ impl Workload {
         let done = match act {
             Act::Add => {
                 let Some(who) = active_contact(world, seat) else { return };
-                let added = world.ask(seat, |it| async move { it.add_member(id, who).await });
-                if added.is_ok() {
-                    self.additions.push((seat, id, who));
-                }
-                added
+                self.add(world, seat, id, who)
             }
             Act::Remove => {
                 let Some(who) = member(world, seat, id) else { return };
@@ -185,20 +205,38 @@ impl Workload {
         }
     }
 
-    /// Compares what everybody has at the end.
-    pub(crate) fn check(&self, world: &mut World) {
+    fn add(
+        &mut self,
+        world: &mut World,
+        seat: usize,
+        id: ConversationId,
+        who: ContactId,
+    ) -> Result<(), Error> {
+        world.ask(seat, |it| async move { it.add_member(id, who).await })?;
+        self.additions.push((seat, id, who));
+        Ok(())
+    }
+
+    /// Compares what everybody has at the end, and gives back a digest of it.
+    pub(crate) fn check(&self, world: &mut World) -> u64 {
+        let mut digest = DefaultHasher::new();
         for seat in 0..world.seats.len() {
             let all = world.ask(seat, |it| async move { it.conversations().await }).unwrap();
             for conversation in all {
                 let id = conversation.id;
                 let history = history(world, seat, id);
+                for message in &history {
+                    (message.id, message.seq, &message.text).hash(&mut digest);
+                }
                 let reads = matches!(conversation.standing, Standing::Open | Standing::Leaving);
                 world.ledger.compare(seat, &history, reads);
             }
         }
+        check_gone(world);
         self.check_fates(world);
         self.check_wishes(world);
         self.check_groups(world);
+        digest.finish()
     }
 
     /// What was written stands in a log, unless its writer was out by then.
@@ -262,6 +300,19 @@ impl Workload {
                 let (first, other) = views.entry(id).or_insert_with(|| (seat, view.clone()));
                 assert_eq!(*other, view, "{first} and {seat} see other groups");
             }
+        }
+    }
+}
+
+/// Only who was struck may come too late for the end of its time (MBX-9).
+fn check_gone(world: &mut World) {
+    for seat in 0..world.seats.len() {
+        for id in world.seats[seat].gone.clone() {
+            let history = history(world, seat, id);
+            assert!(
+                !world.ledger.has_stayed(seat, &history),
+                "{seat} lost a conversation it is in"
+            );
         }
     }
 }

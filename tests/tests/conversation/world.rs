@@ -44,6 +44,8 @@ pub(crate) struct Seat {
     away_until: u64,
     /// Groups it was told somebody cannot be added to.
     pub(crate) cannot_add: BTreeSet<ConversationId>,
+    /// Conversations it was told it cannot read on.
+    pub(crate) gone: BTreeSet<ConversationId>,
 }
 
 /// How rough a run is, each in thousandths of its events.
@@ -67,6 +69,8 @@ pub(crate) struct Faults {
 pub(crate) struct Report {
     pub(crate) seen: Seen,
     pub(crate) faults: Faults,
+    /// Follows from everything people could see.
+    pub(crate) digest: u64,
 }
 
 /// What moves next.
@@ -151,6 +155,7 @@ impl World {
             line: None,
             away_until: 0,
             cannot_add: BTreeSet::new(),
+            gone: BTreeSet::new(),
         });
         self.ask(number, |client| async move { client.connect().await }).expect("connects");
     }
@@ -270,7 +275,18 @@ impl World {
         let seat = &mut self.seats[number];
         let Some((device, events)) = &mut seat.device else { return false };
         let moved = device.step(time).unwrap_or_else(|error| panic!("device {number}: {error}"));
-        seat.cannot_add.extend(check_notices(number, events));
+        while let Some(Some(event)) = events.next().now_or_never() {
+            let Event::Notice(notice) = event else { continue };
+            match notice {
+                Notice::CannotAdd { conversation, .. } => {
+                    drop(seat.cannot_add.insert(conversation))
+                }
+                Notice::Gone { conversation } => drop(seat.gone.insert(conversation)),
+                // Who made a change may have lost the right to it while it was under way.
+                Notice::Improper { .. } => {}
+                notice => panic!("device {number} is told: {notice}"),
+            }
+        }
         if !device.is_connected() {
             seat.line = None;
         }
@@ -417,22 +433,6 @@ impl World {
 fn watched(mut device: Device, now: UnixTime) -> (Device, EventStream) {
     let events = device.ask(now, |client| async move { client.events() });
     (device, events)
-}
-
-/// Nothing happens that only a broken rule can bring about. Gives back the groups in which somebody
-/// could not be added.
-fn check_notices(seat: usize, events: &mut EventStream) -> Vec<ConversationId> {
-    let mut cannot_add = Vec::new();
-    while let Some(Some(event)) = events.next().now_or_never() {
-        match event {
-            Event::Notice(Notice::CannotAdd { conversation, .. }) => cannot_add.push(conversation),
-            // Who made a change may have lost the right to it while it was under way.
-            Event::Notice(Notice::Improper { .. }) => {}
-            Event::Notice(notice) => panic!("device {seat} is told: {notice}"),
-            _ => {}
-        }
-    }
-    cannot_add
 }
 
 /// One key for all stores: a run does not look at them.
