@@ -212,8 +212,11 @@ impl Workload {
         id: ConversationId,
         who: ContactId,
     ) -> Result<(), Error> {
+        let members = world.ask(seat, |it| async move { it.members(id).await })?;
         world.ask(seat, |it| async move { it.add_member(id, who).await })?;
-        self.additions.push((seat, id, who));
+        if members.iter().all(|member| member.id != who) {
+            self.additions.push((seat, id, who));
+        }
         Ok(())
     }
 

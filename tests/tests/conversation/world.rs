@@ -44,7 +44,7 @@ pub(crate) struct Seat {
     away_until: u64,
     /// Groups it was told somebody cannot be added to.
     pub(crate) cannot_add: BTreeSet<ConversationId>,
-    /// Conversations it was told it cannot read on.
+    /// Conversations of which it was told that it came too late for something.
     pub(crate) gone: BTreeSet<ConversationId>,
 }
 
@@ -99,6 +99,8 @@ const MOVES: [(u64, Move); 7] = [
 const MOVES_OF_A_DEVICE: u64 = 400;
 /// Rounds after which a healed run must have come to rest.
 const ROUNDS: usize = 4_000;
+/// Rounds after which a second is over, for what is not at rest by then.
+const ROUNDS_OF_A_SECOND: usize = 50;
 /// When everything begins, Unix seconds.
 const BEGINNING: u64 = 1_800_000_000;
 
@@ -238,8 +240,12 @@ impl World {
     /// Lets everything move until nothing does.
     pub(crate) fn settle(&mut self) {
         let mut quiet = 0;
-        for _ in 0..ROUNDS {
+        for round in 1..ROUNDS {
             let mut moved = false;
+            // What was refused for its rate needs time.
+            if round % ROUNDS_OF_A_SECOND == 0 {
+                self.wait(Duration::from_secs(1));
+            }
             for seat in 0..self.seats.len() {
                 self.end_pauses(seat);
                 while self.step(seat) {
@@ -281,7 +287,9 @@ impl World {
                 Notice::CannotAdd { conversation, .. } => {
                     drop(seat.cannot_add.insert(conversation))
                 }
-                Notice::Gone { conversation } => drop(seat.gone.insert(conversation)),
+                Notice::Gone { conversation: id } | Notice::Gap { conversation: Some(id), .. } => {
+                    seat.gone.insert(id);
+                }
                 // Who made a change may have lost the right to it while it was under way.
                 Notice::Improper { .. } => {}
                 notice => panic!("device {number} is told: {notice}"),
