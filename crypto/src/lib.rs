@@ -39,6 +39,8 @@ mod labels;
 #[cfg(feature = "e2e")]
 mod letter;
 #[cfg(feature = "e2e")]
+mod link;
+#[cfg(feature = "e2e")]
 mod live;
 #[cfg(feature = "e2e")]
 mod padding;

@@ -4,7 +4,7 @@
 //!
 //! What runs is the real driver, engine and store of each device and the real core of the relay;
 //! network, clocks and disks are played. `SEED=n` repeats one run and tells what happens, `SEEDS=n`
-//! makes so many.
+//! makes so many; `tests/simulation/plant` shows that the checkers see what they are there for.
 //!
 //! What repeats: what people do, when anything moves or fails, and every id and key but those that
 //! OpenMLS draws; so all that people see. What does not: the bytes that leave.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use restante_spec::codes::{Code, Retry};
-use restante_spec::ids::{EnvelopeId, Handle, MailboxId};
+use restante_spec::ids::{ChainNumber, EnvelopeId, Handle, MailboxId};
 use restante_spec::message::{Append, Command, Refusal, Reply};
 
 use super::channel::Phase;
@@ -45,17 +45,7 @@ impl Desk<'_> {
         };
         let (handle, chain) = (channel.handle, channel.chain());
         for what in self.engine.outgoing_live(&mailbox)? {
-            let append = Append {
-                handle,
-                chain,
-                id: what.id,
-                class: what.class,
-                ttl: None,
-                epoch: Some(what.epoch),
-                commit: None,
-            };
-            let (command, body) = (Command::Append(append), Bytes::from(what.body));
-            self.relay.request(self.pending, Purpose::Live, command, body);
+            self.request_append(handle, chain, Purpose::Live, what);
         }
         Ok(())
     }
@@ -66,16 +56,20 @@ impl Desk<'_> {
         };
         channel.handle_sent(what.id, what.row);
         let (handle, chain) = (channel.handle, channel.chain());
-        let append = Append {
-            handle,
-            chain,
-            id: what.id,
-            class: what.class,
-            ttl: None,
-            epoch: Some(what.epoch),
-            commit: what.commit,
-        };
         let purpose = Purpose::Append(mailbox, handle, what.id);
+        self.request_append(handle, chain, purpose, what);
+    }
+
+    fn request_append(
+        &mut self,
+        handle: Handle,
+        chain: ChainNumber,
+        purpose: Purpose,
+        what: Outgoing,
+    ) {
+        let (id, class) = (what.id, what.class);
+        let (ttl, epoch, commit) = (None, Some(what.epoch), what.commit);
+        let append = Append { handle, chain, id, class, ttl, epoch, commit };
         self.relay.request(self.pending, purpose, Command::Append(append), Bytes::from(what.body));
     }
 

@@ -5,17 +5,17 @@
 
 use std::fmt;
 
-use data_encoding::BASE64URL_NOPAD;
 use restante_spec::address::RelayAddress;
 use restante_spec::ids::MailboxId;
 use restante_spec::limits::INVITE_CHARS;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::aead::SealKey;
 use crate::codec::Cursor;
 use crate::error::Error;
 use crate::identity::{AccountId, Fingerprint};
 use crate::labels::Label;
+use crate::link::LinkForm;
 use crate::random::random_secret;
 use crate::signing::SigningKey;
 
@@ -27,9 +27,8 @@ pub struct Invite {
     account: Fingerprint,
 }
 
-const WHAT: &str = "invite";
-/// Between the relay's address and the bytes; the digit is the version.
-const MARK: &str = "/i1#";
+// INV-1, INV-2
+const FORM: LinkForm = LinkForm { what: "invite", mark: "/i1#", max: INVITE_CHARS };
 
 impl Invite {
     /// A new invite to an inbox, with a fresh seed.
@@ -56,11 +55,8 @@ impl Invite {
         account: Fingerprint,
     ) -> Result<Self, Error> {
         let invite = Self { relay, inbox, seed, account };
-        let size = invite.link().len();
         // INV-2
-        if size > INVITE_CHARS {
-            return Err(Error::TooLarge { what: "the invite's link", size, max: INVITE_CHARS });
-        }
+        FORM.check_size(&invite.link())?;
         Ok(invite)
     }
 
@@ -69,35 +65,23 @@ impl Invite {
     /// # Errors
     /// [`Error::Malformed`], [`Error::TooLarge`].
     pub fn parse(link: &str) -> Result<Self, Error> {
-        let malformed = || Error::Malformed { what: WHAT };
         // INV-1
-        let (relay, coded) = link.split_once(MARK).ok_or_else(malformed)?;
-        let relay: RelayAddress = relay.parse().map_err(|_| malformed())?;
-        let bytes = BASE64URL_NOPAD.decode(coded.as_bytes()).map_err(|_| malformed())?;
-        let bytes = Zeroizing::new(bytes);
-        let mut cursor = Cursor::new(WHAT, &bytes);
+        let (relay, bytes) = FORM.read(link)?;
+        let mut cursor = Cursor::new(FORM.what, &bytes);
         let inbox = MailboxId::new(cursor.array()?);
         let seed = Zeroizing::new(cursor.array()?);
         let account = Fingerprint::new(cursor.array()?);
         cursor.finish()?;
         let invite = Self::from_parts(relay, inbox, seed, account)?;
-        if *invite.link() != link {
-            return Err(malformed());
-        }
+        FORM.check(link, &invite.link())?;
         Ok(invite)
     }
 
     /// The text to hand over. A secret: wiped when dropped.
     #[must_use]
     pub fn link(&self) -> Zeroizing<String> {
-        let mut bytes = Zeroizing::new(Vec::with_capacity(64));
-        bytes.extend_from_slice(self.inbox.as_bytes());
-        bytes.extend_from_slice(self.seed.as_ref());
-        bytes.extend_from_slice(self.account.as_bytes());
-        let mut coded = BASE64URL_NOPAD.encode(&bytes);
-        let link = format!("{}{MARK}{coded}", self.relay);
-        coded.zeroize();
-        Zeroizing::new(link)
+        let parts = [&self.inbox.as_bytes()[..], self.seed.as_ref(), self.account.as_bytes()];
+        FORM.write(&self.relay, &parts)
     }
 
     /// Where the inbox is.

@@ -5,11 +5,10 @@
 
 use std::fmt;
 
-use data_encoding::BASE64URL_NOPAD;
 use restante_spec::address::RelayAddress;
 use restante_spec::ids::MailboxId;
 use restante_spec::limits::ROOM_LINK_CHARS;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::post::RoomKey;
 use crate::aead::SealKey;
@@ -17,6 +16,7 @@ use crate::codec::Cursor;
 use crate::error::Error;
 use crate::identity::AccountId;
 use crate::labels::Label;
+use crate::link::LinkForm;
 use crate::random::{random_bytes, random_secret};
 use crate::signing::{SigningKey, sha256};
 
@@ -36,9 +36,8 @@ pub struct RoomKeyNumber(u32);
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct RoomSalt([u8; 16]);
 
-const WHAT: &str = "room link";
-/// Between the relay's address and the bytes; the digit is the version.
-const MARK: &str = "/r1#";
+// ROM-1, ROM-2
+const FORM: LinkForm = LinkForm { what: "room link", mark: "/r1#", max: ROOM_LINK_CHARS };
 
 impl RoomLink {
     /// The link of a new room that `founder` will make, with its first key.
@@ -75,11 +74,8 @@ impl RoomLink {
         seed: Zeroizing<[u8; 32]>,
     ) -> Result<Self, Error> {
         let link = Self { relay, room, number, seed };
-        let size = link.link().len();
         // ROM-2
-        if size > ROOM_LINK_CHARS {
-            return Err(Error::TooLarge { what: "the room's link", size, max: ROOM_LINK_CHARS });
-        }
+        FORM.check_size(&link.link())?;
         Ok(link)
     }
 
@@ -88,35 +84,25 @@ impl RoomLink {
     /// # Errors
     /// [`Error::Malformed`], [`Error::TooLarge`].
     pub fn parse(link: &str) -> Result<Self, Error> {
-        let malformed = || Error::Malformed { what: WHAT };
         // ROM-1
-        let (relay, coded) = link.split_once(MARK).ok_or_else(malformed)?;
-        let relay: RelayAddress = relay.parse().map_err(|_| malformed())?;
-        let bytes = BASE64URL_NOPAD.decode(coded.as_bytes()).map_err(|_| malformed())?;
-        let bytes = Zeroizing::new(bytes);
-        let mut cursor = Cursor::new(WHAT, &bytes);
+        let (relay, bytes) = FORM.read(link)?;
+        let mut cursor = Cursor::new(FORM.what, &bytes);
         let room = MailboxId::new(cursor.array()?);
-        let number = RoomKeyNumber::new(cursor.u32()?).ok_or_else(malformed)?;
+        let number =
+            RoomKeyNumber::new(cursor.u32()?).ok_or(Error::Malformed { what: FORM.what })?;
         let seed = Zeroizing::new(cursor.array()?);
         cursor.finish()?;
         let read = Self::from_parts(relay, room, number, seed)?;
-        if *read.link() != link {
-            return Err(malformed());
-        }
+        FORM.check(link, &read.link())?;
         Ok(read)
     }
 
     /// The text to hand over. A secret of the audience: wiped when dropped.
     #[must_use]
     pub fn link(&self) -> Zeroizing<String> {
-        let mut bytes = Zeroizing::new(Vec::with_capacity(52));
-        bytes.extend_from_slice(self.room.as_bytes());
-        bytes.extend_from_slice(&self.number.0.to_be_bytes());
-        bytes.extend_from_slice(self.seed.as_ref());
-        let mut coded = BASE64URL_NOPAD.encode(&bytes);
-        let link = format!("{}{MARK}{coded}", self.relay);
-        coded.zeroize();
-        Zeroizing::new(link)
+        let number = self.number.0.to_be_bytes();
+        let parts = [&self.room.as_bytes()[..], &number, self.seed.as_ref()];
+        FORM.write(&self.relay, &parts)
     }
 
     /// Checks that this link may take the place of one known before (ROM-10).

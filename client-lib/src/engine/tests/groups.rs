@@ -314,6 +314,39 @@ fn who_cannot_be_reached_cannot_be_added_now() {
     assert!(bob.engine.conversation(id).is_err());
 }
 
+/// CNV-9: of two wishes for one account each device comes in once, and the group goes on.
+#[test]
+fn who_is_added_twice_comes_in_once() {
+    let (post, mut alice, bob) = friends();
+    let id = alice.engine.create_group("friends", false).unwrap().id;
+    for _ in 0..2 {
+        alice.engine.add_member(id, alice.contact().id).unwrap();
+    }
+    let mut circle = Circle { post, people: vec![alice, bob], id };
+    circle.settle();
+    circle.people[BOB].engine.accept_group(id).unwrap();
+    circle.settle();
+    circle.say(BOB, "here");
+    circle.settle();
+    assert_eq!(circle.reads(ALICE), ["here"]);
+    assert_eq!(circle.members(ALICE).iter().map(|it| it.devices).collect::<Vec<_>>(), [1, 1]);
+    let told = events(&mut circle.people[ALICE]);
+    assert!(!told.iter().any(|event| matches!(event, Event::Notice(_))), "{told:?}");
+}
+
+/// A text that still waits when the last member leaves is refused: nobody is left to read it.
+#[test]
+fn what_waits_when_the_last_member_leaves_is_refused() {
+    let mut alice = person("Alice");
+    let id = alice.engine.create_group("friends", false).unwrap().id;
+    let mut post = Post::default();
+    post.round(&mut alice);
+    let text = alice.engine.send(id, "is anybody here?").unwrap().id;
+    assert_eq!(alice.engine.leave_group(id).unwrap().standing, Standing::Left);
+    post.round(&mut alice);
+    assert_eq!(alice.engine.message(text).unwrap().fate, Fate::Refused(Code::Revoked));
+}
+
 /// A group survives a restart of every member between any two steps.
 #[test]
 fn restarts_change_nothing() {
