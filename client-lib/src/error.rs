@@ -50,6 +50,18 @@ pub enum Error {
     /// The conversation is no group.
     #[error("this is possible in groups only")]
     NotAGroup,
+    /// The conversation is no room.
+    #[error("this is possible in rooms only")]
+    NotARoom,
+    /// A rotation of this room is to be posted: what is asked for must wait until it has its place.
+    #[error("a rotation of this room is under way")]
+    RotationUnderWay,
+    /// The text is no room's link.
+    #[error("this is not the link of a room")]
+    BadRoomLink,
+    /// The room has a newer key: the link is of one that was replaced, or is not the room's.
+    #[error("the key of this link was replaced; ask for the new link")]
+    OldRoomLink,
     /// The role of this account in the group does not allow it.
     #[error("your role in this group does not allow it")]
     NotAllowed,
@@ -239,6 +251,7 @@ impl Error {
             | Self::BadToken(_)
             | Self::BadInvite
             | Self::BadLinkCode
+            | Self::BadRoomLink
             | Self::OwnInvite
             | Self::EmptyText
             | Self::TextTooLong { .. }
@@ -258,6 +271,9 @@ impl Error {
             | Self::NoSuchFile
             | Self::NoStore => ErrorKind::NotFound,
             Self::NotAGroup
+            | Self::NotARoom
+            | Self::RotationUnderWay
+            | Self::OldRoomLink
             | Self::NotAllowed
             | Self::WrongStanding { .. }
             | Self::WrongState { .. }
@@ -287,6 +303,7 @@ impl Error {
         match self {
             Self::Locked { .. }
             | Self::TooMany { .. }
+            | Self::RotationUnderWay
             | Self::Deadline
             | Self::Unreachable(_)
             | Self::Storage(_) => true,
@@ -300,6 +317,9 @@ impl Error {
             | Self::NoSuchConversation
             | Self::NotAMember
             | Self::NotAGroup
+            | Self::NotARoom
+            | Self::BadRoomLink
+            | Self::OldRoomLink
             | Self::NotAllowed
             | Self::WrongStanding { .. }
             | Self::TooLong { .. }
@@ -357,6 +377,10 @@ impl Error {
             Self::NoSuchConversation => "no_such_conversation",
             Self::NotAMember => "not_a_member",
             Self::NotAGroup => "not_a_group",
+            Self::NotARoom => "not_a_room",
+            Self::RotationUnderWay => "rotation_under_way",
+            Self::BadRoomLink => "bad_room_link",
+            Self::OldRoomLink => "old_room_link",
             Self::NotAllowed => "not_allowed",
             Self::WrongStanding { .. } => "wrong_standing",
             Self::TooLong { .. } => "too_long",

@@ -125,6 +125,12 @@ pub enum Notice {
         /// Which conversation.
         conversation: ConversationId,
     },
+    /// The relay does not let this account read a room any more: its key was replaced, or it is gone.
+    #[error("this room cannot be read any more: its key was replaced; ask a host for the new link")]
+    RoomLocked {
+        /// Which room.
+        conversation: ConversationId,
+    },
     /// Another device writes with this device's keys: the home was copied.
     #[error("this home was copied and is used elsewhere: it stops sending")]
     Cloned,

@@ -64,7 +64,7 @@ pub use types::{
     Collected, ConnectionState, Contact, ContactId, ContactState, Conversation, ConversationId,
     ConversationKind, Device, Fate, Goal, GroupChange, GroupMember, InviteLink, InviteOptions,
     Match, Message, MessageId, MessageKind, Position, Privacy, Reach, Reaction, Recipient, ReplyTo,
-    Standing, TransferId,
+    RoomLink, Standing, TransferId,
 };
 
 /// The example in the README compiles too.

@@ -48,6 +48,13 @@ pub(crate) const SEND_WINDOW: usize = 32;
 pub(crate) const OUTBOX: usize = 10_000;
 /// Conversations of an account; one more is `too_many`.
 pub(crate) const CONVERSATIONS: usize = 2_000;
+/// Rooms of an account; one more is `too_many`.
+pub(crate) const ROOMS: usize = 256;
+/// Accounts of a room of which the name is known; of one more it is not.
+pub(crate) const ROOM_PEOPLE: usize = 4_096;
+/// After a rotation that was posted, the key before it still reads for so long: whoever was away
+/// finds the post. Then the new link is needed.
+pub(crate) const ROOM_OLD_KEY: Seconds = Seconds::new(30 * 86_400);
 /// Accounts in a conversation up to which leaves are renewed by themselves: in a larger one too
 /// many would ask for the same commit.
 pub(crate) const UPDATE_MEMBERS: usize = 8;

@@ -4,6 +4,7 @@
 
 mod done;
 mod people;
+mod rooms;
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,6 +19,7 @@ use crate::error::Error;
 
 pub use self::done::{Privacy, Reach, Reaction, Recipient, ReplyTo};
 pub use self::people::{Device, GroupMember, Match};
+pub use self::rooms::RoomLink;
 
 /// Declares an id of 16 bytes that is written as 32 hexadecimal digits.
 macro_rules! hex_id {
@@ -183,6 +185,8 @@ pub enum ConversationKind {
     Group,
     /// Among the devices of this account.
     Own,
+    /// Few write, and whoever has its link reads.
+    Room,
 }
 
 /// How this account stands in a conversation.
@@ -210,6 +214,7 @@ impl ConversationKind {
             Self::Direct => "direct",
             Self::Group => "group",
             Self::Own => "own",
+            Self::Room => "room",
         }
     }
 }
@@ -253,6 +258,12 @@ pub enum GroupChange {
     Improper,
     /// Safety numbers with an account were compared and found equal, or that was taken back.
     Verified(ContactId, bool),
+    /// The audience of a room may write from now on, or not any more.
+    Audience(bool),
+    /// An account is a host of a room from now on, or not any more.
+    Host(ContactId, bool),
+    /// The key of a room was replaced.
+    Key,
 }
 
 /// A message of a conversation.

@@ -160,18 +160,21 @@ impl Desk<'_> {
         reply: Reply,
         card: Bytes,
     ) -> Result<(), Error> {
-        let Some(channel) = self.relay.up().and_then(|up| up.channels.get_mut(&mailbox)) else {
-            return Ok(());
-        };
-        if channel.handle != handle {
-            return Ok(());
-        }
+        let Some(up) = self.relay.up() else { return Ok(()) };
+        let writes = up.writers.get(&mailbox).is_some_and(|channel| channel.handle == handle);
+        let Some(channel) = up.channel(&mailbox, handle) else { return Ok(()) };
         match reply {
+            Reply::Opened(_) if writes => {
+                channel.phase = Phase::Current;
+                Ok(())
+            }
             Reply::Opened(opened) => {
-                (channel.phase, channel.card) = (Phase::Open, card);
+                (channel.phase, channel.card) = (Phase::Open, card.clone());
                 self.relay.end_pause(&mailbox);
+                self.engine.card_shown(&mailbox, &card)?;
                 self.subscribe(mailbox, handle, &opened)
             }
+            Reply::Error(refusal) if writes => self.take_writer_refused(mailbox, refusal),
             Reply::Error(refusal) => self.take_open_refused(mailbox, refusal),
             Reply::Welcome(_)
             | Reply::Done
@@ -213,6 +216,16 @@ impl Desk<'_> {
         }
         if refusal.code.retry() == Retry::Never {
             self.engine.open_refused(&self.relay.name, &mailbox, refusal.code)?;
+        }
+        self.relay.pause(mailbox, refusal.retry_after);
+        Ok(())
+    }
+
+    /// The key this account writes with in a room is not let in.
+    fn take_writer_refused(&mut self, mailbox: MailboxId, refusal: Refusal) -> Result<(), Error> {
+        self.close_writer(&mailbox);
+        if refusal.code.retry() == Retry::Never {
+            return self.engine.writing_refused(&mailbox);
         }
         self.relay.pause(mailbox, refusal.retry_after);
         Ok(())
@@ -294,7 +307,16 @@ impl Desk<'_> {
 
     /// Gives the handle back; `pump` opens the mailbox again if it is still read.
     pub(super) fn reopen(&mut self, mailbox: &MailboxId) {
+        self.close_writer(mailbox);
         let channel = self.relay.up().and_then(|up| up.channels.remove(mailbox));
+        if let Some(channel) = channel {
+            self.relay.tell(Command::Close(channel.handle));
+        }
+    }
+
+    /// Gives back the handle a room is written to with.
+    pub(super) fn close_writer(&mut self, mailbox: &MailboxId) {
+        let channel = self.relay.up().and_then(|up| up.writers.remove(mailbox));
         if let Some(channel) = channel {
             self.relay.tell(Command::Close(channel.handle));
         }

@@ -48,7 +48,9 @@ impl Desk<'_> {
     fn place_of(&mut self, job: &Job) -> Result<Place, Error> {
         let mailbox = job.what.mailbox;
         match job.what.kind {
-            JobKind::CreateInbox | JobKind::CreateConversation => return Ok(Place::Link),
+            JobKind::CreateInbox | JobKind::CreateConversation | JobKind::CreateRoom => {
+                return Ok(Place::Link);
+            }
             JobKind::FirstLetter
             | JobKind::Letter
             | JobKind::TakePrekey
@@ -67,6 +69,8 @@ impl Desk<'_> {
             | JobKind::AllowContact
             | JobKind::AllowMembers
             | JobKind::AllowDevice
+            | JobKind::AllowRoomRead
+            | JobKind::AllowRoomWrite
             | JobKind::Revoke
             | JobKind::PutPrekeys
             | JobKind::PutLastResort => {}

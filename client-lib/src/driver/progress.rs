@@ -93,7 +93,7 @@ impl Driver {
                     if self.engine.has_token()? { Error::TokenRefused } else { Error::TokenNeeded }
                 }
                 // An account that has one goes on with what it has.
-                (Code::Admission, JobKind::CreateConversation) => {
+                (Code::Admission, JobKind::CreateConversation | JobKind::CreateRoom) => {
                     self.engine.notice(Notice::NotAdmitted);
                     Error::Refused(Code::Admission)
                 }

@@ -79,6 +79,8 @@ pub(super) struct Up {
     pub(super) link: Link,
     pub(super) number: LinkNumber,
     pub(super) channels: BTreeMap<MailboxId, Channel>,
+    /// Rooms opened a second time, with the key this account writes there with.
+    pub(super) writers: BTreeMap<MailboxId, Channel>,
     /// Mailboxes a job is under way for.
     pub(super) busy: BTreeSet<MailboxId>,
     /// Transfers something was asked for on this link.
@@ -131,6 +133,7 @@ impl Relay {
             link,
             number,
             channels: BTreeMap::new(),
+            writers: BTreeMap::new(),
             busy: BTreeSet::new(),
             flights: BTreeMap::new(),
             next_flight: 0,
@@ -235,6 +238,26 @@ impl Relay {
         mailbox: MailboxId,
         key: &SigningKey,
     ) {
+        self.open_among(pending, mailbox, key, |up| &mut up.channels);
+    }
+
+    /// Opens a room a second time, to write there.
+    pub(super) fn open_writer(
+        &mut self,
+        pending: &FuturesUnordered<Pending>,
+        mailbox: MailboxId,
+        key: &SigningKey,
+    ) {
+        self.open_among(pending, mailbox, key, |up| &mut up.writers);
+    }
+
+    fn open_among(
+        &mut self,
+        pending: &FuturesUnordered<Pending>,
+        mailbox: MailboxId,
+        key: &SigningKey,
+        among: impl Fn(&mut Up) -> &mut BTreeMap<MailboxId, Channel>,
+    ) {
         let relay = *self.address.identity();
         let Some(up) = self.up() else { return };
         let handle = Handle::new(up.next_handle);
@@ -242,7 +265,7 @@ impl Relay {
         let public = key.public();
         let challenge = OpenChallenge { relay, nonce: up.link.welcome().nonce, mailbox };
         let open = Open { handle, mailbox, key: public, proof: challenge.prove(key) };
-        let before = up.channels.insert(mailbox, Channel::opening(handle, public));
+        let before = among(up).insert(mailbox, Channel::opening(handle, public));
         if let Some(before) = before {
             self.tell(Command::Close(before.handle));
         }
@@ -251,6 +274,12 @@ impl Relay {
 }
 
 impl Up {
+    /// The channel of a mailbox with this handle, to read or to write.
+    pub(super) fn channel(&mut self, mailbox: &MailboxId, handle: Handle) -> Option<&mut Channel> {
+        let both = [self.channels.get_mut(mailbox), self.writers.get_mut(mailbox)];
+        both.into_iter().flatten().find(|channel| channel.handle == handle)
+    }
+
     /// The mailbox opened as this handle.
     pub(super) fn channel_of(&mut self, handle: Handle) -> Option<(MailboxId, &mut Channel)> {
         let mut channels = self.channels.iter_mut();

@@ -5,22 +5,20 @@ use restante_spec::codes::{Code, Retry};
 use restante_spec::ids::{ChainNumber, EnvelopeId, Handle, MailboxId};
 use restante_spec::message::{Append, Command, Refusal, Reply};
 
-use super::channel::Phase;
+use super::channel::{Channel, Phase};
 use super::pump::Desk;
 use super::relay::Purpose;
-use crate::engine::Outgoing;
+use crate::engine::{Outgoing, Writer};
 use crate::error::Error;
 use crate::limits::SEND_WINDOW;
 
 impl Desk<'_> {
     /// Sends of a conversation what its channel has room for: a commit alone, contents in a row.
     pub(super) fn send_what_can_be_sent(&mut self, mailbox: MailboxId) -> Result<(), Error> {
-        if self.relay.is_paused(&mailbox) {
+        if self.relay.is_paused(&mailbox) || !self.may_write(&mailbox)? {
             return Ok(());
         }
-        let Some(channel) = self.relay.up().and_then(|up| up.channels.get(&mailbox)) else {
-            return Ok(());
-        };
+        let Some(channel) = self.outlet(&mailbox) else { return Ok(()) };
         let (room, quiet, sent) = (channel.room(SEND_WINDOW), channel.is_quiet(), channel.sent());
         if room == 0 {
             return Ok(());
@@ -50,10 +48,36 @@ impl Desk<'_> {
         Ok(())
     }
 
-    fn append(&mut self, mailbox: MailboxId, what: Outgoing) {
-        let Some(channel) = self.relay.up().and_then(|up| up.channels.get_mut(&mailbox)) else {
-            return;
+    /// Whether a mailbox is open to be written to. A room is read and written with different keys:
+    /// it is opened a second time when there is something to write.
+    fn may_write(&mut self, mailbox: &MailboxId) -> Result<bool, Error> {
+        let key = match self.engine.writer(mailbox)? {
+            Writer::Reader => return Ok(true),
+            Writer::Nobody => return Ok(false),
+            Writer::Key(key) => key,
         };
+        if self.phase(mailbox) != Some(Phase::Current) {
+            return Ok(false);
+        }
+        let open = self.relay.up().and_then(|up| up.writers.get(mailbox));
+        if let Some(channel) = open.filter(|channel| channel.key == key.public()) {
+            return Ok(channel.phase != Phase::Opening);
+        }
+        if self.engine.has_outgoing(mailbox)? {
+            self.relay.open_writer(self.pending, *mailbox, &key);
+        }
+        Ok(false)
+    }
+
+    /// The channel a mailbox is written through.
+    fn outlet(&mut self, mailbox: &MailboxId) -> Option<&mut Channel> {
+        let up = self.relay.up()?;
+        let writer = up.writers.get_mut(mailbox);
+        writer.or_else(|| up.channels.get_mut(mailbox))
+    }
+
+    fn append(&mut self, mailbox: MailboxId, what: Outgoing) {
+        let Some(channel) = self.outlet(&mailbox) else { return };
         channel.handle_sent(what.id, what.row);
         let (handle, chain) = (channel.handle, channel.chain());
         let purpose = Purpose::Append(mailbox, handle, what.id);
@@ -68,7 +92,7 @@ impl Desk<'_> {
         what: Outgoing,
     ) {
         let (id, class) = (what.id, what.class);
-        let (ttl, epoch, commit) = (None, Some(what.epoch), what.commit);
+        let (ttl, epoch, commit) = (None, what.epoch, what.commit);
         let append = Append { handle, chain, id, class, ttl, epoch, commit };
         self.relay.request(self.pending, purpose, Command::Append(append), Bytes::from(what.body));
     }
@@ -111,26 +135,24 @@ impl Desk<'_> {
             (Code::Aborted, _) => {}
             // The commit that ended the epoch is on its way to this reader.
             (_, Retry::AfterCatchUp) => {
-                self.settle(&mailbox, handle, super::channel::Channel::handle_stale);
+                self.settle(&mailbox, handle, Channel::handle_stale);
             }
             (_, Retry::Later | Retry::Reconnect) => {
                 self.relay.pause(mailbox, refusal.retry_after);
             }
-            (code, Retry::Never) => self.engine.refused(&mailbox, &id, code)?,
+            (code, Retry::Never) => {
+                self.engine.refused(&mailbox, &id, code)?;
+                // If it is the key that is refused, opening the room with it says so.
+                self.close_writer(&mailbox);
+            }
         }
         self.settle(&mailbox, handle, |channel| channel.handle_failed(&id));
         Ok(())
     }
 
     /// Changes the channel an append left on, if it is still the one that is open.
-    fn settle(
-        &mut self,
-        mailbox: &MailboxId,
-        handle: Handle,
-        change: impl FnOnce(&mut super::channel::Channel),
-    ) {
-        let channel = self.relay.up().and_then(|up| up.channels.get_mut(mailbox));
-        if let Some(channel) = channel.filter(|channel| channel.handle == handle) {
+    fn settle(&mut self, mailbox: &MailboxId, handle: Handle, change: impl FnOnce(&mut Channel)) {
+        if let Some(channel) = self.relay.up().and_then(|up| up.channel(mailbox, handle)) {
             change(channel);
         }
     }

@@ -8,7 +8,7 @@ use restante_spec::codes::Code;
 use restante_spec::ids::{EnvelopeId, Incarnation, MailboxId, ReaderSecret, Seq, UnixTime};
 use restante_spec::message::{Deliver, EnvelopeClass, Opened};
 
-use super::{Engine, Work};
+use super::{Engine, Work, rooms};
 use crate::error::Error;
 use crate::events::Notice;
 use crate::store::{Db, Job, JobKind, LogRow, LogState, Meta, NewJob, Wish};
@@ -92,6 +92,9 @@ impl Engine {
             let own = self.account.own_key.as_ref().filter(|_| allowed);
             return Ok(SigningKey::from_seed(&own.unwrap_or(&self.account.manage).seed()));
         }
+        if let Some(room) = self.store.read().room(mailbox)? {
+            return rooms::reading_key(self.store.read(), &room);
+        }
         self.transact(|work| work.epoch_key(mailbox))
     }
 
@@ -141,6 +144,9 @@ impl Engine {
             let upto = batch.last().map_or(Seq::START, |(envelope, _)| envelope.seq);
             return Ok(Taken { upto, reopen: true });
         }
+        if let Some(room) = self.store.read().room(mailbox)? {
+            return self.transact(|work| work.receive_posts(room, batch));
+        }
         let is_live = |(envelope, _): &(Deliver, Bytes)| envelope.class == EnvelopeClass::Live;
         let (live, stored) = batch.into_iter().partition(is_live);
         let stored: Vec<(Deliver, Bytes)> = stored;
@@ -159,7 +165,7 @@ impl Engine {
     /// So nothing is sent before a commit has given this device fresh keys.
     pub(crate) fn caught_up(&mut self, mailbox: &MailboxId, head: Seq) -> Result<(), Error> {
         let Some(log) = self.store.read().log(mailbox)? else { return Ok(()) };
-        if head <= log.cursor {
+        if head <= log.cursor || self.store.read().is_room(mailbox)? {
             return Ok(());
         }
         self.transact(|work| work.db.put_wish(&log.mailbox, &Wish::Update, work.now))
@@ -175,6 +181,7 @@ impl Engine {
         self.transact(|work| {
             if work.db.note_incarnation(relay, incarnation)?.is_some() {
                 work.notice(Notice::RelayRestored);
+                work.allow_rooms_again(relay)?;
                 if own {
                     work.allow_contacts_again()?;
                 }
@@ -207,6 +214,7 @@ impl Engine {
     /// A relay does not deliver what this device would read next.
     pub(crate) fn reading_refused(&mut self, mailbox: &MailboxId, code: Code) -> Result<(), Error> {
         let state = match code {
+            Code::Expired if self.store.read().is_room(mailbox)? => LogState::Lost,
             Code::NotFound | Code::Denied | Code::Revoked | Code::AckAhead => LogState::Lost,
             Code::Gone => LogState::Gone,
             _ => return Ok(()),
@@ -221,6 +229,9 @@ impl Engine {
     /// Whether a commit must go out before anything else.
     pub(crate) fn wants_commit(&self, mailbox: &MailboxId) -> Result<bool, Error> {
         let db = self.store.read();
+        if let Some(room) = db.room(mailbox)? {
+            return self.wants_room_change(&room);
+        }
         Ok(db.need_log(mailbox)?.commit.is_some() || has_wish(db, mailbox, self.now)?)
     }
 
@@ -230,6 +241,9 @@ impl Engine {
         let log = db.need_log(mailbox)?;
         if db.meta(Meta::Cloned)?.is_some() {
             return Ok(false);
+        }
+        if let Some(room) = db.room(mailbox)? {
+            return Ok(self.wants_room_change(&room)? || db.outbox_count(log.conversation)? > 0);
         }
         let current = db.need_conversation(log.conversation)?.log == Some(*mailbox);
         Ok(log.commit.is_some()

@@ -170,6 +170,9 @@ impl Work<'_> {
                 if conversation.is_group() && !conversation.state.policy.writers.includes(role) {
                     return Err(Error::NotAllowed);
                 }
+                if conversation.is_room {
+                    return self.check_room_writable(&conversation);
+                }
                 Ok(())
             }
         }
@@ -181,6 +184,7 @@ impl Work<'_> {
         to: ConversationId,
         body: &Body,
     ) -> Result<EnvelopeId, Error> {
+        self.introduce_in_room(to, body)?;
         let id = EnvelopeId::new(random_bytes()?);
         let bytes = body.encode().map_err(outbox::unwritable)?;
         self.db.put_outbox(to, &id, body.kind(), &bytes, self.now)?;
@@ -219,7 +223,8 @@ impl Work<'_> {
             }
         }
         for conversation in self.db.conversations()? {
-            if conversation.is_group() && conversation.standing == Standing::Open {
+            let told = conversation.is_group() || self.is_introduced(&conversation)?;
+            if told && conversation.standing == Standing::Open {
                 self.queue_profile_to(conversation.id)?;
             }
         }

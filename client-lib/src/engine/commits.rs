@@ -21,6 +21,9 @@ impl Engine {
     /// The commit that must leave next, durable when this returns.
     pub(crate) fn commit(&mut self, mailbox: &MailboxId) -> Result<Option<Outgoing>, Error> {
         self.transact(|work| {
+            if let Some(room) = work.db.room(mailbox)? {
+                return work.room_change(&room);
+            }
             let mut log = work.db.need_log(mailbox)?;
             let Some(epoch) = log.epoch else { return Ok(None) };
             if work.is_cloned()? {
@@ -37,7 +40,7 @@ impl Engine {
                 id: commit.id,
                 row: None,
                 class: EnvelopeClass::Normal,
-                epoch,
+                epoch: Some(epoch),
                 body: commit.body,
                 commit: Some(Commit {
                     next: commit.next,

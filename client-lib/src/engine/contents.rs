@@ -37,6 +37,7 @@ impl Work<'_> {
             Body::Leave => self.take_leave(log, author),
             Body::Roster(roster) => self.take_roster(log, roster),
             Body::Verified(said) => self.take_verified(log, author, envelope, &content, said),
+            Body::Room(grant) => self.take_room_grant(log, author, grant),
             Body::Reaction(Reaction { to, emoji }) => {
                 let act = Act { kind: ActKind::Reaction, targets: &[*to], text: emoji };
                 self.take_act(log, author, envelope, act)
@@ -56,7 +57,7 @@ impl Work<'_> {
     }
 
     /// Who an account is to be called, and which devices it has.
-    fn take_profile(
+    pub(super) fn take_profile(
         &mut self,
         log: &LogRow,
         author: &PublicKey,
@@ -73,7 +74,7 @@ impl Work<'_> {
             self.put_contact(&contact)?;
         }
         let conversation = self.db.need_conversation(log.conversation)?;
-        if !conversation.is_group() {
+        if !conversation.is_shared() {
             return Ok(());
         }
         let mut member = self.db.member(conversation.id, author)?;

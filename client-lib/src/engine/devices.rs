@@ -182,7 +182,7 @@ impl Work<'_> {
             };
             let live =
                 matches!(self.db.need_log(&mailbox)?.state, LogState::Live | LogState::Creating);
-            if live && row.state.kind != GroupKind::Own {
+            if live && row.state.kind != GroupKind::Own && !row.is_room {
                 self.add_own_devices(row.id, &mailbox)?;
             }
         }

@@ -112,6 +112,9 @@ impl Work<'_> {
         if conversation.is_group() && state == LogState::Closed {
             return self.take_removal(log);
         }
+        if conversation.is_room {
+            return self.end_room(conversation, &log.mailbox, code);
+        }
         let id = conversation.id;
         if conversation.state.kind == GroupKind::Own {
             conversation.standing = Standing::Removed;

@@ -286,7 +286,7 @@ impl Work<'_> {
     /// A change of name, picture or timer; a direct conversation has a timer only.
     fn wish_edit(&mut self, id: ConversationId, wish: &Wish) -> Result<(), Error> {
         let row = self.db.need_conversation(id)?;
-        if !row.is_group() && !matches!(wish, Wish::Timer(_)) {
+        if row.is_room || (!row.is_group() && !matches!(wish, Wish::Timer(_))) {
             return Err(Error::NotAGroup);
         }
         let mailbox = self.open_log(&row)?;
@@ -377,6 +377,9 @@ impl Work<'_> {
     fn group_members(&mut self, id: ConversationId) -> Result<Vec<GroupMember>, Error> {
         let row = self.db.need_conversation(id)?;
         let Some(mailbox) = row.log else { return Ok(Vec::new()) };
+        if row.is_room {
+            return self.room_hosts(&row);
+        }
         let leaves = self.members(&mailbox)?;
         let mut shown = Vec::new();
         for key in accounts(&leaves) {
@@ -417,6 +420,7 @@ impl Work<'_> {
                 let name = contact.map(|contact| contact.nickname).unwrap_or_default();
                 (ConversationKind::Direct, name)
             }
+            GroupKind::Group(_) if row.is_room => (ConversationKind::Room, row.state.name.clone()),
             GroupKind::Group(_) => (ConversationKind::Group, row.state.name.clone()),
             GroupKind::Own => (ConversationKind::Own, row.state.name.clone()),
         };

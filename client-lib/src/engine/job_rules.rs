@@ -31,6 +31,10 @@ impl Engine {
         self.transact(|work| match job.what.kind {
             JobKind::CreateInbox => work.create_inbox(job).map(Some),
             JobKind::CreateConversation => work.create_conversation(job).map(Some),
+            JobKind::CreateRoom => work.create_room_mailbox(job).map(Some),
+            JobKind::AllowRoomRead | JobKind::AllowRoomWrite => {
+                work.allow_in_room(job, handle).map(Some)
+            }
             JobKind::AllowInvite
             | JobKind::AllowContact
             | JobKind::AllowMembers
@@ -64,11 +68,12 @@ impl Engine {
     pub(crate) fn job_done(&mut self, job: &Job, reply: &Reply, body: &[u8]) -> Result<(), Error> {
         self.transact(|work| {
             match (job.what.kind, reply) {
-                (JobKind::CreateConversation, Reply::Created(created)) => {
+                (JobKind::CreateConversation | JobKind::CreateRoom, Reply::Created(created)) => {
                     let mut row = work.db.need_log(&job.what.mailbox)?;
                     row.epoch = created.epoch;
                     row.state = LogState::Live;
                     work.db.put_log(&row)?;
+                    work.tell_room(&job.what.mailbox)?;
                 }
                 (JobKind::FirstLetter, Reply::Appended(appended)) => {
                     work.first_letter_sent(job, appended)?;
@@ -94,7 +99,7 @@ impl Engine {
             match job.what.kind {
                 JobKind::FirstLetter => work.first_letter_refused(job, code),
                 JobKind::Letter => work.letter_refused(job, code),
-                JobKind::CreateConversation => {
+                JobKind::CreateConversation | JobKind::CreateRoom => {
                     work.end_log(&job.what.mailbox, LogState::Lost, code)
                 }
                 JobKind::TakePrekey => work.prekey_taken(job, None),
@@ -108,6 +113,8 @@ impl Engine {
                 | JobKind::AddReader
                 | JobKind::DeleteInbox
                 | JobKind::SayLinked
+                | JobKind::AllowRoomRead
+                | JobKind::AllowRoomWrite
                 | JobKind::Revoke
                 | JobKind::PutPrekeys
                 | JobKind::PutLastResort => Ok(()),
@@ -304,7 +311,7 @@ impl Work<'_> {
         }
     }
 
-    fn key_of<'j>(&self, job: &'j Job) -> Result<&'j [u8; 32], Error> {
+    pub(super) fn key_of<'j>(&self, job: &'j Job) -> Result<&'j [u8; 32], Error> {
         job.what.key.as_deref().ok_or(Error::Damaged("a job without its key"))
     }
 

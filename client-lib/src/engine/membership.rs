@@ -131,7 +131,7 @@ impl Work<'_> {
     }
 
     /// Shows what happened, where it happened.
-    fn put_event(
+    pub(super) fn put_event(
         &mut self,
         log: &LogRow,
         envelope: &Deliver,

@@ -36,6 +36,7 @@ mod plan;
 mod policy;
 mod receipts;
 mod records;
+mod rooms;
 mod transfers;
 
 use std::fmt;
@@ -46,6 +47,7 @@ use restante_spec::token::{AdmissionToken, Entrance};
 
 pub(crate) use self::moving::part_size;
 pub(crate) use self::outbox::Outgoing;
+pub(crate) use self::rooms::Writer;
 pub(crate) use self::transfers::Ask;
 
 use self::account::Account;

@@ -20,7 +20,8 @@ pub(crate) struct Outgoing {
     /// Its row in the outbox; `None`: a commit.
     pub(crate) row: Option<i64>,
     pub(crate) class: EnvelopeClass,
-    pub(crate) epoch: Epoch,
+    /// The relay's name of the epoch; `None` in a room.
+    pub(crate) epoch: Option<Epoch>,
     pub(crate) body: Vec<u8>,
     pub(crate) commit: Option<Commit>,
 }
@@ -45,6 +46,9 @@ impl Engine {
         limit: usize,
     ) -> Result<Vec<Outgoing>, Error> {
         let db = self.store.read();
+        if db.is_room(mailbox)? {
+            return self.outgoing_posts(mailbox, behind, limit);
+        }
         let row = db.need_log(mailbox)?;
         let Some(epoch) = row.epoch.filter(|_| row.state == LogState::Live) else {
             return Ok(Vec::new());
@@ -72,7 +76,10 @@ impl Engine {
     ) -> Result<(), Error> {
         self.transact(|work| {
             let row = work.db.need_log(mailbox)?;
-            if row.commit.as_ref().is_some_and(|commit| commit.id == *id) {
+            // ROM-12: of a post the log says that it counts.
+            if row.commit.as_ref().is_some_and(|commit| commit.id == *id)
+                || work.db.is_room(mailbox)?
+            {
                 return Ok(());
             }
             let (seq, expires_at) = (appended.seq, appended.expires_at);
@@ -113,6 +120,7 @@ impl Work<'_> {
                 }
             };
             let (id, row) = (row.id, Some(row.row));
+            let epoch = Some(epoch);
             outgoing.push(Outgoing { id, row, class, epoch, body, commit: None });
         }
         self.db.put_log(&log)?;
@@ -120,7 +128,11 @@ impl Work<'_> {
     }
 
     /// Gives a content its number and the hash of the kept one before it.
-    fn chain(&mut self, log: &mut LogRow, row: &mut OutboxRow) -> Result<Vec<u8>, Error> {
+    pub(super) fn chain(
+        &mut self,
+        log: &mut LogRow,
+        row: &mut OutboxRow,
+    ) -> Result<Vec<u8>, Error> {
         row.mailbox = Some(log.mailbox);
         row.previous = log.previous;
         let body = Body::decode(row.kind, &row.body).map_err(unwritable)?;
@@ -184,6 +196,9 @@ impl Work<'_> {
         id: &EnvelopeId,
         code: Code,
     ) -> Result<(), Error> {
+        if self.db.is_room(mailbox)? {
+            return self.post_refused(mailbox, id, code);
+        }
         let mut row = self.db.need_log(mailbox)?;
         if row.commit.as_ref().is_some_and(|commit| commit.id == *id) {
             return self.end_log(mailbox, LogState::Lost, code);
@@ -255,6 +270,6 @@ pub(super) fn unwritable(_: ContentError) -> Error {
 }
 
 /// What a person has written wakes the others, the rest does not.
-const fn class_of(kind: u32) -> EnvelopeClass {
+pub(super) const fn class_of(kind: u32) -> EnvelopeClass {
     if Body::wakes(kind) { EnvelopeClass::Normal } else { EnvelopeClass::Quiet }
 }

@@ -5,7 +5,7 @@ use restante_spec::content::{
     AccountState, ContactState as ContactFacts, ConversationState, GroupKind, GroupState,
     InboxGrant, InviteState, StateRecord, SyncRecord,
 };
-use restante_spec::ids::PublicKey;
+use restante_spec::ids::{MailboxId, PublicKey};
 use zeroize::Zeroizing;
 
 use super::Work;
@@ -32,6 +32,10 @@ impl Work<'_> {
             },
             StateRecord::READ => match id() {
                 Some(id) => self.read_record(id)?,
+                None => None,
+            },
+            StateRecord::ROOM => match id() {
+                Some(id) => self.room_record(&MailboxId::new(id))?,
                 None => None,
             },
             kind => {
@@ -124,6 +128,7 @@ impl Work<'_> {
                 let name = RecordName { kind: StateRecord::DRAFT, key: id.to_vec() };
                 self.db.set_note(&name, text.as_bytes())
             }
+            StateRecord::Room(id, state) => self.apply_room(&MailboxId::new(id), *state),
             // A claim, which is no state; or a newer version's.
             _ => Ok(()),
         }
@@ -236,7 +241,7 @@ impl Work<'_> {
             return Ok(());
         }
         match self.db.conversation(of)? {
-            Some(row) if row.is_group() => self.tell_conversation(&row),
+            Some(row) if row.is_shared() => self.tell_conversation(&row),
             Some(_) => match self.db.contact(of.contact())? {
                 Some(contact) => self.tell_contact(&contact),
                 None => Ok(()),
@@ -273,7 +278,7 @@ const fn state_of(number: u32) -> ContactState {
 }
 
 /// Layout: the number of each standing in records (DEV-8).
-const fn standing_number(standing: Standing) -> u32 {
+pub(super) const fn standing_number(standing: Standing) -> u32 {
     match standing {
         Standing::Invited => 1,
         Standing::Open => 2,
@@ -285,7 +290,7 @@ const fn standing_number(standing: Standing) -> u32 {
 }
 
 /// Others were refused when the record was read.
-const fn standing_of(number: u32) -> Standing {
+pub(super) const fn standing_of(number: u32) -> Standing {
     match number {
         1 => Standing::Invited,
         2 => Standing::Open,

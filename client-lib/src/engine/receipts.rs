@@ -81,6 +81,10 @@ impl Work<'_> {
         id: &EnvelopeId,
         how: Reach,
     ) -> Result<(), Error> {
+        // ROM-13
+        if of.is_room {
+            return Ok(());
+        }
         // What is owed already takes this one along.
         let due = match self.db.receipt_due(of.id)? {
             Some(due) => due,
@@ -177,8 +181,11 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// The other accounts of a group.
+    /// The other accounts of a group; of a room nobody knows them.
     pub(super) fn others(&mut self, mailbox: &MailboxId) -> Result<Vec<ContactId>, Error> {
+        if self.db.is_room(mailbox)? {
+            return Ok(Vec::new());
+        }
         let own = *self.account.id().key();
         let all = accounts(&self.members(mailbox)?);
         Ok(all.iter().filter(|account| **account != own).map(id_of_key).collect())

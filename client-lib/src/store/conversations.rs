@@ -14,6 +14,9 @@ use crate::types::{ConversationId, Standing};
 pub(crate) struct ConversationRow {
     pub(crate) id: ConversationId,
     pub(crate) standing: Standing,
+    /// It is a room: its state is that of a group whose officers are the room's hosts, and nobody
+    /// knows who else reads (ROM-5).
+    pub(crate) is_room: bool,
     /// The log messages go to.
     pub(crate) log: Option<MailboxId>,
     /// What holds, as judged from the log (CNV-14).
@@ -25,11 +28,16 @@ pub(crate) struct ConversationRow {
 impl ConversationRow {
     /// A conversation without a log.
     pub(crate) const fn new(id: ConversationId, state: GroupState) -> Self {
-        Self { id, standing: Standing::Open, log: None, state, own_key: None }
+        Self { id, standing: Standing::Open, is_room: false, log: None, state, own_key: None }
     }
 
     /// Whether it is a group.
     pub(crate) const fn is_group(&self) -> bool {
+        self.is_shared() && !self.is_room
+    }
+
+    /// Whether any number of people talk in it: a group or a room.
+    pub(crate) const fn is_shared(&self) -> bool {
         matches!(self.state.kind, GroupKind::Group(_))
     }
 
@@ -38,6 +46,7 @@ impl ConversationRow {
         Ok(Self {
             id: ConversationId::new(fixed(row, "id")?),
             standing: standing_of(row.get("standing")?),
+            is_room: row.get::<_, u8>("kind")? == ROOM,
             log: maybe(row, "log")?.map(MailboxId::new),
             state: GroupState::decode(&state).map_err(|_| rusqlite::Error::InvalidQuery)?,
             own_key: maybe(row, "own_key")?.map(Zeroizing::new),
@@ -71,6 +80,7 @@ impl Db<'_> {
             ON CONFLICT (id) DO UPDATE SET standing = ?3, log = ?4, state = ?5, own_key = ?6";
         let kind = match row.state.kind {
             GroupKind::Direct => 1,
+            GroupKind::Group(_) if row.is_room => ROOM,
             GroupKind::Group(_) => 2,
             GroupKind::Own => 3,
         };
@@ -93,6 +103,9 @@ impl Db<'_> {
         Ok(query.query_row([id.as_bytes()], |row| row.get(0))?)
     }
 }
+
+/// Layout: the kind of a room in the table.
+const ROOM: u8 = 4;
 
 /// Layout: the number of each standing in the table.
 const fn standing_number(standing: Standing) -> u8 {

@@ -70,7 +70,8 @@ impl Db<'_> {
             "DELETE FROM jobs; DELETE FROM wishes; DELETE FROM logs; DELETE FROM muted;
              DELETE FROM readers; DELETE FROM own_ids; DELETE FROM receipts; DELETE FROM links;
              DELETE FROM device_keys; DELETE FROM claims; DELETE FROM synced; DELETE FROM letters;
-             DELETE FROM dirty; UPDATE conversations SET log = NULL;
+             DELETE FROM dirty; DELETE FROM rooms; DELETE FROM room_hosts; DELETE FROM posts;
+             UPDATE conversations SET log = NULL;
              UPDATE outbox SET mailbox = NULL, content = NULL, sealed = NULL, sealed_epoch = NULL;
              DELETE FROM outbox WHERE kind = 9;",
         )?)
@@ -167,8 +168,9 @@ impl Db<'_> {
             "INSERT OR IGNORE INTO dirty VALUES (1, x'');
              INSERT OR IGNORE INTO dirty SELECT 2, id FROM contacts;
              INSERT OR IGNORE INTO dirty SELECT 3, key FROM invites;
-             INSERT OR IGNORE INTO dirty SELECT 4, id FROM conversations WHERE kind <> 3;
+             INSERT OR IGNORE INTO dirty SELECT 4, id FROM conversations WHERE kind < 3;
              INSERT OR IGNORE INTO dirty SELECT 5, conversation FROM read_marks;
+             INSERT OR IGNORE INTO dirty SELECT 16, mailbox FROM rooms;
              INSERT OR IGNORE INTO dirty SELECT kind, key FROM notes;",
         )?)
     }

@@ -48,6 +48,13 @@ pub(crate) enum JobKind {
     SayLinked,
     /// Delete an inbox that was needed for linking only.
     DeleteInbox,
+    /// Make the mailbox of a room.
+    CreateRoom,
+    /// Give the audience's key the right to read a room; the body is the card, `expires_at` when
+    /// it ends, 0: not.
+    AllowRoomRead,
+    /// Give a key the right to write in a room.
+    AllowRoomWrite,
 }
 
 /// A job to be noted.
@@ -174,6 +181,12 @@ impl Db<'_> {
         Ok(query.exists((mailbox.as_bytes(), kind_number(kind)))?)
     }
 
+    /// Whether any job is noted for this mailbox.
+    pub(crate) fn has_jobs(self, mailbox: &MailboxId) -> Result<bool, Error> {
+        let mut query = self.sql.prepare_cached("SELECT 1 FROM jobs WHERE mailbox = ?1")?;
+        Ok(query.exists([mailbox.as_bytes()])?)
+    }
+
     /// Whether a job of this kind is noted for this slot of prekeys.
     pub(crate) fn has_slot_job(self, slot: Slot, kind: JobKind) -> Result<bool, Error> {
         let sql = "SELECT 1 FROM jobs WHERE slot = ?1 AND kind = ?2";
@@ -247,6 +260,9 @@ const fn kind_number(kind: JobKind) -> u8 {
         JobKind::Link => 22,
         JobKind::DeleteInbox => 23,
         JobKind::SayLinked => 24,
+        JobKind::CreateRoom => 40,
+        JobKind::AllowRoomRead => 41,
+        JobKind::AllowRoomWrite => 42,
     }
 }
 
@@ -268,6 +284,9 @@ const fn kind_of(number: u8) -> Option<JobKind> {
         22 => JobKind::Link,
         23 => JobKind::DeleteInbox,
         24 => JobKind::SayLinked,
+        40 => JobKind::CreateRoom,
+        41 => JobKind::AllowRoomRead,
+        42 => JobKind::AllowRoomWrite,
         _ => return None,
     })
 }

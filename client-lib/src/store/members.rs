@@ -86,6 +86,18 @@ impl Db<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// Whether something is known of an account.
+    pub(crate) fn has_member(self, of: ConversationId, who: &PublicKey) -> Result<bool, Error> {
+        let sql = "SELECT 1 FROM members WHERE conversation = ?1 AND account = ?2";
+        Ok(self.sql.prepare_cached(sql)?.exists((of.as_bytes(), who.as_bytes()))?)
+    }
+
+    /// Of how many accounts something is known.
+    pub(crate) fn member_count(self, of: ConversationId) -> Result<usize, Error> {
+        let sql = "SELECT count(*) FROM members WHERE conversation = ?1";
+        Ok(self.sql.prepare_cached(sql)?.query_row([of.as_bytes()], |row| row.get(0))?)
+    }
+
     /// Writes what is known of an account, new or changed.
     pub(crate) fn put_member(self, of: ConversationId, member: &MemberRow) -> Result<(), Error> {
         let sql = "INSERT OR REPLACE INTO members (conversation, account, nickname, devices,

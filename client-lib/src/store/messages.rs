@@ -168,9 +168,11 @@ impl Db<'_> {
         self,
         now: UnixTime,
     ) -> Result<Vec<(ConversationId, MessageId)>, Error> {
-        // Layout: 0 and 1 are kinds that a person wrote.
+        // Layout: 0 and 1 are kinds that a person wrote; in a room (4) nobody gives such a sign.
         let sql = "UPDATE messages SET fate = 3
-            WHERE fate = 1 AND expires_at < ?1 AND kind IN (0, 1) RETURNING conversation, id";
+            WHERE fate = 1 AND expires_at < ?1 AND kind IN (0, 1)
+                AND conversation NOT IN (SELECT id FROM conversations WHERE kind = 4)
+            RETURNING conversation, id";
         let mut update = self.sql.prepare_cached(sql)?;
         let rows = update.query_map([to_sql(now.get())], read_name)?;
         Ok(rows.collect::<Result<_, _>>()?)

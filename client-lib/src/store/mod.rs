@@ -16,6 +16,7 @@ mod meta;
 mod mls;
 mod outbox;
 mod reached;
+mod rooms;
 mod schema;
 mod search;
 mod states;
@@ -38,6 +39,7 @@ pub(crate) use logs::{LogRow, LogState, PendingCommit};
 pub(crate) use messages::{NewMessage, Place, pack_changes};
 pub(crate) use meta::Meta;
 pub(crate) use outbox::{OutboxRow, Sealed};
+pub(crate) use rooms::{PostKind, PostRow, RoomRow};
 pub(crate) use transfers::{Errand, TransferRow};
 pub(crate) use wishes::{Wish, WishId, WishRow};
 

@@ -90,6 +90,21 @@ CREATE TABLE acts (
 CREATE INDEX acts_on ON acts (conversation, target);
 CREATE INDEX acts_waiting ON acts (conversation, row) WHERE waits = 1;
 
+CREATE TABLE rooms (
+    mailbox BLOB PRIMARY KEY, number INTEGER NOT NULL, seed BLOB NOT NULL, card BLOB,
+    host_key BLOB, manage_key BLOB, old_key BLOB, next_seed BLOB,
+    posts_card INTEGER NOT NULL DEFAULT 0, introduced INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE TABLE room_hosts (
+    mailbox BLOB NOT NULL, account BLOB NOT NULL, key BLOB NOT NULL,
+    PRIMARY KEY (mailbox, account)
+) WITHOUT ROWID;
+CREATE TABLE posts (
+    envelope BLOB PRIMARY KEY, mailbox BLOB NOT NULL, kind INTEGER NOT NULL, id BLOB,
+    body BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX posts_of_room ON posts (mailbox);
+
 CREATE TABLE states (
     conversation BLOB NOT NULL, generation INTEGER NOT NULL, seq INTEGER NOT NULL,
     state BLOB NOT NULL, PRIMARY KEY (conversation, generation, seq)
@@ -204,13 +219,26 @@ CREATE TRIGGER invite_made AFTER INSERT ON invites
 BEGIN INSERT INTO dirty SELECT 3, new.key WHERE NOT EXISTS (
     SELECT 1 FROM dirty WHERE kind = 3 AND key = new.key); END;
 
-CREATE TRIGGER conversation_made AFTER INSERT ON conversations WHEN new.kind <> 3
+CREATE TRIGGER conversation_made AFTER INSERT ON conversations WHEN new.kind < 3
 BEGIN INSERT INTO dirty SELECT 4, new.id WHERE NOT EXISTS (
     SELECT 1 FROM dirty WHERE kind = 4 AND key = new.id); END;
 CREATE TRIGGER conversation_changed AFTER UPDATE ON conversations
-WHEN new.kind <> 3 AND (old.standing, old.own_key) IS NOT (new.standing, new.own_key)
+WHEN new.kind < 3 AND (old.standing, old.own_key) IS NOT (new.standing, new.own_key)
 BEGIN INSERT INTO dirty SELECT 4, new.id WHERE NOT EXISTS (
     SELECT 1 FROM dirty WHERE kind = 4 AND key = new.id); END;
+
+CREATE TRIGGER room_made AFTER INSERT ON rooms
+BEGIN INSERT INTO dirty SELECT 16, new.mailbox WHERE NOT EXISTS (
+    SELECT 1 FROM dirty WHERE kind = 16 AND key = new.mailbox); END;
+CREATE TRIGGER room_changed AFTER UPDATE ON rooms
+WHEN (old.number, old.seed, old.card, old.host_key, old.manage_key, old.old_key)
+  IS NOT (new.number, new.seed, new.card, new.host_key, new.manage_key, new.old_key)
+BEGIN INSERT INTO dirty SELECT 16, new.mailbox WHERE NOT EXISTS (
+    SELECT 1 FROM dirty WHERE kind = 16 AND key = new.mailbox); END;
+CREATE TRIGGER room_stands AFTER UPDATE ON conversations
+WHEN new.kind = 4 AND old.standing IS NOT new.standing
+BEGIN INSERT INTO dirty SELECT 16, new.log WHERE NOT EXISTS (
+    SELECT 1 FROM dirty WHERE kind = 16 AND key = new.log); END;
 
 CREATE TRIGGER message_read AFTER INSERT ON messages
 WHEN new.unread = 1 AND EXISTS (SELECT 1 FROM read_marks WHERE conversation = new.conversation

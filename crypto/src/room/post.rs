@@ -39,6 +39,8 @@ pub enum PostBody {
         /// The seed of the next link. Wiped when dropped.
         seed: Zeroizing<[u8; 32]>,
     },
+    /// The room has another card: the bytes as they were signed (ROM-11).
+    Card(Vec<u8>),
 }
 
 /// A post whose author was checked.
@@ -57,6 +59,8 @@ const HEADER: usize = 4;
 const CONTENT: u8 = 1;
 /// Layout: the kind of a rotation (ROM-8).
 const NEXT: u8 = 2;
+/// Layout: the kind of a card (ROM-8).
+const CARD: u8 = 3;
 
 impl RoomKey {
     pub(super) const fn new(room: MailboxId, number: RoomKeyNumber, key: SealKey) -> Self {
@@ -143,6 +147,7 @@ impl PostBody {
             Self::Next { number, seed } => {
                 [&[NEXT], &number.get().to_be_bytes()[..], seed.as_slice()].concat()
             }
+            Self::Card(card) => [&[CARD], card.as_slice()].concat(),
         })
     }
 
@@ -157,6 +162,7 @@ impl PostBody {
                 cursor.finish()?;
                 Ok(Self::Next { number, seed })
             }
+            CARD => Ok(Self::Card(cursor.rest().to_vec())),
             _ => Err(Error::Unsupported { what: WHAT }),
         }
     }
@@ -202,6 +208,7 @@ impl fmt::Debug for PostBody {
         match self {
             Self::Content(content) => write!(f, "Content({} bytes)", content.len()),
             Self::Next { number, .. } => write!(f, "Next({})", number.get()),
+            Self::Card(card) => write!(f, "Card({} bytes)", card.len()),
         }
     }
 }

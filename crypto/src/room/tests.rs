@@ -270,6 +270,24 @@ fn hosts_replace_the_key() {
     assert_eq!(next.open_card(&next.seal_card(&card).unwrap()), Ok(card));
 }
 
+/// ROM-11: a card that is posted is the founder's, whoever posts it, and follows the one before it.
+#[test]
+fn card_is_posted() {
+    let (founder, guest) = (Person::new(1), Person::new(2));
+    let (link, salt) = RoomLink::generate(relay("h"), founder.account()).unwrap();
+    let said = RoomInfo { audience_writes: false, version: 2, ..info(&[&founder]) };
+    let (first, second) = (founder.card(salt, &info(&[&founder])), founder.card(salt, &said));
+    let (first, second) = (first.unwrap(), second.unwrap());
+    let post = guest.post(&link, &PostBody::Card(second.as_bytes().to_vec()));
+    let opened = link.key().unwrap().open(&ENVELOPE, &post).unwrap();
+    let PostBody::Card(bytes) = &opened.body else { panic!("{opened:?}") };
+    let read = RoomCard::parse(link.room(), bytes).unwrap();
+    assert_eq!(read.info(), &said);
+    assert_eq!(read.may_follow(&first), Ok(()));
+    assert!(first.may_follow(&read).is_err());
+    assert!(link.follow(&first, &opened).unwrap().is_none());
+}
+
 /// ROM-10: a key that was replaced is not taken again, in a link, a rotation or a post.
 #[test]
 fn replaced_keys_are_refused() {
@@ -305,5 +323,5 @@ fn other_bodies_are_refused() {
         let refused = PostBody::decode(&other);
         assert_eq!(refused, Err(Error::Malformed { what: "post" }), "{other:?}");
     }
-    assert_eq!(PostBody::decode(&[3, 1]), Err(Error::Unsupported { what: "post" }));
+    assert_eq!(PostBody::decode(&[4, 1]), Err(Error::Unsupported { what: "post" }));
 }

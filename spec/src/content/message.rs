@@ -1,7 +1,7 @@
 //! What a device says in a conversation: the envelope of every kind, and which kinds there are.
 
 use super::kept::{Attachment, Delete, Edit, Reaction, Roster, Sync, Text, Verified};
-use super::passing::{Profile, Receipts, Repair, RepairRequest};
+use super::passing::{Profile, Receipts, Repair, RepairRequest, RoomGrant};
 use crate::ids::{ContentHash, EnvelopeId, LogHash, Seq, UnixTime};
 use crate::message::EnvelopeClass;
 
@@ -67,6 +67,8 @@ pub enum Body {
     RepairRequest(RepairRequest),
     /// Gives contents that somebody misses.
     Repair(Repair),
+    /// Makes an account a host of a room.
+    Room(RoomGrant),
     /// A kind of a newer version: kept as it is and shown as such, or let pass (CNT-2).
     Unknown {
         /// Its number.

@@ -23,8 +23,10 @@ pub use letter::{
     LinkedLetter, ReaddLetter, WelcomeLetter, WelcomePart,
 };
 pub use message::{Body, Content, LogPosition, UnixMillis};
-pub use passing::{Profile, Receipts, Repair, RepairEntry, RepairRange, RepairRequest};
-pub use state::{AccountState, ContactState, ConversationState, InviteState, StateRecord};
+pub use passing::{Profile, Receipts, Repair, RepairEntry, RepairRange, RepairRequest, RoomGrant};
+pub use state::{
+    AccountState, ContactState, ConversationState, InviteState, RoomHost, RoomState, StateRecord,
+};
 
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use zeroize::Zeroizing;
+
 use super::letter::InboxGrant;
 use crate::ids::{EnvelopeId, MailboxId, PublicKey, Seq};
 
@@ -69,6 +71,21 @@ pub struct RepairEntry {
     pub seq: Seq,
     /// An encoded [`super::Content`] of a kept kind, exact bytes.
     pub content: Vec<u8>,
+}
+
+/// A room's founder gives one of its hosts what a host needs (ROM-14). Wiped when dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RoomGrant {
+    /// The link of the room, as it is handed over.
+    pub link: Zeroizing<String>,
+    /// Seed of the Ed25519 key that may write there; `None`: the host has one.
+    pub key: Option<Zeroizing<[u8; 32]>>,
+}
+
+impl fmt::Debug for RoomGrant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RoomGrant(..)")
+    }
 }
 
 impl fmt::Debug for RepairEntry {

@@ -28,6 +28,8 @@ pub enum StateRecord {
     Draft([u8; 16], String),
     /// A device that would make the conversation with a contact (DEV-11).
     Accepted([u8; 16], PublicKey),
+    /// A room.
+    Room([u8; 16], Box<RoomState>),
 }
 
 /// What its devices know of the account.
@@ -96,6 +98,34 @@ pub struct ConversationState {
     pub own_key: Option<Zeroizing<[u8; 32]>>,
 }
 
+/// What the account has of a room. Wiped when dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RoomState {
+    /// As of a conversation.
+    pub standing: u32,
+    /// The link.
+    pub link: Zeroizing<String>,
+    /// The card as it was signed; empty: not known.
+    pub card: Vec<u8>,
+    /// Seed of the key this account writes with as a host.
+    pub host_key: Option<Zeroizing<[u8; 32]>>,
+    /// Seed of the key that manages the mailbox: the founder's.
+    pub manage_key: Option<Zeroizing<[u8; 32]>>,
+    /// The key that read before the last rotation, and has an end.
+    pub old_key: Option<PublicKey>,
+    /// The keys the hosts were given.
+    pub hosts: Vec<RoomHost>,
+}
+
+/// A host of a room, and the key it writes with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoomHost {
+    /// The account.
+    pub account: PublicKey,
+    /// Its key.
+    pub key: PublicKey,
+}
+
 /// The kinds of records (DEV-8).
 impl StateRecord {
     /// Layout: the account.
@@ -114,6 +144,8 @@ impl StateRecord {
     pub const DRAFT: u32 = 7;
     /// Layout: a device that would make a conversation.
     pub const ACCEPTED: u32 = 8;
+    /// Layout: a room.
+    pub const ROOM: u32 = 16;
 }
 
 impl fmt::Debug for ContactState {
@@ -131,5 +163,11 @@ impl fmt::Debug for InviteState {
 impl fmt::Debug for ConversationState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ConversationState(standing {})", self.standing)
+    }
+}
+
+impl fmt::Debug for RoomState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RoomState(standing {})", self.standing)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ids::UnixTime;
-use crate::limits::{GROUP_NAME_BYTES, NICK_BYTES, SYNC_VALUE_BYTES};
+use crate::limits::{GROUP_NAME_BYTES, NICK_BYTES, ROOM_HOSTS, SYNC_VALUE_BYTES};
 
 fn contact(state: u32) -> Box<ContactState> {
     Box::new(ContactState {
@@ -25,6 +25,19 @@ fn group(standing: u32, name: usize) -> ConversationState {
     ConversationState { group: true, standing, name: "n".repeat(name), own_key }
 }
 
+fn room(standing: u32, hosts: usize) -> Box<RoomState> {
+    let key = PublicKey::new([6; 32]);
+    Box::new(RoomState {
+        standing,
+        link: Zeroizing::new("a link".into()),
+        card: vec![1; 300],
+        host_key: Some(Zeroizing::new([3; 32])),
+        manage_key: Some(Zeroizing::new([4; 32])),
+        old_key: Some(key),
+        hosts: vec![RoomHost { account: PublicKey::new([5; 32]), key }; hosts],
+    })
+}
+
 fn account(nick: usize) -> AccountState {
     AccountState { nick: "n".repeat(nick), devices: vec![1; 9], next_number: 3 }
 }
@@ -45,6 +58,7 @@ fn records_come_back() {
         StateRecord::Setting("theme".into(), None),
         StateRecord::Draft([2; 16], "not yet".into()),
         StateRecord::Accepted([1; 16], PublicKey::new([9; 32])),
+        StateRecord::Room([2; 16], room(2, ROOM_HOSTS)),
     ];
     for record in records {
         let travelled = record.to_record().unwrap();
@@ -62,6 +76,7 @@ fn records_are_bounded() {
         StateRecord::Contact([1; 16], contact(7)),
         StateRecord::Conversation([1; 16], group(6, GROUP_NAME_BYTES)),
         StateRecord::Draft([1; 16], "x".repeat(SYNC_VALUE_BYTES)),
+        StateRecord::Room([1; 16], room(6, ROOM_HOSTS)),
     ];
     assert!(good.iter().all(|record| record.to_record().is_ok()));
     let bad = [
@@ -71,6 +86,8 @@ fn records_are_bounded() {
         StateRecord::Conversation([1; 16], group(7, 1)),
         StateRecord::Conversation([1; 16], group(2, GROUP_NAME_BYTES + 1)),
         StateRecord::Draft([1; 16], "x".repeat(SYNC_VALUE_BYTES + 1)),
+        StateRecord::Room([1; 16], room(7, 1)),
+        StateRecord::Room([1; 16], room(2, ROOM_HOSTS + 1)),
     ];
     assert!(bad.iter().all(|record| record.to_record().is_err()));
     let mut short = good[3].to_record().unwrap();

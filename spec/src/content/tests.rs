@@ -8,8 +8,8 @@ use crate::ids::{BlobId, ContentHash, EnvelopeId, LogHash, MailboxId, PublicKey,
 use crate::limits::{
     BLOB_BYTES, CONTENT_BYTES, DELETE_IDS, EMOJI_BYTES, FILE_NAME_BYTES, KEPT_BYTES,
     MEDIA_TYPE_BYTES, NICK_BYTES, RECEIPT_IDS, REPAIR_ENTRIES, REPAIR_RANGE_CONTENTS,
-    REPAIR_RANGES, ROSTER_PEOPLE, SYNC_KEY_BYTES, SYNC_RECORDS, SYNC_VALUE_BYTES, TEXT_BYTES,
-    THUMBNAIL_BYTES,
+    REPAIR_RANGES, ROOM_LINK_CHARS, ROSTER_PEOPLE, SYNC_KEY_BYTES, SYNC_RECORDS, SYNC_VALUE_BYTES,
+    TEXT_BYTES, THUMBNAIL_BYTES,
 };
 use crate::message::EnvelopeClass;
 
@@ -128,6 +128,11 @@ fn repair(entries: usize, size: usize, missing: usize) -> Body {
     })
 }
 
+fn room(link: usize, key: bool) -> Body {
+    let key = key.then(|| Zeroizing::new([5; 32]));
+    Body::Room(RoomGrant { link: Zeroizing::new("l".repeat(link)), key })
+}
+
 fn unknown(kind: u32, size: usize) -> Body {
     Body::Unknown { kind, body: vec![1; size] }
 }
@@ -161,6 +166,8 @@ fn passing() -> Vec<Body> {
         request(2, 3, 9),
         repair(2, 100, 1),
         repair(0, 0, 1),
+        room(90, true),
+        room(90, false),
         unknown(77, 9),
     ]
 }
@@ -183,7 +190,7 @@ fn kinds_below_64_are_kept() {
     assert!(kept().iter().all(Body::is_kept));
     assert!(!passing().iter().any(Body::is_kept));
     assert!(unknown(63, 1).is_kept() && !unknown(64, 1).is_kept());
-    for known in [0, 1, 9, 64, 69] {
+    for known in [0, 1, 9, 64, 70] {
         assert_eq!(encode(unknown(known, 0)), Err(ContentError::Malformed { what: "kind" }));
     }
 }
@@ -211,8 +218,8 @@ fn counter_and_previous_agree() {
     }
 }
 
-/// CNT-3, CNT-5, CNT-8, CNT-9, CNT-10, CNT-11, CNT-12: at each bound it is taken, one past it
-/// refused.
+/// CNT-3, CNT-5, CNT-8, CNT-9, CNT-10, CNT-11, CNT-12, ROM-14: at each bound it is taken, one past
+/// it refused.
 #[test]
 fn bounds_hold() {
     let long = |size| "x".repeat(size);
@@ -251,6 +258,7 @@ fn bounds_hold() {
         (repair(REPAIR_ENTRIES, 9, 0), repair(REPAIR_ENTRIES + 1, 9, 0)),
         (repair(1, KEPT_BYTES, 0), repair(1, KEPT_BYTES + 1, 0)),
         (repair(0, 0, REPAIR_RANGES), repair(0, 0, REPAIR_RANGES + 1)),
+        (room(ROOM_LINK_CHARS, true), room(ROOM_LINK_CHARS + 1, true)),
         (filled(63, KEPT_BYTES), filled(63, KEPT_BYTES + 1)),
         (filled(77, CONTENT_BYTES), filled(77, CONTENT_BYTES + 1)),
     ];

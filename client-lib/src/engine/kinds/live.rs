@@ -200,7 +200,7 @@ impl Work<'_> {
         };
         let content = content.encode().map_err(crate::engine::outbox::unwritable)?;
         let body = self.seal_live_record(log, &id, counter, &content)?;
-        let epoch = log.epoch.ok_or(Error::Damaged("a record before its epoch is known"))?;
+        let epoch = log.epoch;
         Ok(Outgoing { id, row: None, class: EnvelopeClass::Live, epoch, body, commit: None })
     }
 

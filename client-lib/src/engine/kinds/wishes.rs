@@ -168,7 +168,7 @@ impl Work<'_> {
     fn delete(&mut self, of: ConversationId, ids: &[MessageId]) -> Result<(), Error> {
         let conversation = self.db.need_conversation(of)?;
         let role = conversation.state.role(self.account.id().key());
-        let officer = conversation.is_group() && role >= Role::Administrator;
+        let officer = conversation.is_shared() && role >= Role::Administrator;
         let mut sent = Vec::new();
         for id in ids {
             let message = self.db.message_of(of, id)?.ok_or(Error::NoSuchMessage)?;

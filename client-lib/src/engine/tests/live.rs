@@ -25,7 +25,7 @@ impl Trio {
             handle: Handle::new(1),
             seq: Seq::START,
             prev: Seq::START,
-            epoch: Some(what.epoch),
+            epoch: what.epoch,
             id: what.id,
             class: what.class,
             expires_at: UnixTime::new(0),

@@ -236,7 +236,7 @@ impl Post {
     /// Puts an envelope into a log as a relay would; `None`: its epoch is over.
     pub(super) fn append(&mut self, mailbox: MailboxId, what: Outgoing) -> Option<Appended> {
         let epoch = self.epoch(&mailbox);
-        if what.epoch != epoch {
+        if what.epoch != Some(epoch) {
             return None;
         }
         let is_commit = what.commit.is_some();

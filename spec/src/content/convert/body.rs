@@ -39,6 +39,8 @@ mod kind {
     pub(super) const REPAIR_REQUEST: u32 = 68;
     /// A kind in the layout of contents.
     pub(super) const REPAIR: u32 = 69;
+    /// A kind in the layout of contents.
+    pub(super) const ROOM: u32 = 70;
 }
 
 impl Body {
@@ -61,6 +63,7 @@ impl Body {
             Self::Presence { .. } => kind::PRESENCE,
             Self::RepairRequest(_) => kind::REPAIR_REQUEST,
             Self::Repair(_) => kind::REPAIR,
+            Self::Room(_) => kind::ROOM,
             Self::Unknown { kind, .. } => *kind,
         }
     }
@@ -96,7 +99,8 @@ impl Body {
             }
             Self::RepairRequest(request) => request.write(),
             Self::Repair(repair) => repair.write(),
-            Self::Unknown { kind: 0..=kind::SYNC | kind::RECEIPTS..=kind::REPAIR, .. } => {
+            Self::Room(grant) => grant.write(),
+            Self::Unknown { kind: 0..=kind::SYNC | kind::RECEIPTS..=kind::ROOM, .. } => {
                 Err(ContentError::Malformed { what: "kind" })
             }
             Self::Unknown { body, .. } => Ok(Zeroizing::new(body.clone())),
@@ -128,6 +132,7 @@ impl Body {
                 .map(|wire::Presence { online }| Self::Presence { online }),
             kind::REPAIR_REQUEST => Part::read(body).map(Self::RepairRequest),
             kind::REPAIR => Part::read(body).map(Self::Repair),
+            kind::ROOM => Part::read(body).map(Self::Room),
             // CNT-2
             _ => Ok(Self::Unknown { kind, body: body.to_vec() }),
         }

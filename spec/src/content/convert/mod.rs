@@ -186,3 +186,16 @@ fn ids(what: &'static str, joined: &[u8]) -> Result<Vec<EnvelopeId>, ContentErro
     let chunks = joined.chunks(EnvelopeId::SIZE);
     chunks.map(|id| exact(what, EnvelopeId::from_slice(id))).collect()
 }
+
+/// A seed that may be left out.
+fn maybe_secret(
+    what: &'static str,
+    bytes: &[u8],
+) -> Result<Option<Zeroizing<[u8; 32]>>, ContentError> {
+    if bytes.is_empty() { Ok(None) } else { secret(what, bytes).map(Some) }
+}
+
+/// Its bytes; none if there is none.
+fn seed_bytes(seed: Option<&Zeroizing<[u8; 32]>>) -> Vec<u8> {
+    seed.map(|seed| seed.to_vec()).unwrap_or_default()
+}

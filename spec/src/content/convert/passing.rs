@@ -1,12 +1,18 @@
 //! The kinds that pass: their bytes and their bounds.
 
-use super::{Part, at_most, check_nick, exact, ids, joined, one_to, wire};
+use zeroize::Zeroizing;
+
+use super::{
+    Part, at_most, check_nick, exact, ids, joined, maybe_secret, one_to, seed_bytes, wire,
+};
 use crate::content::error::ContentError;
 use crate::content::letter::InboxGrant;
-use crate::content::passing::{Profile, Receipts, Repair, RepairEntry, RepairRange, RepairRequest};
+use crate::content::passing::{
+    Profile, Receipts, Repair, RepairEntry, RepairRange, RepairRequest, RoomGrant,
+};
 use crate::ids::{MailboxId, PublicKey, Seq};
 use crate::limits::{
-    KEPT_BYTES, RECEIPT_IDS, REPAIR_ENTRIES, REPAIR_RANGE_CONTENTS, REPAIR_RANGES,
+    KEPT_BYTES, RECEIPT_IDS, REPAIR_ENTRIES, REPAIR_RANGE_CONTENTS, REPAIR_RANGES, ROOM_LINK_CHARS,
 };
 
 impl Part for Receipts {
@@ -107,6 +113,26 @@ impl Part for Repair {
             one_to("repaired content", entry.content.len(), KEPT_BYTES)?;
         }
         self.missing.iter().try_for_each(RepairRange::check)
+    }
+}
+
+impl Part for RoomGrant {
+    type Wire = wire::RoomGrant;
+    const WHAT: &'static str = "room grant";
+
+    fn to_wire(&self) -> wire::RoomGrant {
+        let (link, key) = (self.link.to_string(), seed_bytes(self.key.as_ref()));
+        wire::RoomGrant { link, key }
+    }
+
+    fn from_wire(mut read: wire::RoomGrant) -> Result<Self, ContentError> {
+        let link = Zeroizing::new(std::mem::take(&mut read.link));
+        Ok(Self { link, key: maybe_secret("key of a host", &read.key)? })
+    }
+
+    // ROM-14
+    fn check(&self) -> Result<(), ContentError> {
+        at_most("link", self.link.len(), ROOM_LINK_CHARS)
     }
 }
 

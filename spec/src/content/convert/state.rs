@@ -2,16 +2,18 @@
 
 use zeroize::Zeroizing;
 
-use super::{Part, at_most, check_nick, exact, optional, secret, wire};
+use super::{Part, at_most, check_nick, exact, maybe_secret, optional, secret, seed_bytes, wire};
 use crate::content::error::ContentError;
 use crate::content::kept::SyncRecord;
 use crate::content::letter::InboxGrant;
 use crate::content::message::LogPosition;
 use crate::content::state::{
-    AccountState, ContactState, ConversationState, InviteState, StateRecord,
+    AccountState, ContactState, ConversationState, InviteState, RoomHost, RoomState, StateRecord,
 };
 use crate::ids::{PublicKey, Seq, UnixTime};
-use crate::limits::{GROUP_NAME_BYTES, SYNC_VALUE_BYTES};
+use crate::limits::{
+    GROUP_NAME_BYTES, ROOM_HOSTS, ROOM_LINK_CHARS, SEALED_CARD_BYTES, SYNC_VALUE_BYTES,
+};
 
 /// The largest number of a contact's state in the layout.
 const CONTACT_STATES: u32 = 7;
@@ -41,6 +43,7 @@ impl StateRecord {
             Self::Accepted(id, device) => {
                 (Self::ACCEPTED, id.to_vec(), Zeroizing::new(device.as_bytes().to_vec()))
             }
+            Self::Room(id, room) => (Self::ROOM, id.to_vec(), room.write()?),
         };
         at_most("sync value", value.len(), SYNC_VALUE_BYTES)?;
         Ok(SyncRecord { kind, key, value })
@@ -66,6 +69,7 @@ impl StateRecord {
             Self::SETTING => Self::Setting(text(key)?, (!value.is_empty()).then(|| value.to_vec())),
             Self::DRAFT => Self::Draft(id()?, text(value)?),
             Self::ACCEPTED => Self::Accepted(id()?, exact("device", PublicKey::from_slice(value))?),
+            Self::ROOM => Self::Room(id()?, Box::new(Part::read(value)?)),
             _ => return Ok(None),
         }))
     }
@@ -83,17 +87,6 @@ fn place(bytes: &[u8]) -> Result<LogPosition, ContentError> {
         Some(LogPosition { generation: u32::from_be_bytes(*generation), seq })
     });
     exact("position", read)
-}
-
-fn maybe_secret(
-    what: &'static str,
-    bytes: &[u8],
-) -> Result<Option<Zeroizing<[u8; 32]>>, ContentError> {
-    if bytes.is_empty() { Ok(None) } else { secret(what, bytes).map(Some) }
-}
-
-fn seed_bytes(seed: Option<&Zeroizing<[u8; 32]>>) -> Vec<u8> {
-    seed.map(|seed| seed.to_vec()).unwrap_or_default()
 }
 
 fn key_bytes(key: Option<&PublicKey>) -> Vec<u8> {
@@ -218,6 +211,50 @@ impl Part for ConversationState {
 
     fn check(&self) -> Result<(), ContentError> {
         at_most("name of a group", self.name.len(), GROUP_NAME_BYTES)?;
+        number("standing", self.standing, STANDINGS)
+    }
+}
+
+impl Part for RoomState {
+    type Wire = wire::RoomState;
+    const WHAT: &'static str = "state of a room";
+
+    fn to_wire(&self) -> wire::RoomState {
+        let hosts = self.hosts.iter().map(|host| wire::RoomHost {
+            account: host.account.as_bytes().to_vec(),
+            key: host.key.as_bytes().to_vec(),
+        });
+        wire::RoomState {
+            standing: self.standing,
+            link: self.link.to_string(),
+            card: self.card.clone(),
+            host_key: seed_bytes(self.host_key.as_ref()),
+            manage_key: seed_bytes(self.manage_key.as_ref()),
+            old_key: key_bytes(self.old_key.as_ref()),
+            hosts: hosts.collect(),
+        }
+    }
+
+    fn from_wire(mut read: wire::RoomState) -> Result<Self, ContentError> {
+        let host = |host: &wire::RoomHost| {
+            let account = exact("account", PublicKey::from_slice(&host.account))?;
+            Ok(RoomHost { account, key: exact("key", PublicKey::from_slice(&host.key))? })
+        };
+        Ok(Self {
+            standing: read.standing,
+            link: Zeroizing::new(std::mem::take(&mut read.link)),
+            card: std::mem::take(&mut read.card),
+            host_key: maybe_secret("key of a host", &read.host_key)?,
+            manage_key: maybe_secret("manage key", &read.manage_key)?,
+            old_key: optional("old key", &read.old_key, PublicKey::from_slice)?,
+            hosts: read.hosts.iter().map(host).collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn check(&self) -> Result<(), ContentError> {
+        at_most("link", self.link.len(), ROOM_LINK_CHARS)?;
+        at_most("card", self.card.len(), SEALED_CARD_BYTES)?;
+        at_most("hosts", self.hosts.len(), ROOM_HOSTS)?;
         number("standing", self.standing, STANDINGS)
     }
 }

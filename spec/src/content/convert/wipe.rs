@@ -25,4 +25,6 @@ wiped! {
     ContactState: own_key, invite;
     InviteState: link, secret;
     ConversationState: own_key;
+    RoomGrant: link, key;
+    RoomState: link, host_key, manage_key;
 }
