@@ -165,7 +165,10 @@ impl Engine {
     /// So nothing is sent before a commit has given this device fresh keys.
     pub(crate) fn caught_up(&mut self, mailbox: &MailboxId, head: Seq) -> Result<(), Error> {
         let Some(log) = self.store.read().log(mailbox)? else { return Ok(()) };
-        if head <= log.cursor || self.store.read().is_room(mailbox)? {
+        if let Some(room) = self.store.read().room(mailbox)? {
+            return self.settle_shown_card(room);
+        }
+        if head <= log.cursor {
             return Ok(());
         }
         self.transact(|work| work.db.put_wish(&log.mailbox, &Wish::Update, work.now))

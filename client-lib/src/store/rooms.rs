@@ -19,6 +19,8 @@ pub(crate) struct RoomRow {
     pub(crate) seed: Zeroizing<[u8; 32]>,
     /// As its founder signed it; `None` until it was read.
     pub(crate) card: Option<Vec<u8>>,
+    /// A newer one the relay has shown: it holds once everything that was posted is read.
+    pub(crate) shown: Option<Vec<u8>>,
     /// The seed of the key this account writes with as a host.
     pub(crate) host_key: Option<Zeroizing<[u8; 32]>>,
     /// The seed of the key that manages the mailbox: the founder's.
@@ -61,6 +63,7 @@ impl RoomRow {
             number,
             seed,
             card: None,
+            shown: None,
             host_key: None,
             manage_key: None,
             old_key: None,
@@ -76,6 +79,7 @@ impl RoomRow {
             number: row.get("number")?,
             seed: Zeroizing::new(fixed(row, "seed")?),
             card: row.get("card")?,
+            shown: row.get("shown")?,
             host_key: maybe(row, "host_key")?.map(Zeroizing::new),
             manage_key: maybe(row, "manage_key")?.map(Zeroizing::new),
             old_key: maybe(row, "old_key")?.map(PublicKey::new),
@@ -124,10 +128,11 @@ impl Db<'_> {
     /// Writes a room, new or changed.
     pub(crate) fn put_room(self, room: &RoomRow) -> Result<(), Error> {
         let sql = "INSERT INTO rooms (mailbox, number, seed, card, host_key, manage_key, old_key,
-                next_seed, posts_card, introduced)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+                next_seed, posts_card, introduced, shown)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
             ON CONFLICT (mailbox) DO UPDATE SET number = ?2, seed = ?3, card = ?4, host_key = ?5,
-                manage_key = ?6, old_key = ?7, next_seed = ?8, posts_card = ?9, introduced = ?10";
+                manage_key = ?6, old_key = ?7, next_seed = ?8, posts_card = ?9, introduced = ?10,
+                shown = ?11";
         self.sql.prepare_cached(sql)?.execute(params![
             room.mailbox.as_bytes(),
             room.number,
@@ -139,6 +144,7 @@ impl Db<'_> {
             room.next_seed.as_deref(),
             room.posts_card,
             room.introduced,
+            room.shown,
         ])?;
         Ok(())
     }

@@ -93,7 +93,7 @@ CREATE INDEX acts_waiting ON acts (conversation, row) WHERE waits = 1;
 CREATE TABLE rooms (
     mailbox BLOB PRIMARY KEY, number INTEGER NOT NULL, seed BLOB NOT NULL, card BLOB,
     host_key BLOB, manage_key BLOB, old_key BLOB, next_seed BLOB,
-    posts_card INTEGER NOT NULL DEFAULT 0, introduced INTEGER NOT NULL DEFAULT 0
+    shown BLOB, posts_card INTEGER NOT NULL DEFAULT 0, introduced INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE TABLE room_hosts (
     mailbox BLOB NOT NULL, account BLOB NOT NULL, key BLOB NOT NULL,

@@ -28,12 +28,29 @@ enum Step {
 }
 
 impl Engine {
-    /// A relay has opened a room and shown the card it keeps with the key.
+    /// A relay has opened a room and shown the card it keeps with the key (ROM-5).
     pub(crate) fn card_shown(&mut self, mailbox: &MailboxId, sealed: &[u8]) -> Result<(), Error> {
         match self.store.read().room(mailbox)? {
             Some(room) => self.transact(|work| work.take_shown_card(room, sealed)),
             None => Ok(()),
         }
+    }
+}
+
+impl Engine {
+    /// Everything of a room is read: the card that was shown holds, though its post may have been
+    /// let go (ROM-11).
+    pub(in crate::engine) fn settle_shown_card(&mut self, mut room: RoomRow) -> Result<(), Error> {
+        let Some(shown) = room.shown.take() else { return Ok(()) };
+        self.transact(|work| {
+            work.db.put_room(&room)?;
+            // An older one, if the post was read meanwhile.
+            work.attempt(|work| {
+                let card = RoomCard::parse(&room.mailbox, &shown)?;
+                work.take_card(&mut room, &card, None)
+            })?;
+            Ok(())
+        })
     }
 }
 
@@ -168,6 +185,10 @@ impl Work<'_> {
             }
             _ => return Ok(()),
         }
+        if author == self.account.id().key() {
+            // One of this device whose bytes were given up since: it stands all the same.
+            self.take_own(log.conversation, &content.id, &place_of(log, envelope))?;
+        }
         // ROM-12
         let named = Deliver { id: content.id, ..*envelope };
         self.take_content(log, author, &named, bytes)
@@ -231,7 +252,14 @@ impl Work<'_> {
             if !work.is_listed(id, card.founder())? {
                 return Err(restante_crypto::Error::WrongAccount.into());
             }
-            work.take_card(&mut room, &card, None)
+            let Some(known) = card_of(&room)? else {
+                return work.take_card(&mut room, &card, None);
+            };
+            // ROM-6
+            card.may_follow(&known)?;
+            // ROM-11
+            room.shown = (card != known).then(|| card.as_bytes().to_vec());
+            work.db.put_room(&room)
         })?;
         match taken {
             Some(()) => Ok(()),

@@ -9,6 +9,7 @@ mod live;
 mod order;
 mod post;
 mod receipts;
+mod rooms;
 mod transfers;
 mod trio;
 

@@ -37,8 +37,8 @@ pub(super) struct Person {
 #[derive(Default)]
 pub(super) struct Post {
     seq: u64,
-    cards: BTreeMap<PublicKey, Vec<u8>>,
-    boxes: BTreeMap<MailboxId, Vec<(Deliver, Vec<u8>)>>,
+    pub(super) cards: BTreeMap<PublicKey, Vec<u8>>,
+    pub(super) boxes: BTreeMap<MailboxId, Vec<(Deliver, Vec<u8>)>>,
     /// The epoch of each log, counted.
     epochs: BTreeMap<MailboxId, u64>,
     /// Where each reader was added: the epoch behind that commit, and its number.
@@ -169,6 +169,7 @@ impl Post {
         let reply = match command {
             Command::Create(create) => {
                 let is_log = create.class == MailboxClass::Conversation;
+                self.cards.entry(create.key).or_default();
                 let epoch = is_log.then(|| self.epoch(&mailbox));
                 Reply::Created(Created { epoch, ttl: Seconds::new(60) })
             }
@@ -178,6 +179,7 @@ impl Post {
             }
             Command::Revoke { key, .. } => {
                 self.revoked.push(key);
+                self.cards.remove(&key);
                 Reply::Done
             }
             Command::Append(append) => {
@@ -213,7 +215,7 @@ impl Post {
         Epoch::new(self.epochs.entry(*mailbox).or_default().to_be_bytes())
     }
 
-    fn put(
+    pub(super) fn put(
         &mut self,
         mailbox: MailboxId,
         id: EnvelopeId,
@@ -331,6 +333,9 @@ impl Post {
             if row.state != LogState::Live {
                 return;
             }
+            if person.engine.store.read().is_room(&mailbox).unwrap() {
+                return self.bring_room(person, mailbox);
+            }
             let log = self.boxes.get(&mailbox).cloned().unwrap_or_default();
             let behind = |(envelope, _): &&(Deliver, Vec<u8>)| envelope.seq > row.cursor;
             let first = log.iter().find(behind).map(|(envelope, _)| envelope.epoch.unwrap());
@@ -378,6 +383,9 @@ impl Post {
 
     /// Sends everything a person has to send in a conversation; the log answers.
     pub(super) fn send(&mut self, person: &mut Person, mailbox: MailboxId) {
+        if person.engine.store.read().is_room(&mailbox).unwrap() {
+            return self.send_in_room(person, mailbox);
+        }
         loop {
             if person.engine.wants_commit(&mailbox).unwrap() {
                 let Some(commit) = person.engine.commit(&mailbox).unwrap() else { return };
