@@ -62,8 +62,8 @@ pub enum Error {
     /// The room has a newer key: the link is of one that was replaced, or is not the room's.
     #[error("the key of this link was replaced; ask for the new link")]
     OldRoomLink,
-    /// The role of this account in the group does not allow it.
-    #[error("your role in this group does not allow it")]
+    /// The role of this account in the group or room does not allow it.
+    #[error("your role here does not allow it")]
     NotAllowed,
     /// The standing of this account in the conversation does not allow it.
     #[error("this conversation is {}", standing.name())]

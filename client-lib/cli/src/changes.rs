@@ -38,6 +38,11 @@ fn sentence(change: &GroupChange, by: &str, names: &Names) -> String {
         GroupChange::Verified(who, false) => {
             format!("{by} took back that {} is verified", names.of(*who))
         }
+        GroupChange::Audience(true) => format!("{by} gave the audience the word"),
+        GroupChange::Audience(false) => format!("{by} took the word from the audience"),
+        GroupChange::Host(who, true) => format!("{by} made {} a host", names.of(*who)),
+        GroupChange::Host(who, false) => format!("{by} made {} a reader like others", names.of(*who)),
+        GroupChange::Key => format!("{by} replaced the key of the room"),
         GroupChange::Improper => {
             "somebody did what their role does not allow; it does not count".to_owned()
         }
@@ -80,6 +85,11 @@ mod tests {
             ),
             (GroupChange::Policy, "Bob changed who may do what"),
             (GroupChange::Role(me, "owner".to_owned()), "Bob made you an owner"),
+            (GroupChange::Audience(true), "Bob gave the audience the word"),
+            (GroupChange::Audience(false), "Bob took the word from the audience"),
+            (GroupChange::Host(carol, true), "Bob made Carol a host"),
+            (GroupChange::Host(me, false), "Bob made you a reader like others"),
+            (GroupChange::Key, "Bob replaced the key of the room"),
             (
                 GroupChange::Improper,
                 "somebody did what their role does not allow; it does not count",

@@ -73,7 +73,9 @@ impl Desk {
         let found = self.conversation(who).await?;
         match found.kind {
             ConversationKind::Group => Ok(found),
-            ConversationKind::Direct | ConversationKind::Own => Err(Error::NotAGroup.into()),
+            ConversationKind::Direct | ConversationKind::Own | ConversationKind::Room => {
+                Err(Error::NotAGroup.into())
+            }
         }
     }
 
@@ -99,6 +101,7 @@ pub(crate) fn conversation_of(notice: &Notice) -> Option<ConversationId> {
         | Notice::Captured { conversation }
         | Notice::Forked { conversation }
         | Notice::Improper { conversation }
+        | Notice::RoomLocked { conversation }
         | Notice::CannotAdd { conversation, .. }
         | Notice::ConversationClosed { conversation } => Some(*conversation),
         _ => None,

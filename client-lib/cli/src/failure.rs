@@ -66,11 +66,15 @@ fn words(error: &Error) -> String {
             "; restante contacts and restante group list show those you have"
         }
         Error::NotAGroup => "; restante group list shows those you are in",
+        Error::NotARoom => "; restante room list shows those you read",
+        Error::BadRoomLink => "; it begins with restante:// and has /r1# in it",
         Error::NotAMember => {
             return "nobody in this group is called that; restante group show GROUP lists them"
                 .to_owned();
         }
-        Error::NotAllowed => "; restante group show GROUP tells whom to ask",
+        Error::NotAllowed => {
+            "; restante group show GROUP, or restante room hosts ROOM, tells whom to ask"
+        }
         Error::Ambiguous { matches } => {
             let ids =
                 matches.iter().map(|one| format!("\n  {}  {}", one.id, text::one_line(&one.name)));
@@ -116,12 +120,12 @@ const fn not_in_this_state(state: ContactState) -> &'static str {
 const fn not_so_standing(standing: Standing) -> &'static str {
     match standing {
         Standing::Invited => {
-            "you have not agreed to be in this group yet; decide first with: \
-             restante group accept GROUP, or decline GROUP"
+            "you have not agreed to take part there yet; decide first with: \
+             restante group accept GROUP, or decline GROUP; in a room: restante room accept ROOM"
         }
         Standing::Open => "you take part in this conversation already",
         Standing::Leaving => "you are leaving this group",
-        Standing::Left => "you are not in this group any more; a member may add you again",
+        Standing::Left => "you have left; a group's member may add you again, a room's link leads in",
         Standing::Removed => "you were removed from this group; a member may add you again",
         Standing::Broken => "this conversation cannot be read on",
     }

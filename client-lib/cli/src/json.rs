@@ -165,7 +165,7 @@ const fn kind_name(kind: MessageKind) -> &'static str {
 #[derive(Serialize)]
 struct ChangeLine<'a> {
     /// `added`, `removed`, `left`, `named`, `picture`, `timer`, `policy`, `role`, `verified`,
-    /// `unverified`, `improper` or `unknown`.
+    /// `unverified`, `muted`, `unmuted`, `host`, `no_host`, `key`, `improper` or `unknown`.
     change: &'static str,
     /// To whom.
     who: Option<String>,
@@ -186,6 +186,11 @@ impl<'a> From<&'a GroupChange> for ChangeLine<'a> {
             GroupChange::Role(who, role) => ("role", Some(who), Some(Cow::from(role))),
             GroupChange::Verified(who, true) => ("verified", Some(who), None),
             GroupChange::Verified(who, false) => ("unverified", Some(who), None),
+            GroupChange::Audience(true) => ("unmuted", None, None),
+            GroupChange::Audience(false) => ("muted", None, None),
+            GroupChange::Host(who, true) => ("host", Some(who), None),
+            GroupChange::Host(who, false) => ("no_host", Some(who), None),
+            GroupChange::Key => ("key", None, None),
             GroupChange::Improper => ("improper", None, None),
             _ => ("unknown", None, None),
         };
@@ -251,7 +256,7 @@ pub(crate) struct VerifyLine<'a> {
 #[derive(Serialize)]
 pub(crate) struct ConversationLine<'a> {
     conversation: String,
-    /// `direct`, `group` or `own`.
+    /// `direct`, `group`, `room` or `own`.
     kind: &'static str,
     name: &'a str,
     /// `invited`, `open`, `leaving`, `left`, `removed` or `broken`.
@@ -316,7 +321,7 @@ struct MemberLine<'a> {
     name: &'a str,
     /// `member`, `administrator` or `owner`.
     role: &'static str,
-    /// How many of their devices are in the group.
+    /// How many of their devices are in the group; 0 in a room: nobody knows.
     devices: u32,
     /// It is this account.
     me: bool,

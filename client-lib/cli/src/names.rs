@@ -19,12 +19,12 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// Of contacts and, in a group, of its members.
+    /// Of contacts and, in a group or room, of those who are heard there.
     pub(crate) async fn look_up(client: &Client, of: &Conversation) -> Result<Self, Error> {
         let contacts = client.contacts().await?;
         let mut people: BTreeMap<ContactId, String> =
             contacts.into_iter().map(|contact| (contact.id, contact.nickname)).collect();
-        if of.kind == ConversationKind::Group {
+        if matches!(of.kind, ConversationKind::Group | ConversationKind::Room) {
             for member in client.members(of.id).await? {
                 people.insert(member.id, member.nickname);
             }

@@ -20,7 +20,7 @@ impl Client {
         self.ask(move |engine| engine.create_group(&name, large)).await
     }
 
-    /// Every conversation: direct ones, groups, and that of the own devices.
+    /// Every conversation: direct ones, groups, rooms, and that of the own devices.
     ///
     /// # Errors
     /// [`Error::Storage`], [`Error::Stopped`].
@@ -37,7 +37,7 @@ impl Client {
         self.ask(move |engine| engine.conversation(id)).await
     }
 
-    /// The group with this name (any case) or the conversation with the contact of this nickname,
+    /// The group or room with this name (any case) or the conversation with the contact of this nickname,
     /// or the one whose id begins so.
     ///
     /// # Errors
@@ -56,7 +56,8 @@ impl Client {
         self.ask(move |engine| engine.find_member(of, &who)).await
     }
 
-    /// Who is in a conversation, as far as this device has read its log.
+    /// Who is in a conversation, as far as this device has read its log. In a room: its hosts, and
+    /// those who have said what they are called.
     ///
     /// # Errors
     /// [`Error::NoSuchConversation`].

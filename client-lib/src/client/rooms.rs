@@ -91,8 +91,9 @@ impl Client {
     }
 
     /// Replaces the key of a room, as its founder. With `announce` everybody who reads finds the
-    /// next key in a post and goes on by itself: old links end, and nobody is excluded. Without it
-    /// nobody but the hosts reads on before [`Client::room_link`] was handed to them anew.
+    /// next key in a post and goes on by itself: nobody is excluded, and old links lead in for 30
+    /// days more. Without it nobody but the hosts reads on before [`Client::room_link`] was handed
+    /// to them anew.
     ///
     /// # Errors
     /// As for [`Client::set_room_audience`]; [`Error::RotationUnderWay`] without `announce` while

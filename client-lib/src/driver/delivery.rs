@@ -16,6 +16,7 @@ use super::channel::Phase;
 use super::pump::Desk;
 use super::relay::{LinkNumber, LinkState, Purpose};
 use super::{Driver, Outcome};
+use crate::engine::Writer;
 use crate::error::Error;
 use crate::events::Notice;
 use crate::limits::{DELIVERY_BATCH, DELIVERY_CREDIT};
@@ -211,8 +212,12 @@ impl Desk<'_> {
     }
 
     fn take_open_refused(&mut self, mailbox: MailboxId, refusal: Refusal) -> Result<(), Error> {
-        if let Some(up) = self.relay.up() {
-            up.channels.remove(&mailbox);
+        let channel = self.relay.up().and_then(|up| up.channels.remove(&mailbox));
+        let key = channel.map(|channel| channel.key);
+        if let Some(key) = key
+            && self.engine.has_other_key(&mailbox, &key)?
+        {
+            return Ok(());
         }
         if refusal.code.retry() == Retry::Never {
             self.engine.open_refused(&self.relay.name, &mailbox, refusal.code)?;
@@ -223,7 +228,13 @@ impl Desk<'_> {
 
     /// The key this account writes with in a room is not let in.
     fn take_writer_refused(&mut self, mailbox: MailboxId, refusal: Refusal) -> Result<(), Error> {
-        self.close_writer(&mailbox);
+        let channel = self.relay.up().and_then(|up| up.writers.remove(&mailbox));
+        let key = channel.map(|channel| channel.key);
+        if let Writer::Key(now) = self.engine.writer(&mailbox)?
+            && key != Some(now.public())
+        {
+            return Ok(());
+        }
         if refusal.code.retry() == Retry::Never {
             return self.engine.writing_refused(&mailbox);
         }
@@ -291,10 +302,14 @@ impl Desk<'_> {
 
     /// A subscription has ended, by the relay.
     fn take_closed(&mut self, handle: Handle, code: Code) -> Result<(), Error> {
-        let Some((mailbox, _)) = self.relay.up().and_then(|up| up.channel_of(handle)) else {
+        let Some((mailbox, channel)) = self.relay.up().and_then(|up| up.channel_of(handle)) else {
             return Ok(());
         };
+        let key = channel.key;
         self.reopen(&mailbox);
+        if self.engine.has_other_key(&mailbox, &key)? {
+            return Ok(());
+        }
         // After a commit this handle is no longer ours; so it ended without one: not at once again.
         self.relay.pause(mailbox, None);
         let code = match code {

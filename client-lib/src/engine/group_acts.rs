@@ -378,7 +378,7 @@ impl Work<'_> {
         let row = self.db.need_conversation(id)?;
         let Some(mailbox) = row.log else { return Ok(Vec::new()) };
         if row.is_room {
-            return self.room_hosts(&row);
+            return self.room_people(&row);
         }
         let leaves = self.members(&mailbox)?;
         let mut shown = Vec::new();

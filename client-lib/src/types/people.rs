@@ -22,7 +22,7 @@ impl Match {
     }
 }
 
-/// An account in a group.
+/// An account in a group, or one that was heard in a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupMember {
     /// Who.
@@ -31,7 +31,7 @@ pub struct GroupMember {
     pub nickname: String,
     /// What they may.
     pub role: Role,
-    /// How many of their devices are in the group.
+    /// How many of their devices are in the group; 0 in a room: nobody knows.
     pub devices: u32,
     /// It is this account.
     pub is_me: bool,

@@ -5,6 +5,7 @@
 mod device;
 mod group;
 mod message;
+mod room;
 
 use std::path::PathBuf;
 
@@ -14,6 +15,7 @@ use restante_client::{AdmissionToken, Entrance};
 
 pub(crate) use self::device::{DeviceCommand, NewDevice};
 pub(crate) use self::group::{GroupCommand, GroupPicture, GroupPolicy, NewGroup};
+pub(crate) use self::room::{Hosts, NewRoom, RoomCommand, Rotate};
 pub(crate) use self::message::{Delete, Edit, Privacy, React, Receipts, Reply, Switch, Which};
 
 use crate::limits::{INVITE_DAYS, INVITE_DAYS_MAX, PAGE, SEND_WAIT_SECONDS};
@@ -21,7 +23,7 @@ use crate::limits::{INVITE_DAYS, INVITE_DAYS_MAX, PAGE, SEND_WAIT_SECONDS};
 /// What stands under the list of commands.
 const AFTER_HELP: &str = "\
 WHO is a nickname, or the beginning of a contact's id where a nickname is not enough; GROUP is the
-name of a group, or the beginning of its id. Where one talks, either will do. MESSAGE is `last`, or
+name of a group or room, or the beginning of its id. Where one talks, either will do. MESSAGE is `last`, or
 the beginning of its id: restante history --ids.
 
 The home is encrypted, with a passphrase from --passphrase-file or the variable
@@ -80,6 +82,12 @@ pub(crate) enum Command {
         /// What to do.
         #[command(subcommand)]
         command: GroupCommand,
+    },
+    /// Makes rooms for very many readers, joins them, and does everything else with them.
+    Room {
+        /// What to do.
+        #[command(subcommand)]
+        command: RoomCommand,
     },
     /// Sends a message; done when it is safe at the relay.
     Send(Send),

@@ -27,7 +27,9 @@ pub(super) async fn run(args: &History, desk: &mut Desk) -> Result<(), Failure> 
         let name = place_of(&conversation);
         desk.out.say(&match conversation.kind {
             ConversationKind::Direct => format!("Nothing yet between you and {name}."),
-            ConversationKind::Group | ConversationKind::Own => format!("Nothing yet in {name}."),
+            ConversationKind::Group | ConversationKind::Own | ConversationKind::Room => {
+                format!("Nothing yet in {name}.")
+            }
         });
     }
     desk.client.mark_read(id).await?;

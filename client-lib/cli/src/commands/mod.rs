@@ -10,6 +10,7 @@ mod init;
 mod invite;
 mod messages;
 mod privacy;
+mod room;
 mod safety;
 mod search;
 mod send;
@@ -53,6 +54,7 @@ async fn work(command: &Command, desk: &mut Desk) -> Result<(), Failure> {
         Command::Contacts { decision: None } => contacts::list(desk).await,
         Command::Contacts { decision: Some(decision) } => contacts::decide(decision, desk).await,
         Command::Group { command } => group::run(command, desk).await,
+        Command::Room { command } => room::run(command, desk).await,
         Command::Send(args) => send::run(args, desk).await,
         Command::Reply(args) => messages::reply(args, desk).await,
         Command::React(args) => messages::react(args, desk).await,

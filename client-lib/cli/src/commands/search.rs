@@ -38,6 +38,8 @@ fn whose(message: &Message, (conversation, names): &(Conversation, Names)) -> St
     match conversation.kind {
         ConversationKind::Direct if message.from_me() => format!("{author} to {place}"),
         ConversationKind::Direct => author,
-        ConversationKind::Group | ConversationKind::Own => format!("{author} in {place}"),
+        ConversationKind::Group | ConversationKind::Own | ConversationKind::Room => {
+            format!("{author} in {place}")
+        }
     }
 }

@@ -12,10 +12,12 @@ mod reading;
 pub(super) use self::duties::reading_key;
 pub(crate) use self::posting::Writer;
 
+use std::collections::BTreeSet;
+
 use restante_crypto::{RoomCard, RoomInfo, RoomKeyNumber, SigningKey, generate_reader};
 use restante_spec::codes::Code;
 use restante_spec::content::{GroupKind, GroupState, Policy, Role, Who};
-use restante_spec::ids::MailboxId;
+use restante_spec::ids::{MailboxId, PublicKey};
 use restante_spec::limits::ROOM_NAME_BYTES;
 
 use super::commands::id_of_key;
@@ -211,16 +213,18 @@ impl Work<'_> {
         self.refuse_outbox(conversation, code)
     }
 
-    /// Who speaks for a room: nobody knows who else is there.
-    pub(super) fn room_hosts(&self, row: &ConversationRow) -> Result<Vec<GroupMember>, Error> {
+    /// Who speaks for a room, and who was heard there: nobody knows who else reads.
+    pub(super) fn room_people(&self, row: &ConversationRow) -> Result<Vec<GroupMember>, Error> {
+        let heard = self.db.members(row.id)?.into_iter().map(|member| member.account);
+        let people: BTreeSet<PublicKey> = row.state.officers.keys().copied().chain(heard).collect();
         let mut shown = Vec::new();
-        for (account, role) in &row.state.officers {
+        for account in people {
             shown.push(GroupMember {
-                id: id_of_key(account),
-                nickname: self.nickname_of(row.id, account)?,
-                role: *role,
+                id: id_of_key(&account),
+                nickname: self.nickname_of(row.id, &account)?,
+                role: row.state.role(&account),
                 devices: 0,
-                is_me: account == self.account.id().key(),
+                is_me: account == *self.account.id().key(),
             });
         }
         Ok(shown)

@@ -8,7 +8,7 @@ use restante_spec::content::{Body, Content, GroupState, Profile, Role};
 use restante_spec::ids::{MailboxId, PublicKey, Seq};
 use restante_spec::message::Deliver;
 
-use super::{Link, apply_card, card_of, link_of, next_of};
+use super::{Link, apply_card, card_of, link_of, next_of, reading_key};
 use crate::engine::asked::Taken;
 use crate::engine::commands::id_of_key;
 use crate::engine::inbox::is_theirs;
@@ -38,6 +38,19 @@ impl Engine {
 }
 
 impl Engine {
+    /// Whether a room is read with another key than this by now: somebody gave the new link.
+    pub(crate) fn has_other_key(
+        &self,
+        mailbox: &MailboxId,
+        opened_with: &PublicKey,
+    ) -> Result<bool, Error> {
+        let db = self.store.read();
+        match db.room(mailbox)? {
+            Some(room) => Ok(reading_key(db, &room)?.public() != *opened_with),
+            None => Ok(false),
+        }
+    }
+
     /// Everything of a room is read: the card that was shown holds, though its post may have been
     /// let go (ROM-11).
     pub(in crate::engine) fn settle_shown_card(&mut self, mut room: RoomRow) -> Result<(), Error> {
