@@ -52,6 +52,8 @@ pub(crate) const CONVERSATIONS: usize = 2_000;
 pub(crate) const ROOMS: usize = 256;
 /// Accounts of a room of which the name is known; of one more it is not.
 pub(crate) const ROOM_PEOPLE: usize = 4_096;
+/// Devices of a room of which the last counter is remembered (ROM-15); of one more it is not.
+pub(crate) const ROOM_DEVICES: usize = 4_096;
 /// After a rotation that was posted, the key before it still reads for so long: whoever was away
 /// finds the post. Then the new link is needed.
 pub(crate) const ROOM_OLD_KEY: Seconds = Seconds::new(30 * 86_400);

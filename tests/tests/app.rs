@@ -219,3 +219,64 @@ fn three_people_have_a_group() {
     );
     assert_eq!(relay.terminate(), Some(0));
 }
+
+/// A room from its making to its rotation, as a founder, a host and two readers type it.
+#[test]
+fn a_room_has_an_audience() {
+    let place = tempfile::tempdir().unwrap();
+    let relay =
+        Process::start(&place.path().join("data"), "127.0.0.1:0", &place.path().join("log"));
+    let [alice, bob, carol] = ["Alice", "Bob", "Carol"].map(|name| Person::new(name, &relay));
+    introduce(&alice, &bob, "Bob");
+    assert!(alice.run(&["room", "new", "Agora"]).contains("Agora is there now"));
+    let link = alice.json(&["room", "link", "Agora"]).remove(0);
+    let link = link["link"].as_str().unwrap();
+    assert_eq!(carol.refused(&["room", "join", "restante://nothing"]), "bad_room_link");
+    let joined = carol.json(&["room", "join", link]).remove(0);
+    assert_eq!((&joined["kind"], &joined["name"]), (&"room".into(), &"Agora".into()));
+    alice.run(&["send", "Agora", "welcome"]);
+    assert!(carol.run(&["history", "Agora"]).contains("Alice: welcome"));
+    assert!(carol.run(&["search", "welcome"]).contains("Alice in Agora: welcome"));
+    assert_eq!(carol.refused(&["send", "Agora", "may I?"]), "not_allowed");
+
+    // The audience is given the word, and loses it; a host keeps it.
+    assert!(alice.run(&["room", "unmute", "Agora"]).contains("Everybody who reads it may write"));
+    carol.run(&["sync"]);
+    carol.run(&["send", "Agora", "thanks"]);
+    alice.run(&["room", "hosts", "Agora", "--add", "Bob"]);
+    bob.run(&["sync"]);
+    let asked = bob.json(&["room", "list"]).remove(0);
+    assert_eq!(asked["standing"], "invited");
+    let id = asked["conversation"].as_str().unwrap();
+    assert_eq!(bob.refused(&["send", id, "too early"]), "wrong_standing");
+    assert!(bob.run(&["room", "accept", id]).contains("You are a host of Agora now"));
+    alice.run(&["room", "mute", "Agora"]);
+    bob.run(&["send", "Agora", "from a host"]);
+    assert_eq!(carol.refused(&["room", "mute", "Agora"]), "not_allowed");
+    let hosts = carol.json(&["room", "hosts", "Agora"]).remove(0);
+    let hosts: Vec<_> =
+        hosts["members"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
+    assert_eq!(hosts, ["Alice", "Bob"]);
+    let story = carol.run(&["history", "Agora"]);
+    for line in ["you: thanks", "Bob: from a host", "[Alice took the word from the audience]"] {
+        assert!(story.contains(line), "{line} in {story}");
+    }
+
+    // Another key: first for everybody, then for whom it is handed to.
+    assert!(alice.run(&["room", "rotate", "Agora"]).contains("everybody who reads goes on"));
+    assert!(carol.run(&["history", "Agora"]).contains("[Alice replaced the key of the room]"));
+    assert_eq!(carol.refused(&["room", "join", link]), "old_room_link");
+    alice.run(&["room", "rotate", "Agora", "--exclude"]);
+    carol.run(&["sync"]);
+    assert_eq!(carol.json(&["room", "list"])[0]["standing"], "broken");
+    let next = alice.run(&["room", "link", "Agora"]);
+    assert!(carol.run(&["room", "join", next.trim()]).contains("You read Agora now"));
+    bob.run(&["sync"]);
+    bob.run(&["send", "Agora", "among us"]);
+    assert!(carol.run(&["history", "Agora"]).contains("Bob: among us"));
+    assert!(carol.run(&["room", "leave", "Agora"]).contains("nobody is told"));
+    assert_eq!(carol.refused(&["send", "Agora", "still here?"]), "wrong_standing");
+    assert_eq!(carol.refused(&["group", "show", "Agora"]), "not_a_group");
+    assert_eq!(alice.refused(&["room", "link", "Bob"]), "not_a_room");
+    assert_eq!(relay.terminate(), Some(0));
+}

@@ -41,7 +41,9 @@ fn sentence(change: &GroupChange, by: &str, names: &Names) -> String {
         GroupChange::Audience(true) => format!("{by} gave the audience the word"),
         GroupChange::Audience(false) => format!("{by} took the word from the audience"),
         GroupChange::Host(who, true) => format!("{by} made {} a host", names.of(*who)),
-        GroupChange::Host(who, false) => format!("{by} made {} a reader like others", names.of(*who)),
+        GroupChange::Host(who, false) => {
+            format!("{by} made {} a reader like others", names.of(*who))
+        }
         GroupChange::Key => format!("{by} replaced the key of the room"),
         GroupChange::Improper => {
             "somebody did what their role does not allow; it does not count".to_owned()

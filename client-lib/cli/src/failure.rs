@@ -125,7 +125,9 @@ const fn not_so_standing(standing: Standing) -> &'static str {
         }
         Standing::Open => "you take part in this conversation already",
         Standing::Leaving => "you are leaving this group",
-        Standing::Left => "you have left; a group's member may add you again, a room's link leads in",
+        Standing::Left => {
+            "you have left; a group's member may add you again, a room's link leads in"
+        }
         Standing::Removed => "you were removed from this group; a member may add you again",
         Standing::Broken => "this conversation cannot be read on",
     }

@@ -71,6 +71,7 @@ impl Db<'_> {
              DELETE FROM readers; DELETE FROM own_ids; DELETE FROM receipts; DELETE FROM links;
              DELETE FROM device_keys; DELETE FROM claims; DELETE FROM synced; DELETE FROM letters;
              DELETE FROM dirty; DELETE FROM rooms; DELETE FROM room_hosts; DELETE FROM posts;
+             DELETE FROM room_counters;
              UPDATE conversations SET log = NULL;
              UPDATE outbox SET mailbox = NULL, content = NULL, sealed = NULL, sealed_epoch = NULL;
              DELETE FROM outbox WHERE kind = 9;",

@@ -6,7 +6,7 @@ use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey};
 use rusqlite::{OptionalExtension, Row, params};
 use zeroize::Zeroizing;
 
-use super::{Db, fixed, maybe};
+use super::{Db, fixed, maybe, to_sql};
 use crate::error::Error;
 
 /// What this account has of a room.
@@ -181,6 +181,29 @@ impl Db<'_> {
             Ok((PublicKey::new(row.get(0)?), PublicKey::new(row.get(1)?)))
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Notes the counter of a content a device has posted, of no more than `most` devices; says
+    /// whether it is above all before.
+    pub(crate) fn note_counter(
+        self,
+        room: &MailboxId,
+        device: &PublicKey,
+        counter: u64,
+        most: usize,
+    ) -> Result<bool, Error> {
+        let sql = "INSERT INTO room_counters (mailbox, device, counter) VALUES (?1, ?2, ?3)
+            ON CONFLICT (mailbox, device) DO UPDATE SET counter = ?3 WHERE counter < ?3";
+        let row = (room.as_bytes(), device.as_bytes(), to_sql(counter));
+        if self.sql.prepare_cached(sql)?.execute(row)? == 0 {
+            return Ok(false);
+        }
+        let sql = "DELETE FROM room_counters WHERE mailbox = ?1 AND device = ?2 AND ?3 <
+            (SELECT count(*) FROM room_counters WHERE mailbox = ?1)";
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let row = (room.as_bytes(), device.as_bytes(), most);
+        self.sql.prepare_cached(sql)?.execute(row)?;
+        Ok(true)
     }
 
     /// Keeps a post that is sealed.

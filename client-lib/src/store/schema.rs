@@ -99,6 +99,10 @@ CREATE TABLE room_hosts (
     mailbox BLOB NOT NULL, account BLOB NOT NULL, key BLOB NOT NULL,
     PRIMARY KEY (mailbox, account)
 ) WITHOUT ROWID;
+CREATE TABLE room_counters (
+    mailbox BLOB NOT NULL, device BLOB NOT NULL, counter INTEGER NOT NULL,
+    PRIMARY KEY (mailbox, device)
+) WITHOUT ROWID;
 CREATE TABLE posts (
     envelope BLOB PRIMARY KEY, mailbox BLOB NOT NULL, kind INTEGER NOT NULL, id BLOB,
     body BLOB NOT NULL

@@ -15,8 +15,8 @@ use restante_client::{AdmissionToken, Entrance};
 
 pub(crate) use self::device::{DeviceCommand, NewDevice};
 pub(crate) use self::group::{GroupCommand, GroupPicture, GroupPolicy, NewGroup};
-pub(crate) use self::room::{Hosts, NewRoom, RoomCommand, Rotate};
 pub(crate) use self::message::{Delete, Edit, Privacy, React, Receipts, Reply, Switch, Which};
+pub(crate) use self::room::{Hosts, NewRoom, RoomCommand, Rotate};
 
 use crate::limits::{INVITE_DAYS, INVITE_DAYS_MAX, PAGE, SEND_WAIT_SECONDS};
 

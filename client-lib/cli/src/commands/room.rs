@@ -9,7 +9,7 @@ use restante_client::{
     Client, Conversation, ConversationKind, Error, GroupMember, Role, Standing, Who,
 };
 
-use crate::args::{Hosts, NewRoom, Rotate, RoomCommand};
+use crate::args::{Hosts, NewRoom, RoomCommand, Rotate};
 use crate::desk::Desk;
 use crate::failure::Failure;
 use crate::json::{ConversationLine, GroupLine, InviteLine};
@@ -62,7 +62,8 @@ async fn list(desk: &mut Desk) -> Result<(), Failure> {
         desk.out.say(&format!("{name:<width$}  {id}  {}{unread}", standing_words(room)));
     }
     if rooms.is_empty() {
-        desk.out.say("No rooms yet. Begin with: restante room new NAME, or: restante room join LINK");
+        desk.out
+            .say("No rooms yet. Begin with: restante room new NAME, or: restante room join LINK");
     }
     for room in rooms.iter().filter(|room| room.standing == Standing::Invited) {
         let id = short_id(room.id);

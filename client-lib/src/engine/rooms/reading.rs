@@ -2,7 +2,7 @@
 //! it claims is passed over and told, and reading goes on.
 
 use bytes::Bytes;
-use restante_crypto::{OpenedPost, PostBody, RoomCard};
+use restante_crypto::{DeviceCertificate, OpenedPost, PostBody, RoomCard};
 use restante_spec::codes::Code;
 use restante_spec::content::{Body, Content, GroupState, Profile, Role};
 use restante_spec::ids::{MailboxId, PublicKey, Seq};
@@ -16,7 +16,7 @@ use crate::engine::records::place_of;
 use crate::engine::{Engine, Work};
 use crate::error::Error;
 use crate::events::Notice;
-use crate::limits::ROOM_PEOPLE;
+use crate::limits::{ROOM_DEVICES, ROOM_PEOPLE};
 use crate::store::{LogRow, LogState, PostKind, PostRow, RoomRow};
 use crate::types::GroupChange;
 
@@ -155,7 +155,7 @@ impl Work<'_> {
         let author = *opened.author.account().key();
         match &opened.body {
             PostBody::Content(content) => {
-                self.take_said(log, envelope, &author, content)?;
+                self.take_said(log, envelope, &opened.author, content)?;
                 Ok(Step::On)
             }
             PostBody::Card(card) => {
@@ -179,9 +179,11 @@ impl Work<'_> {
         &mut self,
         log: &mut LogRow,
         envelope: &Deliver,
-        author: &PublicKey,
+        by: &DeviceCertificate,
         bytes: &[u8],
     ) -> Result<(), Error> {
+        let account = by.account();
+        let author = account.key();
         let malformed = |_| restante_crypto::Error::Malformed { what: "content" };
         let content = Content::decode(bytes).map_err(malformed)?;
         // ROM-13
@@ -197,6 +199,11 @@ impl Work<'_> {
                 return self.take_name(log, author, &profile);
             }
             _ => return Ok(()),
+        }
+        let (room, counter) = (&log.mailbox, content.counter);
+        // ROM-15
+        if !self.db.note_counter(room, by.device(), counter, ROOM_DEVICES)? {
+            return Ok(());
         }
         if author == self.account.id().key() {
             // One of this device whose bytes were given up since: it stands all the same.

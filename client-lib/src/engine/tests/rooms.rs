@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use restante_crypto::{AccountKey, PostBody, RoomCard, RoomLink, SigningKey};
-use restante_spec::content::{Role, Who};
+use restante_spec::content::{Body, Content, ContentHash, LogPosition, Role, RoomGrant, Text, Who};
 use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey, Seconds};
 use restante_spec::limits::{ROOM_HOSTS, ROOM_NAME_BYTES};
 use restante_spec::message::{EnvelopeClass, MailboxClass, Opened, Rights};
 
-use super::post::{Person, Post, events, person, wait};
+use super::post::{NOW, Person, Post, events, person, wait};
 use super::*;
 use crate::events::Notice;
-use crate::limits::{ROOM_PEOPLE, ROOMS};
+use crate::limits::{ROOM_DEVICES, ROOM_PEOPLE, ROOMS};
 use crate::store::RoomRow;
 use crate::types::{
     ContactId, ConversationKind, GroupChange, GroupMember, Message, MessageKind, Standing,
@@ -126,6 +126,14 @@ impl Hall {
         told.filter_map(|event| if let Event::Notice(it) = event { Some(it) } else { None })
             .collect()
     }
+}
+
+/// A content as a device would have written it.
+fn content(id: EnvelopeId, counter: u64, text: &str) -> Vec<u8> {
+    let body = Body::Text(Text { text: text.to_owned(), reply_to: None });
+    let previous = (counter > 1).then_some(ContentHash::new([3; 32]));
+    let (seen, random, at) = (LogPosition::default(), rand(), NOW.into());
+    Content { id, counter, previous, random, seen, log: None, at, body }.encode().unwrap()
 }
 
 fn rand() -> [u8; 16] {
@@ -398,29 +406,64 @@ fn bad_posts_never_stop_reading() {
     let mut hall = Hall::new(true);
     let said = hall.say(ALICE, "mine");
     hall.settle();
-    let mailbox = hall.mailbox();
     hall.put(EnvelopeId::new(rand()), vec![1; 256]);
     hall.put(EnvelopeId::new(rand()), Vec::new());
     hall.force(BOB, &PostBody::Content(vec![7; 30].into()));
     hall.force(BOB, &PostBody::Card(vec![7; 30]));
+    hall.say(BOB, "stolen");
+    hall.settle();
     // Bob copies the id of what Alice has said.
-    let other = hall.say(BOB, "stolen");
-    hall.people[BOB].engine.outgoing(&mailbox, 0, 10).unwrap();
-    let row = EnvelopeId::new(*other.id.as_bytes());
-    let row = hall.people[BOB].engine.store.read().outbox_row(&row).unwrap().unwrap();
-    let mut content = restante_spec::content::Content::decode(&row.content.unwrap()).unwrap();
-    content.id = EnvelopeId::new(*said.id.as_bytes());
-    hall.force(BOB, &PostBody::Content(content.encode().unwrap().into()));
+    let words = content(EnvelopeId::new(*said.id.as_bytes()), 2, "hers");
+    hall.force(BOB, &PostBody::Content(words.into()));
     // A device that Carol knows to be removed.
     let struck = hall.people[BOB].engine.account.device.public();
     hall.people[CAROL].engine.store.write(|db| db.note_struck(&struck)).unwrap();
+    hall.force(BOB, &PostBody::Content(content(EnvelopeId::new(rand()), 3, "removed").into()));
     hall.settle();
-    assert_eq!(hall.reads(ALICE), ["mine", "stolen"]);
-    assert_eq!(hall.reads(CAROL), ["mine"]);
+    assert_eq!(hall.reads(ALICE), ["mine", "stolen", "removed"]);
+    assert_eq!(hall.reads(CAROL), ["mine", "stolen"]);
     assert_eq!(hall.history(ALICE)[0].id, said.id);
     hall.say(ALICE, "goes on");
     hall.settle();
-    assert_eq!(hall.reads(CAROL), ["mine", "goes on"]);
+    assert_eq!(hall.reads(CAROL), ["mine", "stolen", "goes on"]);
+}
+
+/// ROM-15: what was said is not said again by whoever posts it anew, though the relay has let it go;
+/// an edit that was replaced least of all.
+#[test]
+fn repeated_posts_are_passed_over() {
+    let mut hall = Hall::new(true);
+    let said = hall.say(ALICE, "first words");
+    hall.settle();
+    hall.people[ALICE].engine.edit(hall.id, said.id, "second words").unwrap();
+    hall.settle();
+    let old: Vec<_> = hall.post.boxes[&hall.mailbox()].clone();
+    hall.people[ALICE].engine.edit(hall.id, said.id, "third words").unwrap();
+    hall.settle();
+    for (envelope, body) in old {
+        hall.put(envelope.id, body);
+    }
+    hall.settle();
+    for who in [BOB, CAROL] {
+        assert_eq!(hall.reads(who), ["third words"]);
+    }
+}
+
+/// ROM-15: of so many devices the counter is remembered, and of one more it is not.
+#[test]
+fn remembered_devices_are_bounded() {
+    let mut hall = Hall::new(true);
+    let room = hall.mailbox();
+    let mut note = |device: u16, counter: u64| {
+        let device = PublicKey::new(device.to_be_bytes().repeat(16).try_into().unwrap());
+        let note =
+            |db: crate::store::Db<'_>| db.note_counter(&room, &device, counter, ROOM_DEVICES);
+        hall.people[CAROL].engine.store.write(note).unwrap()
+    };
+    let most = ROOM_DEVICES as u16;
+    assert!((1..=most).all(|device| note(device, 1)));
+    assert!(!note(most, 1) && note(most, 2));
+    assert!(note(most + 1, 1) && note(most + 1, 1));
 }
 
 /// ROM-14: a contact who is made a host is asked; as one it writes while the audience may not and
@@ -473,9 +516,9 @@ fn grants_of_others_are_ignored() {
     hall.post.introduce(&mut eve, &mut bob, None);
     let next = RoomLink::parse(&hall.link()).unwrap().rotate().unwrap();
     let key = Some(SigningKey::generate().unwrap().seed());
-    let grant = restante_spec::content::RoomGrant { link: next.link(), key };
+    let grant = RoomGrant { link: next.link(), key };
     let to = eve.knows("Bob").id.into();
-    let body = restante_spec::content::Body::Room(grant);
+    let body = Body::Room(grant);
     eve.engine.transact(|work| work.queue_body(to, &body)).unwrap();
     for _ in 0..2 {
         hall.post.round(&mut eve);
