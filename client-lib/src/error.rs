@@ -53,6 +53,9 @@ pub enum Error {
     /// The conversation is no room.
     #[error("this is possible in rooms only")]
     NotARoom,
+    /// Files lie in the mailboxes of other conversations: a room is read with a key that stores none.
+    #[error("this is not possible in rooms")]
+    NotInRooms,
     /// A rotation of this room is to be posted: what is asked for must wait until it has its place.
     #[error("a rotation of this room is under way")]
     RotationUnderWay,
@@ -272,6 +275,7 @@ impl Error {
             | Self::NoStore => ErrorKind::NotFound,
             Self::NotAGroup
             | Self::NotARoom
+            | Self::NotInRooms
             | Self::RotationUnderWay
             | Self::OldRoomLink
             | Self::NotAllowed
@@ -318,6 +322,7 @@ impl Error {
             | Self::NotAMember
             | Self::NotAGroup
             | Self::NotARoom
+            | Self::NotInRooms
             | Self::BadRoomLink
             | Self::OldRoomLink
             | Self::NotAllowed
@@ -378,6 +383,7 @@ impl Error {
             Self::NotAMember => "not_a_member",
             Self::NotAGroup => "not_a_group",
             Self::NotARoom => "not_a_room",
+            Self::NotInRooms => "not_in_rooms",
             Self::RotationUnderWay => "rotation_under_way",
             Self::BadRoomLink => "bad_room_link",
             Self::OldRoomLink => "old_room_link",

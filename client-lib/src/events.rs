@@ -125,7 +125,8 @@ pub enum Notice {
         /// Which conversation.
         conversation: ConversationId,
     },
-    /// The relay does not let this account read a room any more: its key was replaced, or it is gone.
+    /// The relay does not let this account read a room any more: its key was replaced, or the room
+    /// is gone.
     #[error("this room cannot be read any more: its key was replaced; ask a host for the new link")]
     RoomLocked {
         /// Which room.

@@ -8,7 +8,7 @@ use restante_spec::codes::Code;
 use restante_spec::ids::{EnvelopeId, Incarnation, MailboxId, ReaderSecret, Seq, UnixTime};
 use restante_spec::message::{Deliver, EnvelopeClass, Opened};
 
-use super::{Engine, Work, rooms};
+use super::{Engine, Work, Writer, rooms};
 use crate::error::Error;
 use crate::events::Notice;
 use crate::store::{Db, Job, JobKind, LogRow, LogState, Meta, NewJob, Wish};
@@ -246,7 +246,9 @@ impl Engine {
             return Ok(false);
         }
         if let Some(room) = db.room(mailbox)? {
-            return Ok(self.wants_room_change(&room)? || db.outbox_count(log.conversation)? > 0);
+            let may = !matches!(self.writer(mailbox)?, Writer::Nobody);
+            let waits = db.outbox_count(log.conversation)? > 0;
+            return Ok(self.wants_room_change(&room)? || (waits && may));
         }
         let current = db.need_conversation(log.conversation)?.log == Some(*mailbox);
         Ok(log.commit.is_some()

@@ -176,6 +176,9 @@ fn upload_place(db: Db<'_>, of: ConversationId) -> Result<(String, MailboxId), E
         return Err(Error::Cloned);
     }
     let conversation = db.need_conversation(of)?;
+    if conversation.is_room {
+        return Err(Error::NotInRooms);
+    }
     if !conversation.is_group() {
         let state = db.need_contact(of.contact())?.state;
         if state != ContactState::Active {

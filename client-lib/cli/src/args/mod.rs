@@ -23,8 +23,8 @@ use crate::limits::{INVITE_DAYS, INVITE_DAYS_MAX, PAGE, SEND_WAIT_SECONDS};
 /// What stands under the list of commands.
 const AFTER_HELP: &str = "\
 WHO is a nickname, or the beginning of a contact's id where a nickname is not enough; GROUP is the
-name of a group or room, or the beginning of its id. Where one talks, either will do. MESSAGE is `last`, or
-the beginning of its id: restante history --ids.
+name of a group, ROOM that of a room, or the beginning of its id. Where one talks, each will do.
+MESSAGE is `last`, or the beginning of its id: restante history --ids.
 
 The home is encrypted, with a passphrase from --passphrase-file or the variable
 RESTANTE_PASSPHRASE, or else with a random key in a file of the home.

@@ -14,7 +14,7 @@ pub(crate) enum RoomCommand {
         /// Which.
         room: String,
     },
-    /// Reads a room somebody gave you the link of; or one whose key was replaced, with the new link.
+    /// Reads a room somebody gave you the link of; with a newer link, one whose key was replaced.
     Join {
         /// The link.
         link: String,

@@ -124,9 +124,10 @@ impl Work<'_> {
         self.queue_profile_to(to)
     }
 
-    /// Whether those in a room were told what this account is called.
+    /// Whether those in a room were told what this account is called, and can be told again.
     pub(in crate::engine) fn is_introduced(&self, row: &ConversationRow) -> Result<bool, Error> {
-        Ok(row.is_room && super::room_of(self.db, row.id)?.introduced)
+        let told = row.is_room && super::room_of(self.db, row.id)?.introduced;
+        Ok(told && self.check_room_writable(row).is_ok())
     }
 
     /// The card or the next key, sealed; `None`: there is nothing to change.

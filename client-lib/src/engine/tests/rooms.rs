@@ -428,8 +428,8 @@ fn bad_posts_never_stop_reading() {
     assert_eq!(hall.reads(CAROL), ["mine", "stolen", "goes on"]);
 }
 
-/// ROM-15: what was said is not said again by whoever posts it anew, though the relay has let it go;
-/// an edit that was replaced least of all.
+/// ROM-15: what was said is not said again by whoever posts it anew, though the relay has let it
+/// go; an edit that was replaced least of all.
 #[test]
 fn repeated_posts_are_passed_over() {
     let mut hall = Hall::new(true);
@@ -623,6 +623,24 @@ fn rooms_are_bounded() {
     }
     let past = alice.engine.create_room("one more", false).unwrap_err();
     assert_eq!(past, Error::TooMany { what: "rooms", max: ROOMS });
+}
+
+/// ROM-13: another name is told where this account was heard and may write.
+#[test]
+fn names_are_told_anew() {
+    let mut hall = Hall::new(true);
+    hall.say(BOB, "hello");
+    hall.settle();
+    hall.people[BOB].engine.set_nickname("Robert").unwrap();
+    hall.people[CAROL].engine.set_nickname("Caroline").unwrap();
+    hall.settle();
+    assert!(hall.people[ALICE].engine.find_member(hall.id, "robert").is_ok());
+    assert!(hall.people[ALICE].engine.find_member(hall.id, "caroline").is_err());
+    hall.people[ALICE].engine.set_room_audience(hall.id, false).unwrap();
+    hall.settle();
+    hall.people[BOB].engine.set_nickname("Bob").unwrap();
+    let mailbox = hall.mailbox();
+    assert!(!hall.people[BOB].engine.has_outgoing(&mailbox).unwrap());
 }
 
 /// ROM-13: of so many accounts the name is known, and of one more it is not.
