@@ -198,10 +198,10 @@ fn live_records() {
     });
 }
 
-/// ROM-1, ROM-3 to ROM-10.
+/// ROM-1, ROM-3 to ROM-11.
 #[test]
 fn rooms() {
-    run("room", 17, |v| {
+    run("room", 18, |v| {
         let link = RoomLink::parse(std::str::from_utf8(field(v, "link")).unwrap()).unwrap();
         if let Some(card) = v.field("card") {
             return room_card(v, &link, card);
@@ -214,6 +214,7 @@ fn rooms() {
             PostBody::Next { number, seed } => {
                 [&[2], &number.get().to_be_bytes()[..], seed.as_slice()].concat()
             }
+            PostBody::Card(card) => [&[3], card.as_slice()].concat(),
         };
         same(said.as_slice(), field(v, "said"))
     });

@@ -117,6 +117,10 @@ fn posts() -> Result<Vec<Case>, Error> {
     let next = PostBody::Next { number, seed };
     let said = [&[2, 0, 0, 0, 8][..], &[46; 32]].concat();
     let rotation = make("rotation", "the next number and its seed", &key, &next, &said)?;
+    let muted = card("Amphitheatre", &[1, 2], false)?;
+    let said = [&[3], muted.as_bytes()].concat();
+    let muted = PostBody::Card(muted.as_bytes().to_vec());
+    let posted = make("card-posted", "another card, as it was signed", &key, &muted, &said)?;
     let forged = make("forged", "", &forger, &content, b"\x01hello")?;
     let [earlier, later] = [link(6)?.link(), link(8)?.link()];
     let bad = "undecryptable";
@@ -135,5 +139,5 @@ fn posts() -> Result<Vec<Case>, Error> {
         forged.failing("post-forged", "bad_signature", "another device signed").rule("ROM-8"),
     ];
     let failing = failing.into_iter().map(|case| case.without(&["author", "said"]));
-    Ok(failing.chain([rotation.rule("ROM-9"), good]).collect())
+    Ok(failing.chain([posted.rule("ROM-11"), rotation.rule("ROM-9"), good]).collect())
 }

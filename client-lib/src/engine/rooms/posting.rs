@@ -23,7 +23,7 @@ pub(crate) enum Writer {
     /// With the key that reads it.
     Reader,
     /// With a key of its own: a room.
-    Key(SigningKey),
+    Key(Box<SigningKey>),
     /// This account may not.
     Nobody,
 }
@@ -35,7 +35,7 @@ impl Engine {
         let Some(room) = db.room(mailbox)? else { return Ok(Writer::Reader) };
         let row = db.need_conversation(db.need_log(mailbox)?.conversation)?;
         let key = posting_key(db, self.account.id().key(), &room, &row)?;
-        Ok(key.map_or(Writer::Nobody, Writer::Key))
+        Ok(key.map_or(Writer::Nobody, |key| Writer::Key(Box::new(key))))
     }
 
     /// Whether a room is to be told of a card or a key; the relay is told first.
