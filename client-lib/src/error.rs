@@ -53,7 +53,7 @@ pub enum Error {
     /// The conversation is no room.
     #[error("this is possible in rooms only")]
     NotARoom,
-    /// Files lie in the mailboxes of other conversations: a room is read with a key that stores none.
+    /// Files lie in the mailboxes of other conversations: the key a room is read with stores none.
     #[error("this is not possible in rooms")]
     NotInRooms,
     /// A rotation of this room is to be posted: what is asked for must wait until it has its place.

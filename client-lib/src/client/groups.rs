@@ -37,8 +37,8 @@ impl Client {
         self.ask(move |engine| engine.conversation(id)).await
     }
 
-    /// The group or room with this name (any case) or the conversation with the contact of this nickname,
-    /// or the one whose id begins so.
+    /// The group or room with this name (any case) or the conversation with the contact of this
+    /// nickname, or the one whose id begins so.
     ///
     /// # Errors
     /// [`Error::NoSuchConversation`], [`Error::Ambiguous`].
