@@ -285,7 +285,7 @@ impl World {
             let Event::Notice(notice) = event else { continue };
             match notice {
                 Notice::CannotAdd { conversation, .. } => {
-                    drop(seat.cannot_add.insert(conversation))
+                    seat.cannot_add.insert(conversation);
                 }
                 Notice::Gone { conversation: id } | Notice::Gap { conversation: Some(id), .. } => {
                     seat.gone.insert(id);
