@@ -18,6 +18,15 @@ pub enum Event {
     Resync,
     /// A message was received.
     Message(Message),
+    /// A message looks different now: its file has come, or has not.
+    Changed(Message),
+    /// A message of this side was cancelled before it was sent, and is not there any more.
+    Removed {
+        /// Where it was.
+        conversation: ConversationId,
+        /// Which.
+        message: MessageId,
+    },
     /// A message of this side has come further.
     Fate {
         /// Where.

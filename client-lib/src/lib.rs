@@ -27,6 +27,7 @@
 //! # }
 //! ```
 
+mod attachment;
 mod client;
 mod clock;
 mod driver;
@@ -39,11 +40,13 @@ mod key;
 mod limits;
 mod media;
 mod net;
+mod sealing;
 mod store;
 mod tasks;
 mod transfer;
 mod types;
 
+pub use attachment::{AttachOptions, Attachment, AttachmentState};
 pub use client::{Builder, Client};
 pub use error::{Error, ErrorKind};
 pub use events::{Event, EventStream, Notice};
@@ -55,6 +58,7 @@ pub use restante_spec::codes::Code;
 pub use restante_spec::content::{Policy, Role, Who};
 pub use restante_spec::ids::{Seconds, Seq, UnixTime};
 pub use restante_spec::token::{AdmissionToken, Entrance, EntranceError, TokenError};
+pub use sealing::AttachmentReader;
 pub use transfer::{BlobAddress, Direction, Transfer, TransferFailure, TransferState};
 pub use types::{
     Collected, ConnectionState, Contact, ContactId, ContactState, Conversation, ConversationId,

@@ -11,6 +11,7 @@ use restante_spec::content::{Policy, Role};
 use restante_spec::ids::{Seconds, Seq, UnixTime};
 use serde::{Deserialize, Serialize};
 
+use crate::attachment::Attachment;
 use crate::error::Error;
 
 /// Declares an id of 16 bytes that is written as 32 hexadecimal digits.
@@ -273,6 +274,8 @@ pub struct Message {
     pub fate: Fate,
     /// Where it stands in the history; hand it to `history` to page further back.
     pub position: Position,
+    /// The file in it, if it is an attachment.
+    pub attachment: Option<Box<Attachment>>,
 }
 
 impl Message {
@@ -288,6 +291,8 @@ impl Message {
 pub enum MessageKind {
     /// Text of a person.
     Text,
+    /// A file; `text` is what was written to it.
+    Attachment,
     /// A kind a newer version wrote.
     Unknown,
     /// What came could not be opened; it is shown so that its absence is not silent.

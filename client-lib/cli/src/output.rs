@@ -116,9 +116,18 @@ pub(crate) fn plain_line(message: &Message, who: &str) -> String {
     let body = text::lines(&message.text, &indent);
     let body = match message.kind {
         MessageKind::Text => body,
+        MessageKind::Attachment => format!("[{}] {body}", text::one_line(file_name(message))),
         MessageKind::Unknown | MessageKind::Unreadable | MessageKind::Event => format!("[{body}]"),
     };
     format!("{head}{body}")
+}
+
+/// What the file of a message is called.
+fn file_name(message: &Message) -> &str {
+    match message.attachment.as_deref() {
+        Some(file) if !file.name.is_empty() => &file.name,
+        Some(_) | None => "file",
+    }
 }
 
 /// The name of a contact, fit for a terminal.

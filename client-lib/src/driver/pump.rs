@@ -27,9 +27,11 @@ impl Driver {
     /// Begins what can be begun.
     pub(super) fn pump(&mut self) -> Result<(), Error> {
         self.engine.housekeeping(self.online)?;
+        self.engine.remove_litter()?;
         if !self.online {
             return Ok(());
         }
+        self.engine.fetch_wanted()?;
         let transfers = self.engine.owed_transfers()?;
         let wanted = self.engine.wanted_relays()?;
         self.relays.retain(|name, _| wanted.contains(name));

@@ -181,7 +181,7 @@ impl Work<'_> {
     }
 
     /// Whether this account may write here.
-    fn check_writable(&self, to: ConversationId) -> Result<(), Error> {
+    pub(super) fn check_writable(&self, to: ConversationId) -> Result<(), Error> {
         let conversation = self.db.need_conversation(to)?;
         match conversation.state.kind {
             GroupKind::Direct => match self.db.need_contact(to.contact())?.state {

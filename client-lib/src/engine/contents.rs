@@ -123,9 +123,12 @@ impl Work<'_> {
             // A copy under the same id is dropped, and its sender told all the same.
             self.owe_receipt(log.conversation, &envelope.id)?;
         }
-        if let Some(message) = kept {
-            self.events.push(Event::Message(message));
-        }
+        let Some(message) = kept else { return Ok(()) };
+        let message = match &content.body {
+            Body::Attachment(said) => self.keep_attachment(message, said)?,
+            _ => message,
+        };
+        self.events.push(Event::Message(message));
         Ok(())
     }
 }

@@ -236,6 +236,7 @@ pub(super) fn closing_content(
 pub(super) fn shown(content: &Content) -> Shown {
     let (kind, text) = match &content.body {
         Body::Text(text) => (MessageKind::Text, text.text.clone()),
+        Body::Attachment(file) => (MessageKind::Attachment, file.caption.clone()),
         _ => (MessageKind::Unknown, String::new()),
     };
     Shown { kind, text, at: content.at.seconds() }

@@ -74,7 +74,8 @@ impl Db<'_> {
     pub(crate) fn message(self, id: &MessageId) -> Result<Option<Message>, Error> {
         let sql = "SELECT * FROM messages WHERE id = ?1 ORDER BY author IS NULL DESC LIMIT 1";
         let mut query = self.sql.prepare_cached(sql)?;
-        Ok(query.query_row([id.as_bytes()], read_message).optional()?)
+        let found = query.query_row([id.as_bytes()], read_message).optional()?;
+        found.map(|message| self.with_attachment(message)).transpose()
     }
 
     /// The message with this id in this conversation.
@@ -85,7 +86,9 @@ impl Db<'_> {
     ) -> Result<Option<Message>, Error> {
         let sql = "SELECT * FROM messages WHERE conversation = ?1 AND id = ?2";
         let mut query = self.sql.prepare_cached(sql)?;
-        Ok(query.query_row((conversation.as_bytes(), id.as_bytes()), read_message).optional()?)
+        let which = (conversation.as_bytes(), id.as_bytes());
+        let found = query.query_row(which, read_message).optional()?;
+        found.map(|message| self.with_attachment(message)).transpose()
     }
 
     /// A message of this side got its place; gives it if that is new.
@@ -163,9 +166,25 @@ impl Db<'_> {
         let mut query = self.sql.prepare_cached(sql)?;
         let page = (conversation.as_bytes(), generation, seq, row, limit);
         let rows = query.query_map(page, read_message)?;
-        let mut messages: Vec<Message> = rows.collect::<Result<_, _>>()?;
+        let messages = rows.map(|message| self.with_attachment(message?));
+        let mut messages: Vec<Message> = messages.collect::<Result<_, _>>()?;
         messages.reverse();
         Ok(messages)
+    }
+
+    /// A message of this side that was never sent is not there any more.
+    pub(crate) fn remove_message(
+        self,
+        conversation: ConversationId,
+        id: &MessageId,
+    ) -> Result<(), Error> {
+        let which = (conversation.as_bytes(), id.as_bytes());
+        let sql = "DELETE FROM search WHERE rowid =
+            (SELECT row FROM messages WHERE conversation = ?1 AND id = ?2)";
+        self.sql.prepare_cached(sql)?.execute(which)?;
+        let sql = "DELETE FROM messages WHERE conversation = ?1 AND id = ?2";
+        self.sql.prepare_cached(sql)?.execute(which)?;
+        Ok(())
     }
 
     /// Everything of this conversation has been read; says whether anything had not.
@@ -208,6 +227,7 @@ pub(super) fn read_message(row: &Row<'_>) -> rusqlite::Result<Message> {
             seq: from_sql(seq),
             row: row.get("row")?,
         },
+        attachment: None,
     })
 }
 
@@ -255,6 +275,7 @@ const fn kind_number(kind: MessageKind) -> u8 {
         MessageKind::Unknown => 1,
         MessageKind::Unreadable => 2,
         MessageKind::Event => 3,
+        MessageKind::Attachment => 8,
     }
 }
 
@@ -263,6 +284,7 @@ const fn kind_of(number: u8) -> MessageKind {
         0 => MessageKind::Text,
         1 => MessageKind::Unknown,
         3 => MessageKind::Event,
+        8 => MessageKind::Attachment,
         _ => MessageKind::Unreadable,
     }
 }

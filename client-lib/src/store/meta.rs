@@ -35,6 +35,8 @@ pub(crate) enum Meta {
     LetterNumber,
     /// Present: this home was copied, it must not send.
     Cloned,
+    /// Attachments up to so many bytes are fetched by themselves, if a person said how many.
+    FetchBytes,
 }
 
 impl Meta {
@@ -52,6 +54,7 @@ impl Meta {
             Self::InboxCursor => "inbox_cursor",
             Self::LetterNumber => "letter_number",
             Self::Cloned => "cloned",
+            Self::FetchBytes => "fetch_bytes",
         }
     }
 }

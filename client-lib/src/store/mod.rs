@@ -3,6 +3,7 @@
 //! Knows SQL and the OpenMLS storage provider; must not know the network or what is decided over
 //! the rows. Everything that belongs together is written in one transaction ([`Store::write`]).
 
+mod attachments;
 mod contacts;
 mod conversations;
 mod invites;
@@ -24,6 +25,7 @@ use std::path::Path;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use zeroize::Zeroizing;
 
+pub(crate) use attachments::AttachmentRow;
 pub(crate) use contacts::{ContactRow, InboxRef};
 pub(crate) use conversations::ConversationRow;
 pub(crate) use invites::InviteRow;

@@ -25,7 +25,7 @@ impl Db<'_> {
             WHERE search MATCH ?1 ORDER BY search.rowid DESC LIMIT ?2";
         let mut statement = self.sql.prepare_cached(sql)?;
         let rows = statement.query_map((query, limit), |row: &Row<'_>| read_message(row))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        rows.map(|message| self.with_attachment(message?)).collect()
     }
 }
 
