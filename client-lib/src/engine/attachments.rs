@@ -113,8 +113,8 @@ impl Engine {
         self.transact(|work| work.db.set_meta_number(Meta::FetchBytes, bytes))
     }
 
-    /// Removes the files that nothing names any more. One that cannot be removed is tried again when
-    /// the home is opened anew.
+    /// Removes the files that nothing names any more. One that cannot be removed is tried again
+    /// when the home is opened anew.
     pub(crate) fn remove_litter(&mut self) -> Result<(), Error> {
         let litter = self.store.read().litter()?;
         if litter.is_empty() {
@@ -270,6 +270,7 @@ impl Work<'_> {
             return self.not_sent(kept, TransferFailure::Ended);
         }
         let id = EnvelopeId::new(*kept.message.as_bytes());
+        // CNT-8
         self.db.put_outbox(kept.conversation, &id, Body::ATTACHMENT, &kept.body, self.now)?;
         self.save_attachment(&kept)
     }

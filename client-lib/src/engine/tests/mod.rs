@@ -3,6 +3,7 @@
 mod attachments;
 mod groups;
 mod post;
+mod sealing;
 mod transfers;
 
 use std::time::Duration;
