@@ -69,6 +69,10 @@ async fn until_here(person: &Person, id: MessageId) -> Message {
     until(person, id, |state| state == AttachmentState::Here).await
 }
 
+fn is_here(message: &Message) -> bool {
+    message.attachment.as_ref().is_some_and(|file| file.state == AttachmentState::Here)
+}
+
 async fn send(person: &Person, to: ContactId, path: &Path) -> MessageId {
     person.client.attach(to, path, AttachOptions::default()).await.unwrap().id
 }
@@ -129,7 +133,7 @@ async fn files_arrive_as_they_were() {
         let mut parts = 0;
         loop {
             match events.next().await.unwrap() {
-                Event::Changed(message) if message.id == id && parts > 0 => break,
+                Event::Changed(message) if message.id == id && is_here(&message) => break,
                 Event::Transfer { .. } => parts += 1,
                 _ => {}
             }
