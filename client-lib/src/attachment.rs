@@ -54,6 +54,20 @@ pub struct AttachOptions {
     pub keep_metadata: bool,
 }
 
+impl AttachmentState {
+    /// The stable name, as in `--json`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AtRelay => "at_relay",
+            Self::Moving(_) => "moving",
+            Self::Here => "here",
+            Self::Failed(_) => "failed",
+            Self::Unfetchable => "unfetchable",
+        }
+    }
+}
+
 impl fmt::Debug for Attachment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Attachment({} bytes, {:?})", self.size, self.state)

@@ -69,15 +69,37 @@ impl Files {
         Ok(())
     }
 
+    /// Writes a whole file, durable when this returns.
+    pub(crate) fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.forget_part(name)?;
+        let file = self.open_part(name)?;
+        file.write_at(0, bytes)?;
+        self.finish(name, &file)
+    }
+
+    /// A whole file; `None`: there is none of this name.
+    pub(crate) fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        match fs::read(self.folder.join(name)) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes a file; one that is not there is removed.
+    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
+        remove(&self.folder.join(name))
+    }
+
     /// Forgets an unfinished file; one that is not there is forgotten.
     pub(crate) fn forget_part(&self, name: &str) -> io::Result<()> {
-        forget(&self.part(name))
+        remove(&self.part(name))
     }
 
     /// Forgets a file, finished or not; one that is not there is forgotten.
     pub(crate) fn forget(&self, name: &str) -> io::Result<()> {
         self.forget_part(name)?;
-        forget(&self.folder.join(name))
+        self.remove(name)
     }
 
     fn part(&self, name: &str) -> PathBuf {
@@ -85,7 +107,7 @@ impl Files {
     }
 }
 
-fn forget(path: &Path) -> io::Result<()> {
+fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),

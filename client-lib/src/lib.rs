@@ -26,6 +26,8 @@
 //! client.shutdown().await
 //! # }
 //! ```
+//!
+//! `examples/` has bots, to begin with.
 
 mod attachment;
 mod client;
@@ -41,6 +43,8 @@ mod limits;
 mod media;
 mod net;
 mod sealing;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 mod store;
 mod tasks;
 mod transfer;
@@ -62,6 +66,12 @@ pub use sealing::AttachmentReader;
 pub use transfer::{BlobAddress, Direction, Transfer, TransferFailure, TransferState};
 pub use types::{
     Collected, ConnectionState, Contact, ContactId, ContactState, Conversation, ConversationId,
-    ConversationKind, Fate, Goal, GroupChange, GroupMember, InviteLink, InviteOptions, Message,
-    MessageId, MessageKind, Position, Standing, TransferId,
+    ConversationKind, Device, Fate, Goal, GroupChange, GroupMember, InviteLink, InviteOptions,
+    Match, Message, MessageId, MessageKind, Position, Privacy, Reach, Reaction, Recipient, ReplyTo,
+    Standing, TransferId,
 };
+
+/// The example in the README compiles too.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -2,6 +2,9 @@
 //!
 //! Knows meanings; must not know the store, the network or any key.
 
+mod done;
+mod people;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -11,8 +14,11 @@ use restante_spec::content::{Policy, Role};
 use restante_spec::ids::{Seconds, Seq, UnixTime};
 use serde::{Deserialize, Serialize};
 
-use crate::attachment::Attachment;
+use crate::attachment::{Attachment, AttachmentState};
 use crate::error::Error;
+
+pub use self::done::{Privacy, Reach, Reaction, Recipient, ReplyTo};
+pub use self::people::{Device, GroupMember, Match};
 
 /// Declares an id of 16 bytes that is written as 32 hexadecimal digits.
 macro_rules! hex_id {
@@ -197,6 +203,18 @@ pub enum Standing {
     Broken,
 }
 
+impl ConversationKind {
+    /// The stable name, as in `--json`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Group => "group",
+            Self::Own => "own",
+        }
+    }
+}
+
 impl Standing {
     /// The stable name, as in `--json`.
     #[must_use]
@@ -210,21 +228,6 @@ impl Standing {
             Self::Broken => "broken",
         }
     }
-}
-
-/// An account in a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GroupMember {
-    /// Who.
-    pub id: ContactId,
-    /// The name they gave themselves; empty until it is known.
-    pub nickname: String,
-    /// What they may.
-    pub role: Role,
-    /// How many of their devices are in the group.
-    pub devices: u32,
-    /// It is this account.
-    pub is_me: bool,
 }
 
 /// What happened to a group, in the order of its messages.
@@ -249,6 +252,8 @@ pub enum GroupChange {
     Role(ContactId, String),
     /// Something was done by somebody who may not: it counts as not done.
     Improper,
+    /// Safety numbers with an account were compared and found equal, or that was taken back.
+    Verified(ContactId, bool),
 }
 
 /// A message of a conversation.
@@ -260,9 +265,9 @@ pub struct Message {
     pub conversation: ConversationId,
     /// Who wrote it; `None`: this account. Of an event: who did it, `None` if that is unclear.
     pub author: Option<ContactId>,
-    /// What it says; for a kind this version does not know, a line that says so.
+    /// What it says now, of an attachment what was written to it; else empty.
     pub text: String,
-    /// Whether `text` is what the person wrote.
+    /// What it is.
     pub kind: MessageKind,
     /// What happened, if it is an event.
     pub changes: Vec<GroupChange>,
@@ -274,6 +279,16 @@ pub struct Message {
     pub fate: Fate,
     /// Where it stands in the history; hand it to `history` to page further back.
     pub position: Position,
+    /// The message it answers.
+    pub reply_to: Option<ReplyTo>,
+    /// `text` is not what it said at first.
+    pub edited: bool,
+    /// Who took it back, if somebody did.
+    pub deleted_by: Option<ContactId>,
+    /// What stands beside it; at most 32 different ones.
+    pub reactions: Vec<Reaction>,
+    /// When it disappears from this device; `None`: not, or not before it is read.
+    pub expires_at: Option<UnixTime>,
     /// The file in it, if it is an attachment.
     pub attachment: Option<Box<Attachment>>,
 }
@@ -284,6 +299,18 @@ impl Message {
     pub fn from_me(&self) -> bool {
         self.author.is_none() && self.kind != MessageKind::Event
     }
+
+    /// Whether it waits for its file to be at the relay, and nobody can have it.
+    pub(crate) fn is_uploading(&self) -> bool {
+        let state = self.attachment.as_ref().map(|file| file.state);
+        self.fate == Fate::Queued && matches!(state, Some(AttachmentState::Moving(_)))
+    }
+
+    /// Whether nothing is left of it to show.
+    #[must_use]
+    pub const fn is_gone(&self) -> bool {
+        matches!(self.kind, MessageKind::Deleted | MessageKind::Disappeared)
+    }
 }
 
 /// What a row of the history is.
@@ -293,12 +320,28 @@ pub enum MessageKind {
     Text,
     /// A file; `text` is what was written to it.
     Attachment,
-    /// A kind a newer version wrote.
+    /// A kind a newer version wrote: it needs one to be shown.
     Unknown,
     /// What came could not be opened; it is shown so that its absence is not silent.
     Unreadable,
     /// What happened to the group.
     Event,
+    /// It was taken back: nothing of it is left here.
+    Deleted,
+    /// Its time has passed: nothing of it is left here. No page of a history shows it.
+    Disappeared,
+}
+
+impl MessageKind {
+    /// Whether a person said it, and something of it is left.
+    pub(crate) const fn is_said(self) -> bool {
+        matches!(self, Self::Text | Self::Attachment | Self::Unknown)
+    }
+
+    /// Whether it has words that can be edited.
+    pub(crate) const fn has_words(self) -> bool {
+        matches!(self, Self::Text | Self::Attachment)
+    }
 }
 
 /// What became of a message. True at all times: nothing is claimed before it is known.
@@ -308,8 +351,10 @@ pub enum Fate {
     Queued,
     /// Safe at the relay.
     Accepted,
-    /// On the other side's device.
+    /// On a device of every other account it went to.
     Delivered,
+    /// Read by a person at every one of them.
+    Read,
     /// The relay's time for it passed without a sign that it was delivered.
     Expired,
     /// It will not be sent: the relay, or the state of the conversation, forbids it.
@@ -326,6 +371,7 @@ impl Fate {
             Self::Queued => "queued",
             Self::Accepted => "accepted",
             Self::Delivered => "delivered",
+            Self::Read => "read",
             Self::Expired => "expired",
             Self::Refused(_) => "refused",
             Self::Received => "received",
@@ -336,15 +382,20 @@ impl Fate {
     #[must_use]
     pub const fn reached(self, goal: Goal) -> bool {
         match goal {
-            Goal::Accepted => matches!(self, Self::Accepted | Self::Delivered | Self::Received),
-            Goal::Delivered => matches!(self, Self::Delivered | Self::Received),
+            Goal::Accepted => {
+                matches!(self, Self::Accepted | Self::Delivered | Self::Read | Self::Received)
+            }
+            Goal::Delivered => matches!(self, Self::Delivered | Self::Read | Self::Received),
         }
     }
 
-    /// Whether it will not come further.
+    /// Whether waiting brings nothing: it will not come further, but for being read.
     #[must_use]
     pub const fn is_final(self) -> bool {
-        matches!(self, Self::Delivered | Self::Expired | Self::Refused(_) | Self::Received)
+        matches!(
+            self,
+            Self::Delivered | Self::Read | Self::Expired | Self::Refused(_) | Self::Received
+        )
     }
 }
 
@@ -352,9 +403,12 @@ impl fmt::Display for Fate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(code) => write!(f, "refused ({})", code.name()),
-            Self::Queued | Self::Accepted | Self::Delivered | Self::Expired | Self::Received => {
-                f.write_str(self.name())
-            }
+            Self::Queued
+            | Self::Accepted
+            | Self::Delivered
+            | Self::Read
+            | Self::Expired
+            | Self::Received => f.write_str(self.name()),
         }
     }
 }

@@ -53,6 +53,10 @@ labels! { END_TO_END:
     CARD = "restante card v1";
     /// INV-4: signed by a device over the letter key of an invite.
     INVITE_KEY = "restante invite key v1";
+    /// DEV-3: derives the key of a link code's card from its seed.
+    LINK_CARD = "restante link card v1";
+    /// DEV-5: hashed before the keys of both devices for the check number.
+    LINK_CHECK = "restante link check v1";
     /// LET-3: derives the key of a letter's slot from the KEM's secret.
     LETTER_SLOT = "restante letter slot v1";
     /// LET-4: begins the associated data of a letter's body.

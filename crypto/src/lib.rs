@@ -51,6 +51,8 @@ mod recovery;
 #[cfg(feature = "e2e")]
 mod room;
 mod signing;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 #[cfg(feature = "e2e")]
 mod xwing;
 
@@ -58,8 +60,8 @@ mod xwing;
 pub use content::{LogChain, content_hash};
 #[cfg(feature = "e2e")]
 pub use conversation::{
-    Change, Conversation, GeneratedKeyPackage, KeyPackage, Live, Member, OwnDevice, PendingCommit,
-    Processed, Storage, Suite,
+    Change, Conversation, GeneratedKeyPackage, KeyPackage, LargeCommit, Live, Member, OwnDevice,
+    PendingCommit, Processed, Storage, Suite,
 };
 pub use error::Error;
 #[cfg(feature = "e2e")]
@@ -70,7 +72,7 @@ pub use identity::{
     ListedDevice, SafetyNumber, SignedLetterKey,
 };
 #[cfg(feature = "e2e")]
-pub use invite::{Card, Invite};
+pub use invite::{Card, Invite, LinkCode, link_check};
 #[cfg(feature = "e2e")]
 pub use letter::{Letter, LetterKeys, LetterPlace, OpenedLetter, Recipient};
 #[cfg(feature = "e2e")]
@@ -83,7 +85,7 @@ pub use proofs::{
 };
 pub use random::{random_bytes, random_secret};
 #[cfg(feature = "e2e")]
-pub use record::{LeafNumber, OpenedRecord, RecordKey, RecordPlace};
+pub use record::{LargeMessage, LeafNumber, OpenedRecord, RecordKey, RecordPlace};
 #[cfg(feature = "e2e")]
 pub use recovery::{
     RecoveryHeader, RecoveryKey, RecoveryKind, RecoveryReader, RecoverySecret, RecoveryWords,

@@ -114,10 +114,6 @@ opaque_bytes! {
     LogHash, 16
 }
 opaque_bytes! {
-    /// SHA-256 of what a blob holds, before it was sealed.
-    BlobHash, 32
-}
-opaque_bytes! {
     /// Names one of a group's links to those who made it: 16 random bytes.
     LinkToken, 16
 }

@@ -12,8 +12,6 @@ use super::relay::{LinkNumber, LinkState, Relay};
 use super::{Driver, Outcome, Pending};
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::limits::{CONNECT_DEADLINE, IDLE};
-use crate::net::Link;
 use crate::store::{Job, TransferRow};
 
 /// One relay, and what is needed to work on it.
@@ -24,13 +22,18 @@ pub(super) struct Desk<'a> {
 }
 
 impl Driver {
-    /// Begins what can be begun.
+    /// Begins what can be begun. What is live is sent now or never.
     pub(super) fn pump(&mut self) -> Result<(), Error> {
         self.engine.housekeeping(self.online)?;
         self.engine.remove_litter()?;
-        if !self.online {
-            return Ok(());
+        if self.online {
+            self.begin()?;
         }
+        self.engine.forget_live();
+        Ok(())
+    }
+
+    fn begin(&mut self) -> Result<(), Error> {
         self.engine.fetch_wanted()?;
         let transfers = self.engine.owed_transfers()?;
         let wanted = self.engine.wanted_relays()?;
@@ -71,11 +74,8 @@ impl Driver {
         }
         self.next_link += 1;
         relay.link = LinkState::Connecting(LinkNumber(self.next_link));
-        let (name, address) = (relay.name.clone(), relay.address.clone());
-        self.pending.push(Box::pin(async move {
-            let result = Link::connect(&address, IDLE, CONNECT_DEADLINE).await;
-            Outcome::Connected(name, result)
-        }));
+        let (name, link) = (relay.name.clone(), (self.dial)(relay.address.clone()));
+        self.pending.push(Box::pin(async move { Outcome::Connected(name, link.await) }));
     }
 }
 
@@ -93,6 +93,7 @@ impl Desk<'_> {
         }
         for mailbox in readable {
             self.send_what_can_be_sent(mailbox)?;
+            self.send_live(mailbox)?;
         }
         // Behind the messages, so that no part is before one that could leave now.
         self.work_on_transfers(transfers)

@@ -36,6 +36,8 @@ pub(super) enum Purpose {
     Subscribe(MailboxId, Handle),
     /// An append to a conversation.
     Append(MailboxId, Handle, EnvelopeId),
+    /// An append of something live: whatever its answer is, nothing follows.
+    Live,
     /// A job.
     Job(Box<Job>),
     /// How many prekeys are left.

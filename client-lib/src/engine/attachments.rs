@@ -23,7 +23,7 @@ use crate::attachment::AttachOptions;
 use crate::error::Error;
 use crate::events::Event;
 use crate::files::Files;
-use crate::limits::{ATTACHMENT_FETCH_BYTES, ATTACHMENT_FETCHES, OUTBOX, TRANSFERS};
+use crate::limits::{ATTACHMENT_FETCH_BYTES, ATTACHMENT_FETCHES, TRANSFERS};
 use crate::sealing::{AttachmentReader, SealedFile};
 use crate::store::{AttachmentRow, Errand, Meta, NewMessage, TransferRow};
 use crate::transfer::{BlobAddress, Direction, TransferFailure, TransferState};
@@ -66,7 +66,7 @@ impl Engine {
         self.transact(|work| {
             let of = kept.conversation;
             if !kept.whole && kept.transfer.is_none() {
-                work.fetch(kept)?;
+                work.fetch_attachment(kept)?;
             }
             work.db.message_of(of, &id)?.ok_or(Error::NoSuchMessage)
         })
@@ -83,7 +83,7 @@ impl Engine {
         let free = ATTACHMENT_FETCHES.saturating_sub(downloads);
         let free = free.min(TRANSFERS.saturating_sub(owed.len()));
         for kept in wanted.into_iter().take(free) {
-            self.transact(|work| work.fetch(kept))?;
+            self.transact(|work| work.fetch_attachment(kept))?;
         }
         Ok(())
     }
@@ -146,10 +146,8 @@ impl Engine {
 
 impl Work<'_> {
     fn check_attachable(&self, to: ConversationId) -> Result<(), Error> {
-        self.check_writable(to)?;
-        if self.db.outbox_count(to)? >= OUTBOX {
-            return Err(Error::TooMany { what: "unsent messages here", max: OUTBOX });
-        }
+        self.check_may_act()?;
+        self.check_can_queue(to, true)?;
         upload_place(self.db, to).map(drop)
     }
 
@@ -161,12 +159,16 @@ impl Work<'_> {
         options: AttachOptions,
     ) -> Result<Message, Error> {
         self.check_attachable(to)?;
+        if let Some(answered) = &options.reply_to {
+            self.shown_message(to, answered)?;
+        }
         let (relay, mailbox) = upload_place(self.db, to)?;
         let size = FileLayout::of_content(sealed.size)?.sealed_size();
         let blob = new_blob(&relay, size.get())?;
         let transfer = new_row(Direction::Upload, &blob, Some(mailbox), file)?;
-        let caption = options.caption.clone();
-        let body = said_of(sealed, blob, mailbox, options).encode().map_err(unsendable)?;
+        let said = said_of(sealed, blob, mailbox, options);
+        let (caption, reply_to) = (said.caption.clone(), said.reply_to);
+        let body = body_of(said)?;
         self.note_transfer(&transfer)?;
         self.db.take_litter(file)?;
         let id = EnvelopeId::new(random_bytes()?);
@@ -192,6 +194,8 @@ impl Work<'_> {
             content: &[],
             at: self.now,
             fate: Fate::Queued,
+            reply_to,
+            timer: None,
         })?;
         message.ok_or(Error::NoSuchMessage)
     }
@@ -202,6 +206,10 @@ impl Work<'_> {
         message: Message,
         said: &Said,
     ) -> Result<Message, Error> {
+        // DEV-16
+        if self.is_removed()? {
+            return Ok(message);
+        }
         let of = message.conversation;
         let log = self.db.log(&said.mailbox)?.filter(|log| log.conversation == of);
         // CNT-8
@@ -211,11 +219,10 @@ impl Work<'_> {
             Some(_) => self.db.meta_number(Meta::FetchBytes)?,
             None => ATTACHMENT_FETCH_BYTES,
         };
-        let body = Body::Attachment(Box::new(said.clone()));
         self.db.put_attachment(&AttachmentRow {
             conversation: of,
             message: message.id,
-            body: body.encode().map_err(super::outbox::unwritable)?,
+            body: body_of(without_words(said.clone()))?,
             wanted: relay.is_some() && said.size <= limit,
             relay,
             file: new_file_name()?,
@@ -226,7 +233,7 @@ impl Work<'_> {
         self.db.message_of(of, &message.id)?.ok_or(Error::NoSuchMessage)
     }
 
-    fn fetch(&mut self, mut kept: AttachmentRow) -> Result<(), Error> {
+    fn fetch_attachment(&mut self, mut kept: AttachmentRow) -> Result<(), Error> {
         // CNT-8: by the address this device knows, whatever the message says.
         let relay = kept.relay.as_ref().ok_or(Error::Unfetchable)?.parse()?;
         let said = kept.said()?;
@@ -246,11 +253,8 @@ impl Work<'_> {
             (_, TransferState::Waiting | TransferState::Running) => Ok(()),
             (Direction::Upload, TransferState::Done) => self.uploaded(kept),
             (Direction::Upload, TransferState::Cancelled) => {
-                let (conversation, message) = (kept.conversation, kept.message);
-                self.forget_attachment(conversation, &message)?;
-                self.db.remove_message(conversation, &message)?;
-                self.events.push(Event::Removed { conversation, message });
-                Ok(())
+                let own = self.own_contact();
+                self.bury(kept.conversation, &kept.message, Some(own))
             }
             (Direction::Upload, TransferState::Failed(failure)) => self.not_sent(kept, failure),
             (Direction::Download, TransferState::Failed(failure)) => {
@@ -265,13 +269,14 @@ impl Work<'_> {
     }
 
     /// All of the file is at the relay: now its message may leave.
-    fn uploaded(&mut self, kept: AttachmentRow) -> Result<(), Error> {
+    fn uploaded(&mut self, mut kept: AttachmentRow) -> Result<(), Error> {
         if self.check_writable(kept.conversation).is_err() {
             return self.not_sent(kept, TransferFailure::Ended);
         }
         let id = EnvelopeId::new(*kept.message.as_bytes());
         // CNT-8
         self.db.put_outbox(kept.conversation, &id, Body::ATTACHMENT, &kept.body, self.now)?;
+        kept.body = body_of(without_words(kept.said()?))?;
         self.save_attachment(&kept)
     }
 
@@ -304,10 +309,16 @@ impl Work<'_> {
             let (state, owed) = (TransferState::Cancelled, row.direction == Direction::Upload);
             let row = TransferRow { key: None, state, owed, ..row };
             self.save_transfer(&row)?;
-            self.events.push(told(&row, row.done));
+            self.events.extend(told(&row, row.done));
         }
         self.db.drop_attachment(of, message)?;
         self.db.put_litter(&kept.file, false)
+    }
+
+    /// The same for every message: this device was removed (DEV-16).
+    pub(super) fn forget_attachments(&mut self) -> Result<(), Error> {
+        let all = self.db.attachments()?;
+        all.iter().try_for_each(|(of, message)| self.forget_attachment(*of, message))
     }
 }
 
@@ -317,9 +328,9 @@ fn said_of(
     blob: BlobAddress,
     mailbox: restante_spec::ids::MailboxId,
     options: AttachOptions,
-) -> Body {
+) -> Said {
     let picture = sealed.picture.as_ref();
-    Body::Attachment(Box::new(Said {
+    Said {
         relay: blob.relay,
         mailbox,
         blob: blob.blob,
@@ -334,7 +345,17 @@ fn said_of(
         thumbnail: sealed.picture.and_then(|picture| picture.thumbnail).unwrap_or_default(),
         caption: options.caption,
         reply_to: options.reply_to.map(|id| EnvelopeId::new(*id.as_bytes())),
-    }))
+    }
+}
+
+/// What is kept of it beside the message, whose words may change.
+fn without_words(said: Said) -> Said {
+    Said { caption: String::new(), ..said }
+}
+
+/// As contents write it.
+fn body_of(said: Said) -> Result<Zeroizing<Vec<u8>>, Error> {
+    Body::Attachment(Box::new(said)).encode().map_err(unsendable)
 }
 
 /// Whether a message means the relay of this address: its identity counts, not how it is reached.

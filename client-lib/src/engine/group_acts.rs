@@ -2,6 +2,7 @@
 //! invitation.
 
 use restante_crypto::{DeviceList, SigningKey, Suite, generate_reader, random_bytes};
+use restante_spec::codes::Code;
 use restante_spec::content::{Body, GroupKind, GroupState, Policy, Role};
 use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey, Seconds, Slot};
 use restante_spec::limits::{GROUP_NAME_BYTES, GROUP_PICTURE_BYTES};
@@ -12,7 +13,7 @@ use super::membership::{account, accounts};
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::limits::CONVERSATIONS;
-use crate::store::{ConversationRow, Job, JobKind, LogRow, LogState, NewJob, Wish};
+use crate::store::{ContactRow, ConversationRow, Job, JobKind, LogRow, LogState, NewJob, Wish};
 use crate::types::{
     ContactId, ContactState, Conversation, ConversationId, ConversationKind, GroupMember, Standing,
 };
@@ -115,9 +116,7 @@ impl Work<'_> {
         name: &str,
         large: bool,
     ) -> Result<ConversationRow, Error> {
-        if self.is_cloned()? {
-            return Err(Error::Cloned);
-        }
+        self.check_may_act()?;
         if self.db.conversations()?.len() >= CONVERSATIONS {
             return Err(Error::TooMany { what: "conversations", max: CONVERSATIONS });
         }
@@ -142,12 +141,16 @@ impl Work<'_> {
         let mailbox = MailboxId::new(random_bytes()?);
         let relay = self.account.relay.to_string();
         let (generation, reader) = (row.state.generation, generate_reader()?);
-        let log =
+        let mut log =
             LogRow::new(mailbox, row.id, relay.clone(), generation, LogState::Creating, reader);
         self.create_mls_group(&log, suite, &row.state)?;
+        log.chain = Some(self.begun_chain(&mailbox)?);
         self.db.put_log(&log)?;
         self.db.put_wish(&mailbox, &Wish::Update, self.now)?;
         self.db.put_job(&NewJob::new(relay, mailbox, JobKind::CreateConversation))?;
+        if row.state.kind != GroupKind::Own {
+            self.add_own_devices(row.id, &mailbox)?;
+        }
         Ok(mailbox)
     }
 
@@ -193,21 +196,31 @@ impl Work<'_> {
         if contact.state != ContactState::Active {
             return Err(Error::WrongState { state: contact.state });
         }
+        self.wish_contact(id, &mailbox, &contact)
+    }
+
+    /// Wishes for a contact in a conversation, with key packages from their inbox.
+    pub(super) fn wish_contact(
+        &mut self,
+        id: ConversationId,
+        mailbox: &MailboxId,
+        contact: &ContactRow,
+    ) -> Result<(), Error> {
         let state = contact.state;
         let (Some(account), Some(inbox), Some(devices)) =
-            (contact.account, contact.inbox, contact.devices)
+            (&contact.account, &contact.inbox, &contact.devices)
         else {
             return Err(Error::WrongState { state });
         };
-        let list = DeviceList::parse(&devices)?;
-        let suite = self.suite_of(&mailbox)?;
+        let list = DeviceList::parse(devices)?;
+        let suite = self.suite_of(mailbox)?;
         let missing = u8::try_from(list.devices().len()).unwrap_or(u8::MAX);
         let wish = Wish::Add { account: *account.as_bytes(), packages: Vec::new(), missing };
-        self.db.put_wish(&mailbox, &wish, self.now)?;
+        self.db.put_wish(mailbox, &wish, self.now)?;
         for device in list.devices() {
             let number = device.certificate.number().get();
             self.db.put_job(&NewJob {
-                contact: Some(who),
+                contact: Some(contact.id),
                 conversation: Some(id),
                 slot: slot(number, suite),
                 key: Some(inbox.key.clone()),
@@ -220,12 +233,14 @@ impl Work<'_> {
 
     /// A key package of an account that is to be added is here, or will not come.
     pub(super) fn prekey_taken(&mut self, job: &Job, package: Option<&[u8]>) -> Result<(), Error> {
-        let (Some(id), Some(who)) = (job.what.conversation, job.what.contact) else {
-            return Ok(());
-        };
+        let Some(id) = job.what.conversation else { return Ok(()) };
         let row = self.db.need_conversation(id)?;
-        let contact = self.db.need_contact(who)?;
-        let (Some(mailbox), Some(key)) = (row.log, contact.account) else { return Ok(()) };
+        let account = match job.what.contact {
+            Some(who) => self.db.need_contact(who)?.account,
+            // A device of this account.
+            None => Some(*self.account.id().key()),
+        };
+        let (Some(mailbox), Some(key)) = (row.log, account) else { return Ok(()) };
         for mut wish in self.db.wishes(&mailbox)? {
             let Wish::Add { account, packages, missing } = &mut wish.what else { continue };
             if account != key.as_bytes() || *missing == 0 {
@@ -235,7 +250,10 @@ impl Work<'_> {
             *missing -= 1;
             if *missing == 0 && packages.is_empty() {
                 self.db.take_wish(wish.id)?;
-                return self.notice_unaddable(&row, &key);
+                return match job.what.contact {
+                    Some(_) => self.notice_unaddable(&row, &key),
+                    None => Ok(()),
+                };
             }
             return self.db.change_wish(wish.id, &wish.what);
         }
@@ -293,6 +311,8 @@ impl Work<'_> {
         if self.is_alone(&mailbox)? {
             row.standing = Standing::Left;
             self.db.put_wish(&mailbox, &Wish::Close { removes: false }, self.now)?;
+            // Nobody is left to read what waits.
+            self.refuse_outbox(id, Code::Revoked)?;
         } else {
             row.standing = Standing::Leaving;
             self.queue_body(id, &Body::Leave)?;
@@ -307,6 +327,7 @@ impl Work<'_> {
         log.state = LogState::Live;
         self.db.put_log(&log)?;
         self.take_part(&mut row)?;
+        self.add_own_devices(id, &log.mailbox)?;
         self.show_conversation(&row)
     }
 

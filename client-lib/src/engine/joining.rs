@@ -1,6 +1,6 @@
 //! Joining: what a Welcome lets this device into, and which of two conversations is kept.
 
-use restante_spec::content::{GroupKind, GroupState, WelcomeLetter};
+use restante_spec::content::{GroupKind, GroupState, WelcomeLetter, WelcomePart};
 use restante_spec::ids::MailboxId;
 
 use super::Work;
@@ -20,6 +20,9 @@ impl Work<'_> {
         if self.db.log(&welcome.mailbox)?.is_some() {
             return Ok(());
         }
+        if let WelcomePart::Blob(at) = &welcome.welcome {
+            return self.keep_welcome(contact.id, welcome, at);
+        }
         let reader = self.join_group(welcome)?;
         if !self.has_member(&welcome.mailbox, account_of(contact)?)? {
             return Err(Error::Crypto(restante_crypto::Error::NotAMember));
@@ -31,7 +34,7 @@ impl Work<'_> {
             // Only the own account lets its devices in there.
             GroupKind::Own => return Err(not_a_member()),
         };
-        let log = LogRow::new(
+        let mut log = LogRow::new(
             welcome.mailbox,
             id,
             welcome.relay.to_string(),
@@ -39,11 +42,15 @@ impl Work<'_> {
             log_state,
             reader,
         );
+        log.chain = Some(self.begun_chain(&log.mailbox)?);
         self.db.put_log(&log)?;
         // Whoever joins renews its leaf soon: that keeps later commits small.
         self.db.put_wish(&log.mailbox, &Wish::Update, self.now)?;
         match state.kind {
-            GroupKind::Direct => self.choose_log(contact, &welcome.mailbox),
+            GroupKind::Direct => {
+                self.choose_log(contact, &welcome.mailbox)?;
+                self.add_own_devices(id, &welcome.mailbox)
+            }
             GroupKind::Group(_) | GroupKind::Own => self.take_invitation(id, state, &log),
         }
     }
@@ -57,7 +64,9 @@ impl Work<'_> {
     ) -> Result<(), Error> {
         let mut row = match self.db.conversation(id)? {
             // Who is in it cannot be let in again.
-            Some(row) if !row.is_group() || row.standing == Standing::Open => {
+            Some(row)
+                if !row.is_group() || (row.standing == Standing::Open && row.log.is_some()) =>
+            {
                 return Err(not_a_member());
             }
             Some(row) => row,
@@ -72,7 +81,11 @@ impl Work<'_> {
 
     /// Of two logs with one contact (both had invited each other) both sides keep the one with the
     /// lower id; whoever made the other closes it.
-    fn choose_log(&mut self, contact: &ContactRow, joined: &MailboxId) -> Result<(), Error> {
+    pub(super) fn choose_log(
+        &mut self,
+        contact: &ContactRow,
+        joined: &MailboxId,
+    ) -> Result<(), Error> {
         let mut row = self.db.need_conversation(contact.id.into())?;
         row.state = self.agreed(joined)?;
         let before = row.log.map(|before| self.db.need_log(&before));
@@ -100,7 +113,7 @@ impl Work<'_> {
     }
 
     /// What the members of a group have agreed on, as its context says.
-    fn agreed(&mut self, mailbox: &MailboxId) -> Result<GroupState, Error> {
+    pub(super) fn agreed(&mut self, mailbox: &MailboxId) -> Result<GroupState, Error> {
         let malformed = || restante_crypto::Error::Malformed { what: "group state" };
         Ok(GroupState::decode(&self.group_context(mailbox)?).map_err(|_| malformed())?)
     }

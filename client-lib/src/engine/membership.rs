@@ -65,9 +65,11 @@ impl Work<'_> {
         }
         let changes = changes(&conversation.state, &verdict, merged, &members, &leaving);
         self.settle_wrongs(&conversation, log, &verdict)?;
+        self.note_state(log, envelope.seq, &conversation.state, &verdict.state)?;
         conversation.state = verdict.state;
         self.db.put_conversation(&conversation)?;
         self.forget_absent(&conversation, log, &members)?;
+        self.forget_recipients(conversation.id, &accounts(&merged.removed), &members)?;
         if conversation.is_group() {
             self.put_event(log, envelope, merged.committer, &changes)?;
             self.tell_conversation(&conversation)?;
@@ -149,6 +151,8 @@ impl Work<'_> {
             content: &crate::store::pack_changes(changes)?,
             at: self.now,
             fate: Fate::Received,
+            reply_to: None,
+            timer: None,
         })?;
         if let Some(event) = event {
             self.events.push(Event::Message(event));

@@ -9,6 +9,7 @@ use restante_spec::codes::Code;
 use restante_spec::ids::UnixTime;
 use restante_spec::message::{BlobPart, BlobState};
 
+use super::large::is_own;
 use super::moving::{Moving, part_size, part_start};
 use super::{Engine, Work};
 use crate::error::Error;
@@ -172,7 +173,7 @@ impl Engine {
         self.transact(|work| {
             work.save_transfer(&row)?;
             if was_open {
-                work.events.push(told(&row, done));
+                work.events.extend(told(&row, done));
                 work.attachment_moved(&row)?;
             }
             Ok(())
@@ -201,7 +202,7 @@ impl Engine {
             self.save_transfer(&row)?;
         }
         if news {
-            self.events.push(told(&row, done));
+            self.events.extend(told(&row, done));
         }
         Ok(())
     }
@@ -218,7 +219,8 @@ impl Work<'_> {
     }
 }
 
-/// What is told of a transfer.
-pub(super) const fn told(row: &TransferRow, done: u64) -> Event {
-    Event::Transfer { id: row.id, done, size: row.size, state: row.state }
+/// What is told of a transfer; nothing of those no app has begun.
+pub(super) fn told(row: &TransferRow, done: u64) -> Option<Event> {
+    let event = Event::Transfer { id: row.id, done, size: row.size, state: row.state };
+    (!is_own(&row.name)).then_some(event)
 }

@@ -78,7 +78,8 @@ impl Engine {
 
     /// Every transfer that is under way or has ended lately, oldest first.
     pub(crate) fn transfers(&self) -> Result<Vec<Transfer>, Error> {
-        let rows = self.store.read().transfers()?;
+        let mut rows = self.store.read().transfers()?;
+        rows.retain(|row| !super::large::is_own(&row.name));
         let shown = |row: TransferRow| {
             let moving = self.transfers.moving.get(&row.id);
             let done = moving.map_or(row.done, |moving| moving.done);
@@ -164,7 +165,7 @@ impl Work<'_> {
             return Err(Error::TooMany { what: "transfers", max: TRANSFERS });
         }
         self.db.put_transfer(row)?;
-        self.events.push(told(row, 0));
+        self.events.extend(told(row, 0));
         Ok(())
     }
 }

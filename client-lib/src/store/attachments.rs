@@ -5,6 +5,7 @@ use restante_spec::content::{Attachment as Said, Body};
 use rusqlite::{OptionalExtension, Row, params};
 use zeroize::Zeroizing;
 
+use super::messages::read_name;
 use super::transfers::{failure_numbers, failure_of};
 use super::{Db, maybe, to_sql};
 use crate::attachment::{Attachment, AttachmentState};
@@ -107,6 +108,14 @@ impl Db<'_> {
         Ok(found.optional()?)
     }
 
+    /// Every message with a file.
+    pub(crate) fn attachments(self) -> Result<Vec<(ConversationId, MessageId)>, Error> {
+        let sql = "SELECT conversation, message FROM attachments";
+        let mut query = self.sql.prepare_cached(sql)?;
+        let rows = query.query_map([], read_name)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// The file a transfer moves.
     pub(crate) fn attachment_moved_by(
         self,
@@ -146,13 +155,16 @@ impl Db<'_> {
         Ok(self.sql.query_row(sql, (of.as_bytes(), id.as_bytes()), |row| row.get(0))?)
     }
 
-    /// A message with what is known of its file.
-    pub(super) fn with_attachment(self, mut message: Message) -> Result<Message, Error> {
-        if message.kind == MessageKind::Attachment {
-            let kept = self.attachment(message.conversation, &message.id)?;
-            message.attachment = kept.map(|kept| kept.shown().map(Box::new)).transpose()?;
+    /// What is known of the file of a message.
+    pub(super) fn shown_attachment(
+        self,
+        message: &Message,
+    ) -> Result<Option<Box<Attachment>>, Error> {
+        if message.kind != MessageKind::Attachment {
+            return Ok(None);
         }
-        Ok(message)
+        let kept = self.attachment(message.conversation, &message.id)?;
+        kept.map(|kept| kept.shown().map(Box::new)).transpose()
     }
 
     /// A file of the home is to be removed: at once, or, if it is `held`, once this process has

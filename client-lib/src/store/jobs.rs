@@ -38,6 +38,16 @@ pub(crate) enum JobKind {
     AllowMembers,
     /// Take a key package of one device of an account that is to be added to a conversation.
     TakePrekey,
+    /// Give a device of this account every right in the own inbox.
+    AllowDevice,
+    /// Register this device's reader at the own inbox.
+    AddReader,
+    /// Write to a new device the letter that links it; sealed once its card was read.
+    Link,
+    /// Write to the own inbox that this device is ready; sealed when it is.
+    SayLinked,
+    /// Delete an inbox that was needed for linking only.
+    DeleteInbox,
 }
 
 /// A job to be noted.
@@ -232,6 +242,11 @@ const fn kind_number(kind: JobKind) -> u8 {
         JobKind::CreateConversation => 8,
         JobKind::AllowMembers => 9,
         JobKind::TakePrekey => 10,
+        JobKind::AllowDevice => 20,
+        JobKind::AddReader => 21,
+        JobKind::Link => 22,
+        JobKind::DeleteInbox => 23,
+        JobKind::SayLinked => 24,
     }
 }
 
@@ -248,6 +263,11 @@ const fn kind_of(number: u8) -> Option<JobKind> {
         8 => JobKind::CreateConversation,
         9 => JobKind::AllowMembers,
         10 => JobKind::TakePrekey,
+        20 => JobKind::AllowDevice,
+        21 => JobKind::AddReader,
+        22 => JobKind::Link,
+        23 => JobKind::DeleteInbox,
+        24 => JobKind::SayLinked,
         _ => return None,
     })
 }

@@ -3,9 +3,11 @@
 //! Knows SQL and the OpenMLS storage provider; must not know the network or what is decided over
 //! the rows. Everything that belongs together is written in one transaction ([`Store::write`]).
 
+mod acts;
 mod attachments;
 mod contacts;
 mod conversations;
+mod devices;
 mod invites;
 mod jobs;
 mod logs;
@@ -14,8 +16,10 @@ mod messages;
 mod meta;
 mod mls;
 mod outbox;
+mod reached;
 mod schema;
 mod search;
+mod states;
 mod transfers;
 mod wishes;
 
@@ -25,9 +29,11 @@ use std::path::Path;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use zeroize::Zeroizing;
 
+pub(crate) use acts::{ActKind, ActRow};
 pub(crate) use attachments::AttachmentRow;
 pub(crate) use contacts::{ContactRow, InboxRef};
 pub(crate) use conversations::ConversationRow;
+pub(crate) use devices::{ClaimRow, LastWord, LinkRow, RecordName};
 pub(crate) use invites::InviteRow;
 pub(crate) use jobs::{Job, JobId, JobKind, NewJob};
 pub(crate) use logs::{LogRow, LogState, PendingCommit};

@@ -124,6 +124,13 @@ impl Db<'_> {
         Ok(query.query_row([id.as_bytes()], TransferRow::read).optional()?)
     }
 
+    /// The newest transfer of this blob.
+    pub(crate) fn transfer_of(self, blob: &BlobId) -> Result<Option<TransferRow>, Error> {
+        let sql = "SELECT * FROM transfers WHERE blob = ?1 ORDER BY row DESC LIMIT 1";
+        let mut query = self.sql.prepare_cached(sql)?;
+        Ok(query.query_row([blob.as_bytes()], TransferRow::read).optional()?)
+    }
+
     /// All transfers, oldest first.
     pub(crate) fn transfers(self) -> Result<Vec<TransferRow>, Error> {
         let mut query = self.sql.prepare_cached("SELECT * FROM transfers ORDER BY row")?;

@@ -17,7 +17,7 @@ mod suite;
 #[cfg(test)]
 mod tests;
 
-pub use commit::{Change, PendingCommit};
+pub use commit::{Change, LargeCommit, PendingCommit};
 pub use group::{Conversation, OwnDevice};
 pub use leaf::Member;
 pub use live::Live;

@@ -356,9 +356,9 @@ fn hybrid_conversation_is_bounded() {
     assert!(matches!(past, Err(Error::TooLarge { .. })), "{past:?}");
 }
 
-/// CNV-9: a commit that fits no envelope is refused, and none is pending afterwards.
+/// REC-6: a commit that fits no record lies in a blob, is read with it, and only with that one.
 #[test]
-fn commit_above_the_ladder_is_cleared() {
+fn commit_above_the_ladder_lies_in_a_blob() {
     let alice = Device::new(1, 1);
     let mut a = create(&alice, Suite::Hybrid);
     let packages = |range: std::ops::Range<u8>| -> Vec<_> {
@@ -369,9 +369,22 @@ fn commit_above_the_ladder_is_cleared() {
         a.stage(&alice.store, &alice.own(), Change { add: &change, ..Change::default() }).unwrap();
         a.merge_pending(&alice.store).unwrap();
     }
-    let large = a.add(&alice.store, &alice.own(), &at(1, 0), &packages(34..50));
-    assert!(matches!(large, Err(Error::TooLarge { .. })), "{large:?}");
-    assert!(a.pending_epoch_key().unwrap().is_none());
+    let bob = Device::new(60, 1);
+    let package = bob.package(Suite::Hybrid).0;
+    let joins = a.add(&alice.store, &alice.own(), &at(1, 0), &[package]).unwrap();
+    a.merge_pending(&alice.store).unwrap();
+    let mut b = Conversation::join(&bob.store, MAILBOX, &joins.welcome.unwrap()).unwrap();
+    let made = a.add(&alice.store, &alice.own(), &at(2, 1), &packages(34..49)).unwrap();
+    let large = made.large.expect("it fits no record");
+    let read = b.process(&bob.store, &at(2, 1), &made.record).unwrap();
+    assert!(matches!(&read, Processed::Large(at) if *at == large.at), "{read:?}");
+    let mut other = large.file.clone();
+    *other.last_mut().unwrap() ^= 1;
+    let read = b.process_large(&bob.store, &at(2, 1), &made.record, &other).unwrap();
+    assert!(matches!(read, Processed::Refused(_)), "{read:?}");
+    let read = b.process_large(&bob.store, &at(2, 1), &made.record, &large.file).unwrap();
+    let Processed::Commit { next_key, added, .. } = read else { panic!("{read:?}") };
+    assert_eq!((next_key, added.len()), (Some(made.next_key.public()), 15));
 }
 
 /// CNV-3: a leaf under another device's certificate can be neither made nor parsed as a package.

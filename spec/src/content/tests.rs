@@ -13,6 +13,9 @@ use crate::limits::{
 };
 use crate::message::EnvelopeClass;
 
+#[path = "state_tests.rs"]
+mod state_tests;
+
 #[path = "letter_tests.rs"]
 mod letters;
 

@@ -5,9 +5,7 @@ use restante_spec::content::{
     Attachment, BlobRef, Body, Content, InboxGrant, LetterContent, LogPosition, Person, Repair,
     RepairEntry, RepairRange, Roster, Sync, SyncRecord, UnixMillis, WelcomeLetter, WelcomePart,
 };
-use restante_spec::ids::{
-    BlobHash, BlobId, ContentHash, EnvelopeId, LogHash, MailboxId, PublicKey, Seq,
-};
+use restante_spec::ids::{BlobId, ContentHash, EnvelopeId, LogHash, MailboxId, PublicKey, Seq};
 
 use super::Target;
 
@@ -84,7 +82,6 @@ fn welcome() -> LetterContent {
         read_key: [4; 32].into(),
         key: [4; 32].into(),
         size: 21,
-        hash: BlobHash::new([22; 32]),
     };
     LetterContent::Welcome(WelcomeLetter {
         devices: vec![23; 16],
