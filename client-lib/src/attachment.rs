@@ -54,6 +54,15 @@ pub struct AttachOptions {
     pub keep_metadata: bool,
 }
 
+impl Attachment {
+    /// A name for it in a folder of the reader's: its own, but never a hidden one.
+    #[must_use]
+    pub fn file_name(&self) -> &str {
+        let name = self.name.trim_start_matches('.');
+        if name.is_empty() { "file" } else { name }
+    }
+}
+
 impl AttachmentState {
     /// The stable name, as in `--json`.
     #[must_use]

@@ -4,6 +4,7 @@
 //! terminal would obey it.
 
 use std::borrow::Cow;
+use std::path::Path;
 
 use restante_client::{
     Attachment, Collected, Contact, Conversation, ConversationId, Device, GroupChange, GroupMember,
@@ -165,6 +166,27 @@ impl<'a> From<&'a Attachment> for AttachmentLine<'a> {
             duration_ms: file.duration_ms,
             state: file.state.name(),
         }
+    }
+}
+
+/// How far files on their way have come.
+#[derive(Serialize)]
+pub(crate) struct ProgressLine {
+    /// Bytes, sealed.
+    pub(crate) done: u64,
+    pub(crate) size: u64,
+}
+
+/// A file that was written.
+#[derive(Serialize)]
+pub(crate) struct FileLine {
+    message: String,
+    path: String,
+}
+
+impl FileLine {
+    pub(crate) fn new(message: MessageId, path: &Path) -> Self {
+        Self { message: message.to_string(), path: path.display().to_string() }
     }
 }
 

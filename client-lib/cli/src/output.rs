@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::changes;
 use crate::failure::Failure;
-use crate::json::{self, ContactLine, ErrorLine, MessageLine, NoticeLine};
+use crate::json::{self, ContactLine, ErrorLine, MessageLine, NoticeLine, ProgressLine};
 use crate::names::Names;
 use crate::text;
 
@@ -55,6 +55,24 @@ impl Output {
     pub(crate) fn object(self, object: &impl Serialize) {
         if self.json {
             print(&json::line(object));
+        }
+    }
+
+    /// How far files on their way have come: a line that is written over again, for people at a
+    /// terminal.
+    pub(crate) fn progress(self, done: u64, size: u64, percent: u64) {
+        self.object(&ProgressLine { done, size });
+        if self.is_terminal() {
+            // Where nobody reads there is nobody to tell.
+            let _ = write!(io::stdout().lock(), "\r{percent:>3} % of {}", size_words(size))
+                .and_then(|()| io::stdout().flush());
+        }
+    }
+
+    /// Takes the line of progress away.
+    pub(crate) fn end_progress(self) {
+        if self.is_terminal() {
+            let _ = write!(io::stdout().lock(), "\r{:24}\r", "");
         }
     }
 

@@ -300,7 +300,8 @@ impl Db<'_> {
 
     /// Messages of this side that are still queued.
     pub(crate) fn queued(self) -> Result<u32, Error> {
-        let sql = "SELECT count(*) FROM messages WHERE fate = 0";
+        // Layout: 4 and 5 are kinds that are gone.
+        let sql = "SELECT count(*) FROM messages WHERE fate = 0 AND kind NOT IN (4, 5)";
         Ok(self.sql.query_row(sql, [], |row| row.get(0))?)
     }
 }

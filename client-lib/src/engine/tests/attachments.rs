@@ -18,18 +18,18 @@ use crate::limits::{ATTACHMENT_FETCH_BYTES, ATTACHMENT_FETCHES, TRANSFERS};
 use crate::sealing;
 use crate::store::{Errand, TransferRow};
 use crate::transfer::TransferFailure;
-use crate::types::{Message, MessageId, MessageKind};
+use crate::types::{ConversationId, Message, MessageId, MessageKind};
 
 const NONCE: Nonce = Nonce::new([9; 32]);
 const HANDLE: Handle = Handle::new(1);
 
 /// The blobs of a relay, as far as parts were brought there.
 #[derive(Default)]
-struct Shelf(BTreeMap<BlobId, Vec<u8>>);
+pub(super) struct Shelf(pub(super) BTreeMap<BlobId, Vec<u8>>);
 
 impl Shelf {
     /// Does one step of a transfer; says whether it was the last one.
-    fn step(&mut self, person: &mut Person, row: &TransferRow) -> bool {
+    pub(super) fn step(&mut self, person: &mut Person, row: &TransferRow) -> bool {
         let engine = &mut person.engine;
         let blob = self.0.entry(row.blob).or_default();
         match row.errand() {
@@ -65,7 +65,7 @@ impl Shelf {
     }
 
     /// Does all that is owed, and what follows from it.
-    fn carry(&mut self, person: &mut Person) {
+    pub(super) fn carry(&mut self, person: &mut Person) {
         loop {
             person.engine.fetch_wanted().unwrap();
             let owed = person.engine.owed_transfers().unwrap();
@@ -76,7 +76,7 @@ impl Shelf {
 }
 
 /// A file outside of the home, each byte known by its place.
-fn source(person: &Person, size: usize) -> (PathBuf, Vec<u8>) {
+pub(super) fn source(person: &Person, size: usize) -> (PathBuf, Vec<u8>) {
     let bytes: Vec<u8> = b"known words ".iter().copied().cycle().take(size).collect();
     let path = person.home.path().join("notes.txt");
     fs::write(&path, &bytes).unwrap();
@@ -89,7 +89,15 @@ pub(super) fn attach_with(
     path: &std::path::Path,
     options: AttachOptions,
 ) -> Result<Message, Error> {
-    let to = person.talk();
+    attach_to(person, person.talk(), path, options)
+}
+
+pub(super) fn attach_to(
+    person: &mut Person,
+    to: ConversationId,
+    path: &std::path::Path,
+    options: AttachOptions,
+) -> Result<Message, Error> {
     let (files, file) = person.engine.begin_attachment(to)?;
     let sealed = sealing::seal(path, options.keep_metadata, &files, &file);
     let sent = sealed.and_then(|sealed| person.engine.attach(to, &file, sealed, options));
@@ -99,7 +107,7 @@ pub(super) fn attach_with(
     sent
 }
 
-fn attach(person: &mut Person, size: usize) -> (Message, Vec<u8>) {
+pub(super) fn attach(person: &mut Person, size: usize) -> (Message, Vec<u8>) {
     let (path, bytes) = source(person, size);
     (attach_with(person, &path, AttachOptions::default()).unwrap(), bytes)
 }
@@ -115,7 +123,7 @@ pub(super) fn content(person: &Person, id: MessageId) -> Vec<u8> {
 }
 
 /// The names and bytes of the home's files.
-fn files(person: &Person) -> Vec<Vec<u8>> {
+pub(super) fn files(person: &Person) -> Vec<Vec<u8>> {
     let folder = person.home.path().join("files");
     let Ok(found) = fs::read_dir(folder) else { return Vec::new() };
     found.map(|file| fs::read(file.unwrap().path()).unwrap()).collect()
@@ -414,33 +422,6 @@ fn another_file_is_not_read() {
     shelf.carry(&mut bob);
     let opened = bob.engine.open_attachment(sent.id);
     assert!(matches!(opened, Err(Error::Crypto(_))), "{opened:?}");
-}
-
-/// A message that is let go takes file, keys and transfer with it, whichever way it was moving.
-#[test]
-fn forgotten_attachments_leave_nothing() {
-    let (mut post, mut alice, mut bob) = friends();
-    let mut shelf = Shelf::default();
-    let (sent, _) = attach(&mut alice, 300_000);
-    shelf.carry(&mut alice);
-    post.round(&mut alice);
-    post.round(&mut bob);
-    bob.engine.fetch(sent.id).unwrap();
-    let row = bob.engine.owed_transfers().unwrap().remove(0);
-    shelf.step(&mut bob, &row);
-    let (moving, _) = attach(&mut alice, 300_000);
-    for (person, ids) in [(&mut alice, vec![sent.id, moving.id]), (&mut bob, vec![sent.id])] {
-        let of = person.talk();
-        for id in ids {
-            person.engine.transact(|work| work.forget_attachment(of, &id)).unwrap();
-            let message = person.engine.message(id).unwrap();
-            assert_eq!(message.attachment, None);
-            assert_eq!(person.engine.fetch(id), Err(Error::NoSuchFile));
-        }
-        shelf.carry(person);
-        assert!(files(person).is_empty());
-    }
-    assert!(!bob.engine.store.read().keeps_content(bob.talk(), &sent.id).unwrap());
 }
 
 /// Uploads that wait are bounded, at the bound and one past it.

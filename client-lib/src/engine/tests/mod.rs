@@ -6,6 +6,7 @@ mod gone;
 mod groups;
 mod kinds;
 mod large;
+mod letting_go;
 mod live;
 mod order;
 mod post;
