@@ -37,14 +37,14 @@ pub(super) async fn fetch(args: &Fetch, desk: &mut Desk) -> Result<(), Failure> 
     let (_, message) = find(&args.which, desk, of_others).await?;
     let file = file_of(&message)?;
     let into = args.to.join(file.file_name());
-    if into.exists() {
-        return Err(Failure::from(Error::FileExists));
+    match desk.client.export_attachment(message.id, &into).await {
+        Err(Error::NotHere) => {
+            collected?;
+            bring(message.id, desk).await?;
+            desk.client.export_attachment(message.id, &into).await?;
+        }
+        written => written?,
     }
-    if file.state != AttachmentState::Here {
-        collected?;
-        bring(message.id, desk).await?;
-    }
-    desk.client.export_attachment(message.id, &into).await?;
     desk.out.object(&FileLine::new(message.id, &into));
     let (name, size) = (into.display().to_string(), size_words(file.size));
     desk.out.say(&format!("{} is there now, {size}.", text::one_line(&name)));
