@@ -1,5 +1,8 @@
 //! `attach` and `fetch`: files there and back, and how far they are on their way.
 
+use std::pin::pin;
+
+use futures_util::FutureExt;
 use restante_client::{
     AttachOptions, Attachment, AttachmentState, Error, Message, MessageId, Transfer, TransferId,
 };
@@ -77,6 +80,9 @@ async fn bring(id: MessageId, desk: &Desk) -> Result<(), Failure> {
 /// loses nothing: they go on with the next command that waits for them.
 async fn carry(ids: &[TransferId], desk: &Desk) -> Result<(), Failure> {
     let mut events = desk.client.events();
+    let mut interrupt = pin!(tokio::signal::ctrl_c().fuse());
+    // From now on it does not end the process, and none is missed.
+    let _ = futures_util::poll!(interrupt.as_mut());
     let mut shown = None;
     loop {
         let mut all = desk.client.transfers().await?;
@@ -97,7 +103,7 @@ async fn carry(ids: &[TransferId], desk: &Desk) -> Result<(), Failure> {
                 Err(_) => Failure::from(Error::Deadline)
                     .saying("nothing has come or gone for a while"),
             },
-            _ = tokio::signal::ctrl_c() => Failure::new("interrupted", "interrupted"),
+            _ = &mut interrupt => Failure::new("interrupted", "interrupted"),
         };
         desk.out.end_progress();
         return Err(halt.and("; what is on its way goes on with: restante sync"));
