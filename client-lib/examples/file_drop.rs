@@ -32,9 +32,9 @@ async fn main() -> Result<(), Box<dyn Failure>> {
     let folder = Path::new(folder);
     std::fs::create_dir_all(folder)?;
     let client = open(Path::new(home), &relay.parse()?)?;
-    client.set_fetch_bytes(EVERY_FILE).await?;
     let mut events = client.events();
     client.start()?;
+    client.set_fetch_bytes(EVERY_FILE).await?;
     let link = client.invite(InviteOptions { uses: 100, ..InviteOptions::default() }).await?;
     client.collect(Duration::from_secs(20)).await?;
     println!("{link}");
