@@ -87,7 +87,7 @@ pub enum Error {
     /// No transfer has this id (any more).
     #[error("there is no such transfer")]
     NoSuchTransfer,
-    /// There is no file of this name among the home's files.
+    /// There is no file of this name, or none in this message.
     #[error("there is no such file")]
     NoSuchFile,
     /// There is a file of this name already, or one is on its way. Choose another name.
@@ -100,14 +100,29 @@ pub enum Error {
         /// The most that fits.
         max: usize,
     },
-    /// A blob has 1 to `max` bytes. Split the file.
-    #[error("the file has {bytes} bytes; a blob has 1 to {max}")]
+    /// What is sent has 1 to `max` bytes. Split the file.
+    #[error("the file has {bytes} bytes; 1 to {max} can be sent")]
     BadFileSize {
         /// Its size.
         bytes: u64,
         /// The most that fits.
         max: u64,
     },
+    /// The file is a picture that cannot be cleaned. Ask whether to send it as it is.
+    #[error("{0}")]
+    BadPicture(#[from] crate::media::PictureError),
+    /// What is to be sent along has signs in it that no reader takes. Choose another.
+    #[error("the {what} has signs in it that would mislead its reader")]
+    Misleading {
+        /// What it is.
+        what: &'static str,
+    },
+    /// The file is not on this device. Fetch it first.
+    #[error("the file is not on this device yet")]
+    NotHere,
+    /// The message names a place its conversation has nothing to do with, or no file.
+    #[error("the message names no file that is fetched")]
+    Unfetchable,
     /// The text is no id.
     #[error("an id is 32 hexadecimal digits")]
     BadId,
@@ -248,6 +263,8 @@ impl Error {
             | Self::TooLong { .. }
             | Self::BadFileName { .. }
             | Self::BadFileSize { .. }
+            | Self::BadPicture(_)
+            | Self::Misleading { .. }
             | Self::Ambiguous { .. } => ErrorKind::Usage,
             Self::NoSuchContact
             | Self::NoSuchConversation
@@ -263,6 +280,8 @@ impl Error {
             | Self::WrongState { .. }
             | Self::StoreExists
             | Self::FileExists
+            | Self::NotHere
+            | Self::Unfetchable
             | Self::Cloned
             | Self::NotFirstDevice
             | Self::FirstDevice
@@ -310,6 +329,10 @@ impl Error {
             | Self::FileExists
             | Self::BadFileName { .. }
             | Self::BadFileSize { .. }
+            | Self::BadPicture(_)
+            | Self::Misleading { .. }
+            | Self::NotHere
+            | Self::Unfetchable
             | Self::BadId
             | Self::BadAddress(_)
             | Self::BadToken(_)
@@ -367,6 +390,10 @@ impl Error {
             Self::FileExists => "file_exists",
             Self::BadFileName { .. } => "bad_file_name",
             Self::BadFileSize { .. } => "bad_file_size",
+            Self::BadPicture(_) => "bad_picture",
+            Self::Misleading { .. } => "misleading",
+            Self::NotHere => "not_here",
+            Self::Unfetchable => "unfetchable",
             Self::BadId => "bad_id",
             Self::BadAddress(_) => "bad_address",
             Self::BadToken(_) => "bad_token",

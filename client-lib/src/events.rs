@@ -20,7 +20,8 @@ pub enum Event {
     Resync,
     /// A message was received.
     Message(Message),
-    /// A message looks different now: edited, reacted to, taken back, or gone.
+    /// A message looks different now: edited, reacted to, taken back, or gone; its file has
+    /// come, or has not.
     Changed(Message),
     /// Somebody began or ceased to write. It ends by itself if nothing more is heard of it.
     Typing {

@@ -29,6 +29,7 @@
 //!
 //! `examples/` has bots, to begin with.
 
+mod attachment;
 mod client;
 mod clock;
 mod driver;
@@ -41,6 +42,7 @@ mod key;
 mod limits;
 mod media;
 mod net;
+mod sealing;
 #[cfg(feature = "simulation")]
 pub mod simulation;
 mod store;
@@ -48,6 +50,7 @@ mod tasks;
 mod transfer;
 mod types;
 
+pub use attachment::{AttachOptions, Attachment, AttachmentState};
 pub use client::{Builder, Client};
 pub use error::{Error, ErrorKind};
 pub use events::{Event, EventStream, Notice};
@@ -59,6 +62,7 @@ pub use restante_spec::codes::Code;
 pub use restante_spec::content::{Policy, Role, Who};
 pub use restante_spec::ids::{Seconds, Seq, UnixTime};
 pub use restante_spec::token::{AdmissionToken, Entrance, EntranceError, TokenError};
+pub use sealing::AttachmentReader;
 pub use transfer::{BlobAddress, Direction, Transfer, TransferFailure, TransferState};
 pub use types::{
     Collected, ConnectionState, Contact, ContactId, ContactState, Conversation, ConversationId,

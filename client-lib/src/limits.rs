@@ -159,6 +159,14 @@ const _: () = {
     // At the link's bound no message would be taken behind the parts.
     assert!(TRANSFER_WINDOW * BLOB_PART_BYTES < LINK_OUTPUT_BYTES);
 };
+/// An attachment up to so many bytes is fetched by itself, unless the app names another number; a
+/// larger one waits until it is asked for.
+pub(crate) const ATTACHMENT_FETCH_BYTES: u64 = 256 * 1024;
+/// Downloads under way up to which attachments are fetched by themselves; the next one waits.
+pub(crate) const ATTACHMENT_FETCHES: usize = 4;
+/// Bytes of a picture whose metadata is taken out: all of it is in memory meanwhile. A larger one
+/// is `bad_file_size`, unless it is to be sent as it is.
+pub(crate) const PICTURE_FILE_BYTES: u64 = 32 * 1024 * 1024;
 /// Pixels of a picture that is decoded for its thumbnail (FIL-6); one with more gets none.
 pub(crate) const PICTURE_PIXELS: u64 = 50_000_000;
 /// Bytes a decoder may take for it; a picture that needs more gets no thumbnail.

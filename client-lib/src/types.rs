@@ -14,6 +14,7 @@ use restante_spec::content::{Policy, Role};
 use restante_spec::ids::{Seconds, Seq, UnixTime};
 use serde::{Deserialize, Serialize};
 
+use crate::attachment::{Attachment, AttachmentState};
 use crate::error::Error;
 
 pub use self::done::{Privacy, Reach, Reaction, Recipient, ReplyTo};
@@ -264,9 +265,9 @@ pub struct Message {
     pub conversation: ConversationId,
     /// Who wrote it; `None`: this account. Of an event: who did it, `None` if that is unclear.
     pub author: Option<ContactId>,
-    /// What it says now; empty for every kind but `Text`.
+    /// What it says now, of an attachment what was written to it; else empty.
     pub text: String,
-    /// Whether `text` is what the person wrote.
+    /// What it is.
     pub kind: MessageKind,
     /// What happened, if it is an event.
     pub changes: Vec<GroupChange>,
@@ -288,6 +289,8 @@ pub struct Message {
     pub reactions: Vec<Reaction>,
     /// When it disappears from this device; `None`: not, or not before it is read.
     pub expires_at: Option<UnixTime>,
+    /// The file in it, if it is an attachment.
+    pub attachment: Option<Box<Attachment>>,
 }
 
 impl Message {
@@ -295,6 +298,12 @@ impl Message {
     #[must_use]
     pub fn from_me(&self) -> bool {
         self.author.is_none() && self.kind != MessageKind::Event
+    }
+
+    /// Whether it waits for its file to be at the relay, and nobody can have it.
+    pub(crate) fn is_uploading(&self) -> bool {
+        let state = self.attachment.as_ref().map(|file| file.state);
+        self.fate == Fate::Queued && matches!(state, Some(AttachmentState::Moving(_)))
     }
 
     /// Whether nothing is left of it to show.
@@ -309,6 +318,8 @@ impl Message {
 pub enum MessageKind {
     /// Text of a person.
     Text,
+    /// A file; `text` is what was written to it.
+    Attachment,
     /// A kind a newer version wrote: it needs one to be shown.
     Unknown,
     /// What came could not be opened; it is shown so that its absence is not silent.
@@ -319,6 +330,18 @@ pub enum MessageKind {
     Deleted,
     /// Its time has passed: nothing of it is left here. No page of a history shows it.
     Disappeared,
+}
+
+impl MessageKind {
+    /// Whether a person said it, and something of it is left.
+    pub(crate) const fn is_said(self) -> bool {
+        matches!(self, Self::Text | Self::Attachment | Self::Unknown)
+    }
+
+    /// Whether it has words that can be edited.
+    pub(crate) const fn has_words(self) -> bool {
+        matches!(self, Self::Text | Self::Attachment)
+    }
 }
 
 /// What became of a message. True at all times: nothing is claimed before it is known.

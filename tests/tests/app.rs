@@ -1,5 +1,6 @@
 //! The app as people use it: the real program, a real relay, three homes.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -71,6 +72,31 @@ fn picture(place: &Path) -> String {
     path.to_str().unwrap().to_owned()
 }
 
+/// A file of an app's.
+fn file(place: &Path, name: &str, size: usize) -> String {
+    let path = place.join(name);
+    let bytes: Vec<u8> = b"known words ".iter().copied().cycle().take(size).collect();
+    std::fs::write(&path, bytes).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn same(one: &str, other: &Path) -> bool {
+    std::fs::read(one).unwrap() == std::fs::read(other).unwrap()
+}
+
+/// Presses Ctrl-C as soon as a command says how far it is.
+fn interrupt(person: &Person, words: &[&str]) {
+    let mut command = person.command(&[&["--json"], words].concat());
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.next().unwrap().contains("done"), "progress comes first");
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let last: Value = serde_json::from_str(&lines.last().unwrap()).unwrap();
+    assert_eq!(last["code"], "interrupted");
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+}
+
 /// What is done with a message is seen by the others: an answer, a reaction, other words, none.
 #[test]
 fn messages_are_answered_edited_and_taken_back() {
@@ -102,6 +128,48 @@ fn messages_are_answered_edited_and_taken_back() {
     assert!(alice.run(&["history", "Bob"]).contains("Bob: [taken back]"));
     assert_eq!(bob.json(&["privacy", "--read-receipts", "off"])[0]["read_receipts"], false);
     assert_eq!(bob.json(&["privacy"])[0]["read_receipts"], false, "it is kept");
+    assert_eq!(relay.terminate(), Some(0));
+}
+
+/// FIL-1: files go there and back by commands; one that was interrupted on its way goes on with the
+/// next command that waits for it, there and here.
+#[test]
+fn files_are_sent_and_fetched() {
+    let place = tempfile::tempdir().unwrap();
+    let relay =
+        Process::start(&place.path().join("data"), "127.0.0.1:0", &place.path().join("log"));
+    let [alice, bob] = ["Alice", "Bob"].map(|name| Person::new(name, &relay));
+    introduce(&alice, &bob, "Bob");
+    let notes = file(place.path(), "notes.txt", 300_000);
+    let said = alice.run(&["attach", "Bob", &notes, "--caption", "to be read"]);
+    assert!(said.contains("To Bob: safe at the relay."), "{said}");
+    let seen = bob.run(&["history", "Alice"]);
+    assert!(seen.contains("Alice: [notes.txt, 300 kB, not fetched] to be read"), "{seen}");
+    assert_eq!(bob.json(&["history", "Alice"])[0]["attachment"]["state"], "at_relay");
+    let into = place.path().to_str().unwrap();
+    assert_eq!(bob.refused(&["fetch", "Alice", "last", "--to", into]), "file_exists");
+    let folder = tempfile::tempdir().unwrap();
+    let into = folder.path().to_str().unwrap();
+    let said = bob.run(&["--offline", "fetch", "Alice", "last", "--to", into]);
+    assert!(said.contains("notes.txt is there now, 300 kB."), "{said}");
+    assert!(same(&notes, &folder.path().join("notes.txt")));
+    assert!(bob.run(&["history", "Alice"]).contains("[notes.txt, 300 kB] to be read"));
+
+    let film = file(place.path(), "film", 40_000_000);
+    interrupt(&alice, &["attach", "Bob", &film]);
+    assert!(alice.run(&["--offline", "history", "Bob"]).contains("[film, 40 MB, on its way]"));
+    std::fs::remove_file(&film).unwrap();
+    alice.run(&["sync"]);
+    let seen = bob.run(&["history", "Alice"]);
+    assert!(seen.contains("Alice: [film, 40 MB, not fetched]"), "{seen}");
+    let fetch = ["fetch", "Alice", "last", "--to", into];
+    interrupt(&bob, &fetch);
+    bob.run(&fetch);
+    let film = file(place.path(), "film", 40_000_000);
+    assert!(same(&film, &folder.path().join("film")));
+    bob.run(&["react", "Alice", "last", "🍿"]);
+    alice.run(&["delete", "Bob", "last"]);
+    assert!(bob.run(&["history", "Alice"]).contains("Alice: [taken back]"));
     assert_eq!(relay.terminate(), Some(0));
 }
 

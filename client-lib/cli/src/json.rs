@@ -4,11 +4,12 @@
 //! terminal would obey it.
 
 use std::borrow::Cow;
+use std::path::Path;
 
 use restante_client::{
-    Collected, Contact, Conversation, ConversationId, Device, GroupChange, GroupMember, Message,
-    MessageId, MessageKind, Policy, Privacy, Reach, Reaction, Recipient, Role, Seconds, UnixTime,
-    Who,
+    Attachment, Collected, Contact, Conversation, ConversationId, Device, GroupChange, GroupMember,
+    Message, MessageId, MessageKind, Policy, Privacy, Reach, Reaction, Recipient, Role, Seconds,
+    UnixTime, Who,
 };
 use serde::Serialize;
 
@@ -95,7 +96,7 @@ pub(crate) struct MessageLine<'a> {
     /// The contact or member; null: this account.
     author: Option<String>,
     from_me: bool,
-    /// `text`, `unknown`, `unreadable`, `event`, `deleted` or `disappeared`.
+    /// `text`, `attachment`, `unknown`, `unreadable`, `event`, `deleted` or `disappeared`.
     kind: &'static str,
     text: &'a str,
     /// What happened, if it is an event.
@@ -107,6 +108,7 @@ pub(crate) struct MessageLine<'a> {
     /// Who took it back.
     deleted_by: Option<String>,
     reactions: Vec<ReactionLine<'a>>,
+    attachment: Option<AttachmentLine<'a>>,
     /// When it disappears; null: not, or not before it is read.
     expires_at: Option<u64>,
     seq: Option<u64>,
@@ -128,11 +130,63 @@ impl<'a> From<&'a Message> for MessageLine<'a> {
             edited: message.edited,
             deleted_by: message.deleted_by.map(|who| who.to_string()),
             reactions: message.reactions.iter().map(ReactionLine::from).collect(),
+            attachment: message.attachment.as_deref().map(AttachmentLine::from),
             expires_at: message.expires_at.map(UnixTime::get),
             seq: message.seq.map(restante_client::Seq::get),
             at: message.at.get(),
             fate: message.fate.name(),
         }
+    }
+}
+
+/// The file in a message; all but `state` is what its sender says.
+#[derive(Serialize)]
+struct AttachmentLine<'a> {
+    name: &'a str,
+    media_type: &'a str,
+    /// Bytes.
+    size: u64,
+    /// Pixels; 0: unknown.
+    width: u32,
+    height: u32,
+    /// 0: unknown.
+    duration_ms: u64,
+    /// `at_relay`, `moving`, `here`, `failed` or `unfetchable`.
+    state: &'static str,
+}
+
+impl<'a> From<&'a Attachment> for AttachmentLine<'a> {
+    fn from(file: &'a Attachment) -> Self {
+        Self {
+            name: &file.name,
+            media_type: &file.media_type,
+            size: file.size,
+            width: file.width,
+            height: file.height,
+            duration_ms: file.duration_ms,
+            state: file.state.name(),
+        }
+    }
+}
+
+/// How far files on their way have come.
+#[derive(Serialize)]
+pub(crate) struct ProgressLine {
+    /// Bytes, sealed.
+    pub(crate) done: u64,
+    pub(crate) size: u64,
+}
+
+/// A file that was written.
+#[derive(Serialize)]
+pub(crate) struct FileLine {
+    message: String,
+    path: String,
+}
+
+impl FileLine {
+    pub(crate) fn new(message: MessageId, path: &Path) -> Self {
+        Self { message: message.to_string(), path: path.display().to_string() }
     }
 }
 
@@ -153,6 +207,7 @@ impl<'a> From<&'a Reaction> for ReactionLine<'a> {
 const fn kind_name(kind: MessageKind) -> &'static str {
     match kind {
         MessageKind::Text => "text",
+        MessageKind::Attachment => "attachment",
         MessageKind::Unknown => "unknown",
         MessageKind::Unreadable => "unreadable",
         MessageKind::Event => "event",

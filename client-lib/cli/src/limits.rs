@@ -8,6 +8,8 @@ use std::time::Duration;
 pub(crate) const REACH_WAIT: Duration = Duration::from_secs(4);
 /// How long a command waits for what the relay has.
 pub(crate) const COLLECT_WAIT: Duration = Duration::from_secs(20);
+/// How long files on their way are waited for without anything happening.
+pub(crate) const TRANSFER_STALL: Duration = Duration::from_secs(30);
 /// How long `send` waits for its goal unless told otherwise, seconds.
 pub(crate) const SEND_WAIT_SECONDS: u64 = 30;
 /// Messages `history` and `search` show unless told otherwise.

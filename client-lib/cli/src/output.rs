@@ -9,14 +9,14 @@ use std::io::{self, IsTerminal, Write};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use restante_client::{
-    Code, Contact, ContactState, Conversation, ConversationId, Fate, Message, MessageKind, Notice,
-    UnixTime,
+    Attachment, AttachmentState, Code, Contact, ContactState, Conversation, ConversationId, Fate,
+    Message, MessageKind, Notice, UnixTime,
 };
 use serde::Serialize;
 
 use crate::changes;
 use crate::failure::Failure;
-use crate::json::{self, ContactLine, ErrorLine, MessageLine, NoticeLine};
+use crate::json::{self, ContactLine, ErrorLine, MessageLine, NoticeLine, ProgressLine};
 use crate::names::Names;
 use crate::text;
 
@@ -55,6 +55,24 @@ impl Output {
     pub(crate) fn object(self, object: &impl Serialize) {
         if self.json {
             print(&json::line(object));
+        }
+    }
+
+    /// How far files on their way have come: a line that is written over again, for people at a
+    /// terminal.
+    pub(crate) fn progress(self, done: u64, size: u64, percent: u64) {
+        self.object(&ProgressLine { done, size });
+        if self.is_terminal() {
+            // Where nobody reads there is nobody to tell.
+            let _ = write!(io::stdout().lock(), "\r{percent:>3} % of {}", size_words(size))
+                .and_then(|()| io::stdout().flush());
+        }
+    }
+
+    /// Takes the line of progress away.
+    pub(crate) fn end_progress(self) {
+        if self.is_terminal() {
+            let _ = write!(io::stdout().lock(), "\r{:24}\r", "");
         }
     }
 
@@ -145,6 +163,10 @@ fn said_line(message: &Message, who: &str) -> String {
         .map_or_else(String::new, |of| format!("[answers {}] ", short_id(of.message)));
     let body = match message.kind {
         MessageKind::Text => text::lines(&message.text, &indent),
+        MessageKind::Attachment => {
+            let file = file_words(message.attachment.as_deref());
+            format!("[{file}] {}", text::lines(&message.text, &indent)).trim_end().to_owned()
+        }
         MessageKind::Unknown => "[needs a newer version]".to_owned(),
         MessageKind::Unreadable => "[cannot be opened]".to_owned(),
         MessageKind::Deleted => "[taken back]".to_owned(),
@@ -154,6 +176,29 @@ fn said_line(message: &Message, who: &str) -> String {
     };
     let edited = if message.edited { "  (edited)" } else { "" };
     format!("{head}{answers}{body}{edited}")
+}
+
+/// What the file of a message is, and where.
+pub(crate) fn file_words(file: Option<&Attachment>) -> String {
+    let Some(file) = file else { return "a file that is not here any more".to_owned() };
+    let name = if file.name.is_empty() { "a file".to_owned() } else { text::one_line(&file.name) };
+    let place = match file.state {
+        AttachmentState::AtRelay => ", not fetched".to_owned(),
+        AttachmentState::Moving(_) => ", on its way".to_owned(),
+        AttachmentState::Here => String::new(),
+        AttachmentState::Failed(failure) => format!(", failed: {failure}"),
+        AttachmentState::Unfetchable => ", cannot be fetched".to_owned(),
+    };
+    format!("{name}, {}{place}", size_words(file.size))
+}
+
+/// A size as people say it.
+pub(crate) fn size_words(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} bytes"),
+        1_000..1_000_000 => format!("{} kB", bytes.div_ceil(1_000)),
+        _ => format!("{} MB", bytes.div_ceil(1_000_000)),
+    }
 }
 
 /// The name of a contact, fit for a terminal.

@@ -86,6 +86,8 @@ fn wrong_usage_is_exit_code_2() {
         &["send", "Bob", "hi", "--wait", "eternally"],
         &["invite", "--uses", "0"],
         &["completions", "tcsh-of-old"],
+        &["attach", "Bob"],
+        &["fetch", "Bob"],
         &["group", "add", "Tea"],
         &["group", "role", "Tea", "Bob", "king"],
         &["group", "policy", "Tea"],
@@ -226,7 +228,7 @@ fn objects_have_their_fields() {
 
     let (message, _) = bob.json(&["history", who]);
     let expected = concat!(
-        "at author changes conversation deleted_by edited expires_at fate from_me id ",
+        "at attachment author changes conversation deleted_by edited expires_at fate from_me id ",
         "kind reactions reply_to seq text"
     );
     assert_eq!(fields(&message).join(" "), expected);
@@ -291,6 +293,49 @@ fn groups_have_their_fields() {
     assert_eq!((&sent["conversation"], &sent["fate"]), (&id.into(), &"queued".into()));
     let found = alice.run(&["--offline", "search", "anybody"]);
     assert!(found.out.contains("you in Tea time: anybody here?"), "{}", found.out);
+}
+
+/// A file waits with its message until there is a network, and is read back from where it waits;
+/// what cannot be sent or written is said in stable codes.
+#[test]
+fn files_wait_with_their_messages() {
+    let dir = tempfile::tempdir().unwrap();
+    let alice = Person::with_account(&dir, "Alice");
+    alice.json(&["group", "new", "Tea"]);
+    let path = dir.path().join(".notes");
+    std::fs::write(&path, "bread, butter").unwrap();
+    let path = path.to_str().unwrap();
+    let (sent, code) = alice.json(&["attach", "Tea", path, "--caption", "to bring"]);
+    let expected = ["duration_ms", "height", "media_type", "name", "size", "state", "width"];
+    let file = &sent["attachment"];
+    assert_eq!((fields(file), code), (expected.to_vec(), 0));
+    assert_eq!((&sent["kind"], &sent["fate"]), (&"attachment".into(), &"queued".into()));
+    assert_eq!((&file["name"], &file["state"]), (&".notes".into(), &"moving".into()));
+    assert_eq!(file["size"], 13);
+    let shown = alice.run(&["--offline", "history", "Tea"]);
+    assert!(shown.out.contains("you: [.notes, 13 bytes, on its way] to bring"), "{}", shown.out);
+
+    let id = sent["id"].as_str().unwrap();
+    let folder = dir.path().to_str().unwrap();
+    for (words, code) in [
+        (&["attach", "Tea", "/nowhere/at/all"][..], "no_such_file"),
+        (&["attach", "Nobody", path], "no_such_conversation"),
+        (&["fetch", "Tea", "last", "--to", folder], "no_such_message"),
+        (&["fetch", "Tea", id, "--to", "/nowhere/at/all"], "storage"),
+    ] {
+        let (error, exit) = alice.json(words);
+        assert_eq!((&error["code"], exit), (&code.into(), 1), "{words:?}");
+    }
+    let (written, code) = alice.json(&["fetch", "Tea", id, "--to", folder]);
+    assert_eq!((fields(&written), code), (vec!["message", "path"], 0));
+    let out = dir.path().join("notes");
+    assert_eq!(std::fs::read_to_string(&out).unwrap(), "bread, butter", "and it is not hidden");
+    assert_private(&out);
+    let (error, _) = alice.json(&["fetch", "Tea", id, "--to", folder]);
+    assert_eq!(error["code"], "file_exists");
+    alice.json(&["delete", "Tea", id]);
+    let (error, _) = alice.json(&["fetch", "Tea", id]);
+    assert_eq!(error["code"], "no_such_file");
 }
 
 /// What cannot be done with a group is said in stable codes, with words that say how to go on.

@@ -3,6 +3,7 @@
 //!
 //! Knows the requests and how to wait for their answers; must not know SQL, keys or frames.
 
+mod attachments;
 mod devices;
 mod groups;
 mod messages;

@@ -132,6 +132,10 @@ impl Work<'_> {
         } else {
             self.owe_delivered(&conversation, &envelope.id)?;
         }
+        let message = match &content.body {
+            Body::Attachment(said) => self.keep_attachment(message, said)?,
+            _ => message,
+        };
         self.events.push(Event::Message(message));
         // What came before it has waited for it.
         self.settle_acts(log.conversation, &MessageId::new(*envelope.id.as_bytes()))

@@ -85,13 +85,20 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// This device was removed: it says so and stops (DEV-13).
+    /// This device was removed: it says so, stops (DEV-13) and lets go of files (DEV-16).
     pub(super) fn take_unlinked(&mut self) -> Result<(), Error> {
-        if !self.is_cloned()? {
-            self.db.set_meta(Meta::Cloned, &[1])?;
-            self.notice(Notice::Unlinked);
+        if self.is_removed()? {
+            return Ok(());
         }
-        Ok(())
+        self.db.set_meta(Meta::Cloned, &REMOVED)?;
+        self.notice(Notice::Unlinked);
+        // DEV-16
+        self.forget_attachments()
+    }
+
+    /// Whether this device was removed, and not only its home copied.
+    pub(super) fn is_removed(&self) -> Result<bool, Error> {
+        Ok(self.db.meta(Meta::Cloned)?.is_some_and(|why| *why == REMOVED))
     }
 
     /// A newer list of some account has come: who is in it no more is not heard any more (DEV-14).
@@ -263,6 +270,9 @@ impl Work<'_> {
         Ok(self.members(mailbox)?.iter().filter(|m| account(m) == Some(own)).count())
     }
 }
+
+/// Layout: what stands in [`Meta::Cloned`] of a device that was removed.
+const REMOVED: [u8; 1] = [2];
 
 /// Of two lists of one account the one with the higher version; what cannot be read is none.
 fn newest(a: Option<Vec<u8>>, b: Option<Vec<u8>>) -> Option<Vec<u8>> {

@@ -11,6 +11,7 @@
 
 mod account;
 mod asked;
+mod attachments;
 mod commands;
 mod commits;
 mod contents;
@@ -115,7 +116,8 @@ impl Engine {
 
     /// Opens the account of a home.
     pub(crate) fn open(home: &Path, key: &StoreKey, now: UnixTime) -> Result<Self, Error> {
-        let store = Store::open(home, key)?;
+        let mut store = Store::open(home, key)?;
+        store.write(|db| db.release_litter())?;
         let account = Account::load(store.read())?;
         let own_relay = account.relay.to_string();
         let (groups, live, events) = (Groups::default(), Live::default(), Vec::new());

@@ -167,7 +167,8 @@ impl Db<'_> {
         Ok(())
     }
 
-    /// Gives messages their reactions, and shows them as acts that are still queued will.
+    /// Gives messages their reactions and files, and shows them as acts that are still queued
+    /// will.
     pub(super) fn dress(self, messages: &mut [Message]) -> Result<(), Error> {
         for chunk in messages.chunks_mut(CHUNK) {
             let mut found = self.acts_of(chunk)?;
@@ -175,6 +176,7 @@ impl Db<'_> {
                 if let Some(acts) = found.remove(&(message.conversation, message.id)) {
                     apply(message, acts);
                 }
+                message.attachment = self.shown_attachment(message)?;
             }
         }
         Ok(())

@@ -168,9 +168,9 @@ impl Db<'_> {
         self,
         now: UnixTime,
     ) -> Result<Vec<(ConversationId, MessageId)>, Error> {
-        // Layout: 0 and 1 are kinds that a person wrote.
+        // Layout: 0, 1 and 8 are kinds that a person wrote.
         let sql = "UPDATE messages SET fate = 3
-            WHERE fate = 1 AND expires_at < ?1 AND kind IN (0, 1) RETURNING conversation, id";
+            WHERE fate = 1 AND expires_at < ?1 AND kind IN (0, 1, 8) RETURNING conversation, id";
         let mut update = self.sql.prepare_cached(sql)?;
         let rows = update.query_map([to_sql(now.get())], read_name)?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -300,7 +300,8 @@ impl Db<'_> {
 
     /// Messages of this side that are still queued.
     pub(crate) fn queued(self) -> Result<u32, Error> {
-        let sql = "SELECT count(*) FROM messages WHERE fate = 0";
+        // Layout: 4 and 5 are kinds that are gone.
+        let sql = "SELECT count(*) FROM messages WHERE fate = 0 AND kind NOT IN (4, 5)";
         Ok(self.sql.query_row(sql, [], |row| row.get(0))?)
     }
 }
@@ -334,11 +335,12 @@ pub(super) fn read_message(row: &Row<'_>) -> rusqlite::Result<Message> {
         deleted_by: maybe(row, "deleted_by")?.map(ContactId::new),
         reactions: Vec::new(),
         expires_at: (gone_at > 0).then(|| UnixTime::new(from_sql(gone_at))),
+        attachment: None,
     })
 }
 
 /// Reads which message it is.
-fn read_name(row: &Row<'_>) -> rusqlite::Result<(ConversationId, MessageId)> {
+pub(super) fn read_name(row: &Row<'_>) -> rusqlite::Result<(ConversationId, MessageId)> {
     Ok((ConversationId::new(row.get(0)?), MessageId::new(row.get(1)?)))
 }
 
@@ -390,6 +392,7 @@ const fn kind_number(kind: MessageKind) -> u8 {
         MessageKind::Event => 3,
         MessageKind::Deleted => 4,
         MessageKind::Disappeared => 5,
+        MessageKind::Attachment => 8,
     }
 }
 
@@ -400,6 +403,7 @@ const fn kind_of(number: u8) -> MessageKind {
         3 => MessageKind::Event,
         4 => MessageKind::Deleted,
         5 => MessageKind::Disappeared,
+        8 => MessageKind::Attachment,
         _ => MessageKind::Unreadable,
     }
 }

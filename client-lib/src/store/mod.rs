@@ -4,6 +4,7 @@
 //! the rows. Everything that belongs together is written in one transaction ([`Store::write`]).
 
 mod acts;
+mod attachments;
 mod contacts;
 mod conversations;
 mod devices;
@@ -29,6 +30,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use zeroize::Zeroizing;
 
 pub(crate) use acts::{ActKind, ActRow};
+pub(crate) use attachments::AttachmentRow;
 pub(crate) use contacts::{ContactRow, InboxRef};
 pub(crate) use conversations::ConversationRow;
 pub(crate) use devices::{ClaimRow, LastWord, LinkRow, RecordName};

@@ -81,7 +81,7 @@ impl Db<'_> {
     }
 
     /// A message of this account goes to these others; it did not go to those named before.
-    /// Layout: 0 and 1 are kinds that a person wrote.
+    /// Layout: 0, 1 and 8 are kinds that a person wrote.
     pub(crate) fn set_recipients(
         self,
         conversation: ConversationId,
@@ -93,7 +93,7 @@ impl Db<'_> {
         self.sql.prepare_cached(sql)?.execute((conversation.as_bytes(), id.as_bytes()))?;
         let sql = "INSERT OR IGNORE INTO reached (conversation, id, account, how, at)
             SELECT ?1, ?2, ?3, 0, ?4 WHERE EXISTS (SELECT 1 FROM messages
-                WHERE conversation = ?1 AND id = ?2 AND author IS NULL AND kind IN (0, 1))";
+                WHERE conversation = ?1 AND id = ?2 AND author IS NULL AND kind IN (0, 1, 8))";
         let mut insert = self.sql.prepare_cached(sql)?;
         for account in accounts {
             let (of, who) = (conversation.as_bytes(), account.as_bytes());

@@ -178,6 +178,16 @@ CREATE TABLE transfers (
     expires_at INTEGER NOT NULL
 );
 CREATE INDEX transfers_to_do ON transfers (row) WHERE owed = 1;
+
+CREATE TABLE attachments (
+    conversation BLOB NOT NULL, message BLOB NOT NULL, body BLOB NOT NULL, relay TEXT,
+    file TEXT NOT NULL, whole INTEGER NOT NULL, wanted INTEGER NOT NULL, transfer BLOB,
+    failure INTEGER, code INTEGER NOT NULL, PRIMARY KEY (conversation, message)
+) WITHOUT ROWID;
+CREATE INDEX attachments_moving ON attachments (transfer) WHERE transfer IS NOT NULL;
+CREATE INDEX attachments_wanted ON attachments (conversation) WHERE wanted = 1;
+
+CREATE TABLE litter (file TEXT PRIMARY KEY, held INTEGER NOT NULL) WITHOUT ROWID;
 ";
 
 /// Layout of version 1, what follows by itself: the account's other devices are told of whatever

@@ -3,6 +3,7 @@
 //! Knows words and their meaning for `clap`; must not know how anything is done.
 
 mod device;
+mod file;
 mod group;
 mod message;
 
@@ -13,6 +14,7 @@ use clap_complete::Shell;
 use restante_client::{AdmissionToken, Entrance};
 
 pub(crate) use self::device::{DeviceCommand, NewDevice};
+pub(crate) use self::file::{Attach, Fetch};
 pub(crate) use self::group::{GroupCommand, GroupPicture, GroupPolicy, NewGroup};
 pub(crate) use self::message::{Delete, Edit, Privacy, React, Receipts, Reply, Switch, Which};
 
@@ -83,6 +85,10 @@ pub(crate) enum Command {
     },
     /// Sends a message; done when it is safe at the relay.
     Send(Send),
+    /// Sends a file; done when all of it and the message are safe at the relay.
+    Attach(Attach),
+    /// Brings the file of a message, and writes it into a folder.
+    Fetch(Fetch),
     /// Answers a message.
     Reply(Reply),
     /// Puts a reaction beside a message.

@@ -4,6 +4,7 @@
 
 mod contacts;
 mod devices;
+mod files;
 mod group;
 mod history;
 mod init;
@@ -54,6 +55,8 @@ async fn work(command: &Command, desk: &mut Desk) -> Result<(), Failure> {
         Command::Contacts { decision: Some(decision) } => contacts::decide(decision, desk).await,
         Command::Group { command } => group::run(command, desk).await,
         Command::Send(args) => send::run(args, desk).await,
+        Command::Attach(args) => files::attach(args, desk).await,
+        Command::Fetch(args) => files::fetch(args, desk).await,
         Command::Reply(args) => messages::reply(args, desk).await,
         Command::React(args) => messages::react(args, desk).await,
         Command::Edit(args) => messages::edit(args, desk).await,

@@ -150,7 +150,7 @@ impl Work<'_> {
     ) -> Result<(), Error> {
         let stands = |act: &ActRow| match act.kind {
             ActKind::Reaction => true,
-            ActKind::Edit => act.author == author && message.kind == MessageKind::Text,
+            ActKind::Edit => act.author == author && message.kind.has_words(),
             ActKind::Delete => false,
         };
         for (n, act) in acts.iter().enumerate() {

@@ -1,14 +1,17 @@
 //! Tests of the rules, with envelopes carried by hand: every race in the order the test wants.
 
+mod attachments;
 mod devices;
 mod gone;
 mod groups;
 mod kinds;
 mod large;
+mod letting_go;
 mod live;
 mod order;
 mod post;
 mod receipts;
+mod sealing;
 mod transfers;
 mod trio;
 
