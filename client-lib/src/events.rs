@@ -30,6 +30,9 @@ pub enum Event {
     Contact(Contact),
     /// A group is new or has changed: name, members, standing, unread.
     Conversation(Conversation),
+    /// Messages are found missing here, or some of them have come: look at
+    /// [`crate::Client::gaps`].
+    Gaps(ConversationId),
     /// Something a person should know.
     Notice(Notice),
 }

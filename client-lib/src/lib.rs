@@ -53,6 +53,6 @@ pub use restante_spec::ids::{Seconds, Seq, UnixTime};
 pub use restante_spec::token::{AdmissionToken, Entrance, EntranceError, TokenError};
 pub use types::{
     Collected, ConnectionState, Contact, ContactId, ContactState, Conversation, ConversationId,
-    ConversationKind, Fate, Goal, GroupChange, GroupMember, InviteLink, InviteOptions, Message,
-    MessageId, MessageKind, Position, Standing,
+    ConversationKind, Fate, Gap, GapState, Goal, GroupChange, GroupMember, InviteLink,
+    InviteOptions, Message, MessageId, MessageKind, Position, Standing,
 };

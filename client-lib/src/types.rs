@@ -267,6 +267,8 @@ pub struct Message {
     pub at: UnixTime,
     /// What became of it.
     pub fate: Fate,
+    /// It was missing, and somebody else gave it: nothing proves that its author wrote it.
+    pub is_unconfirmed: bool,
     /// Where it stands in the history; hand it to `history` to page further back.
     pub position: Position,
 }
@@ -290,6 +292,30 @@ pub enum MessageKind {
     Unreadable,
     /// What happened to the group.
     Event,
+}
+
+/// Messages of a member that are missing here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Where.
+    pub conversation: ConversationId,
+    /// Who wrote them; `None`: another device of this account.
+    pub author: Option<ContactId>,
+    /// How many.
+    pub count: u64,
+    /// They stand before the messages from here on.
+    pub before: Position,
+    /// What is done about it.
+    pub state: GapState,
+}
+
+/// What is done about messages that are missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum GapState {
+    /// The others are asked for them.
+    Asked,
+    /// Nobody who was there has them any more, or may give them.
+    Lost,
 }
 
 /// What became of a message. True at all times: nothing is claimed before it is known.

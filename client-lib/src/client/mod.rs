@@ -4,6 +4,7 @@
 //! Knows the requests and how to wait for their answers; must not know SQL, keys or frames.
 
 mod groups;
+mod repair;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -29,6 +29,8 @@ impl Work<'_> {
         match &content.body {
             Body::Receipts(receipts) => self.take_receipts(log, author, receipts),
             Body::Profile(profile) => self.take_profile(log, author, profile),
+            Body::RepairRequest(request) => self.take_repair_request(log, author, request),
+            Body::Repair(repair) => self.take_repair(log, author, repair),
             Body::Leave => self.take_leave(log, author),
             body if body.is_kept() => self.keep_message(log, author, envelope, &content, bytes),
             // It has done its work, or is of a newer version.

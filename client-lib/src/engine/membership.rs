@@ -38,6 +38,7 @@ impl Work<'_> {
     ) -> Result<(), Error> {
         let mut conversation = self.db.need_conversation(log.conversation)?;
         let members = self.members(&log.mailbox)?;
+        self.note_joined(log, envelope.seq, merged, &members)?;
         let leaving = self.leaving(&conversation)?;
         let muted = self.db.muted(&log.mailbox)?;
         let parties = self.parties(&conversation)?;

@@ -10,11 +10,13 @@
 
 mod account;
 mod asked;
+mod authors;
 mod commands;
 mod commits;
 mod contents;
 mod endings;
 mod first_contact;
+mod giving;
 mod group_acts;
 mod groups;
 mod inbox;
@@ -26,6 +28,7 @@ mod plan;
 mod policy;
 mod receipts;
 mod records;
+mod repair;
 
 use std::fmt;
 use std::path::Path;

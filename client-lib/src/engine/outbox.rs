@@ -147,6 +147,7 @@ impl Work<'_> {
         id: &EnvelopeId,
         place: &Place,
     ) -> Result<(), Error> {
+        self.keep_own(id, place)?;
         self.db.take_outbox(id)?;
         self.place_own(conversation, id, place)
     }

@@ -21,6 +21,9 @@ impl Engine {
             self.transact(|work| work.tidy())?;
         }
         let now = self.now;
+        if online {
+            self.repairs()?;
+        }
         let due = self.store.read().receipts_due()?;
         self.next_due = due.iter().map(|(_, due)| *due).min();
         if online && self.next_due.is_some_and(|due| due <= now) {
@@ -34,7 +37,8 @@ impl Engine {
             self.next_due = left.into_iter().map(|(_, due)| due).min();
         }
         let wish = self.store.read().next_wish(now)?;
-        self.next_due = self.next_due.into_iter().chain(wish).min();
+        let repair = self.store.read().next_repair()?;
+        self.next_due = self.next_due.into_iter().chain(wish).chain(repair).min();
         Ok(())
     }
 

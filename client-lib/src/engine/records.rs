@@ -42,6 +42,7 @@ impl Work<'_> {
                 let (after, before) = (log.cursor, envelope.seq);
                 let conversation = Some(log.conversation);
                 self.notice(Notice::Gap { conversation, after, before });
+                self.db.note_absence(mailbox)?;
             }
             let step = self.take_record(&mut log, &envelope, &body)?;
             log.cursor = envelope.seq;
@@ -111,7 +112,12 @@ impl Work<'_> {
         content: &[u8],
     ) -> Result<Step, Error> {
         match self.speaker(log, sender)? {
-            Some(author) => self.take_content(log, &author, envelope, content)?,
+            Some(author) => {
+                if let Some(device) = &sender.device {
+                    self.note_content(log, device.device(), &author, envelope, content)?;
+                }
+                self.take_content(log, &author, envelope, content)?;
+            }
             None => self.notice(Notice::Junk { conversation: Some(log.conversation) }),
         }
         if envelope.commit {

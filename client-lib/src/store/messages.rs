@@ -203,6 +203,7 @@ pub(super) fn read_message(row: &Row<'_>) -> rusqlite::Result<Message> {
         seq: placed.then(|| Seq::new(from_sql(seq))),
         at: UnixTime::new(from_sql(row.get("at")?)),
         fate,
+        is_unconfirmed: row.get("unconfirmed")?,
         position: Position {
             generation: row.get("generation")?,
             seq: from_sql(seq),

@@ -3,8 +3,10 @@
 //! Knows SQL and the OpenMLS storage provider; must not know the network or what is decided over
 //! the rows. Everything that belongs together is written in one transaction ([`Store::write`]).
 
+mod authors;
 mod contacts;
 mod conversations;
+mod gaps;
 mod invites;
 mod jobs;
 mod logs;
@@ -23,8 +25,10 @@ use std::path::Path;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use zeroize::Zeroizing;
 
+pub(crate) use authors::{AuthorRow, KeptRow};
 pub(crate) use contacts::{ContactRow, InboxRef};
 pub(crate) use conversations::ConversationRow;
+pub(crate) use gaps::{GapRow, OwedRow};
 pub(crate) use invites::InviteRow;
 pub(crate) use jobs::{Job, JobId, JobKind, NewJob};
 pub(crate) use logs::{LogRow, LogState, PendingCommit};

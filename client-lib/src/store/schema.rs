@@ -9,7 +9,8 @@ use crate::error::Error;
 const STEPS: &[&str] = &[VERSION_1];
 
 /// Layout of version 1. Whatever belongs to a conversation names it; a direct one is named as its
-/// contact. What belongs to one of its logs names the log's mailbox.
+/// contact. What belongs to one of its logs names the log's mailbox. The trigger: of a message that was
+/// taken back or has disappeared nothing is kept for others either.
 const VERSION_1: &str = "
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 
@@ -61,6 +62,7 @@ CREATE TABLE messages (
     author BLOB, kind INTEGER NOT NULL, text TEXT NOT NULL, content BLOB,
     at INTEGER NOT NULL, fate INTEGER NOT NULL, code INTEGER NOT NULL DEFAULT 0,
     expires_at INTEGER NOT NULL DEFAULT 0, unread INTEGER NOT NULL DEFAULT 0,
+    unconfirmed INTEGER NOT NULL DEFAULT 0,
     UNIQUE (conversation, id)
 );
 CREATE INDEX messages_in_order ON messages (conversation, generation, seq, row);
@@ -71,6 +73,49 @@ CREATE INDEX messages_to_expire ON messages (expires_at) WHERE fate = 1;
 CREATE VIRTUAL TABLE search USING fts5 (
     words, content = '', contentless_delete = 1, tokenize = 'unicode61 remove_diacritics 2'
 );
+
+CREATE TABLE authors (
+    mailbox BLOB NOT NULL, device BLOB NOT NULL, counter INTEGER NOT NULL, hash BLOB,
+    seq INTEGER NOT NULL, PRIMARY KEY (mailbox, device)
+) WITHOUT ROWID;
+
+CREATE TABLE kept (
+    mailbox BLOB NOT NULL, device BLOB NOT NULL, counter INTEGER NOT NULL,
+    conversation BLOB NOT NULL, id BLOB NOT NULL, seq INTEGER NOT NULL, content BLOB NOT NULL,
+    PRIMARY KEY (mailbox, device, counter)
+);
+CREATE INDEX kept_by_id ON kept (conversation, id);
+CREATE TRIGGER kept_goes_with_its_message AFTER UPDATE OF content ON messages
+    WHEN new.content IS NULL AND new.text = ''
+BEGIN
+    DELETE FROM kept WHERE conversation = new.conversation AND id = new.id;
+END;
+
+CREATE TABLE joined (
+    mailbox BLOB NOT NULL, account BLOB NOT NULL, seq INTEGER NOT NULL,
+    PRIMARY KEY (mailbox, account)
+) WITHOUT ROWID;
+CREATE TABLE absences (mailbox BLOB PRIMARY KEY) WITHOUT ROWID;
+
+CREATE TABLE gaps (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, conversation BLOB NOT NULL, mailbox BLOB NOT NULL,
+    generation INTEGER NOT NULL, device BLOB NOT NULL, account BLOB NOT NULL,
+    first INTEGER NOT NULL, last INTEGER NOT NULL, hash BLOB NOT NULL,
+    after INTEGER NOT NULL, before INTEGER NOT NULL,
+    asks INTEGER NOT NULL, due INTEGER NOT NULL, lost INTEGER NOT NULL
+);
+CREATE INDEX gaps_of_conversation ON gaps (conversation, generation, before);
+CREATE INDEX gaps_due ON gaps (due) WHERE lost = 0;
+
+CREATE TABLE owed (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, asked_in BLOB NOT NULL, account BLOB NOT NULL,
+    mailbox BLOB NOT NULL, device BLOB NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+    due INTEGER NOT NULL, UNIQUE (asked_in, account, mailbox, device, first, last)
+);
+CREATE TABLE given (
+    conversation BLOB NOT NULL, account BLOB NOT NULL, since INTEGER NOT NULL,
+    count INTEGER NOT NULL, PRIMARY KEY (conversation, account)
+) WITHOUT ROWID;
 
 CREATE TABLE outbox (
     row INTEGER PRIMARY KEY AUTOINCREMENT, conversation BLOB NOT NULL, id BLOB NOT NULL UNIQUE,
