@@ -49,7 +49,7 @@ impl Desk<'_> {
         let mailbox = job.what.mailbox;
         match job.what.kind {
             JobKind::CreateInbox | JobKind::CreateConversation => return Ok(Place::Link),
-            JobKind::FirstLetter | JobKind::Letter | JobKind::TakePrekey => {
+            JobKind::FirstLetter | JobKind::Letter | JobKind::Readd | JobKind::TakePrekey => {
                 let key = self.engine.writing_key(job)?;
                 let channel = self.relay.up().and_then(|up| up.channels.get(&mailbox));
                 if channel.is_none_or(|channel| channel.key != key.public()) {
@@ -105,7 +105,10 @@ impl Desk<'_> {
                 None
             }
         };
-        if matches!(job.what.kind, JobKind::FirstLetter | JobKind::Letter | JobKind::TakePrekey) {
+        if matches!(
+            job.what.kind,
+            JobKind::FirstLetter | JobKind::Letter | JobKind::Readd | JobKind::TakePrekey
+        ) {
             // An inbox of somebody else is open for as long as there is a letter to it.
             self.reopen(&mailbox);
         }

@@ -64,6 +64,10 @@ impl Work<'_> {
                 Some(invite) => self.take_first_letter(&arrived, invite, known, first),
                 None => Ok(()),
             },
+            LetterContent::Welcome(welcome) if self.is_awaited(&welcome)? => {
+                self.take_welcome_back(&arrived.letter, &welcome)
+            }
+            LetterContent::Readd(readd) => self.take_readd(&arrived.letter, &readd),
             LetterContent::Welcome(welcome) => match (known, &arrived.invite) {
                 (Some(contact), None) => self.take_welcome(&arrived, contact, welcome),
                 _ => Ok(()),

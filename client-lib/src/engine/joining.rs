@@ -17,8 +17,11 @@ impl Work<'_> {
         contact: &mut ContactRow,
         welcome: &WelcomeLetter,
     ) -> Result<(), Error> {
-        if self.db.log(&welcome.mailbox)?.is_some() {
-            return Ok(());
+        match self.db.log(&welcome.mailbox)? {
+            // Who was removed may be invited again.
+            Some(log) if log.state == LogState::Closed => self.forget_group(&log.mailbox)?,
+            Some(_) => return Ok(()),
+            None => {}
         }
         let reader = self.join_group(welcome)?;
         if !self.has_member(&welcome.mailbox, account_of(contact)?)? {
@@ -100,7 +103,7 @@ impl Work<'_> {
     }
 
     /// What the members of a group have agreed on, as its context says.
-    fn agreed(&mut self, mailbox: &MailboxId) -> Result<GroupState, Error> {
+    pub(super) fn agreed(&mut self, mailbox: &MailboxId) -> Result<GroupState, Error> {
         let malformed = || restante_crypto::Error::Malformed { what: "group state" };
         Ok(GroupState::decode(&self.group_context(mailbox)?).map_err(|_| malformed())?)
     }

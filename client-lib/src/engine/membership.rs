@@ -39,6 +39,7 @@ impl Work<'_> {
         let mut conversation = self.db.need_conversation(log.conversation)?;
         let members = self.members(&log.mailbox)?;
         self.note_joined(log, envelope.seq, merged, &members)?;
+        self.take_returned(log, merged, &members)?;
         let leaving = self.leaving(&conversation)?;
         let muted = self.db.muted(&log.mailbox)?;
         let parties = self.parties(&conversation)?;

@@ -157,6 +157,7 @@ impl Draft<'_> {
                     member.device.as_ref().is_some_and(|found| *found.device() == device)
                 }))
             }
+            Wish::Readd { device, package } => self.readd(&PublicKey::new(*device), package),
             Wish::Update => Fit::Taken,
             Wish::Name(_) | Wish::Picture(_) | Wish::Timer(_) => {
                 let may = conversation.state.policy.editors.includes(self.rank);
@@ -202,6 +203,28 @@ impl Draft<'_> {
         }
         self.plan.change.add.extend(fresh);
         self.plan.accounts.push(*account);
+        Fit::Taken
+    }
+
+    /// A device out and in again: as long as its leaf stands (CNV-19).
+    fn readd(&mut self, device: &PublicKey, package: &[u8]) -> Fit {
+        let is = |m: &Member| m.device.as_ref().is_some_and(|found| found.device() == device);
+        let (member, package) = (self.members.iter().find(|m| is(m)), KeyPackage::parse(package));
+        let (Some(member), Ok(package)) = (member, package) else { return Fit::Pointless };
+        let Some(account) = account(member) else { return Fit::Pointless };
+        if Some(package.device()) != member.device.as_ref()
+            || self.plan.change.remove.contains(&member.leaf)
+        {
+            return Fit::Pointless;
+        }
+        if self.plan.change.add.len() + self.plan.change.remove.len() + 2 > COMMIT_READERS {
+            return Fit::Later;
+        }
+        self.plan.change.remove.push(member.leaf);
+        self.plan.change.add.push(package);
+        if !self.plan.accounts.contains(&account) {
+            self.plan.accounts.push(account);
+        }
         Fit::Taken
     }
 

@@ -23,6 +23,7 @@ impl Engine {
         let now = self.now;
         if online {
             self.repairs()?;
+            self.returns()?;
         }
         let due = self.store.read().receipts_due()?;
         self.next_due = due.iter().map(|(_, due)| *due).min();
@@ -37,8 +38,8 @@ impl Engine {
             self.next_due = left.into_iter().map(|(_, due)| due).min();
         }
         let wish = self.store.read().next_wish(now)?;
-        let repair = self.store.read().next_repair()?;
-        self.next_due = self.next_due.into_iter().chain(wish).chain(repair).min();
+        let (repair, back) = (self.store.read().next_repair()?, self.store.read().next_return()?);
+        self.next_due = self.next_due.into_iter().chain(wish).chain(repair).chain(back).min();
         Ok(())
     }
 
@@ -73,10 +74,10 @@ impl Work<'_> {
         let Some(mailbox) = current else { return self.put_off_receipts(conversation) };
         match self.db.need_log(&mailbox)?.state {
             LogState::Live => {}
-            LogState::Creating | LogState::Invited => {
+            LogState::Creating | LogState::Invited | LogState::Gone => {
                 return self.put_off_receipts(conversation);
             }
-            LogState::Closed | LogState::Captured | LogState::Lost | LogState::Gone => {
+            LogState::Closed | LogState::Captured | LogState::Lost => {
                 return self.db.drop_receipts(conversation);
             }
         }

@@ -80,6 +80,10 @@ impl Work<'_> {
             }
             Processed::Commit { next_key, committer, added, removed, state } if envelope.commit => {
                 let committer = account(&committer);
+                if next_key.is_none() && self.is_among(&added) {
+                    self.await_welcome(log)?;
+                    return Ok(Step::EpochOver);
+                }
                 if next_key.is_none() {
                     self.end(log, LogState::Closed, Code::Revoked)?;
                     return Ok(Step::EpochOver);

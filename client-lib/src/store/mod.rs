@@ -15,6 +15,7 @@ mod messages;
 mod meta;
 mod mls;
 mod outbox;
+mod returns;
 mod schema;
 mod search;
 mod wishes;
@@ -35,6 +36,7 @@ pub(crate) use logs::{LogRow, LogState, PendingCommit};
 pub(crate) use messages::{NewMessage, Place, pack_changes};
 pub(crate) use meta::Meta;
 pub(crate) use outbox::{OutboxRow, Sealed};
+pub(crate) use returns::{CallerRow, ReturnRow};
 pub(crate) use wishes::{Wish, WishId, WishRow};
 
 use crate::error::Error;

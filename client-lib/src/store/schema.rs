@@ -117,6 +117,14 @@ CREATE TABLE given (
     count INTEGER NOT NULL, PRIMARY KEY (conversation, account)
 ) WITHOUT ROWID;
 
+CREATE TABLE returns (
+    mailbox BLOB PRIMARY KEY, asked INTEGER NOT NULL, due INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE callers (
+    conversation BLOB NOT NULL, device BLOB NOT NULL, account BLOB NOT NULL,
+    package BLOB NOT NULL, PRIMARY KEY (conversation, device)
+) WITHOUT ROWID;
+
 CREATE TABLE outbox (
     row INTEGER PRIMARY KEY AUTOINCREMENT, conversation BLOB NOT NULL, id BLOB NOT NULL UNIQUE,
     kind INTEGER NOT NULL, body BLOB NOT NULL, at INTEGER NOT NULL, mailbox BLOB,

@@ -1,6 +1,7 @@
 //! Tests of the rules, with envelopes carried by hand: every race in the order the test wants.
 
 mod post;
+mod readd;
 mod repair;
 
 use std::time::Duration;

@@ -250,6 +250,11 @@ impl Post {
         group
     }
 
+    /// Takes everything out of a log that stands there now: its time has passed.
+    pub(super) fn expire(&mut self, mailbox: &MailboxId) {
+        self.boxes.get_mut(mailbox).unwrap().clear();
+    }
+
     /// Puts something that is no letter into a person's inbox.
     pub(super) fn junk(&mut self, person: &Person) {
         let (id, class) = (EnvelopeId::new([0xEE; 16]), EnvelopeClass::Normal);
