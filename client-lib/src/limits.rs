@@ -128,3 +128,12 @@ pub(crate) const RETURN_WAITS: [Seconds; 3] =
     [Seconds::new(120), Seconds::new(3_600), Seconds::new(86_400)];
 /// Devices that wait for a person's consent in a conversation; one more is not noted.
 pub(crate) const CALLERS: usize = 64;
+
+/// A conversation that cannot go on is begun anew by itself no sooner than this ...
+pub(crate) const RESTART_DELAY: Seconds = Seconds::new(5);
+/// ... and up to so much later, at random: whoever comes second sees that it was done.
+pub(crate) const RESTART_SPREAD: Seconds = Seconds::new(60);
+/// Between two such beginnings of a conversation.
+pub(crate) const RESTART_EVERY: Seconds = Seconds::new(86_400);
+/// A log that a conversation has left is closed after so long: until then others may write there.
+pub(crate) const MOVED_CLOSE: Seconds = Seconds::new(14 * 86_400);

@@ -244,6 +244,9 @@ pub enum GroupChange {
     Role(ContactId, String),
     /// Something was done by somebody who may not: it counts as not done.
     Improper,
+    /// It was begun anew in another log, perhaps at another relay; who could not be reached is not
+    /// in it.
+    Restarted,
 }
 
 /// A message of a conversation.

@@ -3,7 +3,7 @@
 
 use restante_crypto::{DeviceList, SigningKey, Suite, generate_reader, random_bytes};
 use restante_spec::content::{Body, GroupKind, GroupState, Policy, Role};
-use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey, Seconds, Slot};
+use restante_spec::ids::{MailboxId, PublicKey, Seconds, Slot};
 use restante_spec::limits::{GROUP_NAME_BYTES, GROUP_PICTURE_BYTES};
 use zeroize::Zeroizing;
 
@@ -139,8 +139,17 @@ impl Work<'_> {
         row: &ConversationRow,
         suite: Suite,
     ) -> Result<MailboxId, Error> {
+        self.create_log_on(row, suite, self.account.relay.to_string())
+    }
+
+    /// The same on any relay.
+    pub(super) fn create_log_on(
+        &mut self,
+        row: &ConversationRow,
+        suite: Suite,
+        relay: String,
+    ) -> Result<MailboxId, Error> {
         let mailbox = MailboxId::new(random_bytes()?);
-        let relay = self.account.relay.to_string();
         let (generation, reader) = (row.state.generation, generate_reader()?);
         let log =
             LogRow::new(mailbox, row.id, relay.clone(), generation, LogState::Creating, reader);
@@ -201,21 +210,7 @@ impl Work<'_> {
         };
         let list = DeviceList::parse(&devices)?;
         let suite = self.suite_of(&mailbox)?;
-        let missing = u8::try_from(list.devices().len()).unwrap_or(u8::MAX);
-        let wish = Wish::Add { account: *account.as_bytes(), packages: Vec::new(), missing };
-        self.db.put_wish(&mailbox, &wish, self.now)?;
-        for device in list.devices() {
-            let number = device.certificate.number().get();
-            self.db.put_job(&NewJob {
-                contact: Some(who),
-                conversation: Some(id),
-                slot: slot(number, suite),
-                key: Some(inbox.key.clone()),
-                envelope: Some(EnvelopeId::new(random_bytes()?)),
-                ..NewJob::new(inbox.relay.clone(), inbox.mailbox, JobKind::TakePrekey)
-            })?;
-        }
-        Ok(())
+        self.take_packages(&row, &mailbox, &account, suite, (&inbox, &list))
     }
 
     /// A key package of an account that is to be added is here, or will not come.
@@ -224,11 +219,11 @@ impl Work<'_> {
             return Ok(());
         };
         let row = self.db.need_conversation(id)?;
-        let contact = self.db.need_contact(who)?;
-        let (Some(mailbox), Some(key)) = (row.log, contact.account) else { return Ok(()) };
+        let Some(mailbox) = row.log else { return Ok(()) };
         for mut wish in self.db.wishes(&mailbox)? {
             let Wish::Add { account, packages, missing } = &mut wish.what else { continue };
-            if account != key.as_bytes() || *missing == 0 {
+            let key = PublicKey::new(*account);
+            if id_of_key(&key) != who || *missing == 0 {
                 continue;
             }
             packages.extend(package.map(<[u8]>::to_vec));

@@ -70,6 +70,7 @@ impl Work<'_> {
             LetterContent::Readd(readd) => self.take_readd(&arrived.letter, &readd),
             LetterContent::Welcome(welcome) => match (known, &arrived.invite) {
                 (Some(contact), None) => self.take_welcome(&arrived, contact, welcome),
+                (None, None) => self.join_moved(&arrived.letter, &welcome),
                 _ => Ok(()),
             },
             // A newer version's; what it would have done here is not known.

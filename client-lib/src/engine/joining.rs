@@ -1,7 +1,8 @@
 //! Joining: what a Welcome lets this device into, and which of two conversations is kept.
 
-use restante_spec::content::{GroupKind, GroupState, WelcomeLetter};
-use restante_spec::ids::MailboxId;
+use restante_crypto::OpenedLetter;
+use restante_spec::content::{GroupKind, GroupState, Role, WelcomeLetter};
+use restante_spec::ids::{MailboxId, PublicKey};
 
 use super::Work;
 use super::commands::account_of;
@@ -47,8 +48,43 @@ impl Work<'_> {
         self.db.put_wish(&log.mailbox, &Wish::Update, self.now)?;
         match state.kind {
             GroupKind::Direct => self.choose_log(contact, &welcome.mailbox),
-            GroupKind::Group(_) | GroupKind::Own => self.take_invitation(id, state, &log),
+            GroupKind::Group(_) | GroupKind::Own => {
+                let writer = *account_of(contact)?.key();
+                self.take_invitation(id, state, log, &writer)
+            }
         }
+    }
+
+    /// Joins where a group goes on that somebody who is no contact has begun anew (CNV-20).
+    pub(super) fn join_moved(
+        &mut self,
+        letter: &OpenedLetter,
+        welcome: &WelcomeLetter,
+    ) -> Result<(), Error> {
+        if self.db.log(&welcome.mailbox)?.is_some() {
+            return Ok(());
+        }
+        let writer = *letter.sender.account().key();
+        let known = self.db.conversations()?;
+        if !known.iter().any(|row| row.is_group() && row.state.role(&writer) >= Role::Administrator)
+        {
+            return Ok(());
+        }
+        let reader = self.join_group(welcome)?;
+        let state = self.agreed(&welcome.mailbox)?;
+        let row = known.into_iter().find(|row| row.state.kind == state.kind && row.is_group());
+        let row = row.filter(|row| self.is_move(row, &state, &welcome.mailbox, &writer));
+        let row = row.ok_or_else(not_a_member)?;
+        if !self.has_member(&welcome.mailbox, letter.sender.account())? {
+            return Err(not_a_member());
+        }
+        self.take_number(&row, letter)?;
+        let (relay, generation) = (welcome.relay.to_string(), state.generation);
+        let invited = LogState::Invited;
+        let log = LogRow::new(welcome.mailbox, row.id, relay, generation, invited, reader);
+        self.db.put_log(&log)?;
+        self.db.put_wish(&log.mailbox, &Wish::Update, self.now)?;
+        self.take_invitation(row.id, state, log, &writer)
     }
 
     /// A contact has added this account to a group.
@@ -56,9 +92,19 @@ impl Work<'_> {
         &mut self,
         id: ConversationId,
         state: GroupState,
-        log: &LogRow,
+        mut log: LogRow,
+        writer: &PublicKey,
     ) -> Result<(), Error> {
         let mut row = match self.db.conversation(id)? {
+            Some(mut row) if self.is_move(&row, &state, &log.mailbox, writer) => {
+                let old = row.log.ok_or_else(not_a_member)?;
+                if !self.is_weaker(&log.mailbox, &old)? {
+                    log.state = LogState::Live;
+                    self.db.put_log(&log)?;
+                    return self.go_on_in(&mut row, state, &log);
+                }
+                row
+            }
             // Who is in it cannot be let in again.
             Some(row) if !row.is_group() || row.standing == Standing::Open => {
                 return Err(not_a_member());
@@ -77,7 +123,17 @@ impl Work<'_> {
     /// lower id; whoever made the other closes it.
     fn choose_log(&mut self, contact: &ContactRow, joined: &MailboxId) -> Result<(), Error> {
         let mut row = self.db.need_conversation(contact.id.into())?;
-        row.state = self.agreed(joined)?;
+        let (was, state) = (row.state.generation, self.agreed(joined)?);
+        if let Some(old) = row.log.filter(|_| state.generation > was && was > 0) {
+            // CNV-20
+            if self.is_weaker(joined, &old)? {
+                return Err(not_a_member());
+            }
+            let log = self.db.need_log(joined)?;
+            return self.go_on_in(&mut row, state, &log);
+        }
+        let older = state.generation < was;
+        row.state = state;
         let before = row.log.map(|before| self.db.need_log(&before));
         let in_use = [LogState::Live, LogState::Creating];
         let before = before.transpose()?.filter(|before| in_use.contains(&before.state));
@@ -86,6 +142,9 @@ impl Work<'_> {
             self.db.put_conversation(&row)?;
             return self.db.forget_contents(row.id, 0);
         };
+        if older {
+            return Err(not_a_member());
+        }
         if *joined < before.mailbox {
             // Made here: nobody else will close it.
             if before.state == LogState::Creating {

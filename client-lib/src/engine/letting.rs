@@ -63,6 +63,13 @@ impl Work<'_> {
         if package.device() != &letter.sender {
             return Err(Error::Crypto(restante_crypto::Error::WrongAccount));
         }
+        if matches!(log.state, LogState::Gone | LogState::Lost | LogState::Captured)
+            && row.log == Some(log.mailbox)
+        {
+            // Neither can read on: it must be begun anew.
+            self.plan_restart(&row)?;
+            return Ok(());
+        }
         if !self.can_let_in(&row, &log)? || package.suite() != self.suite_of(&log.mailbox)? {
             return Ok(());
         }

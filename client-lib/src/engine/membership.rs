@@ -40,6 +40,10 @@ impl Work<'_> {
         let members = self.members(&log.mailbox)?;
         self.note_joined(log, envelope.seq, merged, &members)?;
         self.take_returned(log, merged, &members)?;
+        if conversation.log != Some(log.mailbox) {
+            // Nothing is agreed on any more in a log the conversation has left.
+            return Ok(());
+        }
         let leaving = self.leaving(&conversation)?;
         let muted = self.db.muted(&log.mailbox)?;
         let parties = self.parties(&conversation)?;
@@ -112,7 +116,17 @@ impl Work<'_> {
         conversation: &ConversationRow,
         members: &[Member],
     ) -> Result<(), Error> {
+        let Some(mailbox) = conversation.log else { return Ok(()) };
+        let wishes = self.db.wishes(&mailbox)?;
+        let comes = |known: &PublicKey| {
+            wishes.iter().any(
+                |w| matches!(&w.what, Wish::Add { account, .. } if account == known.as_bytes()),
+            )
+        };
         for known in self.db.members(conversation.id)? {
+            if comes(&known.account) {
+                continue;
+            }
             if !members.iter().any(|member| account(member) == Some(known.account)) {
                 self.db.drop_member(conversation.id, &known.account)?;
             }

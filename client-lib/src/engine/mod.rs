@@ -28,6 +28,7 @@ mod outbox;
 mod plan;
 mod policy;
 mod readd;
+mod reboot;
 mod receipts;
 mod records;
 mod repair;

@@ -56,6 +56,8 @@ struct Draft<'a> {
     members: &'a [Member],
     own: PublicKey,
     rank: Role,
+    /// Accounts that are to be added, by this commit or another.
+    coming: Vec<PublicKey>,
     /// Leaves the group may have.
     room: usize,
     state: GroupState,
@@ -67,6 +69,11 @@ impl Work<'_> {
     pub(super) fn plan(&mut self, log: &LogRow) -> Result<Option<Plan>, Error> {
         let now = self.now;
         let mut wishes = self.db.wishes(&log.mailbox)?;
+        let coming = wishes.iter().filter_map(|wish| match &wish.what {
+            Wish::Add { account, .. } => Some(PublicKey::new(*account)),
+            _ => None,
+        });
+        let coming: Vec<PublicKey> = coming.collect();
         wishes.retain(|wish| wish.what.is_ready() && wish.not_before <= now);
         if wishes.is_empty() {
             return Ok(None);
@@ -88,6 +95,7 @@ impl Work<'_> {
             members: &members,
             own,
             rank: rank(&conversation.state, &self.parties(&conversation)?, &own),
+            coming,
             room: self.leaves_left(&log.mailbox)?,
             state: conversation.state.clone(),
             plan: ChangePlan::default(),
@@ -167,6 +175,10 @@ impl Draft<'_> {
             Wish::Role { account, .. } => {
                 let account = PublicKey::new(*account);
                 let here = accounts(self.members).contains(&account);
+                let own = account == self.own && !self.coming.is_empty();
+                if own || (!here && self.coming.contains(&account)) {
+                    return Fit::Later;
+                }
                 self.apply(wish, here && self.rank >= Role::Administrator)
             }
             Wish::Close { .. } => Fit::Later,

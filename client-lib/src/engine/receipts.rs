@@ -24,6 +24,7 @@ impl Engine {
         if online {
             self.repairs()?;
             self.returns()?;
+            self.restarts()?;
         }
         let due = self.store.read().receipts_due()?;
         self.next_due = due.iter().map(|(_, due)| *due).min();

@@ -1,5 +1,5 @@
-//! The tables of returns: logs this device asks to be added to again, and devices of others that ask
-//! for it and wait for a person's consent.
+//! The tables of returns: logs this device asks to be added to again, devices of others that ask for
+//! it and wait for a person's consent, and conversations that are begun anew.
 
 use restante_spec::ids::{MailboxId, PublicKey, UnixTime};
 use rusqlite::params;
@@ -49,10 +49,11 @@ impl Db<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// When the next one is due.
+    /// When the next one is due, or the next conversation to be begun anew.
     pub(crate) fn next_return(self) -> Result<Option<UnixTime>, Error> {
-        let due: Option<i64> =
-            self.sql.prepare_cached("SELECT min(due) FROM returns")?.query_row([], |r| r.get(0))?;
+        let sql = "SELECT min(due) FROM
+            (SELECT due FROM returns UNION ALL SELECT due FROM restarts WHERE due IS NOT NULL)";
+        let due: Option<i64> = self.sql.prepare_cached(sql)?.query_row([], |r| r.get(0))?;
         Ok(due.map(|due| UnixTime::new(from_sql(due))))
     }
 
@@ -68,6 +69,43 @@ impl Db<'_> {
     pub(crate) fn drop_return(self, mailbox: &MailboxId) -> Result<(), Error> {
         self.sql.execute("DELETE FROM returns WHERE mailbox = ?1", [mailbox.as_bytes()])?;
         Ok(())
+    }
+
+    /// A conversation is to be begun anew then, unless it is planned already.
+    pub(crate) fn plan_restart(self, of: ConversationId, due: UnixTime) -> Result<(), Error> {
+        let sql = "INSERT INTO restarts (conversation, due) VALUES (?1, ?2)
+            ON CONFLICT (conversation) DO UPDATE SET due = coalesce(due, ?2)";
+        self.sql.execute(sql, (of.as_bytes(), to_sql(due.get())))?;
+        Ok(())
+    }
+
+    /// Its time has come.
+    pub(crate) fn clear_restart(self, of: ConversationId) -> Result<(), Error> {
+        let sql = "UPDATE restarts SET due = NULL WHERE conversation = ?1";
+        self.sql.execute(sql, [of.as_bytes()])?;
+        Ok(())
+    }
+
+    /// It is done by this device itself.
+    pub(crate) fn note_restart(self, of: ConversationId, now: UnixTime) -> Result<(), Error> {
+        let sql = "UPDATE restarts SET last = ?2 WHERE conversation = ?1";
+        self.sql.execute(sql, (of.as_bytes(), to_sql(now.get())))?;
+        Ok(())
+    }
+
+    /// When a conversation was last begun anew by itself.
+    pub(crate) fn last_restart(self, of: ConversationId) -> Result<Option<UnixTime>, Error> {
+        let sql = "SELECT max(last) FROM restarts WHERE conversation = ?1";
+        let last: Option<i64> = self.sql.query_row(sql, [of.as_bytes()], |row| row.get(0))?;
+        Ok(last.map(|last| UnixTime::new(from_sql(last))))
+    }
+
+    /// Conversations that are to be begun anew now.
+    pub(crate) fn restarts_due(self, now: UnixTime) -> Result<Vec<ConversationId>, Error> {
+        let mut query =
+            self.sql.prepare_cached("SELECT conversation FROM restarts WHERE due <= ?1")?;
+        let rows = query.query_map([to_sql(now.get())], |row| row.get(0))?;
+        Ok(rows.map(|id| id.map(ConversationId::new)).collect::<Result<_, _>>()?)
     }
 
     /// Notes a device that waits for consent, with its newest key package.

@@ -125,6 +125,10 @@ CREATE TABLE callers (
     package BLOB NOT NULL, PRIMARY KEY (conversation, device)
 ) WITHOUT ROWID;
 
+CREATE TABLE restarts (
+    conversation BLOB PRIMARY KEY, due INTEGER, last INTEGER
+) WITHOUT ROWID;
+
 CREATE TABLE outbox (
     row INTEGER PRIMARY KEY AUTOINCREMENT, conversation BLOB NOT NULL, id BLOB NOT NULL UNIQUE,
     kind INTEGER NOT NULL, body BLOB NOT NULL, at INTEGER NOT NULL, mailbox BLOB,
