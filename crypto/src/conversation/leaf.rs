@@ -3,8 +3,8 @@
 
 use openmls::prelude::{
     BasicCredential, Capabilities, Ciphersuite, Credential, CredentialWithKey, Extension,
-    ExtensionType, Extensions, GroupContext, LeafNode, LeafNodeIndex, SignaturePublicKey,
-    UnknownExtension,
+    ExtensionType, Extensions, GroupContext, LeafNode, LeafNodeIndex,
+    RequiredCapabilitiesExtension, SignaturePublicKey, UnknownExtension,
 };
 use restante_spec::ids::{PublicKey, ReaderHash};
 
@@ -93,9 +93,13 @@ pub(super) fn extensions(reader: &ReaderHash) -> Result<Extensions<LeafNode>, Er
 /// The group's context with the members' state in it.
 pub(super) fn context(state: &[u8]) -> Result<Extensions<GroupContext>, Error> {
     // CNV-13
-    let extension = Extension::Unknown(STATE_EXTENSION, UnknownExtension(state.to_vec()));
-    Extensions::single(extension)
-        .map_err(|_| Error::Internal { what: "the group's extension is not allowed" })
+    let extensions = [READER_EXTENSION, STATE_EXTENSION].map(ExtensionType::Unknown);
+    let required = RequiredCapabilitiesExtension::new(&extensions, &[], &[]);
+    Extensions::from_vec(vec![
+        Extension::RequiredCapabilities(required),
+        Extension::Unknown(STATE_EXTENSION, UnknownExtension(state.to_vec())),
+    ])
+    .map_err(|_| Error::Internal { what: "the group's extension is not allowed" })
 }
 
 /// The members' state in a group's context.

@@ -42,7 +42,9 @@ fn captured_conversation_goes_on_in_a_new_log() {
 
     let mut alice = alice.restart();
     wait(&mut alice, soon());
+    // A restart sets the clock of a test back.
     let mut alice = alice.restart();
+    wait(&mut alice, soon());
     for _ in 0..3 {
         post.round(&mut alice);
         post.round(&mut bob);
