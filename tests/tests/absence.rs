@@ -1,5 +1,5 @@
-//! A device that was away for longer than the relay keeps anything comes back: it is let in again by
-//! itself, what it missed is given to it, and everybody has the same history.
+//! A device that was away for longer than the relay keeps anything comes back: it is let in again
+//! by itself, what it missed is given to it, and everybody has the same history.
 
 use std::time::{Duration, Instant};
 

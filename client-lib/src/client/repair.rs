@@ -42,10 +42,10 @@ impl Client {
         self.ask(move |engine| engine.consent(id, who, agreed)).await
     }
 
-    /// Begins a conversation anew in another mailbox: on the own relay, or on the one that is named.
+    /// Begins a conversation anew in another mailbox: on the own relay, or on one that is named.
     /// The same people, name, roles and history; also when the relay it was on is gone. Whoever
-    /// cannot be reached is named by a notice and is not in it any more. A `large` one may have more
-    /// devices, but is not safe from the quantum computers of the future (see
+    /// cannot be reached is named by a notice and is not in it any more. A `large` one may have
+    /// more devices, but is not safe from the quantum computers of the future (see
     /// [`Client::create_group`]): the members of one that was must agree to it.
     ///
     /// # Errors

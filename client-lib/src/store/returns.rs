@@ -1,5 +1,5 @@
-//! The tables of returns: logs this device asks to be added to again, devices of others that ask for
-//! it and wait for a person's consent, and conversations that are begun anew.
+//! The tables of returns: logs this device asks to be added to again, devices of others that ask
+//! for it and wait for a person's consent, and conversations that are begun anew.
 
 use restante_spec::ids::{MailboxId, PublicKey, UnixTime};
 use rusqlite::params;

@@ -9,8 +9,8 @@ use crate::error::Error;
 const STEPS: &[&str] = &[VERSION_1];
 
 /// Layout of version 1. Whatever belongs to a conversation names it; a direct one is named as its
-/// contact. What belongs to one of its logs names the log's mailbox. The trigger: of a message that was
-/// taken back or has disappeared nothing is kept for others either.
+/// contact. What belongs to one of its logs names the log's mailbox. The trigger: of a message
+/// that was taken back or has disappeared nothing is kept for others either.
 const VERSION_1: &str = "
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 
