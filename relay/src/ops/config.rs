@@ -479,6 +479,19 @@ pub(crate) fn told_limits(mailbox: &mailbox::Settings) -> Limits {
 mod tests {
     use super::*;
 
+    /// MBX-11: envelopes are kept for as long as the operator says, up to the protocol's bound.
+    #[test]
+    fn longest_time_is_the_operators() {
+        let parse =
+            |ttl: u32| Cli::try_parse_from(["restante-relay", "serve", "--ttl", &ttl.to_string()]);
+        for (ttl, default) in [(1, 1), (limits::TTL_MAX.get(), limits::TTL_DEFAULT.get())] {
+            let Command::Serve(serve) = parse(ttl).unwrap().command else { panic!("serve") };
+            let told = told_limits(&serve.mailbox());
+            assert_eq!((told.ttl_max.get(), told.ttl_default.get()), (ttl, default));
+        }
+        assert!(parse(0).is_err() && parse(limits::TTL_MAX.get() + 1).is_err());
+    }
+
     fn address(public: &[&str]) -> Result<String, Error> {
         let words = ["restante-relay", "serve"].iter().chain(public);
         let Command::Serve(serve) = Cli::parse_from(words).command else { panic!("serve") };
