@@ -6,8 +6,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
     let descriptors = protox::compile(["proto/wire.proto"], ["proto"])?;
     prost_build::Config::new().bytes(["."]).compile_fds(descriptors)?;
-    // Content holds secrets, and only a `Vec` can be wiped.
-    for content in ["proto/content.proto", "proto/group.proto"] {
+    // Content and archives hold secrets, and only a `Vec` can be wiped.
+    for content in ["proto/content.proto", "proto/group.proto", "proto/archive.proto"] {
         let descriptors = protox::compile([content], ["proto"])?;
         prost_build::Config::new().compile_fds(descriptors)?;
     }

@@ -2,7 +2,7 @@
 
 use restante_spec::codes::{Code, Retry};
 
-use crate::types::{Contact, ContactState};
+use crate::types::{ContactState, Match};
 
 /// Why something was not done. [`Error::kind`] says where to look, [`Error::is_retryable`]
 /// whether the same call may succeed later, [`Error::code`] is stable for programs.
@@ -69,15 +69,45 @@ pub enum Error {
         /// The most that fits.
         max: usize,
     },
-    /// Several contacts fit. Name one by its id.
-    #[error("{} contacts fit that name", matches.len())]
+    /// Several fit. Name one by its id.
+    #[error("{} fit that name", matches.len())]
     Ambiguous {
         /// Those that fit.
-        matches: Vec<Contact>,
+        matches: Vec<Match>,
+    },
+    /// A reaction is one line of at most `max` bytes.
+    #[error("a reaction is one line of at most {max} bytes")]
+    BadReaction {
+        /// The most that fits.
+        max: usize,
     },
     /// No message has this id.
     #[error("there is no such message")]
     NoSuchMessage,
+    /// No transfer has this id (any more).
+    #[error("there is no such transfer")]
+    NoSuchTransfer,
+    /// There is no file of this name among the home's files.
+    #[error("there is no such file")]
+    NoSuchFile,
+    /// There is a file of this name already, or one is on its way. Choose another name.
+    #[error("there is a file of this name already")]
+    FileExists,
+    /// A file's name is 1 to `max` letters of ASCII, digits, `.`, `-` and `_`; it does not begin
+    /// with a dot and does not end as an unfinished download's does.
+    #[error("a file's name is 1 to {max} letters, digits, dots, hyphens and underscores")]
+    BadFileName {
+        /// The most that fits.
+        max: usize,
+    },
+    /// A blob has 1 to `max` bytes. Split the file.
+    #[error("the file has {bytes} bytes; a blob has 1 to {max}")]
+    BadFileSize {
+        /// Its size.
+        bytes: u64,
+        /// The most that fits.
+        max: u64,
+    },
     /// The text is no id.
     #[error("an id is 32 hexadecimal digits")]
     BadId,
@@ -147,9 +177,28 @@ pub enum Error {
     /// The relay refused; the code says why.
     #[error("the relay refused: {}", .0.name())]
     Refused(Code),
-    /// This home was copied and is used elsewhere; it does not send any more.
-    #[error("this home was copied and is used elsewhere; it does not send any more")]
+    /// This home was copied and is used elsewhere, or its device was removed from the account; it
+    /// does not send any more. [`crate::Client::relink`] begins anew.
+    #[error("this device was copied or removed; it does not send any more and must be linked anew")]
     Cloned,
+    /// The text is no link code.
+    #[error("this is not the code of a new device")]
+    BadLinkCode,
+    /// Only the account's first device can do this: it has the account's key.
+    #[error("only the account's first device can do this")]
+    NotFirstDevice,
+    /// The account's first device cannot be linked anew: it has the account's key.
+    #[error("the account's first device cannot be linked anew: it has the account's key")]
+    FirstDevice,
+    /// This device belongs to no account yet: it waits to be linked.
+    #[error("this device is not linked to an account yet")]
+    NotLinked,
+    /// There is nothing to link: no letter of an account has come, or it is linked already.
+    #[error("no account has taken this device in yet")]
+    NoLink,
+    /// The account has no device of this number.
+    #[error("the account has no such device")]
+    NoSuchDevice,
     /// The client was not started, or has been shut down.
     #[error("the client is not running")]
     Stopped,
@@ -189,24 +238,36 @@ impl Error {
             | Self::BadAddress(_)
             | Self::BadToken(_)
             | Self::BadInvite
+            | Self::BadLinkCode
             | Self::OwnInvite
             | Self::EmptyText
             | Self::TextTooLong { .. }
             | Self::BadNickname { .. }
+            | Self::BadReaction { .. }
             | Self::EmptySearch
             | Self::TooLong { .. }
+            | Self::BadFileName { .. }
+            | Self::BadFileSize { .. }
             | Self::Ambiguous { .. } => ErrorKind::Usage,
             Self::NoSuchContact
             | Self::NoSuchConversation
             | Self::NoSuchMessage
+            | Self::NoSuchDevice
             | Self::NotAMember
+            | Self::NoSuchTransfer
+            | Self::NoSuchFile
             | Self::NoStore => ErrorKind::NotFound,
             Self::NotAGroup
             | Self::NotAllowed
             | Self::WrongStanding { .. }
             | Self::WrongState { .. }
             | Self::StoreExists
+            | Self::FileExists
             | Self::Cloned
+            | Self::NotFirstDevice
+            | Self::FirstDevice
+            | Self::NotLinked
+            | Self::NoLink
             | Self::Stopped => ErrorKind::State,
             Self::TooMany { .. } => ErrorKind::Limit,
             Self::Deadline | Self::Unreachable(_) | Self::WrongRelay => ErrorKind::Network,
@@ -244,6 +305,11 @@ impl Error {
             | Self::TooLong { .. }
             | Self::Ambiguous { .. }
             | Self::NoSuchMessage
+            | Self::NoSuchTransfer
+            | Self::NoSuchFile
+            | Self::FileExists
+            | Self::BadFileName { .. }
+            | Self::BadFileSize { .. }
             | Self::BadId
             | Self::BadAddress(_)
             | Self::BadToken(_)
@@ -254,10 +320,17 @@ impl Error {
             | Self::WrongState { .. }
             | Self::EmptyText
             | Self::TextTooLong { .. }
+            | Self::BadReaction { .. }
             | Self::BadNickname { .. }
             | Self::EmptySearch
             | Self::WrongRelay
             | Self::Cloned
+            | Self::BadLinkCode
+            | Self::NotFirstDevice
+            | Self::FirstDevice
+            | Self::NotLinked
+            | Self::NoLink
+            | Self::NoSuchDevice
             | Self::Stopped
             | Self::Crypto(_) => false,
         }
@@ -289,6 +362,11 @@ impl Error {
             Self::TooLong { .. } => "too_long",
             Self::Ambiguous { .. } => "ambiguous",
             Self::NoSuchMessage => "no_such_message",
+            Self::NoSuchTransfer => "no_such_transfer",
+            Self::NoSuchFile => "no_such_file",
+            Self::FileExists => "file_exists",
+            Self::BadFileName { .. } => "bad_file_name",
+            Self::BadFileSize { .. } => "bad_file_size",
             Self::BadId => "bad_id",
             Self::BadAddress(_) => "bad_address",
             Self::BadToken(_) => "bad_token",
@@ -300,6 +378,7 @@ impl Error {
             Self::EmptyText => "empty_text",
             Self::TextTooLong { .. } => "text_too_long",
             Self::BadNickname { .. } => "bad_nickname",
+            Self::BadReaction { .. } => "bad_reaction",
             Self::EmptySearch => "empty_search",
             Self::TooMany { .. } => "too_many",
             Self::Deadline => "deadline",
@@ -307,6 +386,12 @@ impl Error {
             Self::WrongRelay => "wrong_relay",
             Self::Refused(code) => code.name(),
             Self::Cloned => "cloned",
+            Self::BadLinkCode => "bad_link_code",
+            Self::NotFirstDevice => "not_first_device",
+            Self::FirstDevice => "first_device",
+            Self::NotLinked => "not_linked",
+            Self::NoLink => "no_link",
+            Self::NoSuchDevice => "no_such_device",
             Self::Stopped => "stopped",
             Self::Crypto(_) => "crypto",
         }

@@ -7,7 +7,10 @@ use restante_spec::ids::Seq;
 use tokio::sync::broadcast;
 
 use crate::limits::EVENT_QUEUE;
-use crate::types::{Contact, ContactId, Conversation, ConversationId, Fate, Message, MessageId};
+use crate::transfer::TransferState;
+use crate::types::{
+    Contact, ContactId, Conversation, ConversationId, Fate, Message, MessageId, TransferId,
+};
 
 /// Something an app may want to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +20,26 @@ pub enum Event {
     Resync,
     /// A message was received.
     Message(Message),
+    /// A message looks different now: edited, reacted to, taken back, or gone.
+    Changed(Message),
+    /// Somebody began or ceased to write. It ends by itself if nothing more is heard of it.
+    Typing {
+        /// Where.
+        conversation: ConversationId,
+        /// Who.
+        who: ContactId,
+        /// Whether they are writing now.
+        active: bool,
+    },
+    /// Somebody is there now, or not any more.
+    Presence {
+        /// Where they said so.
+        conversation: ConversationId,
+        /// Who.
+        who: ContactId,
+        /// Whether they are there.
+        online: bool,
+    },
     /// A message of this side has come further.
     Fate {
         /// Where.
@@ -39,6 +62,18 @@ pub enum Event {
         conversation: ConversationId,
         /// Whose it is.
         who: ContactId,
+    },
+    /// A transfer has come further, at most once for each part of the blob; or it has ended.
+    Transfer {
+        /// Which.
+        id: TransferId,
+        /// Bytes from the blob's beginning that are there. After a crash of this device a download
+        /// may go on a little behind what was told.
+        done: u64,
+        /// Bytes of the whole blob.
+        size: u64,
+        /// How it stands.
+        state: TransferState,
     },
     /// Something a person should know.
     Notice(Notice),
@@ -86,6 +121,15 @@ pub enum Notice {
         /// Which conversation.
         conversation: ConversationId,
     },
+    /// A member has seen another log than this device, or claims so (CNT-7).
+    #[error(
+        "members of this conversation are shown different logs: its relay may hide or reorder \
+             messages. Compare with the others what you see, and do not rely on what is missing"
+    )]
+    Forked {
+        /// Which conversation.
+        conversation: ConversationId,
+    },
     /// The relay was restored from a backup.
     #[error("the relay was restored from a backup: conversations there can only be read")]
     RelayRestored,
@@ -98,6 +142,18 @@ pub enum Notice {
     /// Another device writes with this device's keys: the home was copied.
     #[error("this home was copied and is used elsewhere: it stops sending")]
     Cloned,
+    /// An account would take this device in: the number must be the one on the other screen.
+    #[error("an account takes this device in; compare the numbers: {check}")]
+    LinkOffered {
+        /// Twelve digits in two groups.
+        check: String,
+    },
+    /// A new device did not come in: its code was over, used, or not what it should be.
+    #[error("the new device was not linked: its code is over or was used; show a new one")]
+    LinkFailed,
+    /// This device was removed from its account by another one.
+    #[error("this device was removed from the account; it stops sending")]
+    Unlinked,
     /// Somebody did in a group what their role does not allow; it counts as not done.
     #[error("somebody in this group did what their role does not allow; it does not count")]
     Improper {

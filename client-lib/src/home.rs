@@ -56,11 +56,16 @@ fn holder(file: &mut File) -> u32 {
 
 /// Makes the folder if it is not there, for its owner only.
 pub(crate) fn make_home(home: &Path) -> Result<(), Error> {
+    make_folder(home).map_err(|error| io_error("make the home", &error))
+}
+
+/// Makes a folder if it is not there, for its owner only.
+pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(home).map_err(|error| io_error("make the home", &error))
+    builder.create(path)
 }
 
 /// Writes a file that must not be there yet, for its owner only, and waits until it is safe.
@@ -78,7 +83,8 @@ pub(crate) fn io_error(what: &str, error: &io::Error) -> Error {
     Error::Storage(format!("cannot {what}: {}", error.kind()))
 }
 
-fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+/// Whatever is made is for its owner only.
+pub(crate) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
     options

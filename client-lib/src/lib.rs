@@ -26,6 +26,8 @@
 //! client.shutdown().await
 //! # }
 //! ```
+//!
+//! `examples/` has bots, to begin with.
 
 mod client;
 mod clock;
@@ -33,26 +35,39 @@ mod driver;
 mod engine;
 mod error;
 mod events;
+mod files;
 mod home;
 mod key;
 mod limits;
+mod media;
 mod net;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 mod store;
 mod tasks;
+mod transfer;
 mod types;
 
 pub use client::{Builder, Client};
 pub use error::{Error, ErrorKind};
 pub use events::{Event, EventStream, Notice};
 pub use key::StoreKey;
+pub use media::{PictureError, PreparedImage, prepare_image};
 pub use restante_crypto::SafetyNumber;
 pub use restante_spec::address::{AddressError, RelayAddress};
 pub use restante_spec::codes::Code;
 pub use restante_spec::content::{Policy, Role, Who};
 pub use restante_spec::ids::{Seconds, Seq, UnixTime};
 pub use restante_spec::token::{AdmissionToken, Entrance, EntranceError, TokenError};
+pub use transfer::{BlobAddress, Direction, Transfer, TransferFailure, TransferState};
 pub use types::{
     Collected, ConnectionState, Contact, ContactId, ContactState, Conversation, ConversationId,
-    ConversationKind, Fate, Gap, GapState, Goal, GroupChange, GroupMember, InviteLink,
-    InviteOptions, Message, MessageId, MessageKind, Position, Standing,
+    ConversationKind, Device, Fate, Gap, GapState, Goal, GroupChange, GroupMember, InviteLink,
+    InviteOptions, Match, Message, MessageId, MessageKind, Position, Privacy, Reach, Reaction,
+    Recipient, ReplyTo, Standing, TransferId,
 };
+
+/// The example in the README compiles too.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

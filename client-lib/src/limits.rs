@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use restante_spec::ids::Seconds;
+use restante_spec::limits::{BLOB_PART_BYTES, BLOB_READS_IN_FLIGHT};
 use restante_spec::message::{Credit, Rate};
 
 /// Events an [`crate::EventStream`] holds; one more drops the oldest and becomes `Resync`.
@@ -62,6 +63,15 @@ pub(crate) const INVITE_TTL: Seconds = Seconds::new(7 * 86_400);
 /// Invites that are open at once; one more is `too_many`.
 pub(crate) const INVITES: usize = 100;
 
+/// How long a link code holds; then a new one is needed.
+pub(crate) const LINK_TTL: Seconds = Seconds::new(600);
+/// Bytes of records that are told to the own devices at once; what is beyond goes in a next one.
+pub(crate) const SYNC_CHUNK: usize = 60_000;
+/// Settings and drafts of an account together; one more is `too_many`.
+pub(crate) const NOTES: usize = 10_000;
+/// After a device has said that it makes a conversation, the others wait so long for it.
+pub(crate) const CLAIM_WAIT: Seconds = Seconds::new(600);
+
 /// Prekeys stored at once.
 pub(crate) const PREKEYS_PUT: usize = 4;
 /// With fewer prekeys left, more are stored.
@@ -73,6 +83,33 @@ pub(crate) const LETTER_RATE: Rate = Rate { count: 60, per: Seconds::new(3_600) 
 pub(crate) const RECEIPT_DELAY: Seconds = Seconds::new(5);
 /// ... and up to so much later, at random.
 pub(crate) const RECEIPT_SPREAD: Seconds = Seconds::new(10);
+/// In a group the spread grows by this for each other member, so that not everybody answers each
+/// message ...
+pub(crate) const RECEIPT_SPREAD_PER_MEMBER: Seconds = Seconds::new(1);
+/// ... up to this.
+pub(crate) const RECEIPT_SPREAD_MAX: Seconds = Seconds::new(55);
+/// Who has received a message is remembered for so long after the last sign of it; then it is not
+/// known any more. Above the longest time a relay keeps a message.
+pub(crate) const RECIPIENTS_KEPT: Seconds = Seconds::new(90 * 86_400);
+/// Different reactions shown beside one message; further ones are not shown.
+pub(crate) const REACTIONS_SHOWN: usize = 32;
+/// Reactions, edits and deletes of one conversation that wait for a message that is not here; with
+/// one more the oldest is dropped.
+pub(crate) const ACTS_WAITING: u32 = 1_024;
+/// Earlier states of a conversation that are remembered for what is taken behind its time; with
+/// one more the oldest is dropped, and what is older still is judged by the oldest that is left.
+pub(crate) const STATES: u32 = 256;
+/// Positions of an epoch whose log hash is remembered (CNT-7); with one more the oldest is dropped
+/// and not compared any more.
+pub(crate) const LOG_HASHES: u32 = 1_024;
+/// Somebody who is writing is not any more when nothing was heard of it for so long.
+pub(crate) const TYPING_ENDS: Seconds = Seconds::new(10);
+/// That somebody is writing is told again after so long; sooner it is not sent.
+pub(crate) const TYPING_AGAIN: Seconds = Seconds::new(4);
+/// People writing at once that are remembered; one more is not shown.
+pub(crate) const TYPING_PEOPLE: usize = 256;
+/// Live contents waiting for the next step of the driver; one more is not sent.
+pub(crate) const LIVE_QUEUE: usize = 64;
 /// How often expired messages and letters are looked for.
 pub(crate) const TIDY_EVERY: Seconds = Seconds::new(30);
 
@@ -115,6 +152,9 @@ pub(crate) const REPAIR_RATE_TIME: Seconds = Seconds::new(3_600);
 pub(crate) const REPAIR_BYTES: usize = 63_400;
 /// Ranges that others have asked for in a conversation and were not given yet; more is not noted.
 pub(crate) const REPAIRS_OWED: usize = 256;
+/// Contents of the own conversation that are kept for the other devices; with one more the oldest
+/// goes. A device that misses more is told everything when it is added again.
+pub(crate) const OWN_KEPT: u32 = 1_024;
 /// Gaps of a conversation; with one more the oldest is no longer shown.
 pub(crate) const GAPS: usize = 1_024;
 
@@ -137,3 +177,42 @@ pub(crate) const RESTART_SPREAD: Seconds = Seconds::new(60);
 pub(crate) const RESTART_EVERY: Seconds = Seconds::new(86_400);
 /// A log that a conversation has left is closed after so long: until then others may write there.
 pub(crate) const MOVED_CLOSE: Seconds = Seconds::new(14 * 86_400);
+/// A Welcome that goes into its letter, bytes; a larger one lies in a blob (CNT-6). A letter has
+/// 64,800 bytes, of which the slots take 9,400 and the device list up to 12,500.
+pub(crate) const WELCOME_BYTES: usize = 36_000;
+/// A commit or Welcome in a blob, bytes; what claims to be larger is not fetched. 1,000 leaves need
+/// about 440,000.
+pub(crate) const LARGE_MESSAGE_BYTES: u64 = 4 * 1024 * 1024;
+/// After a blob could not be stored its commit is made anew so much later.
+pub(crate) const LARGE_RETRY: Seconds = Seconds::new(600);
+/// Transfers that have not ended; one more is `too_many`.
+pub(crate) const TRANSFERS: usize = 64;
+/// Transfers that have ended and are still listed; with one more the oldest is forgotten.
+pub(crate) const TRANSFERS_ENDED: usize = 64;
+/// A file's name, bytes; one more is `bad_file_name`.
+pub(crate) const FILE_NAME_BYTES: usize = 128;
+/// Parts of blobs under way on a link, all transfers and both directions together (194,400
+/// bytes); the next one waits. A message behind them waits for no more than these: about a second
+/// and a half with 1 Mbit/s; with 50 ms to the relay and back they still bring 3.8 MB a second.
+pub(crate) const TRANSFER_WINDOW: usize = 3;
+/// Bytes of a blob from one sync of the file and note in the store to the next: 16 parts. After a
+/// crash so much is fetched again at most.
+pub(crate) const TRANSFER_SYNC_BYTES: u64 = 16 * BLOB_PART_BYTES as u64;
+
+const _: () = {
+    // LIM-25: at the relay's bound it would read nothing more of this link, messages neither.
+    assert!(TRANSFER_WINDOW < BLOB_READS_IN_FLIGHT);
+    // At the link's bound no message would be taken behind the parts.
+    assert!(TRANSFER_WINDOW * BLOB_PART_BYTES < LINK_OUTPUT_BYTES);
+};
+/// Pixels of a picture that is decoded for its thumbnail (FIL-6); one with more gets none.
+pub(crate) const PICTURE_PIXELS: u64 = 50_000_000;
+/// Bytes a decoder may take for it; a picture that needs more gets no thumbnail.
+pub(crate) const PICTURE_BYTES: u64 = 512 * 1024 * 1024;
+/// Pixels on each side of a thumbnail, at most, and the quality of its JPEG: the first that fits.
+pub(crate) const THUMBNAIL_TRIES: [(u32, u8); 5] =
+    [(160, 75), (160, 50), (160, 25), (80, 50), (80, 25)];
+const _: () = {
+    assert!(RECIPIENTS_KEPT.get() > restante_spec::limits::TTL_MAX.get());
+    assert!(RECEIPT_DELAY.get() + RECEIPT_SPREAD_MAX.get() <= 60);
+};

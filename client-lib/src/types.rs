@@ -2,6 +2,9 @@
 //!
 //! Knows meanings; must not know the store, the network or any key.
 
+mod done;
+mod people;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -12,6 +15,9 @@ use restante_spec::ids::{Seconds, Seq, UnixTime};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+
+pub use self::done::{Privacy, Reach, Reaction, Recipient, ReplyTo};
+pub use self::people::{Device, GroupMember, Match};
 
 /// Declares an id of 16 bytes that is written as 32 hexadecimal digits.
 macro_rules! hex_id {
@@ -68,6 +74,10 @@ hex_id! {
 hex_id! {
     /// A message: chosen by its sender, the same on both sides.
     MessageId
+}
+hex_id! {
+    /// A transfer of this device: of a file to a relay, or of a blob to a file.
+    TransferId
 }
 
 /// Somebody this account talks to, or may.
@@ -192,6 +202,18 @@ pub enum Standing {
     Broken,
 }
 
+impl ConversationKind {
+    /// The stable name, as in `--json`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Group => "group",
+            Self::Own => "own",
+        }
+    }
+}
+
 impl Standing {
     /// The stable name, as in `--json`.
     #[must_use]
@@ -205,21 +227,6 @@ impl Standing {
             Self::Broken => "broken",
         }
     }
-}
-
-/// An account in a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GroupMember {
-    /// Who.
-    pub id: ContactId,
-    /// The name they gave themselves; empty until it is known.
-    pub nickname: String,
-    /// What they may.
-    pub role: Role,
-    /// How many of their devices are in the group.
-    pub devices: u32,
-    /// It is this account.
-    pub is_me: bool,
 }
 
 /// What happened to a group, in the order of its messages.
@@ -247,6 +254,8 @@ pub enum GroupChange {
     /// It was begun anew in another log, perhaps at another relay; who could not be reached is not
     /// in it.
     Restarted,
+    /// Safety numbers with an account were compared and found equal, or that was taken back.
+    Verified(ContactId, bool),
 }
 
 /// A message of a conversation.
@@ -258,7 +267,7 @@ pub struct Message {
     pub conversation: ConversationId,
     /// Who wrote it; `None`: this account. Of an event: who did it, `None` if that is unclear.
     pub author: Option<ContactId>,
-    /// What it says; for a kind this version does not know, a line that says so.
+    /// What it says now; empty for every kind but `Text`.
     pub text: String,
     /// Whether `text` is what the person wrote.
     pub kind: MessageKind,
@@ -274,6 +283,16 @@ pub struct Message {
     pub is_unconfirmed: bool,
     /// Where it stands in the history; hand it to `history` to page further back.
     pub position: Position,
+    /// The message it answers.
+    pub reply_to: Option<ReplyTo>,
+    /// `text` is not what it said at first.
+    pub edited: bool,
+    /// Who took it back, if somebody did.
+    pub deleted_by: Option<ContactId>,
+    /// What stands beside it; at most 32 different ones.
+    pub reactions: Vec<Reaction>,
+    /// When it disappears from this device; `None`: not, or not before it is read.
+    pub expires_at: Option<UnixTime>,
 }
 
 impl Message {
@@ -282,6 +301,12 @@ impl Message {
     pub fn from_me(&self) -> bool {
         self.author.is_none() && self.kind != MessageKind::Event
     }
+
+    /// Whether nothing is left of it to show.
+    #[must_use]
+    pub const fn is_gone(&self) -> bool {
+        matches!(self.kind, MessageKind::Deleted | MessageKind::Disappeared)
+    }
 }
 
 /// What a row of the history is.
@@ -289,12 +314,16 @@ impl Message {
 pub enum MessageKind {
     /// Text of a person.
     Text,
-    /// A kind a newer version wrote.
+    /// A kind a newer version wrote: it needs one to be shown.
     Unknown,
     /// What came could not be opened; it is shown so that its absence is not silent.
     Unreadable,
     /// What happened to the group.
     Event,
+    /// It was taken back: nothing of it is left here.
+    Deleted,
+    /// Its time has passed: nothing of it is left here. No page of a history shows it.
+    Disappeared,
 }
 
 /// Messages of a member that are missing here.
@@ -328,8 +357,10 @@ pub enum Fate {
     Queued,
     /// Safe at the relay.
     Accepted,
-    /// On the other side's device.
+    /// On a device of every other account it went to.
     Delivered,
+    /// Read by a person at every one of them.
+    Read,
     /// The relay's time for it passed without a sign that it was delivered.
     Expired,
     /// It will not be sent: the relay, or the state of the conversation, forbids it.
@@ -346,6 +377,7 @@ impl Fate {
             Self::Queued => "queued",
             Self::Accepted => "accepted",
             Self::Delivered => "delivered",
+            Self::Read => "read",
             Self::Expired => "expired",
             Self::Refused(_) => "refused",
             Self::Received => "received",
@@ -356,15 +388,20 @@ impl Fate {
     #[must_use]
     pub const fn reached(self, goal: Goal) -> bool {
         match goal {
-            Goal::Accepted => matches!(self, Self::Accepted | Self::Delivered | Self::Received),
-            Goal::Delivered => matches!(self, Self::Delivered | Self::Received),
+            Goal::Accepted => {
+                matches!(self, Self::Accepted | Self::Delivered | Self::Read | Self::Received)
+            }
+            Goal::Delivered => matches!(self, Self::Delivered | Self::Read | Self::Received),
         }
     }
 
-    /// Whether it will not come further.
+    /// Whether waiting brings nothing: it will not come further, but for being read.
     #[must_use]
     pub const fn is_final(self) -> bool {
-        matches!(self, Self::Delivered | Self::Expired | Self::Refused(_) | Self::Received)
+        matches!(
+            self,
+            Self::Delivered | Self::Read | Self::Expired | Self::Refused(_) | Self::Received
+        )
     }
 }
 
@@ -372,9 +409,12 @@ impl fmt::Display for Fate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(code) => write!(f, "refused ({})", code.name()),
-            Self::Queued | Self::Accepted | Self::Delivered | Self::Expired | Self::Received => {
-                f.write_str(self.name())
-            }
+            Self::Queued
+            | Self::Accepted
+            | Self::Delivered
+            | Self::Read
+            | Self::Expired
+            | Self::Received => f.write_str(self.name()),
         }
     }
 }

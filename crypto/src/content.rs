@@ -1,5 +1,7 @@
 //! Hashes that contents carry: of the device's content before (CNT-4), of the log (CNT-7).
 
+use std::fmt;
+
 use restante_spec::ids::{ContentHash, EnvelopeId, LogHash, Seq};
 
 use crate::labels::Label;
@@ -14,11 +16,11 @@ pub fn content_hash(content: &[u8]) -> ContentHash {
 
 /// The hash of a conversation's log in one epoch, as far as it was read (CNT-7). Members who are
 /// shown the same log have the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct LogChain([u8; 32]);
 
 impl LogChain {
-    /// Before the first record of the epoch that has this MLS epoch authenticator.
+    /// Before the first envelope of the epoch that has this MLS epoch authenticator.
     #[must_use]
     pub fn begin(authenticator: &[u8]) -> Self {
         // CNT-7
@@ -37,7 +39,7 @@ impl LogChain {
         &self.0
     }
 
-    /// After the next record of the log.
+    /// After the next envelope of the log.
     #[must_use]
     pub fn then(&self, seq: Seq, envelope: &EnvelopeId) -> Self {
         let seq = seq.get().to_be_bytes();
@@ -49,6 +51,12 @@ impl LogChain {
     pub fn hash(&self) -> LogHash {
         let [hash @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = self.0;
         LogHash::new(hash)
+    }
+}
+
+impl fmt::Debug for LogChain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LogChain(..)")
     }
 }
 
@@ -64,9 +72,9 @@ mod tests {
         assert_ne!(content_hash(b"content"), content_hash(b"contenT"));
     }
 
-    /// CNT-7: the hash names the epoch and each record's place and id, in their order.
+    /// CNT-7: the hash names the epoch and each envelope's place and id, in their order.
     #[test]
-    fn log_hash_is_of_the_epoch_and_its_records() {
+    fn log_hash_is_of_the_epoch_and_its_envelopes() {
         let (a, b) = (EnvelopeId::new([1; 16]), EnvelopeId::new([2; 16]));
         let begun = LogChain::begin(b"authenticator");
         let first = sha256(&[b"restante log v1\0authenticator"]);

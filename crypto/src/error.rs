@@ -1,5 +1,7 @@
 //! The one error type of this crate, by what went wrong; no message holds a secret, a key or an id.
 
+use std::io::{self, ErrorKind};
+
 /// Why a cryptographic step was refused. Unless the variant says otherwise nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -83,6 +85,31 @@ pub enum Error {
         /// The highest number known of this device.
         last: u64,
     },
+    /// A live record whose counter does not rise. It is a copy, or late: drop it.
+    #[error("live record {counter} is not above {last}")]
+    OldLiveRecord {
+        /// The record's counter.
+        counter: u64,
+        /// The highest counter known of this device in this epoch.
+        last: u64,
+    },
+    /// A room's card older than one already known, or another with the same version. Keep the
+    /// known.
+    #[error("room card {version} is refused, {known} is known already")]
+    OldRoomCard {
+        /// The version offered.
+        version: u64,
+        /// The version known.
+        known: u64,
+    },
+    /// A room's key that was replaced. Whoever uses it has not seen that yet, or copies.
+    #[error("room key {number} is refused, {known} is known already")]
+    OldRoomKey {
+        /// The number offered.
+        number: u32,
+        /// The number known.
+        known: u32,
+    },
     /// The sender named is no member now, or not the one who signed. Drop the record.
     #[error("the sender is not a member of the conversation")]
     NotAMember,
@@ -109,12 +136,54 @@ pub enum Error {
         /// The store's own words.
         reason: String,
     },
+    /// Not 24 words. Ask for them again.
+    #[error("a recovery file has 24 words, these are {found}")]
+    WordCount {
+        /// How many there were.
+        found: usize,
+    },
+    /// A word that is none of the list. Ask for it again.
+    #[error("word {place} is not in the list of words")]
+    UnknownWord {
+        /// Which one, from 1.
+        place: usize,
+    },
+    /// 24 words of the list that do not belong together: one is another, or two changed places.
+    #[error("the words do not belong together: one is wrong, or two changed places")]
+    WordsDiffer,
+    /// The words or the passphrase of another recovery file. Ask again.
+    #[error("these words or this passphrase are not those of the recovery file")]
+    WrongSecret,
+    /// What is read from or written to failed. What was written is not whole.
+    #[error("reading or writing failed: {kind}")]
+    Io {
+        /// What the system said.
+        kind: ErrorKind,
+    },
     /// A state that cannot be: our bug. Drop the conversation and load it again.
     #[error("internal: {what}")]
     Internal {
         /// What was found.
         what: &'static str,
     },
+}
+
+impl From<io::Error> for Error {
+    /// Ours comes back as it was, for readers and writers that stand behind the traits of `std`.
+    fn from(error: io::Error) -> Self {
+        let kind = error.kind();
+        let ours = error.get_ref().and_then(|inner| inner.downcast_ref::<Self>());
+        ours.cloned().unwrap_or(Self::Io { kind })
+    }
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Io { kind } => kind.into(),
+            error => Self::new(ErrorKind::InvalidData, error),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -140,12 +209,20 @@ mod tests {
             Error::WrongAccount,
             Error::OldDeviceList { version: 1, known: 2 },
             Error::OldLetter { number: 1, last: 2 },
+            Error::OldLiveRecord { counter: 1, last: 2 },
+            Error::OldRoomCard { version: 1, known: 2 },
+            Error::OldRoomKey { number: 1, known: 2 },
             Error::NotAMember,
             Error::CommitPending,
             Error::NoCommitPending,
             Error::Removed,
             Error::Refused { what, reason: "it is old".to_owned() },
             Error::Storage { reason: "the disk is full".to_owned() },
+            Error::WordCount { found: 23 },
+            Error::UnknownWord { place: 7 },
+            Error::WordsDiffer,
+            Error::WrongSecret,
+            Error::Io { kind: ErrorKind::WriteZero },
             Error::Internal { what },
         ];
         for error in errors {

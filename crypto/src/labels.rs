@@ -53,6 +53,10 @@ labels! { END_TO_END:
     CARD = "restante card v1";
     /// INV-4: signed by a device over the letter key of an invite.
     INVITE_KEY = "restante invite key v1";
+    /// DEV-3: derives the key of a link code's card from its seed.
+    LINK_CARD = "restante link card v1";
+    /// DEV-5: hashed before the keys of both devices for the check number.
+    LINK_CHECK = "restante link check v1";
     /// LET-3: derives the key of a letter's slot from the KEM's secret.
     LETTER_SLOT = "restante letter slot v1";
     /// LET-4: begins the associated data of a letter's body.
@@ -63,10 +67,38 @@ labels! { END_TO_END:
     RECORD = "restante record v1";
     /// REC-4: signed by a device over what its record holds.
     RECORD_SENDER = "restante record sender v1";
+    /// LIV-2: begins the associated data of a live record.
+    LIVE = "restante live record v1";
+    /// LIV-3: signed by a device over what its live record holds.
+    LIVE_SENDER = "restante live sender v1";
+    /// ROM-3: derives the audience's read key of a room from its seed.
+    ROOM_READ = "restante room read v1";
+    /// ROM-3: derives the audience's write key of a room from its seed.
+    ROOM_WRITE = "restante room write v1";
+    /// ROM-3: derives the key of a room's posts from its seed.
+    ROOM_KEY = "restante room key v1";
+    /// ROM-3: derives the key of a room's card from its seed.
+    ROOM_CARD_KEY = "restante room card key v1";
+    /// ROM-4: hashed before founder and salt for a room's id.
+    ROOM_ID = "restante room id v1";
+    /// ROM-5: begins the associated data of a room's card.
+    ROOM_CARD_SEAL = "restante room card seal v1";
+    /// ROM-5: signed by the founder's device over a room's card.
+    ROOM_CARD = "restante room card v1";
+    /// ROM-7: begins the associated data of a post.
+    ROOM_POST = "restante room post v1";
+    /// ROM-8: signed by a device over its post.
+    ROOM_SENDER = "restante room sender v1";
     /// CNT-4: hashed before the exact bytes of a content.
     CONTENT = "restante content v1";
     /// CNT-7: begins the hash of an epoch's log.
     LOG = "restante log v1";
+    /// FIL-3: begins the associated data of a sealed file's chunks.
+    FILE = "restante file v1";
+    /// REV-4: derives the value by which a recovery file knows its secret.
+    RECOVERY_CHECK = "restante recovery check v1";
+    /// REV-4: derives the key of a recovery file's segment.
+    RECOVERY_SEGMENT = "restante recovery segment v1";
 }
 
 #[cfg(not(feature = "e2e"))]
@@ -79,6 +111,9 @@ pub(crate) const EXPORT_EPOCH_KEY: &str = "restante epoch key v1";
 /// REC-2: the MLS exporter's label of the record key.
 #[cfg(feature = "e2e")]
 pub(crate) const EXPORT_RECORD_KEY: &str = "restante record key v1";
+/// LIV-2: the MLS exporter's label of the key of live records.
+#[cfg(feature = "e2e")]
+pub(crate) const EXPORT_LIVE_KEY: &str = "restante live v1";
 
 impl Label {
     /// The bytes, the final zero included.

@@ -10,7 +10,7 @@ use crate::error::Error;
 /// [`Error::Randomness`] if the system has none.
 pub fn random_secret<const N: usize>() -> Result<Zeroizing<[u8; N]>, Error> {
     let mut bytes = Zeroizing::new([0; N]);
-    getrandom::fill(bytes.as_mut()).map_err(|_| Error::Randomness)?;
+    fill(bytes.as_mut())?;
     Ok(bytes)
 }
 
@@ -20,9 +20,17 @@ pub fn random_secret<const N: usize>() -> Result<Zeroizing<[u8; N]>, Error> {
 /// [`Error::Randomness`] if the system has none.
 pub fn random_bytes<const N: usize>() -> Result<[u8; N], Error> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|_| Error::Randomness)?;
+    fill(&mut bytes)?;
     Ok(bytes)
 }
+
+#[cfg(not(feature = "simulation"))]
+fn fill(bytes: &mut [u8]) -> Result<(), Error> {
+    getrandom::fill(bytes).map_err(|_| Error::Randomness)
+}
+
+#[cfg(feature = "simulation")]
+use crate::simulation::fill;
 
 #[cfg(test)]
 mod tests {

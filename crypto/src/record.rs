@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use restante_spec::ids::{EnvelopeId, Epoch, MailboxId, PublicKey, Signature};
+use restante_spec::ids::{BlobId, EnvelopeId, Epoch, MailboxId, PublicKey, Signature};
 use restante_spec::message::EnvelopeClass;
 use zeroize::Zeroizing;
 
@@ -46,7 +46,25 @@ pub struct OpenedRecord {
     leaf: LeafNumber,
     signature: Signature,
     message: Vec<u8>,
+    blob: Option<LargeMessage>,
 }
+
+/// Where an MLS message lies that fits no record (REC-6): sealed in a blob of the mailbox.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LargeMessage {
+    /// The blob.
+    pub blob: BlobId,
+    /// Seed of the Ed25519 key that may read it. Wiped when dropped.
+    pub read_key: Zeroizing<[u8; 32]>,
+    /// The key it is sealed with. Wiped when dropped.
+    pub key: Zeroizing<[u8; 32]>,
+    /// Bytes of the sealed file.
+    pub size: u64,
+}
+
+/// Layout: where an MLS message would begin with its version, this says that it lies in a blob
+/// (REC-6). RFC 9420 reserves version 0.
+const LARGE: [u8; 2] = [0, 0];
 
 impl RecordKey {
     /// Wraps the 32 bytes of the exporter.
@@ -77,12 +95,45 @@ impl RecordKey {
         message: &[u8],
         nonce: &[u8; NONCE],
     ) -> Result<Vec<u8>, Error> {
-        let hash = sha256(&[message]);
-        let signature = device.signing().sign(Label::RECORD_SENDER, &place.signed(&hash));
+        let signature = place.sign(device, message);
         let inner = [&leaf.0.to_be_bytes(), &signature.as_bytes()[..], message].concat();
+        self.seal_inner(place, &inner, nonce)
+    }
+
+    /// Seals a record that says where its MLS message lies (REC-6).
+    ///
+    /// # Errors
+    /// [`Error::Randomness`].
+    pub fn seal_large(
+        &self,
+        place: &RecordPlace,
+        leaf: LeafNumber,
+        device: &DeviceKey,
+        message: &[u8],
+        large: &LargeMessage,
+    ) -> Result<Vec<u8>, Error> {
+        let signature = place.sign(device, message);
+        let parts: [&[u8]; 7] = [
+            &leaf.0.to_be_bytes(),
+            signature.as_bytes(),
+            &LARGE,
+            large.blob.as_bytes(),
+            &*large.read_key,
+            &*large.key,
+            &large.size.to_be_bytes(),
+        ];
+        self.seal_inner(place, &Zeroizing::new(parts.concat()), &random_bytes()?)
+    }
+
+    fn seal_inner(
+        &self,
+        place: &RecordPlace,
+        inner: &[u8],
+        nonce: &[u8; NONCE],
+    ) -> Result<Vec<u8>, Error> {
         // REC-1
-        let padded = pad(&inner, NONCE + TAG)?;
-        let sealed = self.0.seal(nonce, &place.associated(), &padded)?;
+        let padded = pad(inner, NONCE + TAG)?;
+        let sealed = self.0.seal(nonce, &place.associated(Label::RECORD), &padded)?;
         Ok([&nonce[..], &sealed].concat())
     }
 
@@ -94,25 +145,51 @@ impl RecordKey {
         let mut cursor = Cursor::new("record", record);
         let nonce = cursor.array()?;
         // REC-2
-        let padded = self.0.open(&nonce, &place.associated(), cursor.rest())?;
+        let padded = self.0.open(&nonce, &place.associated(Label::RECORD), cursor.rest())?;
         let mut cursor = Cursor::new("record", unpad(&padded, record.len())?);
         let leaf = LeafNumber(cursor.u32()?);
         let signature = Signature::new(cursor.array()?);
-        Ok(OpenedRecord { leaf, signature, message: cursor.rest().to_vec() })
+        let rest = cursor.rest();
+        // REC-6
+        let (message, blob) = match rest.strip_prefix(&LARGE) {
+            Some(large) => (Vec::new(), Some(LargeMessage::parse(large)?)),
+            None => (rest.to_vec(), None),
+        };
+        Ok(OpenedRecord { leaf, signature, message, blob })
+    }
+}
+
+impl LargeMessage {
+    fn parse(bytes: &[u8]) -> Result<Self, Error> {
+        let mut cursor = Cursor::new("record", bytes);
+        let large = Self {
+            blob: BlobId::new(cursor.array()?),
+            read_key: Zeroizing::new(cursor.array()?),
+            key: Zeroizing::new(cursor.array()?),
+            size: cursor.u64()?,
+        };
+        cursor.finish()?;
+        Ok(large)
     }
 }
 
 impl RecordPlace {
-    pub(crate) fn associated(&self) -> Vec<u8> {
+    /// Associated data of what is sealed for this place (REC-2, LIV-2).
+    pub(crate) fn associated(&self, label: Label) -> Vec<u8> {
         let class = [self.class_byte()];
         let parts: [&[u8]; 5] = [
-            Label::RECORD.as_bytes(),
+            label.as_bytes(),
             self.mailbox.as_bytes(),
             self.epoch.as_bytes(),
             self.envelope.as_bytes(),
             &class,
         ];
         parts.concat()
+    }
+
+    fn sign(&self, device: &DeviceKey, message: &[u8]) -> Signature {
+        let hash = sha256(&[message]);
+        device.signing().sign(Label::RECORD_SENDER, &self.signed(&hash))
     }
 
     fn signed<'a>(&'a self, hash: &'a [u8; 32]) -> [&'a [u8]; 4] {
@@ -162,10 +239,28 @@ impl OpenedRecord {
         verify(device, Label::RECORD_SENDER, &place.signed(&hash), &self.signature)
     }
 
-    /// The MLS message.
+    /// The MLS message; empty if it lies in a blob.
     #[must_use]
     pub fn message(&self) -> &[u8] {
         &self.message
+    }
+
+    /// Where the MLS message lies, if not here (REC-6).
+    #[must_use]
+    pub const fn large(&self) -> Option<&LargeMessage> {
+        self.blob.as_ref()
+    }
+
+    /// The same record with the message its blob has brought.
+    #[must_use]
+    pub fn with_message(self, message: Vec<u8>) -> Self {
+        Self { message, blob: None, ..self }
+    }
+}
+
+impl fmt::Debug for LargeMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LargeMessage({} bytes)", self.size)
     }
 }
 

@@ -5,10 +5,12 @@
 use std::path::Path;
 
 use restante_crypto::{
-    AccountId, BlobChallenge, DeviceList, Error, Invite, KemSecret, LetterKeys, LetterPlace,
-    OpenChallenge, OpenedLetter, RecordKey, RecordPlace, SafetyNumber, unpad, verify_endorsement,
-    verify_possession,
+    AccountId, BlobChallenge, DeviceList, Error, FileKey, FileLayout, Invite, KemSecret,
+    LetterKeys, LetterPlace, LiveKey, OpenChallenge, OpenedLetter, PostBody, RecordKey,
+    RecordPlace, RecoveryHeader, RecoveryReader, RecoverySecret, RecoveryWords, RoomLink,
+    SafetyNumber, unpad, verify_endorsement, verify_possession,
 };
+use restante_spec::archive::{Purpose, SegmentReader};
 use restante_spec::ids::{
     BlobId, EnvelopeId, Epoch, MailboxId, Nonce, PublicKey, Signature, SpkiHash, UnixTime,
 };
@@ -46,6 +48,12 @@ fn class(error: Error) -> String {
         Error::Undecryptable => "undecryptable",
         Error::NotForUs => "not_for_us",
         Error::WrongAccount => "wrong_account",
+        Error::OldRoomKey { .. } => "old_key",
+        Error::TooLarge { .. } => "too_large",
+        Error::WordCount { .. } => "word_count",
+        Error::UnknownWord { .. } => "unknown_word",
+        Error::WordsDiffer => "words_differ",
+        Error::WrongSecret => "wrong_secret",
         other => panic!("{other}"),
     }
     .to_owned()
@@ -171,6 +179,58 @@ fn records() {
     });
 }
 
+/// LIV-1 to LIV-3.
+#[test]
+fn live_records() {
+    run("live", 10, |v| {
+        let place = RecordPlace {
+            mailbox: MailboxId::new(array(v, "mailbox")),
+            epoch: Epoch::new(array(v, "epoch")),
+            envelope: EnvelopeId::new(array(v, "envelope")),
+            class: EnvelopeClass::Live,
+        };
+        let key = LiveKey::new(Zeroizing::new(array(v, "key")));
+        let opened = key.open(&place, field(v, "record")).map_err(class)?;
+        opened.verify(&place, &PublicKey::new(array(v, "device"))).map_err(class)?;
+        same(opened.leaf().get(), u32::from_be_bytes(array(v, "leaf")))?;
+        same(opened.counter(), number(v, "counter"))?;
+        same(opened.content(), field(v, "content"))
+    });
+}
+
+/// ROM-1, ROM-3 to ROM-10.
+#[test]
+fn rooms() {
+    run("room", 17, |v| {
+        let link = RoomLink::parse(std::str::from_utf8(field(v, "link")).unwrap()).unwrap();
+        if let Some(card) = v.field("card") {
+            return room_card(v, &link, card);
+        }
+        let envelope = EnvelopeId::new(array(v, "envelope"));
+        let post = link.key().unwrap().open(&envelope, field(v, "post")).map_err(class)?;
+        same(post.author.as_bytes(), field(v, "author"))?;
+        let said = match post.body {
+            PostBody::Content(content) => [&[1], content.as_slice()].concat(),
+            PostBody::Next { number, seed } => {
+                [&[2], &number.get().to_be_bytes()[..], seed.as_slice()].concat()
+            }
+        };
+        same(said.as_slice(), field(v, "said"))
+    });
+}
+
+fn room_card(v: &Vector, link: &RoomLink, card: &[u8]) -> Result<(), String> {
+    let card = link.open_card(card).map_err(class)?;
+    same(link.read_key().unwrap().public().as_bytes(), &array(v, "read_key"))?;
+    same(link.write_key().unwrap().public().as_bytes(), &array(v, "write_key"))?;
+    let info = card.info();
+    same(info.version, number(v, "version"))?;
+    same([u8::from(info.audience_writes)], array(v, "settings"))?;
+    same(info.name.as_bytes(), field(v, "name"))?;
+    let hosts: Vec<_> = info.hosts.iter().map(|host| *host.as_bytes()).collect();
+    same(hosts.concat().as_slice(), field(v, "hosts"))
+}
+
 /// REC-3.
 #[test]
 fn paddings() {
@@ -179,6 +239,45 @@ fn paddings() {
         let padded = field(v, "padded");
         let sealed = padded.len() + usize::try_from(overhead).unwrap();
         same(unpad(padded, sealed).map_err(class)?, field(v, "content"))
+    });
+}
+
+/// FIL-1 to FIL-4.
+#[test]
+fn files() {
+    run("file", 14, |v| {
+        let key = FileKey::new(Zeroizing::new(array(v, "key")));
+        let content = match v.field("sealed") {
+            Some(sealed) => key.open(sealed).map_err(class)?,
+            None => {
+                let layout = FileLayout::of_content(number(v, "size")).map_err(class)?;
+                let chunk = u32::from_be_bytes(array(v, "number"));
+                key.open_chunk(&layout, chunk, field(v, "chunk")).map_err(class)?
+            }
+        };
+        same(content.as_slice(), field(v, "content"))
+    });
+}
+
+/// REV-1 to REV-4, ARC-1, ARC-3.
+#[test]
+fn recovery_files() {
+    run("recovery", 15, |v| {
+        let text = |name| v.field(name).map(|bytes| std::str::from_utf8(bytes).unwrap());
+        let words = text("words").map(RecoveryWords::parse).transpose().map_err(class)?;
+        let passphrase = text("passphrase").unwrap_or_default();
+        let secret =
+            words.as_ref().map_or(RecoverySecret::Passphrase(passphrase), RecoverySecret::Words);
+        let mut file = field(v, "file");
+        let key = RecoveryHeader::read(&mut file).map_err(class)?.unlock(&secret);
+        let mut reader = RecoveryReader::new(key.map_err(class)?, file).map_err(class)?;
+        let mut segments = Vec::new();
+        while let Some(segment) = reader.next_segment().map_err(class)? {
+            segments.extend_from_slice(&segment);
+        }
+        let (_, records) = SegmentReader::first(Purpose::Recovery, &segments).unwrap();
+        assert!(records.map(Result::unwrap).count() > 0);
+        same(segments.as_slice(), field(v, "segments"))
     });
 }
 

@@ -117,6 +117,8 @@ pub(crate) const BACKUP_RECORD_BYTES: usize = 1 << 20;
 
 /// The buffer lets go of what has expired so often.
 pub(crate) const TICK: Duration = Duration::from_secs(1);
+/// Mailboxes that are looked through for what has expired, in each tick.
+pub(crate) const EXPIRY_MAILBOXES: usize = 4_096;
 /// Mailboxes nobody uses are taken out of memory so often, in ticks.
 pub(crate) const SHRINK_EVERY: u64 = 60;
 /// Mailboxes looked at in each tick for those that are over (MBX-13).
@@ -128,6 +130,10 @@ pub(crate) const SHARDS: usize = 64;
 pub(crate) const REOPEN_FIRST: Duration = Duration::from_millis(50);
 /// The longest wait before a failed store is opened anew.
 pub(crate) const REOPEN_LAST: Duration = Duration::from_secs(5);
+
+/// A store that failed twice, and made nothing durable between, is only read for two ticks; then
+/// for twice as many with each failure more, doubled so often at most.
+pub(crate) const REST_DOUBLINGS: u32 = 3;
 
 /// Connections to the status port at once; the next one waits.
 pub(crate) const STATUS_CONNECTIONS: usize = 16;

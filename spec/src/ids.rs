@@ -62,6 +62,18 @@ opaque_bytes! {
     BlobId, 16
 }
 opaque_bytes! {
+    /// An encrypted archive of history on its way to another device: 16 random bytes.
+    ArchiveId, 16
+}
+opaque_bytes! {
+    /// A conversation, as the devices of one account name it.
+    ConversationId, 16
+}
+opaque_bytes! {
+    /// A contact, as the devices of one account name it.
+    ContactName, 16
+}
+opaque_bytes! {
     /// An Ed25519 public key (RFC 8032), 32 bytes.
     PublicKey, 32
 }
@@ -100,10 +112,6 @@ opaque_bytes! {
 opaque_bytes! {
     /// Hash of a conversation's log in one epoch up to a position, cut to 16 bytes (CNT-7).
     LogHash, 16
-}
-opaque_bytes! {
-    /// SHA-256 of what a blob holds, before it was sealed.
-    BlobHash, 32
 }
 opaque_bytes! {
     /// Names one of a group's links to those who made it: 16 random bytes.

@@ -8,6 +8,7 @@
 //! No sockets, no clock, no randomness, no storage: a relay and a client are built on it alike.
 
 pub mod address;
+pub mod archive;
 pub mod codes;
 pub mod content;
 mod convert;

@@ -157,6 +157,12 @@ pub const NICK_BYTES: usize = 64;
 pub const INVITE_CHARS: usize = 199;
 /// A sealed card, bytes (INV-4): always this size, below [`CARD_BYTES`].
 pub const SEALED_CARD_BYTES: usize = 2_048;
+/// A room's link, characters (ROM-2): a relay address that needs more cannot be in one.
+pub const ROOM_LINK_CHARS: usize = 199;
+/// A room's name, bytes of UTF-8 (ROM-5): longer is refused.
+pub const ROOM_NAME_BYTES: usize = 128;
+/// Hosts of a room, its founder among them (ROM-5): one more is refused.
+pub const ROOM_HOSTS: usize = 16;
 /// Places for recipients in a letter to an account (LET-2).
 pub const LETTER_SLOTS: usize = DEVICES;
 /// Leaves of a conversation with a hybrid suite (CNV-10): one more is refused.
@@ -206,6 +212,40 @@ pub const REPAIR_RANGES: usize = 64;
 pub const REPAIR_RANGE_CONTENTS: u64 = 1_024;
 /// Contents of one repair (CNT-12): one more is refused.
 pub const REPAIR_ENTRIES: usize = 64;
+/// A chunk of a sealed file, bytes (FIL-3): a blob's part, so that what came whole can be opened.
+pub const FILE_CHUNK_BYTES: usize = BLOB_PART_BYTES;
+/// The stream of a sealed file, bytes (FIL-2): shorter ones are padded to it.
+pub const FILE_STREAM_MIN: u64 = 1_024;
+/// Content of a sealed file, bytes (FIL-2): one more is refused, as it fits no blob.
+pub const FILE_BYTES: u64 = 63 * 1024 * 1024 - 8;
+/// Content of a segment of an archive, bytes (ARC-1): what does not fit begins the next one.
+pub const SEGMENT_BYTES: usize = 8 * 1024 * 1024;
+/// Encoded record of an archive, bytes (ARC-2): one more is refused.
+pub const RECORD_BYTES: usize = 128 * 1024;
+/// Device list, state or value in a record, bytes (ARC-2): one more is refused.
+pub const RECORD_PART_BYTES: usize = 65_536;
+/// Name of a conversation or key of a setting, bytes of UTF-8 (ARC-2): one more is refused.
+pub const RECORD_NAME_BYTES: usize = 256;
+/// Generations of one conversation in an archive (ARC-2): one more is refused.
+pub const RECORD_LOGS: usize = 256;
+/// Segments of an archive (ARC-6): of a history that needs more the oldest messages are left out.
+pub const SEGMENTS: u32 = 4_096;
+/// Segments one manifest names (ARC-6): what is beyond stands in the next one.
+pub const MANIFEST_SEGMENTS: usize = 256;
+/// Encoded manifest, bytes (ARC-6): one more is refused, as it must fit a content.
+pub const MANIFEST_BYTES: usize = 60_000;
+/// Memory of Argon2id for a recovery file's passphrase, KiB (REV-3; RFC 9106 section 4).
+pub const RECOVERY_MEMORY_KIB: u32 = 64 * 1024;
+/// Passes over it (REV-3).
+pub const RECOVERY_PASSES: u32 = 3;
+/// Lanes of it (REV-3).
+pub const RECOVERY_LANES: u32 = 4;
+/// The most memory a recovery file may ask for, KiB (REV-3): one with more is refused.
+pub const RECOVERY_MEMORY_MAX_KIB: u32 = 256 * 1024;
+/// The most passes and lanes a recovery file may ask for (REV-3): one with more is refused.
+pub const RECOVERY_PASSES_MAX: u32 = 16;
+/// A passphrase, bytes of UTF-8 (REV-3): one more is refused, and so is none.
+pub const PASSPHRASE_BYTES: usize = 1_024;
 
 const _: () = {
     assert!(PADDING_LADDER[4] == BODY_BYTES);
@@ -224,4 +264,8 @@ const _: () = {
     assert!(TEXT_BYTES + THUMBNAIL_BYTES < KEPT_BYTES && SYNC_VALUE_BYTES < KEPT_BYTES);
     assert!(KEPT_BYTES < CONTENT_BYTES && RECEIPT_IDS * 16 < CONTENT_BYTES);
     assert!(CONTENT_BYTES < BODY_BYTES);
+    assert!(FILE_STREAM_MIN < FILE_CHUNK_BYTES as u64 && FILE_BYTES < BLOB_BYTES);
+    assert!(SEGMENT_BYTES as u64 <= FILE_BYTES && RECORD_BYTES < SEGMENT_BYTES);
+    assert!(CONTENT_BYTES + CLASSICAL_LEAVES * 40 < RECORD_BYTES);
+    assert!(RECORD_PART_BYTES < RECORD_BYTES && MANIFEST_BYTES < CONTENT_BYTES);
 };

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use restante_client::{
-    Client, Contact, ContactId, ContactState, Event, InviteOptions, Message, StoreKey,
+    Client, Contact, ContactId, ContactState, Event, InviteOptions, Message, StoreKey, Transfer,
+    TransferId,
 };
 use restante_spec::address::RelayAddress;
 use tempfile::TempDir;
@@ -58,6 +59,19 @@ impl Person {
         self.client.start().expect("started");
     }
 
+    /// The process ends without a word, and another opens the home.
+    pub fn killed_and_reopened(self) -> Self {
+        let Self { client, home, key } = self;
+        // Its driver ends where it stands, and the home is free.
+        drop(client);
+        let client = Client::builder(home.path())
+            .store_key(StoreKey::from_bytes(key))
+            .open()
+            .expect("opened again");
+        client.start().expect("started");
+        Self { client, home, key }
+    }
+
     /// Fetches what is waiting and sends what can be sent.
     pub async fn collect(&self) {
         self.client.collect(WITHIN).await.expect("collected");
@@ -100,6 +114,36 @@ impl Person {
                     events.next().await.expect("events"),
                     Event::Message(_) | Event::Resync
                 ) {}
+            }
+        };
+        tokio::time::timeout(WITHIN * 5, wait).await.expect("in time")
+    }
+
+    /// A transfer as it stands.
+    pub async fn transfer(&self, id: TransferId) -> Transfer {
+        let all = self.client.transfers().await.expect("transfers");
+        all.into_iter().find(|transfer| transfer.id == id).expect("listed")
+    }
+
+    /// Waits, connected, until this holds of a transfer.
+    pub async fn until_transfer(
+        &self,
+        wanted: TransferId,
+        holds: impl Fn(&Transfer) -> bool,
+    ) -> Transfer {
+        let mut events = self.client.events();
+        self.client.connect().await.expect("connects");
+        let wait = async {
+            loop {
+                let transfer = self.transfer(wanted).await;
+                if holds(&transfer) {
+                    return transfer;
+                }
+                let news = |event: &Event| match event {
+                    Event::Transfer { id, .. } => *id == wanted,
+                    event => *event == Event::Resync,
+                };
+                while !news(&events.next().await.expect("events")) {}
             }
         };
         tokio::time::timeout(WITHIN * 5, wait).await.expect("in time")

@@ -176,21 +176,31 @@ pub fn stats(data: &Path) -> HashMap<String, u64> {
     counts
 }
 
-/// The path of one of our programs, built now from the sources as they are.
-pub fn program(name: &'static str) -> PathBuf {
+/// The path of one of the relay's programs, built now from the sources as they are.
+pub fn program(name: &str) -> PathBuf {
     static BUILT: OnceLock<Vec<PathBuf>> = OnceLock::new();
-    let built = BUILT.get_or_init(build);
+    let built = BUILT.get_or_init(|| build(&["--package", "restante-relay", "--bins"]));
+    found(name, built)
+}
+
+/// The path of the app or of an example, built as all of the workspace is for its tests.
+pub fn client_program(name: &str) -> PathBuf {
+    static BUILT: OnceLock<Vec<PathBuf>> = OnceLock::new();
+    let what = ["--workspace", "--bin", "restante", "--examples"];
+    found(name, BUILT.get_or_init(|| build(&what)))
+}
+
+fn found(name: &str, built: &[PathBuf]) -> PathBuf {
     let found = built.iter().find(|path| path.file_stem().is_some_and(|stem| stem == name));
     found.unwrap_or_else(|| panic!("no program {name} among {built:?}")).clone()
 }
 
-/// Builds the programs as cargo would for a person, and asks cargo where they are.
-fn build() -> Vec<PathBuf> {
+/// Builds programs as cargo would for a person, and asks cargo where they are.
+fn build(what: &[&str]) -> Vec<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let packages = ["--package", "restante-relay", "--bins"];
     let output = Command::new(cargo)
         .args(["build", "--locked", "--message-format=json"])
-        .args(packages)
+        .args(what)
         .stderr(Stdio::inherit())
         .output()
         .expect("cargo runs");

@@ -168,3 +168,43 @@ async fn held_homes_say_by_whom() {
     assert_eq!(again.unwrap_err(), Error::StoreExists);
     relay.stop().await;
 }
+
+/// MBX-19: that somebody writes or is there reaches who is there, and stays nowhere.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn live_words_reach_who_is_there() {
+    let relay = InProcess::start(&[]).await;
+    let alice = Person::new("Alice", relay.address());
+    let bob = Person::new("Bob", relay.address());
+    let (of_bob, of_alice) = introduce(&alice, &bob).await;
+    let sent = alice.client.send(of_bob, "are you there?").await.unwrap();
+    bob.until_received(of_alice, 1).await;
+    alice.client.wait_fate(sent.id, Goal::Accepted, WITHIN).await.unwrap();
+    let mut events = bob.client.events();
+    let hear = async {
+        let (mut typing, mut online) = (false, false);
+        while !(typing && online) {
+            match events.next().await.unwrap() {
+                Event::Typing { active: true, who, .. } if who == of_alice => typing = true,
+                Event::Presence { online: true, who, .. } if who == of_alice => online = true,
+                _ => {}
+            }
+        }
+    };
+    // What is live may be lost, so it is said again: typing too, after it has ceased.
+    let say = async {
+        let mut again = tokio::time::interval(Duration::from_millis(500));
+        loop {
+            again.tick().await;
+            alice.client.presence(true).await.unwrap();
+            alice.client.typing(of_bob, true).await.unwrap();
+            again.tick().await;
+            alice.client.typing(of_bob, false).await.unwrap();
+        }
+    };
+    let heard = async {
+        tokio::select! { () = hear => {}, () = say => {} }
+    };
+    tokio::time::timeout(WITHIN, heard).await.expect("heard in time");
+    assert_eq!(bob.texts(of_alice).await, ["are you there?"]);
+    relay.stop().await;
+}

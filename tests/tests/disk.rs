@@ -1,12 +1,15 @@
-//! A real disk that is full, or cannot be written, under a running relay and at its start.
+//! A real disk that is full, or cannot be written: under a running relay and at its start, and
+//! under the files of a client.
 
 use std::path::{Path, PathBuf};
 
+use restante_client::{TransferFailure, TransferId, TransferState};
 use restante_spec::codes::Code;
 use restante_spec::ids::{ChainNumber, EnvelopeId, Epoch, Handle, Seq};
 use restante_spec::message::{Append, Command, MailboxClass, Push, Reply, Subscribe};
 use restante_tests::mount::{Mount, fill};
-use restante_tests::relay::{Process, run, stats};
+use restante_tests::people::{Person, introduce};
+use restante_tests::relay::{InProcess, Process, run, stats};
 use restante_tests::wire::{Owner, PATIENCE, PLENTY, Wire, envelope};
 use tempfile::TempDir;
 
@@ -257,4 +260,33 @@ async fn a_relay_does_not_start_where_it_cannot_write() {
     small.relay = start(&small.data, &small.log).expect("it starts");
     small.check().await;
     assert_eq!(small.relay.terminate(), Some(0));
+}
+
+/// A download that finds no room on its own device fails as such and leaves nothing; with room it
+/// succeeds when it is asked for again, and messages were not held up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn downloads_tell_of_a_full_disk() {
+    let relay = InProcess::start(&[]).await;
+    let (alice, bob) = (Person::new("Alice", relay.address()), Person::new("Bob", relay.address()));
+    let (of_bob, of_alice) = introduce(&alice, &bob).await;
+    let folder = bob.home().join("files");
+    let small = Mount::tmpfs(&folder, 1);
+    std::fs::create_dir(alice.home().join("files")).unwrap();
+    std::fs::write(alice.home().join("files/f"), vec![7; 3 * 1024 * 1024]).unwrap();
+    let (up, address) = alice.client.upload_file(of_bob, "f").await.unwrap();
+    assert_eq!(ended(&alice, up).await, TransferState::Done);
+    let down = bob.client.download_file(&address, "copy").await.unwrap();
+    let full = TransferState::Failed(TransferFailure::DiskFull);
+    assert_eq!(ended(&bob, down).await, full);
+    assert!(std::fs::read_dir(&folder).unwrap().next().is_none());
+    alice.client.send(of_bob, "is it there?").await.unwrap();
+    bob.until_received(of_alice, 1).await;
+    drop(small);
+    let down = bob.client.download_file(&address, "copy").await.unwrap();
+    assert_eq!(ended(&bob, down).await, TransferState::Done);
+    relay.stop().await;
+}
+
+async fn ended(person: &Person, id: TransferId) -> TransferState {
+    person.until_transfer(id, |transfer| transfer.state.is_final()).await.state
 }

@@ -110,7 +110,7 @@ fn forms(bytes: &[u8]) -> [Vec<u8>; 5] {
 }
 
 /// Labels of metrics beside the codes.
-const WORDS: [&str; 17] = [
+const WORDS: [&str; 18] = [
     "blob",
     "part",
     "mailbox",
@@ -122,6 +122,7 @@ const WORDS: [&str; 17] = [
     "refused",
     "tls",
     "late",
+    "full",
     "protocol",
     "received",
     "sent",

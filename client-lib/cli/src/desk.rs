@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use restante_client::{
-    Client, Collected, Contact, ConversationId, Error, Event, EventStream, Notice,
+    Client, Collected, Contact, Conversation, ConversationId, ConversationKind, Error, Event,
+    EventStream, Notice,
 };
 
 use crate::failure::Failure;
@@ -62,6 +63,20 @@ impl Desk {
         Ok(self.client.find_contact(who).await?)
     }
 
+    /// The conversation that is meant: with a contact, or in a group.
+    pub(crate) async fn conversation(&self, who: &str) -> Result<Conversation, Failure> {
+        Ok(self.client.find_conversation(who).await?)
+    }
+
+    /// The group that is meant.
+    pub(crate) async fn group(&self, who: &str) -> Result<Conversation, Failure> {
+        let found = self.conversation(who).await?;
+        match found.kind {
+            ConversationKind::Group => Ok(found),
+            ConversationKind::Direct | ConversationKind::Own => Err(Error::NotAGroup.into()),
+        }
+    }
+
     /// Tells what a person should know, of what has happened up to now.
     async fn tell_notices(&mut self) {
         while let Ok(Some(event)) = tokio::time::timeout(Duration::ZERO, self.events.next()).await {
@@ -82,6 +97,7 @@ pub(crate) fn conversation_of(notice: &Notice) -> Option<ConversationId> {
         Notice::Gone { conversation }
         | Notice::ConversationLost { conversation }
         | Notice::Captured { conversation }
+        | Notice::Forked { conversation }
         | Notice::Improper { conversation }
         | Notice::CannotAdd { conversation, .. }
         | Notice::ConversationClosed { conversation } => Some(*conversation),

@@ -2,7 +2,7 @@
 //!
 //! Knows the SDK's errors and how to go on from each; must not print.
 
-use restante_client::{ContactState, Error};
+use restante_client::{ContactState, Error, Standing};
 
 use crate::text;
 
@@ -62,13 +62,22 @@ fn words(error: &Error) -> String {
                 .to_owned();
         }
         Error::NoSuchContact => "; restante contacts lists those you have",
+        Error::NoSuchConversation => {
+            "; restante contacts and restante group list show those you have"
+        }
+        Error::NotAGroup => "; restante group list shows those you are in",
+        Error::NotAMember => {
+            return "nobody in this group is called that; restante group show GROUP lists them"
+                .to_owned();
+        }
+        Error::NotAllowed => "; restante group show GROUP tells whom to ask",
         Error::Ambiguous { matches } => {
-            let ids = matches.iter().map(|contact| {
-                format!("\n  {}  {}", contact.id, text::one_line(&contact.nickname))
-            });
+            let ids =
+                matches.iter().map(|one| format!("\n  {}  {}", one.id, text::one_line(&one.name)));
             return format!("{error}; say the beginning of one's id:{}", ids.collect::<String>());
         }
         Error::WrongState { state } => return not_in_this_state(*state).to_owned(),
+        Error::WrongStanding { standing } => return not_so_standing(*standing).to_owned(),
         Error::WrongRelay => "; nothing was sent to it. Is the address right?",
         Error::TokenNeeded => {
             "; ask its operator for one, and give it with: restante sync --token TOKEN"
@@ -76,6 +85,9 @@ fn words(error: &Error) -> String {
         Error::TokenRefused => {
             "; ask its operator for another, and give it with: restante sync --token TOKEN"
         }
+        Error::NotLinked => "; go on with: restante device confirm",
+        Error::NoLink => "; your first device does so with: restante device link CODE",
+        Error::NoSuchDevice => "; restante device list shows those there are",
         Error::Cloned => "; make a new account in a new home",
         _ => "",
     };
@@ -100,9 +112,24 @@ const fn not_in_this_state(state: ContactState) -> &'static str {
     }
 }
 
+/// Why nothing can be done in a conversation that stands so.
+const fn not_so_standing(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Invited => {
+            "you have not agreed to be in this group yet; decide first with: \
+             restante group accept GROUP, or decline GROUP"
+        }
+        Standing::Open => "you take part in this conversation already",
+        Standing::Leaving => "you are leaving this group",
+        Standing::Left => "you are not in this group any more; a member may add you again",
+        Standing::Removed => "you were removed from this group; a member may add you again",
+        Standing::Broken => "this conversation cannot be read on",
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use restante_client::{Code, ContactId};
+    use restante_client::{Code, Match};
 
     use super::*;
 
@@ -118,6 +145,9 @@ mod tests {
         assert!(closed.text.contains("restante sync --token"));
         let spent = Failure::from(Error::TokenRefused);
         assert_eq!((spent.code, spent.retryable), ("token_refused", false));
+        let asked = Failure::from(Error::WrongStanding { standing: Standing::Invited });
+        assert_eq!(asked.code, "wrong_standing");
+        assert!(asked.text.contains("restante group accept"));
         let full = Failure::from(Error::Refused(Code::Quota));
         assert_eq!((full.code, full.retryable), ("quota", true));
     }
@@ -125,15 +155,9 @@ mod tests {
     /// A nickname in a list of matches cannot write to the terminal.
     #[test]
     fn names_in_failures_are_harmless() {
-        let contact = restante_client::Contact {
-            id: ContactId::new([1; 16]),
-            nickname: "\x1b[2JBob".to_owned(),
-            state: ContactState::Active,
-            unread: 0,
-            verified: false,
-        };
-        let failure = Failure::from(Error::Ambiguous { matches: vec![contact] });
+        let one = Match { id: "0101".to_owned(), name: "\x1b[2JBob".to_owned() };
+        let failure = Failure::from(Error::Ambiguous { matches: vec![one] });
         assert!(!failure.text.contains('\x1b'));
-        assert!(failure.text.contains(&ContactId::new([1; 16]).to_string()));
+        assert!(failure.text.contains("0101"));
     }
 }

@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER_PERMISSIVE;
-use restante_client::{Client, Entrance, Error, StoreKey};
+use restante_client::{AdmissionToken, Builder, Client, Entrance, Error, StoreKey};
 use zeroize::Zeroizing;
 
 use crate::args::Common;
@@ -80,17 +80,29 @@ impl Home {
         entrance: &Entrance,
         name: &str,
     ) -> Result<(Client, KeptIn), Failure> {
+        self.make(entrance.token.clone(), |builder| builder.create(&entrance.address, name))
+    }
+
+    /// Makes a device in this home that is to be linked to an account.
+    pub(crate) fn link(&self, entrance: &Entrance) -> Result<(Client, KeptIn), Failure> {
+        self.make(entrance.token.clone(), |builder| builder.link(&entrance.address))
+    }
+
+    fn make(
+        &self,
+        token: Option<AdmissionToken>,
+        make: impl FnOnce(Builder) -> Result<Client, Error>,
+    ) -> Result<(Client, KeptIn), Failure> {
         if self.has(STORE_FILE) {
             return Err(Error::StoreExists.into());
         }
-        let relay = &entrance.address;
         let mut builder = Client::builder(&self.path);
-        if let Some(token) = &entrance.token {
-            builder = builder.token(token.clone());
+        if let Some(token) = token {
+            builder = builder.token(token);
         }
         if let Some(words) = &self.passphrase {
             let key = StoreKey::from_passphrase(&self.path, words)?;
-            return Ok((builder.store_key(key).create(relay, name)?, KeptIn::Passphrase));
+            return Ok((make(builder.store_key(key))?, KeptIn::Passphrase));
         }
         // A key that an earlier attempt has left is as good as a new one.
         let left = self.key_from_file()?;
@@ -99,7 +111,7 @@ impl Home {
             Some(key) => key,
             None => self.key_into_file()?,
         };
-        let made = builder.store_key(key).create(relay, name);
+        let made = make(builder.store_key(key));
         if made.is_err() && is_new {
             // It opens nothing; if it stays, it is used next time.
             let _ = fs::remove_file(self.path.join(KEY_FILE));

@@ -3,7 +3,13 @@
 //! Knows names of fields; must not print. Text from others stands in it as it came, escaped where a
 //! terminal would obey it.
 
-use restante_client::{Collected, Contact, ConversationId, Message};
+use std::borrow::Cow;
+
+use restante_client::{
+    Collected, Contact, Conversation, ConversationId, Device, GroupChange, GroupMember, Message,
+    MessageId, MessageKind, Policy, Privacy, Reach, Reaction, Recipient, Role, Seconds, UnixTime,
+    Who,
+};
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -24,6 +30,39 @@ pub(crate) struct AccountLine<'a> {
 #[derive(Serialize)]
 pub(crate) struct InviteLine<'a> {
     pub(crate) link: &'a str,
+}
+
+/// What a device shows that is to be linked.
+#[derive(Serialize)]
+pub(crate) struct CodeLine<'a> {
+    pub(crate) code: &'a str,
+}
+
+/// The number that two devices must both show.
+#[derive(Serialize)]
+pub(crate) struct CheckLine<'a> {
+    pub(crate) check: &'a str,
+}
+
+/// A device of this account.
+#[derive(Serialize)]
+pub(crate) struct DeviceLine<'a> {
+    device: u32,
+    label: &'a str,
+    since: u64,
+    /// It is this one.
+    this: bool,
+}
+
+impl<'a> From<&'a Device> for DeviceLine<'a> {
+    fn from(device: &'a Device) -> Self {
+        Self {
+            device: device.number,
+            label: &device.label,
+            since: device.since.get(),
+            this: device.is_this,
+        }
+    }
 }
 
 /// A contact.
@@ -48,14 +87,28 @@ impl<'a> From<&'a Contact> for ContactLine<'a> {
     }
 }
 
-/// A message.
+/// A message, or what happened to a group.
 #[derive(Serialize)]
 pub(crate) struct MessageLine<'a> {
     id: String,
     conversation: String,
+    /// The contact or member; null: this account.
     author: Option<String>,
     from_me: bool,
+    /// `text`, `unknown`, `unreadable`, `event`, `deleted` or `disappeared`.
+    kind: &'static str,
     text: &'a str,
+    /// What happened, if it is an event.
+    changes: Vec<ChangeLine<'a>>,
+    /// The message it answers.
+    reply_to: Option<String>,
+    /// `text` is not what it said at first.
+    edited: bool,
+    /// Who took it back.
+    deleted_by: Option<String>,
+    reactions: Vec<ReactionLine<'a>>,
+    /// When it disappears; null: not, or not before it is read.
+    expires_at: Option<u64>,
     seq: Option<u64>,
     at: u64,
     fate: &'static str,
@@ -68,11 +121,121 @@ impl<'a> From<&'a Message> for MessageLine<'a> {
             conversation: message.conversation.to_string(),
             author: message.author.map(|author| author.to_string()),
             from_me: message.from_me(),
+            kind: kind_name(message.kind),
             text: &message.text,
+            changes: message.changes.iter().map(ChangeLine::from).collect(),
+            reply_to: message.reply_to.map(|answered| answered.message.to_string()),
+            edited: message.edited,
+            deleted_by: message.deleted_by.map(|who| who.to_string()),
+            reactions: message.reactions.iter().map(ReactionLine::from).collect(),
+            expires_at: message.expires_at.map(UnixTime::get),
             seq: message.seq.map(restante_client::Seq::get),
             at: message.at.get(),
             fate: message.fate.name(),
         }
+    }
+}
+
+/// What people put beside a message.
+#[derive(Serialize)]
+struct ReactionLine<'a> {
+    emoji: &'a str,
+    by: Vec<String>,
+}
+
+impl<'a> From<&'a Reaction> for ReactionLine<'a> {
+    fn from(reaction: &'a Reaction) -> Self {
+        let by = reaction.by.iter().map(ToString::to_string).collect();
+        Self { emoji: &reaction.emoji, by }
+    }
+}
+
+const fn kind_name(kind: MessageKind) -> &'static str {
+    match kind {
+        MessageKind::Text => "text",
+        MessageKind::Unknown => "unknown",
+        MessageKind::Unreadable => "unreadable",
+        MessageKind::Event => "event",
+        MessageKind::Deleted => "deleted",
+        MessageKind::Disappeared => "disappeared",
+    }
+}
+
+/// One of the things that happened to a group.
+#[derive(Serialize)]
+struct ChangeLine<'a> {
+    /// `added`, `removed`, `left`, `named`, `picture`, `timer`, `policy`, `role`, `verified`,
+    /// `unverified`, `improper` or `unknown`.
+    change: &'static str,
+    /// To whom.
+    who: Option<String>,
+    /// The name, the role, or the seconds of the timer, 0: without end.
+    value: Option<Cow<'a, str>>,
+}
+
+impl<'a> From<&'a GroupChange> for ChangeLine<'a> {
+    fn from(change: &'a GroupChange) -> Self {
+        let (change, who, value) = match change {
+            GroupChange::Added(who) => ("added", Some(who), None),
+            GroupChange::Removed(who) => ("removed", Some(who), None),
+            GroupChange::Left(who) => ("left", Some(who), None),
+            GroupChange::Named(name) => ("named", None, Some(Cow::from(name))),
+            GroupChange::Picture => ("picture", None, None),
+            GroupChange::Timer(seconds) => ("timer", None, Some(seconds.to_string().into())),
+            GroupChange::Policy => ("policy", None, None),
+            GroupChange::Role(who, role) => ("role", Some(who), Some(Cow::from(role))),
+            GroupChange::Verified(who, true) => ("verified", Some(who), None),
+            GroupChange::Verified(who, false) => ("unverified", Some(who), None),
+            GroupChange::Improper => ("improper", None, None),
+            _ => ("unknown", None, None),
+        };
+        Self { change, who: who.map(ToString::to_string), value }
+    }
+}
+
+/// How far a message has come with one account.
+#[derive(Serialize)]
+pub(crate) struct ReceiptLine {
+    message: String,
+    contact: String,
+    /// `sent`, `delivered` or `read`.
+    state: &'static str,
+    /// When this device heard of it.
+    at: Option<u64>,
+}
+
+impl ReceiptLine {
+    pub(crate) fn new(of: MessageId, recipient: &Recipient) -> Self {
+        Self {
+            message: of.to_string(),
+            contact: recipient.account.to_string(),
+            state: reach_name(recipient.how),
+            at: recipient.at.map(UnixTime::get),
+        }
+    }
+}
+
+/// The stable name of how far a message has come.
+pub(crate) const fn reach_name(reach: Reach) -> &'static str {
+    match reach {
+        Reach::Sent => "sent",
+        Reach::Delivered => "delivered",
+        Reach::Read => "read",
+    }
+}
+
+/// What others are told without being written to.
+#[derive(Serialize)]
+pub(crate) struct PrivacyLine {
+    read_receipts: bool,
+    typing: bool,
+    presence: bool,
+}
+
+impl From<Privacy> for PrivacyLine {
+    fn from(privacy: Privacy) -> Self {
+        let Privacy { read_receipts, typing, presence } = privacy;
+        Self { read_receipts, typing, presence }
     }
 }
 
@@ -82,6 +245,110 @@ pub(crate) struct VerifyLine<'a> {
     pub(crate) contact: String,
     pub(crate) safety_number: &'a str,
     pub(crate) verified: bool,
+}
+
+/// A conversation: a group, or with one contact.
+#[derive(Serialize)]
+pub(crate) struct ConversationLine<'a> {
+    conversation: String,
+    /// `direct`, `group` or `own`.
+    kind: &'static str,
+    name: &'a str,
+    /// `invited`, `open`, `leaving`, `left`, `removed` or `broken`.
+    standing: &'static str,
+    unread: u32,
+    /// Seconds messages are kept after they were read; null: without end.
+    timer: Option<u32>,
+    /// This account's: `member`, `administrator` or `owner`.
+    role: &'static str,
+    /// Bytes of the picture; 0: there is none.
+    picture: usize,
+    policy: PolicyLine,
+}
+
+/// Who may do what: `everybody` or `administrators`.
+#[derive(Serialize)]
+struct PolicyLine {
+    add: &'static str,
+    write: &'static str,
+    edit: &'static str,
+}
+
+impl<'a> From<&'a Conversation> for ConversationLine<'a> {
+    fn from(of: &'a Conversation) -> Self {
+        let Policy { adders, writers, editors } = of.policy;
+        Self {
+            conversation: of.id.to_string(),
+            kind: of.kind.name(),
+            name: &of.name,
+            standing: of.standing.name(),
+            unread: of.unread,
+            timer: of.timer.map(Seconds::get),
+            role: role_name(of.role),
+            picture: of.picture.len(),
+            policy: PolicyLine {
+                add: who_name(adders),
+                write: who_name(writers),
+                edit: who_name(editors),
+            },
+        }
+    }
+}
+
+/// A group and those who are in it.
+#[derive(Serialize)]
+pub(crate) struct GroupLine<'a> {
+    #[serde(flatten)]
+    group: ConversationLine<'a>,
+    members: Vec<MemberLine<'a>>,
+}
+
+impl<'a> GroupLine<'a> {
+    pub(crate) fn new(group: &'a Conversation, members: &'a [GroupMember]) -> Self {
+        Self { group: group.into(), members: members.iter().map(MemberLine::from).collect() }
+    }
+}
+
+/// Somebody in a group.
+#[derive(Serialize)]
+struct MemberLine<'a> {
+    contact: String,
+    name: &'a str,
+    /// `member`, `administrator` or `owner`.
+    role: &'static str,
+    /// How many of their devices are in the group.
+    devices: u32,
+    /// It is this account.
+    me: bool,
+}
+
+impl<'a> From<&'a GroupMember> for MemberLine<'a> {
+    fn from(member: &'a GroupMember) -> Self {
+        Self {
+            contact: member.id.to_string(),
+            name: &member.nickname,
+            role: role_name(member.role),
+            devices: member.devices,
+            me: member.is_me,
+        }
+    }
+}
+
+/// The stable name of a role.
+pub(crate) const fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Member => "member",
+        Role::Administrator => "administrator",
+        Role::Owner => "owner",
+    }
+}
+
+/// The stable name of those who may.
+pub(crate) const fn who_name(who: Who) -> &'static str {
+    match who {
+        Who::Everybody => "everybody",
+        Who::Administrators => "administrators",
+    }
 }
 
 /// What `sync` found and left.

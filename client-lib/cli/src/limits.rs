@@ -28,3 +28,6 @@ pub(crate) const EXCERPT: usize = 40;
 pub(crate) const PASSPHRASE_BYTES: u64 = 4_096;
 /// Columns of a terminal that does not tell its size.
 pub(crate) const COLUMNS: usize = 80;
+/// Bytes of a file a group's picture is made of; what stands behind them is not read, and a picture
+/// that is cut off is none.
+pub(crate) const PICTURE_BYTES: u64 = 33_554_432;

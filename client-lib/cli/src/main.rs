@@ -9,13 +9,16 @@
 //! Knows how a process begins and ends; what a command does is in `commands/`.
 
 mod args;
+mod changes;
 mod chat;
 mod commands;
 mod desk;
+mod durations;
 mod failure;
 mod home;
 mod json;
 mod limits;
+mod names;
 mod output;
 mod text;
 

@@ -3,18 +3,21 @@
 //! Knows stdout, stderr and whether a person looks; must not decide what is said. Text of others
 //! passes `text.rs` on the way.
 
+use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal, Write};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use restante_client::{
-    Code, Contact, ContactId, ContactState, ConversationId, Fate, Message, MessageKind, Notice,
+    Code, Contact, ContactState, Conversation, ConversationId, Fate, Message, MessageKind, Notice,
     UnixTime,
 };
 use serde::Serialize;
 
+use crate::changes;
 use crate::failure::Failure;
 use crate::json::{self, ContactLine, ErrorLine, MessageLine, NoticeLine};
+use crate::names::Names;
 use crate::text;
 
 /// Where a program's words go, and in which form.
@@ -87,10 +90,17 @@ impl Output {
         self.say(&format!("{name:<width$}  {id}  {state}{notes}"));
     }
 
-    /// A message, and who is speaking.
-    pub(crate) fn message(self, message: &Message, who: &str) {
+    /// A message of a conversation, with the beginning of its id if that is wished.
+    pub(crate) fn message(self, message: &Message, names: &Names, with_id: bool) {
         self.object(&MessageLine::from(message));
-        self.say(&message_line(message, who));
+        let id = if with_id { format!("{}  ", short_id(message.id)) } else { String::new() };
+        self.say(&format!("{id}{}", message_line(message, names)));
+    }
+
+    /// A message among those of other conversations, so `who` says where it stands too.
+    pub(crate) fn found(self, message: &Message, who: &str) {
+        self.object(&MessageLine::from(message));
+        self.say(&with_fate(message, said_line(message, who)));
     }
 
     /// Something a person should know.
@@ -100,44 +110,71 @@ impl Output {
     }
 }
 
-/// A message as a line: when, who, what, and for own ones what became of it.
-pub(crate) fn message_line(message: &Message, who: &str) -> String {
-    let fate = match message.fate {
-        Fate::Received => String::new(),
-        fate => format!("  ({})", fate_words(fate)),
-    };
-    format!("{}{fate}", plain_line(message, who))
+/// A message as a line: when, who, what, and for own ones what became of it. What people put beside
+/// it stands below.
+pub(crate) fn message_line(message: &Message, names: &Names) -> String {
+    let mut line = with_fate(message, plain_line(message, names));
+    for reaction in &message.reactions {
+        let by: Vec<String> = reaction.by.iter().map(|who| names.of(*who)).collect();
+        // Writing to a String cannot fail.
+        let _ = write!(line, "\n    {} {}", text::one_line(&reaction.emoji), by.join(", "));
+    }
+    line
 }
 
 /// The same, without what became of it.
-pub(crate) fn plain_line(message: &Message, who: &str) -> String {
+pub(crate) fn plain_line(message: &Message, names: &Names) -> String {
+    if message.kind == MessageKind::Event {
+        return format!("{}  [{}]", moment(message.at), changes::words(message, names));
+    }
+    said_line(message, &names.author(message))
+}
+
+fn with_fate(message: &Message, line: String) -> String {
+    match message.fate {
+        Fate::Received => line,
+        fate => format!("{line}  ({})", fate_words(fate)),
+    }
+}
+
+fn said_line(message: &Message, who: &str) -> String {
     let head = format!("{}  {who}: ", moment(message.at));
     let indent = " ".repeat(head.chars().count());
-    let body = text::lines(&message.text, &indent);
+    let answers = message
+        .reply_to
+        .map_or_else(String::new, |of| format!("[answers {}] ", short_id(of.message)));
     let body = match message.kind {
-        MessageKind::Text => body,
-        MessageKind::Unknown | MessageKind::Unreadable | MessageKind::Event => format!("[{body}]"),
+        MessageKind::Text => text::lines(&message.text, &indent),
+        MessageKind::Unknown => "[needs a newer version]".to_owned(),
+        MessageKind::Unreadable => "[cannot be opened]".to_owned(),
+        MessageKind::Deleted => "[taken back]".to_owned(),
+        MessageKind::Disappeared => "[disappeared]".to_owned(),
+        // Has no author who says it: see `plain_line`.
+        MessageKind::Event => String::new(),
     };
-    format!("{head}{body}")
+    let edited = if message.edited { "  (edited)" } else { "" };
+    format!("{head}{answers}{body}{edited}")
 }
 
 /// The name of a contact, fit for a terminal.
 pub(crate) fn name_of(contact: &Contact) -> String {
-    if contact.nickname.is_empty() {
-        format!("({})", short_id(contact.id))
-    } else {
-        text::one_line(&contact.nickname)
-    }
+    called(&contact.nickname, contact.id)
 }
 
-/// A word by which the contact can be named on the command line.
-pub(crate) fn word_for(contact: &Contact) -> String {
+/// The name of a group, or of the contact one talks with, fit for a terminal.
+pub(crate) fn place_of(conversation: &Conversation) -> String {
+    called(&conversation.name, conversation.id)
+}
+
+/// A name fit for a terminal, or the id where there is none.
+pub(crate) fn called(name: &str, id: impl fmt::Display) -> String {
+    if name.is_empty() { format!("({})", short_id(id)) } else { text::one_line(name) }
+}
+
+/// A word by which a contact or group can be named on the command line.
+pub(crate) fn word_for(name: &str, id: impl fmt::Display) -> String {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.');
-    if !contact.nickname.is_empty() && contact.nickname.chars().all(plain) {
-        contact.nickname.clone()
-    } else {
-        short_id(contact.id)
-    }
+    if !name.is_empty() && name.chars().all(plain) { name.to_owned() } else { short_id(id) }
 }
 
 /// What became of a message, in words.
@@ -146,6 +183,7 @@ pub(crate) fn fate_words(fate: Fate) -> String {
         Fate::Queued => "queued on this device".to_owned(),
         Fate::Accepted => "safe at the relay".to_owned(),
         Fate::Delivered => "delivered".to_owned(),
+        Fate::Read => "read".to_owned(),
         Fate::Expired => "expired before it was delivered".to_owned(),
         Fate::Refused(Code::Gone | Code::Superseded | Code::NotFound) => {
             "refused: this conversation has ended for you".to_owned()
@@ -167,8 +205,8 @@ const fn state_words(state: ContactState) -> &'static str {
     }
 }
 
-/// Enough of an id to name a contact by it.
-pub(crate) fn short_id(id: ContactId) -> String {
+/// Enough of an id to name a contact or group by it.
+pub(crate) fn short_id(id: impl fmt::Display) -> String {
     id.to_string().chars().take(8).collect()
 }
 

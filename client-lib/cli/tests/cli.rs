@@ -86,6 +86,11 @@ fn wrong_usage_is_exit_code_2() {
         &["send", "Bob", "hi", "--wait", "eternally"],
         &["invite", "--uses", "0"],
         &["completions", "tcsh-of-old"],
+        &["group", "add", "Tea"],
+        &["group", "role", "Tea", "Bob", "king"],
+        &["group", "policy", "Tea"],
+        &["group", "timer", "Tea", "1y"],
+        &["group", "picture", "Tea"],
     ] {
         let ran = person.run(words);
         assert_eq!(ran.code, 2, "{words:?}");
@@ -220,8 +225,12 @@ fn objects_have_their_fields() {
     assert_eq!(who.len(), 32);
 
     let (message, _) = bob.json(&["history", who]);
-    let expected = ["at", "author", "conversation", "fate", "from_me", "id", "seq", "text"];
-    assert_eq!(fields(&message), expected);
+    let expected = concat!(
+        "at author changes conversation deleted_by edited expires_at fate from_me id ",
+        "kind reactions reply_to seq text"
+    );
+    assert_eq!(fields(&message).join(" "), expected);
+    assert_eq!((&message["kind"], &message["changes"]), (&"text".into(), &Value::Array(vec![])));
     assert_eq!(message["text"], "hello\tAlice");
     assert_eq!(message["from_me"], true);
     assert_eq!(message["fate"], "queued");
@@ -243,9 +252,79 @@ fn refusals_have_stable_codes() {
     assert_eq!(code(&["accept", "restante://nonsense"]), "bad_invite");
     let (invite, _) = alice.json(&["invite"]);
     assert_eq!(code(&["accept", invite["link"].as_str().unwrap()]), "own_invite");
-    assert_eq!(code(&["send", "Nobody", "hi"]), "no_such_contact");
+    assert_eq!(code(&["send", "Nobody", "hi"]), "no_such_conversation");
+    assert_eq!(code(&["verify", "Nobody"]), "no_such_contact");
     assert_eq!(code(&["search", "!"]), "empty_search");
     assert_eq!(code(&["sync"]), "offline");
+}
+
+/// A group is there at once, also without the network, and has its fields.
+#[test]
+fn groups_have_their_fields() {
+    let dir = tempfile::tempdir().unwrap();
+    let alice = Person::with_account(&dir, "Alice");
+    let (made, code) = alice.json(&["group", "new", "Tea time"]);
+    assert_eq!((&made["name"], &made["standing"], code), (&"Tea time".into(), &"open".into(), 0));
+    let expected = [
+        "conversation",
+        "kind",
+        "name",
+        "picture",
+        "policy",
+        "role",
+        "standing",
+        "timer",
+        "unread",
+    ];
+    assert_eq!(fields(&made), expected);
+    assert_eq!(alice.json(&["group", "list"]).0, made);
+
+    let (shown, _) = alice.json(&["group", "show", "TEA TIME"]);
+    assert_eq!(fields(&shown), [&expected[..2], &["members"], &expected[2..]].concat());
+    assert_eq!(fields(&shown["policy"]), ["add", "edit", "write"]);
+    let member = &shown["members"][0];
+    assert_eq!(fields(member), ["contact", "devices", "me", "name", "role"]);
+    assert_eq!((&member["name"], &member["role"]), (&"Alice".into(), &"owner".into()));
+
+    let id = made["conversation"].as_str().unwrap();
+    let (sent, _) = alice.json(&["send", &id[..8], "anybody here?"]);
+    assert_eq!((&sent["conversation"], &sent["fate"]), (&id.into(), &"queued".into()));
+    let found = alice.run(&["--offline", "search", "anybody"]);
+    assert!(found.out.contains("you in Tea time: anybody here?"), "{}", found.out);
+}
+
+/// What cannot be done with a group is said in stable codes, with words that say how to go on.
+#[test]
+fn refusals_of_groups_have_stable_codes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (alice, bob) = (Person::with_account(&dir, "Alice"), Person::with_account(&dir, "Bob"));
+    let (invite, _) = alice.json(&["invite"]);
+    let (contact, _) = bob.json(&["accept", invite["link"].as_str().unwrap()]);
+    let alice = contact["contact"].as_str().unwrap();
+    bob.json(&["group", "new", "Tea"]);
+    for (words, code, advice) in [
+        (&["show", "Coffee"][..], "no_such_conversation", "restante group list"),
+        (&["show", alice], "not_a_group", "restante group list"),
+        (&["new", "Cake", "Nobody"], "no_such_contact", "restante contacts"),
+        (&["add", "Tea", alice], "wrong_state", "has not left this device"),
+        (&["remove", "Tea", alice], "not_a_member", "restante group show"),
+        (&["remove", "Tea", "Bob"], "not_allowed", "restante group leave Tea"),
+        (&["accept", "Tea"], "wrong_standing", "take part in this conversation already"),
+        (&["picture", "Tea", "/nowhere/at/all"], "storage", "cannot be read"),
+        (&["picture", "Tea", "Cargo.toml"], "bad_picture", "no JPEG, PNG or WebP"),
+        (&["name", "Tea", " "], "empty_text", "empty"),
+    ] {
+        let (error, exit) = bob.json(&[&["group"], words].concat());
+        assert_eq!((&error["code"], exit), (&code.into(), 1), "{words:?}");
+        assert!(error["error"].as_str().unwrap().contains(advice), "{error}");
+    }
+    let list = bob.run(&["--offline", "group", "list"]);
+    assert_eq!(list.out.lines().count(), 1, "nothing was made by halves: {}", list.out);
+
+    bob.json(&["group", "new", "tea"]);
+    let (error, _) = bob.json(&["group", "show", "Tea"]);
+    assert_eq!(error["code"], "ambiguous");
+    assert_eq!(error["error"].as_str().unwrap().lines().count(), 3, "both are listed");
 }
 
 /// A home is used by one process; another one waits a little, then says which.
@@ -280,6 +359,7 @@ fn completions_name_the_commands() {
         let ran = Person::new(&dir, "nobody").run(&["completions", shell]);
         assert_eq!(ran.code, 0);
         assert!(ran.out.contains("restante") && ran.out.contains("history"), "{shell}");
+        assert!(ran.out.contains("group") && ran.out.contains("policy"), "{shell}");
     }
 }
 

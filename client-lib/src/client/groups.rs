@@ -37,6 +37,25 @@ impl Client {
         self.ask(move |engine| engine.conversation(id)).await
     }
 
+    /// The group with this name (any case) or the conversation with the contact of this nickname,
+    /// or the one whose id begins so.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchConversation`], [`Error::Ambiguous`].
+    pub async fn find_conversation(&self, who: &str) -> Result<Conversation, Error> {
+        let who = who.to_owned();
+        self.ask(move |engine| engine.find_conversation(&who)).await
+    }
+
+    /// The member of a conversation with this nickname (any case) or an id that begins so.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchConversation`], [`Error::NotAMember`], [`Error::Ambiguous`].
+    pub async fn find_member(&self, of: ConversationId, who: &str) -> Result<GroupMember, Error> {
+        let who = who.to_owned();
+        self.ask(move |engine| engine.find_member(of, &who)).await
+    }
+
     /// Who is in a conversation, as far as this device has read its log.
     ///
     /// # Errors

@@ -1,10 +1,13 @@
 //! The handle an app holds: builds or opens a home, starts the driver, asks it. What it asks of
-//! groups stands beside.
+//! groups and does with messages stands beside.
 //!
 //! Knows the requests and how to wait for their answers; must not know SQL, keys or frames.
 
+mod devices;
 mod groups;
+mod messages;
 mod repair;
+mod transfers;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -72,6 +75,19 @@ impl Builder {
         Ok(Client::new(engine, lock))
     }
 
+    /// Makes the home of a device that is to be linked to an account: it has an inbox on `relay`
+    /// for as long as that takes. [`Client::link_code`] is what the account's first device needs.
+    ///
+    /// # Errors
+    /// As for [`Builder::create`].
+    pub fn link(self, relay: &RelayAddress) -> Result<Client, Error> {
+        let lock = HomeLock::acquire(&self.home, self.lock_wait)?;
+        let key = self.key.ok_or(Error::WrongKey)?;
+        let entrance = Entrance { address: relay.clone(), token: self.token };
+        let engine = Engine::create_linking(&self.home, &key, &entrance, clock::now())?;
+        Ok(Client::new(engine, lock))
+    }
+
     /// Opens the account of this home. Blocks while another process holds the home, at most for
     /// the time of [`Builder::lock_wait`].
     ///
@@ -109,12 +125,18 @@ impl Client {
         Builder { home: home.into(), key: None, token: None, lock_wait: LOCK_WAIT }
     }
 
-    fn new(engine: Engine, lock: HomeLock) -> Self {
+    pub(crate) fn new(engine: Engine, lock: HomeLock) -> Self {
         let (requests, inbox) = mpsc::channel(REQUEST_QUEUE);
         let events = EventHub::new();
         let (driver, progress, state) = Driver::new(engine, lock, inbox, events.clone());
         let driver = Mutex::new(Some(driver));
         Self { shared: Arc::new(Shared { requests, driver, events, progress, state }) }
+    }
+
+    /// What the driver will own.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn driver(&self) -> &Mutex<Option<Driver>> {
+        &self.shared.driver
     }
 
     /// Starts the driver task on the current runtime. It opens no connection before
@@ -253,8 +275,8 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::EmptyText`], [`Error::TextTooLong`], [`Error::TooMany`],
-    /// [`Error::NoSuchConversation`]; [`Error::WrongState`] for a contact that was declined, blocked
-    /// or not yet accepted; [`Error::WrongStanding`] and [`Error::NotAllowed`] in a group.
+    /// [`Error::NoSuchConversation`]; [`Error::WrongState`] for a contact that was declined,
+    /// blocked or not yet accepted; [`Error::WrongStanding`] and [`Error::NotAllowed`] in a group.
     pub async fn send(&self, to: impl Into<ConversationId>, text: &str) -> Result<Message, Error> {
         let (to, text) = (to.into(), text.to_owned());
         self.ask(move |engine| engine.send(to, &text)).await
@@ -318,7 +340,8 @@ impl Client {
         self.ask(move |engine| engine.search(&words, limit)).await
     }
 
-    /// Everything of this conversation that is here has been read.
+    /// Everything of this conversation that is here has been read: those who wrote it are told,
+    /// unless [`Client::set_privacy`] says otherwise, and the time of what disappears begins.
     ///
     /// # Errors
     /// [`Error::NoSuchConversation`].
@@ -368,7 +391,7 @@ impl Client {
         self.ask(move |engine| engine.safety_number(contact)).await
     }
 
-    /// Notes whether the safety number was compared and found equal.
+    /// Notes whether the safety number was compared and found equal, and tells the contact.
     ///
     /// # Errors
     /// [`Error::NoSuchContact`]; [`Error::WrongState`] while their account is not yet known.

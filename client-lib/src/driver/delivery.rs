@@ -7,7 +7,9 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use restante_spec::codes::{Code, Retry};
 use restante_spec::ids::{Handle, MailboxId, Seq};
-use restante_spec::message::{Command, Credit, Deliver, Opened, Refusal, Reply, Subscribe};
+use restante_spec::message::{
+    Command, Credit, Deliver, EnvelopeClass, Opened, Refusal, Reply, Subscribe,
+};
 use tokio::time::Instant;
 
 use super::channel::Phase;
@@ -140,7 +142,11 @@ impl Driver {
                     self.clear_problem();
                 }
             }
+            Purpose::Live => {}
             Purpose::Prekeys => desk.take_prekey_counts(&reply)?,
+            Purpose::Transfer(id, flight, ask) => {
+                desk.take_transferred(&id, flight, ask, reply, &body)?;
+            }
         }
         Ok(())
     }
@@ -240,11 +246,17 @@ impl Desk<'_> {
     fn take_batch(&mut self, handle: Handle, batch: Option<Batch>) -> Result<(), Error> {
         let channel = self.relay.up().and_then(|up| up.channel_of(handle));
         let (Some((mailbox, _)), Some(batch)) = (channel, batch) else { return Ok(()) };
+        // What is live spends no credit and is not acknowledged (DLV-9).
+        let is_stored = |(head, _): &&(Deliver, Bytes)| head.class != EnvelopeClass::Live;
+        let stored = || batch.iter().filter(is_stored);
         let spent = Credit {
-            envelopes: u32::try_from(batch.len()).unwrap_or(u32::MAX),
-            bytes: batch.iter().map(|(_, body)| body.len() as u32).fold(0, u32::saturating_add),
+            envelopes: u32::try_from(stored().count()).unwrap_or(u32::MAX),
+            bytes: stored().map(|(_, body)| body.len() as u32).fold(0, u32::saturating_add),
         };
         let taken = self.engine.receive(&mailbox, batch)?;
+        if spent.envelopes == 0 {
+            return Ok(());
+        }
         self.relay.tell(Command::Ack { handle, upto: taken.upto });
         if taken.reopen {
             // The epoch was left: its key reads nothing more, the next one reads on.

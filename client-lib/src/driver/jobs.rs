@@ -49,7 +49,14 @@ impl Desk<'_> {
         let mailbox = job.what.mailbox;
         match job.what.kind {
             JobKind::CreateInbox | JobKind::CreateConversation => return Ok(Place::Link),
-            JobKind::FirstLetter | JobKind::Letter | JobKind::Readd | JobKind::TakePrekey => {
+            JobKind::FirstLetter
+            | JobKind::Letter
+            | JobKind::Readd
+            | JobKind::TakePrekey
+            | JobKind::AddReader
+            | JobKind::Link
+            | JobKind::SayLinked
+            | JobKind::DeleteInbox => {
                 let key = self.engine.writing_key(job)?;
                 let channel = self.relay.up().and_then(|up| up.channels.get(&mailbox));
                 if channel.is_none_or(|channel| channel.key != key.public()) {
@@ -60,6 +67,7 @@ impl Desk<'_> {
             JobKind::AllowInvite
             | JobKind::AllowContact
             | JobKind::AllowMembers
+            | JobKind::AllowDevice
             | JobKind::Revoke
             | JobKind::PutPrekeys
             | JobKind::PutLastResort => {}
@@ -105,10 +113,15 @@ impl Desk<'_> {
                 None
             }
         };
-        if matches!(
+        let elsewhere = matches!(
             job.what.kind,
-            JobKind::FirstLetter | JobKind::Letter | JobKind::Readd | JobKind::TakePrekey
-        ) {
+            JobKind::FirstLetter
+                | JobKind::Letter
+                | JobKind::Readd
+                | JobKind::TakePrekey
+                | JobKind::Link
+        ) && !self.engine.is_own_inbox(&mailbox);
+        if elsewhere || matches!(job.what.kind, JobKind::AddReader | JobKind::DeleteInbox) {
             // An inbox of somebody else is open for as long as there is a letter to it.
             self.reopen(&mailbox);
         }

@@ -11,12 +11,16 @@
 
 mod channel;
 mod delivery;
+mod flight;
 mod jobs;
 mod pause;
 mod progress;
 mod pump;
 mod relay;
 mod sending;
+#[cfg(feature = "simulation")]
+mod steps;
+mod transfers;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -26,6 +30,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use restante_spec::address::RelayAddress;
 use restante_spec::message::Reply;
 use restante_spec::token::AdmissionToken;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -39,7 +44,7 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::events::EventHub;
 use crate::home::HomeLock;
-use crate::limits::{IDLE_TICK, SHUTDOWN_WAIT};
+use crate::limits::{CONNECT_DEADLINE, IDLE, IDLE_TICK, SHUTDOWN_WAIT};
 use crate::net::{Link, LinkError, LinkEvent, LinkEvents};
 use crate::tasks;
 use crate::types::ConnectionState;
@@ -70,6 +75,13 @@ enum Outcome {
 
 type Pending = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
+/// A link on its way.
+pub(crate) type Dialling =
+    Pin<Box<dyn Future<Output = Result<(Link, LinkEvents), LinkError>> + Send>>;
+
+/// How links are made.
+pub(crate) type Dial = Box<dyn Fn(RelayAddress) -> Dialling + Send>;
+
 /// The driver; see the module's words.
 pub(crate) struct Driver {
     engine: Engine,
@@ -78,6 +90,7 @@ pub(crate) struct Driver {
     events: EventHub,
     progress: watch::Sender<Progress>,
     state: watch::Sender<ConnectionState>,
+    dial: Dial,
     /// By address.
     relays: BTreeMap<String, Relay>,
     pending: FuturesUnordered<Pending>,
@@ -112,6 +125,9 @@ impl Driver {
             events,
             progress,
             state,
+            dial: Box::new(|address| {
+                Box::pin(async move { Link::connect(&address, IDLE, CONNECT_DEADLINE).await })
+            }),
             relays: BTreeMap::new(),
             pending: FuturesUnordered::new(),
             online: false,
@@ -134,11 +150,19 @@ impl Driver {
             let wake = self.next_wake();
             tokio::select! {
                 request = self.requests.recv() => match request {
-                    Some(request) => self.take_request(request),
+                    Some(request) => {
+                        self.engine.set_now(clock::now());
+                        self.take_request(request);
+                    }
                     // No handle is left: nobody can ask for anything any more.
                     None => break,
                 },
-                Some(outcome) = self.pending.next() => self.take_outcome(outcome),
+                Some(outcome) = self.pending.next() => {
+                    self.engine.set_now(clock::now());
+                    if let Err(error) = self.take_outcome(outcome) {
+                        self.report(error);
+                    }
+                }
                 () = tokio::time::sleep_until(wake) => {}
             }
         }
@@ -146,7 +170,6 @@ impl Driver {
     }
 
     fn take_request(&mut self, request: Request) {
-        self.engine.set_now(clock::now());
         match request {
             Request::Do(work) => work(&mut self.engine),
             Request::Online(online) => self.set_online(online),
@@ -177,17 +200,13 @@ impl Driver {
         }
     }
 
-    fn take_outcome(&mut self, outcome: Outcome) {
-        self.engine.set_now(clock::now());
-        let done = match outcome {
+    fn take_outcome(&mut self, outcome: Outcome) -> Result<(), Error> {
+        match outcome {
             Outcome::Connected(relay, result) => self.take_connected(&relay, result),
             Outcome::Events(relay, link, events) => self.take_events(&relay, link, events),
             Outcome::Reply(relay, link, purpose, result) => {
                 self.take_reply(&relay, link, purpose, result)
             }
-        };
-        if let Err(error) = done {
-            self.report(error);
         }
     }
 
@@ -218,9 +237,9 @@ impl Driver {
         if self.online {
             let waits = self.relays.values().filter_map(Relay::next_wake);
             wake = waits.fold(wake, Instant::min);
-            if let Some(pause) = self.engine.until_next_due() {
-                wake = wake.min(Instant::now() + pause);
-            }
+        }
+        if let Some(pause) = self.engine.until_next_due() {
+            wake = wake.min(Instant::now() + pause);
         }
         wake
     }

@@ -1,4 +1,5 @@
-//! Mailboxes that are left alone for a while, because the relay has refused something of them.
+//! Mailboxes and transfers that are left alone for a while, because the relay has refused something
+//! of them.
 //!
 //! Sans-IO: the time comes in. What the relay named is a promise (ADM-7): nothing shortens it but
 //! success. What this client chose by itself ends when a person asks for everything at once.
@@ -6,14 +7,14 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use restante_spec::ids::{MailboxId, Seconds};
+use restante_spec::ids::Seconds;
 
 use crate::limits::{RETRY_CAP, RETRY_FIRST};
 use crate::net::Backoff;
 
-/// The pauses at one relay.
-#[derive(Debug, Default)]
-pub(super) struct Pauses(BTreeMap<MailboxId, Pause>);
+/// The pauses at one relay, each of something with a name.
+#[derive(Debug)]
+pub(super) struct Pauses<K>(BTreeMap<K, Pause>);
 
 #[derive(Debug)]
 struct Pause {
@@ -23,11 +24,15 @@ struct Pause {
     backoff: Backoff,
 }
 
-impl Pauses {
-    /// Nothing is asked of this mailbox for at least as long as the relay said, or else for a
+impl<K: Ord> Pauses<K> {
+    pub(super) const fn new() -> Self {
+        Self(BTreeMap::new())
+    }
+
+    /// Nothing is asked of this one for at least as long as the relay said, or else for a
     /// while.
-    pub(super) fn begin(&mut self, mailbox: MailboxId, named: Option<Seconds>, now: Instant) {
-        let pause = self.0.entry(mailbox).or_insert_with(|| Pause {
+    pub(super) fn begin(&mut self, whose: K, named: Option<Seconds>, now: Instant) {
+        let pause = self.0.entry(whose).or_insert_with(|| Pause {
             until: now,
             is_named: false,
             backoff: Backoff::new(RETRY_FIRST, RETRY_CAP),
@@ -40,9 +45,9 @@ impl Pauses {
         }
     }
 
-    /// Something of this mailbox succeeded.
-    pub(super) fn end(&mut self, mailbox: &MailboxId) {
-        self.0.remove(mailbox);
+    /// Something of this one succeeded.
+    pub(super) fn end(&mut self, whose: &K) {
+        self.0.remove(whose);
     }
 
     /// Everything is tried at once, but what the relay wants later.
@@ -55,9 +60,9 @@ impl Pauses {
         self.0.clear();
     }
 
-    /// Whether this mailbox is to be left alone for now.
-    pub(super) fn has(&self, mailbox: &MailboxId, now: Instant) -> bool {
-        self.0.get(mailbox).is_some_and(|pause| pause.until > now)
+    /// Whether this one is to be left alone for now.
+    pub(super) fn has(&self, whose: &K, now: Instant) -> bool {
+        self.0.get(whose).is_some_and(|pause| pause.until > now)
     }
 
     /// When the next of them ends.
@@ -68,6 +73,8 @@ impl Pauses {
 
 #[cfg(test)]
 mod tests {
+    use restante_spec::ids::MailboxId;
+
     use super::*;
 
     const MAILBOX: MailboxId = MailboxId::new([1; 16]);
@@ -81,7 +88,7 @@ mod tests {
     fn what_the_relay_named_is_waited_for() {
         let now = Instant::now();
         for wait in [1, 60, 3_600] {
-            let mut pauses = Pauses::default();
+            let mut pauses = Pauses::new();
             pauses.begin(MAILBOX, Some(Seconds::new(wait)), now);
             let wait = u64::from(wait);
             assert!(pauses.has(&MAILBOX, now + seconds(wait) - Duration::from_nanos(1)));
@@ -98,7 +105,7 @@ mod tests {
     fn a_new_round_ends_what_this_client_chose_and_nothing_else() {
         let now = Instant::now();
         let (named, chosen) = (MAILBOX, MailboxId::new([2; 16]));
-        let mut pauses = Pauses::default();
+        let mut pauses = Pauses::new();
         pauses.begin(named, Some(Seconds::new(60)), now);
         for _ in 0..20 {
             pauses.begin(chosen, None, now);
@@ -116,7 +123,7 @@ mod tests {
     #[test]
     fn the_later_of_two_times_counts() {
         let now = Instant::now();
-        let mut pauses = Pauses::default();
+        let mut pauses = Pauses::new();
         pauses.begin(MAILBOX, Some(Seconds::new(600)), now);
         pauses.begin(MAILBOX, None, now);
         pauses.shorten(now);

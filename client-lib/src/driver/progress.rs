@@ -186,6 +186,9 @@ impl super::pump::Desk<'_> {
         {
             return Ok(false);
         }
+        if self.engine.waits_for_blobs(&self.relay.name)? {
+            return Ok(false);
+        }
         for mailbox in self.engine.conversations_on(&self.relay.name)? {
             if self.relay.is_paused(&mailbox) {
                 continue;

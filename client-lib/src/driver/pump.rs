@@ -12,9 +12,7 @@ use super::relay::{LinkNumber, LinkState, Relay};
 use super::{Driver, Outcome, Pending};
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::limits::{CONNECT_DEADLINE, IDLE};
-use crate::net::Link;
-use crate::store::Job;
+use crate::store::{Job, TransferRow};
 
 /// One relay, and what is needed to work on it.
 pub(super) struct Desk<'a> {
@@ -24,12 +22,18 @@ pub(super) struct Desk<'a> {
 }
 
 impl Driver {
-    /// Begins what can be begun.
+    /// Begins what can be begun. What is live is sent now or never.
     pub(super) fn pump(&mut self) -> Result<(), Error> {
         self.engine.housekeeping(self.online)?;
-        if !self.online {
-            return Ok(());
+        if self.online {
+            self.begin()?;
         }
+        self.engine.forget_live();
+        Ok(())
+    }
+
+    fn begin(&mut self) -> Result<(), Error> {
+        let transfers = self.engine.owed_transfers()?;
         let wanted = self.engine.wanted_relays()?;
         self.relays.retain(|name, _| wanted.contains(name));
         for name in wanted {
@@ -45,7 +49,7 @@ impl Driver {
         let jobs = self.engine.runnable_jobs()?;
         for name in &names {
             if let Some(mut desk) = self.desk(name) {
-                desk.work(&jobs)?;
+                desk.work(&jobs, &transfers)?;
             }
         }
         Ok(())
@@ -68,17 +72,14 @@ impl Driver {
         }
         self.next_link += 1;
         relay.link = LinkState::Connecting(LinkNumber(self.next_link));
-        let (name, address) = (relay.name.clone(), relay.address.clone());
-        self.pending.push(Box::pin(async move {
-            let result = Link::connect(&address, IDLE, CONNECT_DEADLINE).await;
-            Outcome::Connected(name, result)
-        }));
+        let (name, link) = (relay.name.clone(), (self.dial)(relay.address.clone()));
+        self.pending.push(Box::pin(async move { Outcome::Connected(name, link.await) }));
     }
 }
 
 impl Desk<'_> {
     /// Begins what can be begun on a link that is there.
-    fn work(&mut self, jobs: &[Job]) -> Result<(), Error> {
+    fn work(&mut self, jobs: &[Job], transfers: &[TransferRow]) -> Result<(), Error> {
         let Some(up) = self.relay.up() else { return Ok(()) };
         if up.leave_at.is_some() {
             return Ok(());
@@ -90,8 +91,10 @@ impl Desk<'_> {
         }
         for mailbox in readable {
             self.send_what_can_be_sent(mailbox)?;
+            self.send_live(mailbox)?;
         }
-        Ok(())
+        // Behind the messages, so that no part is before one that could leave now.
+        self.work_on_transfers(transfers)
     }
 
     /// Opens the own inbox and the conversations that are on this relay, and gives back those

@@ -14,11 +14,14 @@ use restante_spec::message::{Command, Open};
 use tokio::time::Instant;
 
 use super::channel::Channel;
+use super::flight::{Flight, FlightNumber};
 use super::pause::Pauses;
 use super::{Outcome, Pending};
+use crate::engine::Ask;
 use crate::limits::{RETRY_CAP, RETRY_FIRST};
 use crate::net::{Backoff, Link};
 use crate::store::Job;
+use crate::types::TransferId;
 
 /// Links are numbered, so that what comes late from one that is gone is not taken for another's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,10 +36,14 @@ pub(super) enum Purpose {
     Subscribe(MailboxId, Handle),
     /// An append to a conversation.
     Append(MailboxId, Handle, EnvelopeId),
+    /// An append of something live: whatever its answer is, nothing follows.
+    Live,
     /// A job.
     Job(Box<Job>),
     /// How many prekeys are left.
     Prekeys,
+    /// A request of a transfer.
+    Transfer(TransferId, FlightNumber, Ask),
 }
 
 /// A relay this client has something to do with.
@@ -51,7 +58,8 @@ pub(super) struct Relay {
     pub(super) failed: bool,
     /// The relay does not want a link before this.
     not_before: Option<Instant>,
-    pauses: Pauses,
+    pauses: Pauses<MailboxId>,
+    pub(super) transfer_pauses: Pauses<TransferId>,
 }
 
 /// The link of a relay.
@@ -73,6 +81,9 @@ pub(super) struct Up {
     pub(super) channels: BTreeMap<MailboxId, Channel>,
     /// Mailboxes a job is under way for.
     pub(super) busy: BTreeSet<MailboxId>,
+    /// Transfers something was asked for on this link.
+    pub(super) flights: BTreeMap<TransferId, Flight>,
+    pub(super) next_flight: u64,
     /// The relay asked to leave: when this client does.
     pub(super) leave_at: Option<Instant>,
     next_handle: u32,
@@ -87,7 +98,8 @@ impl Relay {
             backoff: Backoff::new(RETRY_FIRST, RETRY_CAP),
             failed: false,
             not_before: None,
-            pauses: Pauses::default(),
+            pauses: Pauses::new(),
+            transfer_pauses: Pauses::new(),
         }
     }
 
@@ -120,6 +132,8 @@ impl Relay {
             number,
             channels: BTreeMap::new(),
             busy: BTreeSet::new(),
+            flights: BTreeMap::new(),
+            next_flight: 0,
             leave_at: None,
             next_handle: 1,
         }));
@@ -146,6 +160,7 @@ impl Relay {
         let now = Instant::now();
         self.failed = false;
         self.pauses.shorten(now.into_std());
+        self.transfer_pauses.shorten(now.into_std());
         if matches!(self.link, LinkState::Away(_)) {
             let not_before = self.not_before.unwrap_or(now);
             self.link = LinkState::Away(not_before.max(now));
@@ -178,8 +193,9 @@ impl Relay {
             LinkState::Away(until) => Some(*until),
             LinkState::Connecting(_) => None,
             LinkState::Up(up) => {
-                let end = self.pauses.next_end(Instant::now().into_std());
-                end.map(Instant::from_std).into_iter().chain(up.leave_at).min()
+                let now = Instant::now().into_std();
+                let ends = [self.pauses.next_end(now), self.transfer_pauses.next_end(now)];
+                ends.into_iter().flatten().map(Instant::from_std).chain(up.leave_at).min()
             }
         }
     }

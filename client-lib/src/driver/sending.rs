@@ -5,6 +5,7 @@ use restante_spec::codes::{Code, Retry};
 use restante_spec::ids::{EnvelopeId, Handle, MailboxId};
 use restante_spec::message::{Append, Command, Refusal, Reply};
 
+use super::channel::Phase;
 use super::pump::Desk;
 use super::relay::Purpose;
 use crate::engine::Outgoing;
@@ -32,6 +33,29 @@ impl Desk<'_> {
         }
         for outgoing in self.engine.outgoing(&mailbox, sent, room)? {
             self.append(mailbox, outgoing);
+        }
+        Ok(())
+    }
+
+    /// Sends what is live, if this device is up to date there.
+    pub(super) fn send_live(&mut self, mailbox: MailboxId) -> Result<(), Error> {
+        let channel = self.relay.up().and_then(|up| up.channels.get(&mailbox));
+        let Some(channel) = channel.filter(|channel| channel.phase == Phase::Current) else {
+            return Ok(());
+        };
+        let (handle, chain) = (channel.handle, channel.chain());
+        for what in self.engine.outgoing_live(&mailbox)? {
+            let append = Append {
+                handle,
+                chain,
+                id: what.id,
+                class: what.class,
+                ttl: None,
+                epoch: Some(what.epoch),
+                commit: None,
+            };
+            let (command, body) = (Command::Append(append), Bytes::from(what.body));
+            self.relay.request(self.pending, Purpose::Live, command, body);
         }
         Ok(())
     }

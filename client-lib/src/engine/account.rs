@@ -3,8 +3,8 @@
 //! Sans-IO: knows the keys and the single values they are kept as; must not know contacts.
 
 use restante_crypto::{
-    AccountId, AccountKey, DeviceCertificate, DeviceKey, DeviceList, DeviceNumber, KemSecret,
-    SigningKey, Suite, generate_reader, random_bytes,
+    AccountId, AccountKey, DeviceCertificate, DeviceKey, DeviceList, DeviceNumber, Invite,
+    KemSecret, LinkCode, SigningKey, Suite, generate_reader, random_bytes,
 };
 use restante_spec::address::RelayAddress;
 use restante_spec::ids::{MailboxId, ReaderSecret, Slot, UnixTime};
@@ -12,18 +12,23 @@ use restante_spec::token::Entrance;
 
 use super::group_acts::slot;
 use crate::error::Error;
+use crate::limits::LINK_TTL;
 use crate::store::{Db, JobKind, Meta, NewJob};
 
 /// What this device is and holds.
 #[derive(Debug)]
 pub(crate) struct Account {
-    key: AccountKey,
+    /// Only on the account's first device (DEV-1).
+    pub(super) key: Option<AccountKey>,
     pub(crate) device: DeviceKey,
     pub(crate) list: DeviceList,
     pub(crate) letter_key: KemSecret,
     pub(crate) relay: RelayAddress,
     pub(crate) inbox: MailboxId,
+    /// Reads and manages the own inbox.
     pub(crate) manage: SigningKey,
+    /// May do everything there; made when there is a second device.
+    pub(super) own_key: Option<SigningKey>,
     pub(crate) reader: ReaderSecret,
 }
 
@@ -35,6 +40,11 @@ impl Account {
         nickname: &str,
         now: UnixTime,
     ) -> Result<(), Error> {
+        Self::make(db, entrance, nickname, now)?;
+        Self::load(db)?.note_prekeys(db)
+    }
+
+    fn make(db: Db<'_>, entrance: &Entrance, nickname: &str, now: UnixTime) -> Result<(), Error> {
         let relay = &entrance.address;
         let (key, device) = (AccountKey::generate()?, DeviceKey::generate()?);
         let letter_key = KemSecret::generate()?;
@@ -56,7 +66,29 @@ impl Account {
             db.set_token(&relay.to_string(), token)?;
         }
         db.put_job(&NewJob::new(relay.to_string(), inbox, JobKind::CreateInbox))?;
-        Self::load(db)?.note_prekeys(db)
+        Ok(())
+    }
+
+    /// Makes a passing account for a device that is to be linked: with an inbox of its own, a code
+    /// to show, and a key that may write one letter there (DEV-2, DEV-3).
+    pub(crate) fn create_passing(
+        db: Db<'_>,
+        entrance: &Entrance,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        Self::make(db, entrance, "", now)?;
+        let account = Self::load(db)?;
+        let code = Invite::generate(account.relay.clone(), account.inbox, account.id())?;
+        let code = LinkCode::new(code);
+        db.set_meta(Meta::LinkCode, code.text().as_bytes())?;
+        db.put_job(&NewJob {
+            key: Some(code.invite().write_key()?.seed()),
+            body: Some(code.seal_card(&account.list)?),
+            uses: 1,
+            expires_at: now.after(LINK_TTL),
+            ..NewJob::new(account.relay.to_string(), account.inbox, JobKind::AllowInvite)
+        })?;
+        Ok(())
     }
 
     /// Notes that prekeys are to be stored: key packages of this device for either suite.
@@ -80,20 +112,37 @@ impl Account {
     pub(crate) fn load(db: Db<'_>) -> Result<Self, Error> {
         let list = DeviceList::parse(&db.need_meta(Meta::DeviceList)?)?;
         Ok(Self {
-            key: AccountKey::from_seed(&*db.need_fixed(Meta::AccountKey)?),
+            key: db.fixed_meta(Meta::AccountKey)?.map(|seed| AccountKey::from_seed(&seed)),
             device: DeviceKey::from_seed(&*db.need_fixed(Meta::DeviceKey)?),
             list,
             letter_key: KemSecret::from_seed(&*db.need_fixed(Meta::LetterKey)?),
             relay: db.need_text(Meta::Relay)?.parse()?,
             inbox: MailboxId::new(*db.need_fixed(Meta::Inbox)?),
             manage: SigningKey::from_seed(&*db.need_fixed(Meta::ManageKey)?),
+            own_key: db.fixed_meta(Meta::OwnKey)?.map(|seed| SigningKey::from_seed(&seed)),
             reader: ReaderSecret::new(*db.need_fixed(Meta::InboxReader)?),
         })
     }
 
     /// The account's public name.
     pub(crate) fn id(&self) -> AccountId {
-        self.key.id()
+        self.list.account()
+    }
+
+    /// The account's key, on the device that has it.
+    pub(super) fn need_key(&self) -> Result<&AccountKey, Error> {
+        // DEV-1
+        self.key.as_ref().ok_or(Error::NotFirstDevice)
+    }
+
+    /// What this device writes to the own inbox with.
+    pub(super) fn need_own_key(&self) -> Result<&SigningKey, Error> {
+        self.own_key.as_ref().ok_or(Error::Damaged("a key for the own inbox is missing"))
+    }
+
+    /// Whether the account has other devices.
+    pub(super) fn has_others(&self) -> bool {
+        self.list.devices().len() > 1
     }
 
     /// This device's certificate.

@@ -6,12 +6,12 @@ use bytes::Bytes;
 use restante_crypto::SigningKey;
 use restante_spec::codes::Code;
 use restante_spec::ids::{EnvelopeId, Incarnation, MailboxId, ReaderSecret, Seq, UnixTime};
-use restante_spec::message::{Deliver, Opened};
+use restante_spec::message::{Deliver, EnvelopeClass, Opened};
 
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::events::Notice;
-use crate::store::{Db, Job, JobKind, LogState, Meta, NewJob, Wish};
+use crate::store::{Db, Job, JobKind, LogRow, LogState, Meta, NewJob, Wish};
 use crate::types::Standing;
 
 /// What a batch came to.
@@ -40,9 +40,10 @@ impl Engine {
     /// The own inbox, if it is on this relay and the relay has heard of it.
     pub(crate) fn own_inbox(&self, relay: &str) -> Result<Option<MailboxId>, Error> {
         let inbox = self.account.inbox;
-        let there =
-            self.is_own_relay(relay) && !self.store.read().has_job(&inbox, JobKind::CreateInbox)?;
-        Ok(there.then_some(inbox))
+        let db = self.store.read();
+        let unknown =
+            db.has_job(&inbox, JobKind::CreateInbox)? || db.has_job(&inbox, JobKind::AddReader)?;
+        Ok((self.is_own_relay(relay) && !unknown).then_some(inbox))
     }
 
     /// Jobs that may be done now.
@@ -50,26 +51,46 @@ impl Engine {
         self.store.read().runnable_jobs()
     }
 
-    /// The relays there is something to do with: the own one, those of conversations, and those a
-    /// person's decision sends a letter to. No other is ever connected to.
+    /// The relays there is something to do with: the own one, those of conversations, those a
+    /// person's decision sends a letter to, and those of transfers. No other is ever connected to.
     pub(crate) fn wanted_relays(&self) -> Result<BTreeSet<String>, Error> {
         let db = self.store.read();
         let mut relays = BTreeSet::from([self.own_relay.clone()]);
         relays.extend(db.live_logs()?.into_iter().map(|row| row.relay));
         relays.extend(db.runnable_jobs()?.into_iter().map(|job| job.what.relay));
+        relays.extend(db.owed_transfers()?.into_iter().map(|row| row.relay));
         Ok(relays)
     }
 
     /// The conversations this device reads on a relay.
     pub(crate) fn conversations_on(&self, relay: &str) -> Result<BTreeSet<MailboxId>, Error> {
-        let live = self.store.read().live_logs()?;
-        Ok(live.into_iter().filter(|row| row.relay == relay).map(|row| row.mailbox).collect())
+        let db = self.store.read();
+        let mut there = BTreeSet::new();
+        for log in db.live_logs()? {
+            if log.relay == relay && !is_waiting(db, &log)? {
+                there.insert(log.mailbox);
+            }
+        }
+        Ok(there)
+    }
+
+    /// Whether a log on this relay can only be read on when a blob is here (REC-6).
+    pub(crate) fn waits_for_blobs(&self, relay: &str) -> Result<bool, Error> {
+        let db = self.store.read();
+        for log in db.live_logs()? {
+            if log.relay == relay && is_waiting(db, &log)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The key that opens what this device reads.
     pub(crate) fn reading_key(&mut self, mailbox: &MailboxId) -> Result<SigningKey, Error> {
         if self.is_own_inbox(mailbox) {
-            return Ok(SigningKey::from_seed(&self.account.manage.seed()));
+            let allowed = !self.store.read().has_job(mailbox, JobKind::AllowDevice)?;
+            let own = self.account.own_key.as_ref().filter(|_| allowed);
+            return Ok(SigningKey::from_seed(&own.unwrap_or(&self.account.manage).seed()));
         }
         self.transact(|work| work.epoch_key(mailbox))
     }
@@ -88,6 +109,10 @@ impl Engine {
         opened: &Opened,
     ) -> Result<Option<(ReaderSecret, Seq)>, Error> {
         if self.is_own_inbox(mailbox) {
+            if self.store.read().has_job(mailbox, JobKind::AddReader)? {
+                // Opened only to be made a reader of.
+                return Ok(None);
+            }
             let cursor = self.store.read().meta_number(Meta::InboxCursor)?;
             return Ok(Some((self.account.reader.clone(), Seq::new(cursor))));
         }
@@ -109,10 +134,23 @@ impl Engine {
         batch: Vec<(Deliver, Bytes)>,
     ) -> Result<Taken, Error> {
         if self.is_own_inbox(mailbox) {
-            self.transact(|work| work.receive_letters(batch))
-        } else {
-            self.transact(|work| work.receive_records(mailbox, batch))
+            return self.transact(|work| work.receive_letters(batch));
         }
+        if self.store.read().log(mailbox)?.is_none() {
+            // An inbox that was needed for linking only.
+            let upto = batch.last().map_or(Seq::START, |(envelope, _)| envelope.seq);
+            return Ok(Taken { upto, reopen: true });
+        }
+        let is_live = |(envelope, _): &(Deliver, Bytes)| envelope.class == EnvelopeClass::Live;
+        let (live, stored) = batch.into_iter().partition(is_live);
+        let stored: Vec<(Deliver, Bytes)> = stored;
+        let taken = if stored.is_empty() {
+            Taken { upto: self.store.read().need_log(mailbox)?.cursor, reopen: false }
+        } else {
+            self.transact(|work| work.receive_records(mailbox, stored))?
+        };
+        self.take_live(mailbox, live)?;
+        Ok(taken)
     }
 
     /// Everything the relay has for this reader is here. If it has given a higher number than the
@@ -168,6 +206,10 @@ impl Engine {
 
     /// A relay does not deliver what this device would read next.
     pub(crate) fn reading_refused(&mut self, mailbox: &MailboxId, code: Code) -> Result<(), Error> {
+        if self.store.read().log(mailbox)?.is_none() {
+            // The own inbox, which says when it is opened what became of it; or one that is gone.
+            return Ok(());
+        }
         match code {
             // Of a key that was replaced longer ago than envelopes are kept the relay knows
             // nothing: that is the same as knowing nothing of the conversation.
@@ -218,7 +260,12 @@ impl Work<'_> {
     /// The relay does not know the inbox: it is made again, with the keys given to contacts.
     fn make_inbox_again(&mut self) -> Result<(), Error> {
         let (relay, inbox) = (self.account.relay.to_string(), self.account.inbox);
-        if self.db.has_job(&inbox, JobKind::CreateInbox)? {
+        if self.db.has_job(&inbox, JobKind::CreateInbox)? || self.is_cloned()? {
+            return Ok(());
+        }
+        if self.account.key.is_none() {
+            // The first device makes it again; this one can only wait.
+            self.notice(Notice::InboxLost);
             return Ok(());
         }
         self.notice(Notice::InboxLost);
@@ -232,6 +279,12 @@ impl Work<'_> {
     /// Gives the keys of contacts and open invites their rights again: a restored relay may have
     /// forgotten them.
     fn allow_contacts_again(&mut self) -> Result<(), Error> {
+        if let Some(own) = self.account.key.as_ref().and(self.account.own_key.as_ref()) {
+            self.allow_device(own.seed())?;
+        }
+        for (_, seed) in self.db.device_keys()? {
+            self.allow_device(seed)?;
+        }
         for contact in self.db.contacts()? {
             if let Some(seed) = contact.own_key {
                 self.allow_contact_key(contact.id, seed)?;
@@ -247,6 +300,12 @@ impl Work<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether the blob a log waits for is still on its way.
+fn is_waiting(db: Db<'_>, log: &LogRow) -> Result<bool, Error> {
+    let Some(blob) = &log.waits else { return Ok(false) };
+    Ok(db.transfer_of(blob)?.is_some_and(|transfer| !transfer.state.is_final()))
 }
 
 /// Whether something is wished of a log that a commit can do now.

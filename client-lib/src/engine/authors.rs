@@ -2,7 +2,7 @@
 //! (CNV-16), and what is kept can be given to others.
 
 use restante_crypto::{Member, content_hash};
-use restante_spec::content::{Body, Content, ContentHash};
+use restante_spec::content::{Body, Content, ContentHash, GroupKind};
 use restante_spec::ids::{EnvelopeId, PublicKey, Seq};
 use restante_spec::message::Deliver;
 
@@ -10,7 +10,7 @@ use super::Work;
 use super::membership::{Merged, account, accounts};
 use crate::error::Error;
 use crate::events::Event;
-use crate::limits::{GAPS, REPAIR_DELAY, REPAIR_SPREAD};
+use crate::limits::{GAPS, OWN_KEPT, REPAIR_DELAY, REPAIR_SPREAD};
 use crate::store::{AuthorRow, GapRow, KeptRow, LogRow, Place};
 
 impl Work<'_> {
@@ -64,15 +64,25 @@ impl Work<'_> {
         content: &Content,
         bytes: &[u8],
     ) -> Result<(), Error> {
+        let about = match &content.body {
+            Body::Edit(edit) => Some(edit.of),
+            Body::Reaction(reaction) => Some(reaction.to),
+            _ => None,
+        };
         self.db.keep(&KeptRow {
             mailbox: log.mailbox,
             device: *device,
             counter: content.counter,
             conversation: log.conversation,
             id: content.id,
+            about,
             seq,
             content: bytes.to_vec(),
-        })
+        })?;
+        if self.db.need_conversation(log.conversation)?.state.kind == GroupKind::Own {
+            return self.db.bound_kept(log.conversation, OWN_KEPT);
+        }
+        Ok(())
     }
 
     /// A content of this device has its place: it can be given from now on.

@@ -1,17 +1,18 @@
 //! What an app asks: wishes that change something, and questions. Each is one transaction.
 
 use restante_crypto::{AccountId, SafetyNumber, random_bytes};
-use restante_spec::content::{Body, GroupKind, InboxGrant, Profile, Text};
+use restante_spec::content::{Body, GroupKind, InboxGrant, Profile, Text, Verified};
 use restante_spec::ids::{EnvelopeId, PublicKey};
 use restante_spec::limits::{NICK_BYTES, TEXT_BYTES};
 
 use super::{Engine, Work, outbox};
 use crate::error::Error;
-use crate::limits::{CONTACTS, OUTBOX};
-use crate::store::{ContactRow, Meta, NewMessage};
+use crate::events::Event;
+use crate::limits::CONTACTS;
+use crate::store::{ContactRow, Meta, NewMessage, pack_changes};
 use crate::types::{
-    Contact, ContactId, ContactState, ConversationId, Fate, InviteLink, InviteOptions, Message,
-    MessageId, MessageKind, Position, Standing,
+    Contact, ContactId, ContactState, ConversationId, Fate, GroupChange, InviteLink, InviteOptions,
+    Message, MessageId, MessageKind, Position, Standing,
 };
 
 impl Engine {
@@ -43,27 +44,10 @@ impl Engine {
         self.change(id, |work, contact| work.block(contact))
     }
 
-    pub(crate) fn send(&mut self, to: ConversationId, text: &str) -> Result<Message, Error> {
-        let text = checked_text(text)?;
-        self.transact(|work| work.queue_text(to, text))
-    }
-
-    pub(crate) fn mark_read(&mut self, id: ConversationId) -> Result<(), Error> {
-        self.transact(|work| {
-            let conversation = work.db.need_conversation(id)?;
-            if !work.db.mark_read(id)? {
-                return Ok(());
-            }
-            if conversation.is_group() {
-                return work.tell_conversation(&conversation);
-            }
-            work.tell_contact(&work.db.need_contact(id.contact())?)
-        })
-    }
-
     pub(crate) fn set_nickname(&mut self, nickname: &str) -> Result<(), Error> {
         let nickname = checked_nickname(nickname)?;
         self.transact(|work| {
+            work.check_may_act()?;
             work.db.set_meta(Meta::Nickname, nickname.as_bytes())?;
             work.queue_profile()
         })
@@ -72,9 +56,13 @@ impl Engine {
     pub(crate) fn set_verified(&mut self, id: ContactId, verified: bool) -> Result<(), Error> {
         self.transact(|work| {
             let mut contact = work.db.need_contact(id)?;
-            account_of(&contact)?;
+            let account = account_of(&contact)?;
+            if contact.verified == verified {
+                return Ok(());
+            }
             contact.verified = verified;
-            work.put_contact(&contact)
+            work.put_contact(&contact)?;
+            work.tell_verified(&contact, *account.key())
         })
     }
 
@@ -86,23 +74,6 @@ impl Engine {
     pub(crate) fn contact(&self, id: ContactId) -> Result<Contact, Error> {
         let db = self.store.read();
         db.show(&db.need_contact(id)?)
-    }
-
-    /// By nickname in any case, or by the beginning of the id.
-    pub(crate) fn find_contact(&self, who: &str) -> Result<Contact, Error> {
-        let (name, prefix) = (who.trim().to_lowercase(), who.trim().to_ascii_lowercase());
-        let all = self.contacts()?;
-        let named = all.iter().filter(|contact| contact.nickname.to_lowercase() == name);
-        let mut matches: Vec<Contact> = named.cloned().collect();
-        if matches.is_empty() && prefix.len() >= ID_PREFIX {
-            let begins = all.iter().filter(|contact| contact.id.to_string().starts_with(&prefix));
-            matches = begins.cloned().collect();
-        }
-        match matches.len() {
-            0 => Err(Error::NoSuchContact),
-            1 => matches.pop().ok_or(Error::NoSuchContact),
-            _ => Err(Error::Ambiguous { matches }),
-        }
     }
 
     pub(crate) fn message(&self, id: MessageId) -> Result<Message, Error> {
@@ -156,32 +127,30 @@ impl Engine {
 }
 
 impl Work<'_> {
-    pub(super) fn queue_text(&mut self, to: ConversationId, text: &str) -> Result<Message, Error> {
-        if self.is_cloned()? {
-            return Err(Error::Cloned);
-        }
-        self.check_writable(to)?;
-        if self.db.outbox_count(to)? >= OUTBOX {
-            return Err(Error::TooMany { what: "unsent messages here", max: OUTBOX });
-        }
-        let id =
-            self.queue_body(to, &Body::Text(Text { text: text.to_owned(), reply_to: None }))?;
+    pub(super) fn queue_text(&mut self, to: ConversationId, text: Text) -> Result<Message, Error> {
+        self.check_may_act()?;
+        self.check_can_queue(to, true)?;
+        let reply_to = text.reply_to;
+        let words = text.text.clone();
+        let id = self.queue_body(to, &Body::Text(text))?;
         let message = self.db.put_message(&NewMessage {
             id,
             conversation: to,
             place: None,
             author: None,
             kind: MessageKind::Text,
-            text,
+            text: &words,
             content: &[],
             at: self.now,
             fate: Fate::Queued,
+            reply_to,
+            timer: None,
         })?;
         message.ok_or(Error::NoSuchMessage)
     }
 
     /// Whether this account may write here.
-    fn check_writable(&self, to: ConversationId) -> Result<(), Error> {
+    pub(super) fn check_writable(&self, to: ConversationId) -> Result<(), Error> {
         let conversation = self.db.need_conversation(to)?;
         match conversation.state.kind {
             GroupKind::Direct => match self.db.need_contact(to.contact())?.state {
@@ -218,8 +187,32 @@ impl Work<'_> {
         Ok(id)
     }
 
+    /// Tells a contact that safety numbers were compared, or that this is taken back.
+    fn tell_verified(&mut self, contact: &ContactRow, account: PublicKey) -> Result<(), Error> {
+        let (to, verified) = (contact.id.into(), contact.verified);
+        if contact.state != ContactState::Active || self.check_can_queue(to, true).is_err() {
+            return Ok(());
+        }
+        let id = self.queue_body(to, &Body::Verified(Verified { account, verified }))?;
+        let event = self.db.put_message(&NewMessage {
+            id,
+            conversation: to,
+            place: None,
+            author: None,
+            kind: MessageKind::Event,
+            text: "",
+            content: &pack_changes(&[GroupChange::Verified(contact.id, verified)])?,
+            at: self.now,
+            fate: Fate::Queued,
+            reply_to: None,
+            timer: None,
+        })?;
+        self.events.extend(event.map(Event::Message));
+        Ok(())
+    }
+
     /// Tells everybody who can hear it what this account is called now.
-    fn queue_profile(&mut self) -> Result<(), Error> {
+    pub(super) fn queue_profile(&mut self) -> Result<(), Error> {
         for contact in self.db.contacts()? {
             if contact.state == ContactState::Active {
                 self.queue_profile_to(contact.id.into())?;
@@ -236,7 +229,7 @@ impl Work<'_> {
     /// Tells a conversation what this account is called and which devices it has.
     pub(super) fn queue_profile_to(&mut self, id: ConversationId) -> Result<(), Error> {
         let nick = self.db.need_text(Meta::Nickname)?;
-        let devices = self.account.list.as_bytes().to_vec();
+        let devices = self.db.need_meta(Meta::DeviceList)?.to_vec();
         // A contact has a key of its own; members of a group are given the group's.
         let key = self.db.need_conversation(id)?.own_key;
         let (relay, inbox) = (self.account.relay.clone(), self.account.inbox);
@@ -290,7 +283,7 @@ pub(super) fn cleaned_nickname(nickname: &str) -> String {
     line.get(..end).unwrap_or_default().trim().to_owned()
 }
 
-fn checked_text(text: &str) -> Result<&str, Error> {
+pub(super) fn checked_text(text: &str) -> Result<&str, Error> {
     if text.trim().is_empty() {
         return Err(Error::EmptyText);
     }
@@ -299,6 +292,3 @@ fn checked_text(text: &str) -> Result<&str, Error> {
     }
     Ok(text)
 }
-
-/// Layout: digits of an id that are enough to ask for it.
-const ID_PREFIX: usize = 4;

@@ -4,8 +4,8 @@
 //! or somebody else's commit does. Nothing is merged or thrown away before that. What a commit
 //! should do stands as wishes, and who lost makes the next one of those that are left.
 
-use restante_crypto::{Recipient, prove_possession, random_bytes};
-use restante_spec::content::{LetterContent, WelcomeLetter, WelcomePart};
+use restante_crypto::{Recipient, prove_possession, random_bytes, random_secret};
+use restante_spec::content::{GroupKind, InboxGrant, LetterContent, WelcomeLetter, WelcomePart};
 use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey};
 use restante_spec::message::{Commit, Deliver, EnvelopeClass, NextKey};
 
@@ -31,6 +31,9 @@ impl Engine {
                 log.commit = work.make_commit(&log)?;
                 work.db.put_log(&log)?;
             }
+            if !work.blobs_are_there(&mut log)? {
+                return Ok(None);
+            }
             Ok(log.commit.map(|commit| Outgoing {
                 id: commit.id,
                 row: None,
@@ -41,7 +44,7 @@ impl Engine {
                     next: commit.next,
                     add_readers: commit.add_readers,
                     strike_readers: commit.strike_readers,
-                    blobs: Vec::new(),
+                    blobs: commit.blobs,
                 }),
             }))
         })
@@ -60,9 +63,14 @@ impl Work<'_> {
             None => return Ok(None),
         };
         let made = self.commit_change(log, &id, &plan.change)?;
+        let mut blobs = Vec::new();
+        if let Some(large) = &made.large {
+            blobs.push(self.upload_large(log, &large.at, &large.file)?);
+        }
         if let Some(welcome) = &made.welcome {
+            let part = self.welcome_part(log, welcome, &mut blobs)?;
             for account in &plan.accounts {
-                self.queue_welcome(log, &id, account, welcome)?;
+                self.queue_welcome(log, &id, account, part.clone())?;
             }
         }
         self.db.note_own_id(&log.mailbox, &id)?;
@@ -74,6 +82,7 @@ impl Work<'_> {
             next: Some(NextKey { key: made.next_key.public(), possession }),
             add_readers: made.add_readers,
             strike_readers: made.strike_readers,
+            blobs,
         }))
     }
 
@@ -87,8 +96,15 @@ impl Work<'_> {
         let content = super::outbox::closing_content(log, id, self.now)?;
         let body = self.seal_record(log, &id, EnvelopeClass::Normal, &content)?;
         self.db.note_own_id(&log.mailbox, &id)?;
-        let (add_readers, strike_readers) = (Vec::new(), Vec::new());
-        Ok(PendingCommit { id, wishes, body, next: None, add_readers, strike_readers })
+        Ok(PendingCommit {
+            id,
+            wishes,
+            body,
+            next: None,
+            add_readers: Vec::new(),
+            strike_readers: Vec::new(),
+            blobs: Vec::new(),
+        })
     }
 
     /// The letter that lets a contact in: released by the commit's echo, dropped if it lost.
@@ -97,8 +113,11 @@ impl Work<'_> {
         log: &LogRow,
         commit: &EnvelopeId,
         account: &PublicKey,
-        welcome: &[u8],
+        welcome: WelcomePart,
     ) -> Result<(), Error> {
+        if account == self.account.id().key() {
+            return self.queue_own_welcome(log, commit, welcome);
+        }
         let row = self.db.need_conversation(log.conversation)?;
         let Some(way) = self.way_to(&row, account)? else {
             return self.notice_unaddable(&row, account);
@@ -110,7 +129,7 @@ impl Work<'_> {
             nick: self.db.need_text(Meta::Nickname)?,
             relay: log.relay.parse()?,
             mailbox: log.mailbox,
-            welcome: WelcomePart::Here(welcome.to_vec()),
+            welcome,
             inbox: grant,
         });
         let envelope = EnvelopeId::new(random_bytes()?);
@@ -129,6 +148,36 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// The letter that lets other devices of this account in.
+    fn queue_own_welcome(
+        &mut self,
+        log: &LogRow,
+        commit: &EnvelopeId,
+        welcome: WelcomePart,
+    ) -> Result<(), Error> {
+        let (relay, inbox) = (self.account.relay.clone(), self.account.inbox);
+        let content = LetterContent::Welcome(WelcomeLetter {
+            devices: self.account.list.as_bytes().to_vec(),
+            nick: self.db.need_text(Meta::Nickname)?,
+            relay: log.relay.parse()?,
+            mailbox: log.mailbox,
+            welcome,
+            // Its own devices have a way in: this key is allowed nowhere.
+            inbox: InboxGrant { relay, inbox, key: random_secret()? },
+        });
+        let envelope = EnvelopeId::new(random_bytes()?);
+        let recipient = Recipient::Account(&self.account.list);
+        let body = self.seal_letter(inbox, Some(envelope), recipient, &content)?;
+        self.db.put_job(&NewJob {
+            key: Some(self.account.need_own_key()?.seed()),
+            envelope: Some(envelope),
+            body: Some(body),
+            held_by: Some(*commit),
+            ..self.own_job(JobKind::Letter)
+        })?;
+        Ok(())
+    }
+
     /// Our commit came back: it holds.
     pub(super) fn take_commit_echo(
         &mut self,
@@ -138,6 +187,7 @@ impl Work<'_> {
     ) -> Result<(), Error> {
         log.commit = None;
         self.db.release_jobs(&commit.id)?;
+        self.forget_large(&commit.blobs);
         self.fulfil(log, commit)?;
         if commit.next.is_none() {
             self.db.drop_wishes(&log.mailbox)?;
@@ -161,7 +211,13 @@ impl Work<'_> {
             removed: without(&before, &after),
             state: (state != context).then_some(state),
         };
-        self.take_change(log, envelope, &merged)
+        self.take_change(log, envelope, &merged)?;
+        let own = self.db.need_conversation(log.conversation)?.state.kind == GroupKind::Own;
+        if own && !merged.added.is_empty() {
+            // DEV-9
+            self.tell_everything()?;
+        }
+        self.tell_roster(log, &merged)
     }
 
     /// What the commit was made for is done.
@@ -190,7 +246,7 @@ impl Work<'_> {
     /// Somebody else's commit holds; ours, if there was one, is made anew in the next epoch.
     pub(super) fn take_other_commit(&mut self, log: &mut LogRow) -> Result<(), Error> {
         if let Some(lost) = log.commit.take() {
-            self.db.drop_held_jobs(&lost.id)?;
+            self.drop_commit(&lost)?;
         }
         // Whoever did not make the last commit is the next to.
         self.begin_epoch(log, UPDATE_EVERY)

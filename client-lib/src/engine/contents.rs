@@ -1,23 +1,24 @@
 //! Contents: what members say becomes rows.
 
 use restante_crypto::DeviceList;
-use restante_spec::content::{Body, Content, Profile, Receipts};
+use restante_spec::content::{Body, Content, Delete, Edit, Profile, Reaction, Verified};
 use restante_spec::ids::PublicKey;
 use restante_spec::message::Deliver;
 
 use super::commands::{cleaned_nickname, id_of_key};
+use super::kinds::Act;
 use super::records::place_of;
 use super::{Work, outbox};
 use crate::error::Error;
 use crate::events::{Event, Notice};
-use crate::store::{InboxRef, LogRow, NewMessage};
-use crate::types::{Fate, MessageId};
+use crate::store::{ActKind, InboxRef, LogRow, NewMessage, pack_changes};
+use crate::types::{Fate, GroupChange, MessageId, MessageKind};
 
 impl Work<'_> {
     /// Takes what an account has said in a log.
     pub(super) fn take_content(
         &mut self,
-        log: &LogRow,
+        log: &mut LogRow,
         author: &PublicKey,
         envelope: &Deliver,
         bytes: &[u8],
@@ -26,37 +27,46 @@ impl Work<'_> {
             Ok(content) if content.id == envelope.id => content,
             Ok(_) | Err(_) => return self.keep_unreadable(log, envelope),
         };
+        self.compare_logs(log, &content)?;
+        self.take_said(log, author, envelope, &content, bytes)
+    }
+
+    /// Does what a content says, whether it came in its order or was missing here.
+    pub(super) fn take_said(
+        &mut self,
+        log: &LogRow,
+        author: &PublicKey,
+        envelope: &Deliver,
+        content: &Content,
+        bytes: &[u8],
+    ) -> Result<(), Error> {
         match &content.body {
             Body::Receipts(receipts) => self.take_receipts(log, author, receipts),
             Body::Profile(profile) => self.take_profile(log, author, profile),
             Body::RepairRequest(request) => self.take_repair_request(log, author, request),
             Body::Repair(repair) => self.take_repair(log, author, repair),
+            Body::Sync(sync) => {
+                self.take_sync(log.conversation, author, &place_of(log, envelope), sync)
+            }
             Body::Leave => self.take_leave(log, author),
-            body if body.is_kept() => self.keep_message(log, author, envelope, &content, bytes),
-            // It has done its work, or is of a newer version.
+            Body::Roster(roster) => self.take_roster(log, roster),
+            Body::Verified(said) => self.take_verified(log, author, envelope, content, said),
+            Body::Reaction(Reaction { to, emoji }) => {
+                let act = Act { kind: ActKind::Reaction, targets: &[*to], text: emoji };
+                self.take_act(log, author, envelope, act)
+            }
+            Body::Edit(Edit { of, text }) => {
+                let act = Act { kind: ActKind::Edit, targets: &[*of], text };
+                self.take_act(log, author, envelope, act)
+            }
+            Body::Delete(Delete { of }) => {
+                let act = Act { kind: ActKind::Delete, targets: of, text: "" };
+                self.take_act(log, author, envelope, act)
+            }
+            body if body.is_kept() => self.keep_message(log, author, envelope, content, bytes),
+            // It has done its work, or is of a newer version, or should have been live (CNT-13).
             _ => Ok(()),
         }
-    }
-
-    fn take_receipts(
-        &mut self,
-        log: &LogRow,
-        author: &PublicKey,
-        receipts: &Receipts,
-    ) -> Result<(), Error> {
-        // In a group one member's word is not everybody's.
-        if id_of_key(author) != log.conversation.contact() {
-            return Ok(());
-        }
-        for id in &receipts.delivered {
-            let message = MessageId::new(*id.as_bytes());
-            if self.db.deliver_message(log.conversation, &message)? {
-                self.tell_fate(log.conversation, id)?;
-            }
-            // What was delivered need not be sent again, whatever the relay answered.
-            self.db.take_outbox_of(log.conversation, id)?;
-        }
-        Ok(())
     }
 
     /// Who an account is to be called, and which devices it has.
@@ -71,6 +81,7 @@ impl Work<'_> {
         if let Some(mut contact) = self.db.contact(id_of_key(author))? {
             contact.nickname.clone_from(&nickname);
             if follows(author, devices, contact.devices.as_deref())? {
+                self.note_struck(contact.devices.as_deref(), devices)?;
                 contact.devices = Some(devices.to_vec());
             }
             self.put_contact(&contact)?;
@@ -82,11 +93,11 @@ impl Work<'_> {
         let mut member = self.db.member(conversation.id, author)?;
         member.nickname = nickname;
         if follows(author, devices, member.devices.as_deref())? {
+            self.note_struck(member.devices.as_deref(), devices)?;
             member.devices = Some(devices.to_vec());
         }
         if let Some(inbox) = &profile.inbox {
-            let (relay, mailbox) = (inbox.relay.to_string(), inbox.inbox);
-            member.inbox = Some(InboxRef { relay, mailbox, key: inbox.key.clone() });
+            member.inbox = Some(InboxRef::from(inbox));
         }
         self.db.put_member(conversation.id, &member)?;
         self.tell_conversation(&conversation)
@@ -101,33 +112,72 @@ impl Work<'_> {
         bytes: &[u8],
     ) -> Result<(), Error> {
         let conversation = self.db.need_conversation(log.conversation)?;
-        if conversation.is_group()
-            && !conversation.state.policy.writers.includes(conversation.state.role(author))
-        {
+        let state = self.state_at(log, envelope.seq)?;
+        if conversation.is_group() && !state.policy.writers.includes(state.role(author)) {
             // CNV-15
             self.notice(Notice::Junk { conversation: Some(conversation.id) });
             return Ok(());
         }
         let mine = *author == *self.account.id().key();
         let shown = outbox::shown(content);
+        let place = place_of(log, envelope);
         let kept = self.db.put_message(&NewMessage {
             id: envelope.id,
             conversation: log.conversation,
-            place: Some(place_of(log, envelope)),
+            place: Some(place),
             author: (!mine).then(|| id_of_key(author)),
             kind: shown.kind,
             text: &shown.text,
             content: bytes,
             at: shown.at,
             fate: if mine { Fate::Accepted } else { Fate::Received },
+            reply_to: shown.reply_to,
+            // CNT-18
+            timer: state.timer,
         })?;
-        if !mine && !conversation.is_group() {
+        let Some(message) = kept else {
             // A copy under the same id is dropped, and its sender told all the same.
-            self.owe_receipt(log.conversation, &envelope.id)?;
+            return if mine { Ok(()) } else { self.owe_delivered(&conversation, &envelope.id) };
+        };
+        if mine {
+            self.begin_own_timer(message.kind, conversation.id, &message.id, &place)?;
+            let others = self.others(&log.mailbox)?;
+            self.db.set_recipients(conversation.id, &envelope.id, &others, self.now)?;
+        } else {
+            self.owe_delivered(&conversation, &envelope.id)?;
+            // It may stand before what was read already.
+            self.db.begin_timer_if_read(conversation.id, &message.id, self.now)?;
         }
-        if let Some(message) = kept {
-            self.events.push(Event::Message(message));
-        }
+        self.events.push(Event::Message(message));
+        // What came before it has waited for it.
+        self.settle_acts(log.conversation, &MessageId::new(*envelope.id.as_bytes()))
+    }
+
+    /// Somebody compared safety numbers.
+    fn take_verified(
+        &mut self,
+        log: &LogRow,
+        author: &PublicKey,
+        envelope: &Deliver,
+        content: &Content,
+        said: &Verified,
+    ) -> Result<(), Error> {
+        let mine = *author == *self.account.id().key();
+        let change = GroupChange::Verified(id_of_key(&said.account), said.verified);
+        let event = self.db.put_message(&NewMessage {
+            id: envelope.id,
+            conversation: log.conversation,
+            place: Some(place_of(log, envelope)),
+            author: (!mine).then(|| id_of_key(author)),
+            kind: MessageKind::Event,
+            text: "",
+            content: &pack_changes(&[change])?,
+            at: content.at.seconds(),
+            fate: if mine { Fate::Accepted } else { Fate::Received },
+            reply_to: None,
+            timer: None,
+        })?;
+        self.events.extend(event.map(Event::Message));
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 use restante_crypto::SigningKey;
 use restante_spec::codes::Code;
+use restante_spec::content::GroupKind;
 use restante_spec::ids::{MailboxId, PublicKey};
 use zeroize::Zeroizing;
 
@@ -9,7 +10,7 @@ use super::Work;
 use crate::error::Error;
 use crate::events::Notice;
 use crate::store::{ContactRow, JobKind, LogRow, LogState, NewJob, Wish};
-use crate::types::{ContactState, ConversationId, MessageId, Standing};
+use crate::types::{ContactState, ConversationId, Standing};
 
 impl Work<'_> {
     /// Refuses a contact request. Nobody is told; the way it came is closed if it was for one.
@@ -73,7 +74,7 @@ impl Work<'_> {
         }
     }
 
-    fn revoke(&mut self, key: &PublicKey) -> Result<(), Error> {
+    pub(super) fn revoke(&mut self, key: &PublicKey) -> Result<(), Error> {
         let key = Some(Zeroizing::new(*key.as_bytes()));
         self.db.put_job(&NewJob { key, ..self.own_job(JobKind::Revoke) })?;
         Ok(())
@@ -100,7 +101,7 @@ impl Work<'_> {
         code: Code,
     ) -> Result<(), Error> {
         if let Some(lost) = log.commit.take() {
-            self.db.drop_held_jobs(&lost.id)?;
+            self.drop_commit(&lost)?;
         }
         log.state = state;
         self.db.drop_wishes(&log.mailbox)?;
@@ -112,6 +113,12 @@ impl Work<'_> {
             return self.take_removal(log);
         }
         let id = conversation.id;
+        if conversation.state.kind == GroupKind::Own {
+            conversation.standing = Standing::Removed;
+            self.db.put_conversation(&conversation)?;
+            // DEV-13
+            return if state == LogState::Closed { self.take_unlinked() } else { Ok(()) };
+        }
         let notice = match state {
             LogState::Captured => Notice::Captured { conversation: id },
             LogState::Lost => Notice::ConversationLost { conversation: id },
@@ -149,11 +156,7 @@ impl Work<'_> {
                 return Ok(());
             }
             for row in rows {
-                self.db.take_outbox(&row.id)?;
-                let id = MessageId::new(*row.id.as_bytes());
-                if self.db.refuse_message(of, &id, code)? {
-                    self.tell_fate(of, &row.id)?;
-                }
+                self.refuse_content(of, &row.id, code)?;
             }
         }
     }

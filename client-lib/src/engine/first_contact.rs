@@ -4,7 +4,7 @@ use restante_crypto::{
     Invite, KemSecret, Letter, LetterPlace, Recipient, SigningKey, Suite, random_bytes,
 };
 use restante_spec::content::{
-    FirstLetter, FirstMessage, GroupKind, GroupState, InboxGrant, LetterContent,
+    FirstLetter, FirstMessage, GroupKind, GroupState, InboxGrant, LetterContent, Text,
 };
 use restante_spec::ids::{EnvelopeId, MailboxId};
 use zeroize::Zeroizing;
@@ -28,6 +28,7 @@ impl Work<'_> {
     }
 
     pub(super) fn invite(&mut self, options: InviteOptions) -> Result<InviteLink, Error> {
+        self.check_may_act()?;
         let open = self.db.invites()?.into_iter().filter(|invite| invite.expires_at > self.now);
         if open.count() >= INVITES {
             return Err(Error::TooMany { what: "open invites", max: INVITES });
@@ -71,9 +72,7 @@ impl Work<'_> {
         link: &str,
         text: Option<&str>,
     ) -> Result<ContactRow, Error> {
-        if self.is_cloned()? {
-            return Err(Error::Cloned);
-        }
+        self.check_may_act()?;
         let invite = Invite::parse(link.trim()).map_err(|_| Error::BadInvite)?;
         let id = ContactId::new(*invite.account().as_bytes());
         if id == id_of(self.account.id()) {
@@ -91,6 +90,7 @@ impl Work<'_> {
             let contact = self.accept_contact(contact)?;
             self.put_contact(&contact)?;
             if let Some(text) = text {
+                let text = Text { text: text.to_owned(), reply_to: None };
                 self.queue_text(id.into(), text)?;
             }
             return Ok(contact);
@@ -146,6 +146,8 @@ impl Work<'_> {
             content: &[],
             at: self.now,
             fate: Fate::Queued,
+            reply_to: None,
+            timer: None,
         })?;
         Ok(id)
     }
@@ -238,9 +240,7 @@ impl Work<'_> {
         if contact.state != ContactState::Incoming {
             return Err(Error::WrongState { state: contact.state });
         }
-        if self.is_cloned()? {
-            return Err(Error::Cloned);
-        }
+        self.check_may_act()?;
         if contact.own_key.is_none() {
             let seed = SigningKey::generate()?.seed();
             self.allow_contact_key(contact.id, seed.clone())?;
@@ -249,15 +249,29 @@ impl Work<'_> {
         contact.state = ContactState::Active;
         contact.came_by = None;
         self.db.put_contact(&contact)?;
+        if self.shares_state()? {
+            self.claim_contact(contact.id)?;
+            return Ok(contact);
+        }
+        self.make_direct(contact)
+    }
+
+    /// Makes the conversation with a contact that was agreed to.
+    pub(super) fn make_direct(&mut self, contact: ContactRow) -> Result<ContactRow, Error> {
         let mut row = self.db.need_conversation(contact.id.into())?;
         row.state = GroupState::new(GroupKind::Direct, self.next_generation(row.id)?);
         let mailbox = self.create_log(&row, Suite::Hybrid)?;
-        let packages = self.request_of(&contact)?.key_packages;
-        let account = *account_of(&contact)?.key().as_bytes();
-        let wish = Wish::Add { account, packages, missing: 0 };
-        self.db.put_wish(&mailbox, &wish, self.now)?;
         row.log = Some(mailbox);
         self.db.put_conversation(&row)?;
+        if contact.request.is_some() {
+            let packages = self.request_of(&contact)?.key_packages;
+            let account = *account_of(&contact)?.key().as_bytes();
+            let wish = Wish::Add { account, packages, missing: 0 };
+            self.db.put_wish(&mailbox, &wish, self.now)?;
+        } else {
+            // The letter did not come to this device: packages lie in the contact's inbox.
+            self.wish_contact(row.id, &mailbox, &contact)?;
+        }
         self.db.forget_contents(row.id, 0)?;
         Ok(contact)
     }

@@ -2,6 +2,7 @@
 //! invitation.
 
 use restante_crypto::{DeviceList, SigningKey, Suite, generate_reader, random_bytes};
+use restante_spec::codes::Code;
 use restante_spec::content::{Body, GroupKind, GroupState, Policy, Role};
 use restante_spec::ids::{MailboxId, PublicKey, Seconds, Slot};
 use restante_spec::limits::{GROUP_NAME_BYTES, GROUP_PICTURE_BYTES};
@@ -12,7 +13,7 @@ use super::membership::{account, accounts};
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::limits::CONVERSATIONS;
-use crate::store::{ConversationRow, Job, JobKind, LogRow, LogState, NewJob, Wish};
+use crate::store::{ContactRow, ConversationRow, Job, JobKind, LogRow, LogState, NewJob, Wish};
 use crate::types::{
     ContactId, ContactState, Conversation, ConversationId, ConversationKind, GroupMember, Standing,
 };
@@ -115,9 +116,7 @@ impl Work<'_> {
         name: &str,
         large: bool,
     ) -> Result<ConversationRow, Error> {
-        if self.is_cloned()? {
-            return Err(Error::Cloned);
-        }
+        self.check_may_act()?;
         if self.db.conversations()?.len() >= CONVERSATIONS {
             return Err(Error::TooMany { what: "conversations", max: CONVERSATIONS });
         }
@@ -151,12 +150,16 @@ impl Work<'_> {
     ) -> Result<MailboxId, Error> {
         let mailbox = MailboxId::new(random_bytes()?);
         let (generation, reader) = (row.state.generation, generate_reader()?);
-        let log =
+        let mut log =
             LogRow::new(mailbox, row.id, relay.clone(), generation, LogState::Creating, reader);
         self.create_mls_group(&log, suite, &row.state)?;
+        log.chain = Some(self.begun_chain(&mailbox)?);
         self.db.put_log(&log)?;
         self.db.put_wish(&mailbox, &Wish::Update, self.now)?;
         self.db.put_job(&NewJob::new(relay, mailbox, JobKind::CreateConversation))?;
+        if row.state.kind != GroupKind::Own {
+            self.add_own_devices(row.id, &mailbox)?;
+        }
         Ok(mailbox)
     }
 
@@ -202,24 +205,34 @@ impl Work<'_> {
         if contact.state != ContactState::Active {
             return Err(Error::WrongState { state: contact.state });
         }
+        self.wish_contact(id, &mailbox, &contact)
+    }
+
+    /// Wishes for a contact in a conversation, with key packages from their inbox.
+    pub(super) fn wish_contact(
+        &mut self,
+        id: ConversationId,
+        mailbox: &MailboxId,
+        contact: &ContactRow,
+    ) -> Result<(), Error> {
         let state = contact.state;
         let (Some(account), Some(inbox), Some(devices)) =
-            (contact.account, contact.inbox, contact.devices)
+            (&contact.account, &contact.inbox, &contact.devices)
         else {
             return Err(Error::WrongState { state });
         };
-        let list = DeviceList::parse(&devices)?;
-        let suite = self.suite_of(&mailbox)?;
-        self.take_packages(&row, &mailbox, &account, suite, (&inbox, &list))
+        let list = DeviceList::parse(devices)?;
+        let suite = self.suite_of(mailbox)?;
+        self.take_packages(id, mailbox, account, suite, (inbox, &list))
     }
 
     /// A key package of an account that is to be added is here, or will not come.
     pub(super) fn prekey_taken(&mut self, job: &Job, package: Option<&[u8]>) -> Result<(), Error> {
-        let (Some(id), Some(who)) = (job.what.conversation, job.what.contact) else {
-            return Ok(());
-        };
+        let Some(id) = job.what.conversation else { return Ok(()) };
         let row = self.db.need_conversation(id)?;
         let Some(mailbox) = row.log else { return Ok(()) };
+        // Without a contact: a device of this account.
+        let who = job.what.contact.unwrap_or_else(|| self.own_contact());
         for mut wish in self.db.wishes(&mailbox)? {
             let Wish::Add { account, packages, missing } = &mut wish.what else { continue };
             let key = PublicKey::new(*account);
@@ -230,7 +243,10 @@ impl Work<'_> {
             *missing -= 1;
             if *missing == 0 && packages.is_empty() {
                 self.db.take_wish(wish.id)?;
-                return self.notice_unaddable(&row, &key);
+                return match job.what.contact {
+                    Some(_) => self.notice_unaddable(&row, &key),
+                    None => Ok(()),
+                };
             }
             return self.db.change_wish(wish.id, &wish.what);
         }
@@ -288,6 +304,8 @@ impl Work<'_> {
         if self.is_alone(&mailbox)? {
             row.standing = Standing::Left;
             self.db.put_wish(&mailbox, &Wish::Close { removes: false }, self.now)?;
+            // Nobody is left to read what waits.
+            self.refuse_outbox(id, Code::Revoked)?;
         } else {
             row.standing = Standing::Leaving;
             self.queue_body(id, &Body::Leave)?;
@@ -302,6 +320,7 @@ impl Work<'_> {
         log.state = LogState::Live;
         self.db.put_log(&log)?;
         self.take_part(&mut row)?;
+        self.add_own_devices(id, &log.mailbox)?;
         self.show_conversation(&row)
     }
 

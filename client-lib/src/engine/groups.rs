@@ -7,12 +7,13 @@ use std::collections::HashMap;
 use std::fmt;
 
 use restante_crypto::{
-    AccountId, Change, Conversation, GeneratedKeyPackage, LeafNumber, Member, OwnDevice,
+    AccountId, Change, Conversation, GeneratedKeyPackage, LeafNumber, LogChain, Member, OwnDevice,
     PendingCommit, Processed, RecordPlace, SigningKey, Suite, reader_hash,
 };
 use restante_spec::content::{GroupState, WelcomeLetter, WelcomePart};
 use restante_spec::ids::{EnvelopeId, MailboxId};
 use restante_spec::message::{Deliver, EnvelopeClass};
+use zeroize::Zeroizing;
 
 use super::Work;
 use super::plan::Changes;
@@ -105,7 +106,7 @@ impl<'a> Work<'a> {
         welcome: &WelcomeLetter,
     ) -> Result<restante_spec::ids::ReaderSecret, Error> {
         let WelcomePart::Here(bytes) = &welcome.welcome else {
-            return Err(restante_crypto::Error::Unsupported { what: "welcome in a blob" }.into());
+            return Err(Error::Damaged("a welcome that was not fetched"));
         };
         let group = Conversation::join(&self.db.provider(), welcome.mailbox, bytes)?;
         let hash = group.own_reader();
@@ -158,17 +159,53 @@ impl<'a> Work<'a> {
         Ok(group.encrypt(&provider, &own, &place, content)?)
     }
 
-    /// Opens a record that stood in the epoch the conversation is in.
+    /// Opens a record that stood in the epoch the conversation is in, with its blob if it has one.
     pub(super) fn open_record(
         &mut self,
         row: &LogRow,
         envelope: &Deliver,
         record: &[u8],
+        blob: Option<&[u8]>,
     ) -> Result<Processed, Error> {
         let place = place(row, &envelope.id, envelope.class)?;
         let provider = self.db.provider();
         let group = self.groups.get(self.db, &row.mailbox)?;
-        Ok(group.process(&provider, &place, record)?)
+        Ok(match blob {
+            Some(blob) => group.process_large(&provider, &place, record, blob)?,
+            None => group.process(&provider, &place, record)?,
+        })
+    }
+
+    /// Seals a content that passes, for whoever is there.
+    pub(super) fn seal_live_record(
+        &mut self,
+        row: &LogRow,
+        id: &EnvelopeId,
+        counter: u64,
+        content: &[u8],
+    ) -> Result<Vec<u8>, Error> {
+        let place = place(row, id, EnvelopeClass::Live)?;
+        let own = self.own_device()?;
+        let group = self.groups.get(self.db, &row.mailbox)?;
+        Ok(group.seal_live(&own, &place, counter, content)?)
+    }
+
+    /// Opens what passes.
+    pub(super) fn open_live_record(
+        &mut self,
+        row: &LogRow,
+        envelope: &Deliver,
+        record: &[u8],
+    ) -> Result<(Member, Zeroizing<Vec<u8>>), Error> {
+        let place = place(row, &envelope.id, envelope.class)?;
+        let live = self.groups.get(self.db, &row.mailbox)?.open_live(&place, record)?;
+        Ok((live.sender, live.content))
+    }
+
+    /// The log's hash at the beginning of the epoch the group is in (CNT-7).
+    pub(super) fn begun_chain(&mut self, mailbox: &MailboxId) -> Result<[u8; 32], Error> {
+        let group = self.groups.get(self.db, mailbox)?;
+        Ok(*LogChain::begin(&group.authenticator()).as_bytes())
     }
 
     /// Prepares a commit; every one also renews the own leaf.
@@ -190,6 +227,12 @@ impl<'a> Work<'a> {
     pub(super) fn merge_pending(&mut self, mailbox: &MailboxId) -> Result<(), Error> {
         let provider = self.db.provider();
         Ok(self.groups.get(self.db, mailbox)?.merge_pending(&provider)?)
+    }
+
+    /// Drops the commit of this device that will not be sent.
+    pub(super) fn clear_pending(&mut self, mailbox: &MailboxId) -> Result<(), Error> {
+        let provider = self.db.provider();
+        Ok(self.groups.get(self.db, mailbox)?.clear_pending(&provider)?)
     }
 
     fn own_device(&self) -> Result<OwnDevice<'a>, Error> {

@@ -7,7 +7,6 @@ use restante_spec::content::{
 };
 use restante_spec::ids::{EnvelopeId, PublicKey, Seq};
 use restante_spec::message::Deliver;
-use zeroize::Zeroizing;
 
 use super::asked::Taken;
 use super::commands::id_of;
@@ -18,8 +17,8 @@ use crate::store::{ContactRow, InboxRef, InviteRow, Meta, NewMessage, Place};
 use crate::types::{ContactState, Fate};
 
 /// An opened letter and the way it came.
-struct Arrived {
-    letter: OpenedLetter,
+pub(super) struct Arrived {
+    pub(super) letter: OpenedLetter,
     /// `None`: sealed to the account.
     invite: Option<InviteRow>,
     envelope: Deliver,
@@ -51,31 +50,79 @@ impl Work<'_> {
     }
 
     fn take_letter(&mut self, envelope: Deliver, body: &Bytes) -> Result<(), Error> {
-        let arrived = self.open_letter(envelope, body)?;
-        let account = arrived.letter.sender.account();
-        if account == self.account.id() {
+        let arrived = match self.open_letter(envelope, body) {
+            // Sealed before the writer knew of this device: it is for the others.
+            Err(Error::Crypto(restante_crypto::Error::NotForUs)) if self.account.has_others() => {
+                return Ok(());
+            }
+            opened => opened?,
+        };
+        let sender = &arrived.letter.sender;
+        if sender.device() == &self.account.device.public() {
             return Ok(());
         }
-        let known = self.db.contact(id_of(account))?;
         // LET-6
-        arrived.letter.check_number(known.as_ref().map(|contact| contact.letter_number))?;
+        arrived.letter.check_number(self.db.letter_number(sender.device())?)?;
+        self.read_letter(&arrived)?;
+        self.db.set_letter_number(arrived.letter.sender.device(), arrived.letter.number)
+    }
+
+    fn read_letter(&mut self, arrived: &Arrived) -> Result<(), Error> {
+        let account = arrived.letter.sender.account();
+        // DEV-2
+        if self.db.meta(Meta::LinkCode)?.is_some() {
+            return self.take_link(arrived);
+        }
+        if account == self.account.id() {
+            return self.read_own_letter(arrived);
+        }
+        let known = self.db.contact(id_of(account))?;
         match LetterContent::decode(&arrived.letter.content).map_err(unreadable)? {
             LetterContent::First(first) => match &arrived.invite {
-                Some(invite) => self.take_first_letter(&arrived, invite, known, first),
+                Some(invite) => self.take_first_letter(arrived, invite, known, first),
                 None => Ok(()),
             },
             LetterContent::Welcome(welcome) if self.is_awaited(&welcome)? => {
-                self.take_welcome_back(&arrived.letter, &welcome)
+                self.check_listed(&arrived.letter, &welcome.mailbox)?;
+                self.take_welcome_back(id_of(account), &welcome)
             }
             LetterContent::Readd(readd) => self.take_readd(&arrived.letter, &readd),
             LetterContent::Welcome(welcome) => match (known, &arrived.invite) {
-                (Some(contact), None) => self.take_welcome(&arrived, contact, welcome),
-                (None, None) => self.join_moved(&arrived.letter, &welcome),
+                (Some(contact), None) => self.take_welcome(arrived, contact, welcome),
+                (None, None) if self.may_move(&arrived.letter)? => {
+                    self.join_moved(id_of(account), &welcome)
+                }
                 _ => Ok(()),
             },
             // A newer version's; what it would have done here is not known.
             _ => Ok(()),
         }
+    }
+
+    /// What another device of this account writes (LET-5).
+    fn read_own_letter(&mut self, arrived: &Arrived) -> Result<(), Error> {
+        match LetterContent::decode(&arrived.letter.content).map_err(unreadable)? {
+            LetterContent::Linked(linked) if self.is_own_device(arrived) => {
+                self.take_linked(linked)
+            }
+            LetterContent::Welcome(welcome) => {
+                self.learn_own_list(&welcome.devices)?;
+                let list = DeviceList::parse(&self.db.need_meta(Meta::DeviceList)?)?;
+                match list.device(arrived.letter.sender.device()) {
+                    Some(_) => self.join_own(&welcome),
+                    None => Ok(()),
+                }
+            }
+            LetterContent::Readd(readd) if self.is_own_device(arrived) => {
+                self.take_readd(&arrived.letter, &readd)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the writer is in the newest list of the own devices (DEV-14).
+    fn is_own_device(&self, arrived: &Arrived) -> bool {
+        self.account.list.device(arrived.letter.sender.device()).is_some()
     }
 
     /// Opens a letter with the account's key, or with that of the invite it came by.
@@ -168,9 +215,12 @@ impl Work<'_> {
             content,
             at: shown.at,
             fate: Fate::Received,
+            reply_to: shown.reply_to,
+            timer: None,
         })?;
         if let Some(message) = message {
-            self.owe_receipt(contact.id.into(), id)?;
+            let conversation = self.db.need_conversation(contact.id.into())?;
+            self.owe_delivered(&conversation, id)?;
             self.events.push(Event::Message(message));
         }
         Ok(())
@@ -196,7 +246,12 @@ impl Work<'_> {
         contact.state = ContactState::Active;
         contact.invite = None;
         self.db.put_contact(&contact)?;
-        self.join(&mut contact, &welcome)?;
+        if self.account.has_others() {
+            // It may let only others of this account's devices in: they add this one.
+            self.attempt(|work| work.join(&mut contact.clone(), &welcome))?;
+        } else {
+            self.join(&mut contact, &welcome)?;
+        }
         self.put_contact(&contact)
     }
 
@@ -217,15 +272,13 @@ impl Work<'_> {
         if let Some(before) = &contact.devices {
             // IDN-7
             list.may_follow(&DeviceList::parse(before)?)?;
+            self.note_struck(Some(before), devices)?;
         }
         let key: PublicKey = *sender.account().key();
         contact.account = Some(key);
         contact.devices = Some(list.as_bytes().to_vec());
         contact.nickname = super::commands::cleaned_nickname(nickname);
-        contact.letter_number = arrived.letter.number;
-        let key: Zeroizing<[u8; 32]> = inbox.key;
-        let relay = inbox.relay.to_string();
-        contact.inbox = Some(InboxRef { relay, mailbox: inbox.inbox, key });
+        contact.inbox = Some(InboxRef::from(&inbox));
         Ok(())
     }
 
@@ -265,7 +318,7 @@ fn unreadable(error: ContentError) -> Error {
 }
 
 /// Whether an error says something of what came, and not of this side.
-fn is_theirs(error: &Error) -> bool {
+pub(super) fn is_theirs(error: &Error) -> bool {
     use restante_crypto::Error as E;
     match error {
         Error::Crypto(error) => {

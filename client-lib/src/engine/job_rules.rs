@@ -31,9 +31,16 @@ impl Engine {
         self.transact(|work| match job.what.kind {
             JobKind::CreateInbox => work.create_inbox(job).map(Some),
             JobKind::CreateConversation => work.create_conversation(job).map(Some),
-            JobKind::AllowInvite | JobKind::AllowContact | JobKind::AllowMembers => {
-                work.allow(job, handle).map(Some)
+            JobKind::AllowInvite
+            | JobKind::AllowContact
+            | JobKind::AllowMembers
+            | JobKind::AllowDevice => work.allow(job, handle).map(Some),
+            JobKind::AddReader => {
+                let reader = reader_hash(&work.account.reader);
+                Ok(Some((Command::AddReader { handle, reader }, Vec::new())))
             }
+            JobKind::DeleteInbox => Ok(Some((Command::Delete(handle), Vec::new()))),
+            JobKind::Link | JobKind::SayLinked => work.linking_letter(job, handle, card),
             JobKind::Revoke => {
                 let key = *work.key_of(job)?;
                 Ok(Some((Command::Revoke { handle, key: PublicKey::new(key) }, Vec::new())))
@@ -69,6 +76,7 @@ impl Engine {
                 (JobKind::TakePrekey, Reply::Prekey { .. }) => {
                     work.prekey_taken(job, Some(body))?
                 }
+                (JobKind::Link, Reply::Appended(_)) => work.link_sent(job)?,
                 (JobKind::AllowMembers, _) => {
                     let id = job.what.conversation.ok_or(Error::Damaged("a job without group"))?;
                     work.members_allowed(id)?;
@@ -94,11 +102,16 @@ impl Engine {
                     Some(of) => work.db.hasten_return(of, work.now),
                     None => Ok(()),
                 },
+                JobKind::Link => work.link_refused(job),
                 // What is to be struck, or could not be stored, is not there: that is all there is.
                 JobKind::CreateInbox
                 | JobKind::AllowInvite
                 | JobKind::AllowContact
                 | JobKind::AllowMembers
+                | JobKind::AllowDevice
+                | JobKind::AddReader
+                | JobKind::DeleteInbox
+                | JobKind::SayLinked
                 | JobKind::Revoke
                 | JobKind::PutPrekeys
                 | JobKind::PutLastResort => Ok(()),
@@ -163,12 +176,14 @@ impl Work<'_> {
         let key = SigningKey::from_seed(self.key_of(job)?);
         // Whoever it is, letters may be written and packages taken; a stranger only writes.
         let contact = job.what.kind != JobKind::AllowInvite;
-        let rights = Rights { write: true, take: contact, ..Rights::default() };
+        let own = job.what.kind == JobKind::AllowDevice;
+        // DEV-4: of this account's own devices each has a key that may do everything.
+        let rights = Rights { read: own, write: true, take: contact, manage: own };
         let terms = Terms {
             rights,
             expires_at: (!contact).then_some(job.what.expires_at),
             uses: (!contact).then_some(job.what.uses),
-            rate: contact.then_some(crate::limits::LETTER_RATE),
+            rate: (contact && !own).then_some(crate::limits::LETTER_RATE),
         };
         let possession = prove_possession(&key, &job.what.mailbox);
         let allow = Allow { handle, key: key.public(), possession, terms };
@@ -219,6 +234,30 @@ impl Work<'_> {
         Ok(Some((append_letter(job, handle)?, body)))
     }
 
+    /// The same for the two letters of linking.
+    fn linking_letter(
+        &mut self,
+        job: &Job,
+        handle: Handle,
+        card: &[u8],
+    ) -> Result<Option<Request>, Error> {
+        if let Some(body) = &job.what.body {
+            return Ok(Some((append_letter(job, handle)?, body.clone())));
+        }
+        let sealed = match job.what.kind {
+            JobKind::Link => self.attempt(|work| work.seal_link(job, card))?,
+            _ => Some(self.seal_linked(job)?),
+        };
+        let Some(body) = sealed else {
+            // The card is not what the code promises.
+            self.db.finish_job(job.id)?;
+            self.link_refused(job)?;
+            return Ok(None);
+        };
+        self.db.set_job_body(job.id, &body)?;
+        Ok(Some((append_letter(job, handle)?, body)))
+    }
+
     fn first_letter_sent(&mut self, job: &Job, appended: &Appended) -> Result<(), Error> {
         let Some(mut contact) = self.contact_of(job)? else { return Ok(()) };
         if contact.state == ContactState::Invited {
@@ -259,6 +298,7 @@ impl Work<'_> {
     }
 
     fn letter_refused(&mut self, job: &Job, code: Code) -> Result<(), Error> {
+        // A letter to another device of this account names none.
         let Some(id) = job.what.conversation else { return Ok(()) };
         let row = self.db.need_conversation(id)?;
         match row.log {

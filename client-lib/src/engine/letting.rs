@@ -3,7 +3,7 @@
 
 use restante_crypto::{DeviceList, KeyPackage, OpenedLetter};
 use restante_spec::content::{InboxGrant, ReaddLetter};
-use restante_spec::ids::PublicKey;
+use restante_spec::ids::{MailboxId, PublicKey};
 
 use super::commands::id_of_key;
 use super::membership::accounts;
@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::events::Event;
 use crate::limits::CALLERS;
 use crate::store::{CallerRow, ConversationRow, InboxRef, LogRow, LogState, Wish};
-use crate::types::{ContactId, ContactState, ConversationId, Standing};
+use crate::types::{ContactId, ContactState, ConversationId};
 
 /// How letters are written to a member, and how it may answer.
 pub(super) struct Way {
@@ -54,26 +54,29 @@ impl Work<'_> {
         let Some(log) = self.db.log(&readd.mailbox)? else { return Ok(()) };
         let row = self.db.need_conversation(log.conversation)?;
         let (account, device) = (*letter.sender.account().key(), *letter.sender.device());
+        self.check_listed(letter, &log.mailbox)?;
         let members = self.members(&log.mailbox)?;
         if !accounts(&members).contains(&account) {
-            return Err(super::readd::not_a_member());
+            return Err(super::joining::not_a_member());
         }
-        self.take_number(&row, letter)?;
         let package = KeyPackage::parse(&readd.key_package)?;
         if package.device() != &letter.sender {
             return Err(Error::Crypto(restante_crypto::Error::WrongAccount));
         }
+        let mine = account == *self.account.id().key();
         if matches!(log.state, LogState::Gone | LogState::Lost | LogState::Captured)
             && row.log == Some(log.mailbox)
         {
-            // Neither can read on: it must be begun anew.
-            self.plan_restart(&row)?;
+            // Neither can read on: it must be begun anew, unless others can let both in.
+            if !mine {
+                self.plan_restart(&row)?;
+            }
             return Ok(());
         }
         if !self.can_let_in(&row, &log)? || package.suite() != self.suite_of(&log.mailbox)? {
             return Ok(());
         }
-        if self.way_to(&row, &account)?.is_none() {
+        if !mine && self.way_to(&row, &account)?.is_none() {
             return Ok(());
         }
         let is_in = |m: &restante_crypto::Member| {
@@ -82,6 +85,9 @@ impl Work<'_> {
         // CNV-19
         if members.iter().any(is_in) {
             return self.wish_readd(&log, &device, &readd.key_package);
+        }
+        if mine {
+            return self.wish_in(&log.mailbox, &account, readd.key_package.clone());
         }
         if self.db.callers(row.id)?.len() >= CALLERS {
             return Ok(());
@@ -93,13 +99,8 @@ impl Work<'_> {
     }
 
     fn can_let_in(&self, row: &ConversationRow, log: &LogRow) -> Result<bool, Error> {
-        let active = row.is_group() && row.standing == Standing::Open
-            || !row.is_group()
-                && self
-                    .db
-                    .contact(row.id.contact())?
-                    .is_none_or(|c| c.state == ContactState::Active);
-        Ok(active && log.state == LogState::Live && row.log == Some(log.mailbox))
+        let current = log.state == LogState::Live && row.log == Some(log.mailbox);
+        Ok(current && self.takes_part(row.id)?)
     }
 
     /// The newest key package of a device is the one it can be reached with.
@@ -126,12 +127,27 @@ impl Work<'_> {
             }
             self.db.drop_caller(of, &caller.device)?;
             if let Some(mailbox) = row.log.filter(|_| agreed) {
-                let (account, packages) = (*caller.account.as_bytes(), vec![caller.package]);
-                let wish = Wish::Add { account, packages, missing: 0 };
-                self.db.put_wish(&mailbox, &wish, self.now)?;
+                self.wish_in(&mailbox, &caller.account, caller.package)?;
             }
         }
         Ok(())
+    }
+
+    /// A device that is in the group no more is to be added.
+    fn wish_in(
+        &self,
+        mailbox: &MailboxId,
+        account: &PublicKey,
+        package: Vec<u8>,
+    ) -> Result<(), Error> {
+        let (account, packages) = (*account.as_bytes(), vec![package]);
+        self.db.put_wish(mailbox, &Wish::Add { account, packages, missing: 0 }, self.now)
+    }
+
+    /// How letters are written to this account's devices.
+    pub(super) fn own_inbox(&self) -> Result<InboxRef, Error> {
+        let (relay, mailbox) = (self.account.relay.to_string(), self.account.inbox);
+        Ok(InboxRef { relay, mailbox, key: self.account.need_own_key()?.seed() })
     }
 
     /// How to write letters to an account: as to a contact, else as to a member of this

@@ -4,17 +4,18 @@
 use std::collections::BTreeSet;
 
 use restante_crypto::Member;
-use restante_spec::content::{GroupKind, GroupState, Role};
+use restante_spec::content::{Body, GroupKind, GroupState, InboxGrant, Person, Role, Roster};
 use restante_spec::ids::{PublicKey, Seconds, UnixTime};
+use restante_spec::limits::ROSTER_PEOPLE;
 use restante_spec::message::Deliver;
 
 use super::Work;
-use super::commands::{account_of, id_of_key};
+use super::commands::{account_of, cleaned_nickname, id_of_key};
 use super::policy::{Act, Scene, Verdict, Wrong, judge, rank};
 use crate::error::Error;
 use crate::events::{Event, Notice};
 use crate::limits::{LEAVE_DELAY, LEAVE_SPREAD};
-use crate::store::{ConversationRow, LogRow, NewMessage, Wish};
+use crate::store::{ConversationRow, InboxRef, LogRow, NewMessage, Wish};
 use crate::types::{Fate, GroupChange, MessageKind, Standing};
 
 /// A commit that everybody has merged.
@@ -70,9 +71,11 @@ impl Work<'_> {
         }
         let changes = changes(&conversation.state, &verdict, merged, &members, &leaving);
         self.settle_wrongs(&conversation, log, &verdict)?;
+        self.note_state(log, envelope.seq, &conversation.state, &verdict.state)?;
         conversation.state = verdict.state;
         self.db.put_conversation(&conversation)?;
-        self.forget_absent(&conversation, &members)?;
+        self.forget_absent(&conversation, log, &members)?;
+        self.forget_recipients(conversation.id, &accounts(&merged.removed), &members)?;
         if conversation.is_group() {
             self.put_event(log, envelope, merged.committer, &changes)?;
             self.tell_conversation(&conversation)?;
@@ -110,25 +113,30 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// What was known of accounts that are in the group no more.
+    /// What was known of accounts that are in the group no more, and who wanted them out.
     fn forget_absent(
         &mut self,
         conversation: &ConversationRow,
+        log: &LogRow,
         members: &[Member],
     ) -> Result<(), Error> {
-        let Some(mailbox) = conversation.log else { return Ok(()) };
-        let wishes = self.db.wishes(&mailbox)?;
+        let here = accounts(members);
+        let wishes = self.db.wishes(&log.mailbox)?;
         let comes = |known: &PublicKey| {
             wishes.iter().any(
                 |w| matches!(&w.what, Wish::Add { account, .. } if account == known.as_bytes()),
             )
         };
         for known in self.db.members(conversation.id)? {
-            if comes(&known.account) {
-                continue;
-            }
-            if !members.iter().any(|member| account(member) == Some(known.account)) {
+            if !here.contains(&known.account) && !comes(&known.account) {
                 self.db.drop_member(conversation.id, &known.account)?;
+            }
+        }
+        for wish in self.db.wishes(&log.mailbox)? {
+            if let Wish::Remove { account } = wish.what
+                && !here.contains(&PublicKey::new(account))
+            {
+                self.db.take_wish(wish.id)?;
             }
         }
         Ok(())
@@ -155,6 +163,8 @@ impl Work<'_> {
             content: &crate::store::pack_changes(changes)?,
             at: self.now,
             fate: Fate::Received,
+            reply_to: None,
+            timer: None,
         })?;
         if let Some(event) = event {
             self.events.push(Event::Message(event));
@@ -204,6 +214,51 @@ impl Work<'_> {
         };
         let wish = Wish::Remove { account: *who.as_bytes() };
         self.db.put_wish(&log.mailbox, &wish, not_before)
+    }
+
+    /// Tells those this device has just added who the others are, as far as it knows (CNT-10).
+    pub(super) fn tell_roster(&mut self, log: &LogRow, merged: &Merged) -> Result<(), Error> {
+        let conversation = self.db.need_conversation(log.conversation)?;
+        let own = *self.account.id().key();
+        let fresh = accounts(&merged.added);
+        if !conversation.is_group() || fresh.iter().all(|account| *account == own) {
+            return Ok(());
+        }
+        let mut people = Vec::new();
+        for account in accounts(&self.members(&log.mailbox)?) {
+            let member = self.db.member(conversation.id, &account)?;
+            let nick = self.nickname_of(conversation.id, &account)?;
+            if account == own || fresh.contains(&account) || nick.is_empty() {
+                continue;
+            }
+            let inbox = match member.inbox {
+                Some(InboxRef { relay, mailbox, key }) => {
+                    Some(InboxGrant { relay: relay.parse()?, inbox: mailbox, key })
+                }
+                None => None,
+            };
+            people.push(Person { account, nick, inbox });
+        }
+        for part in people.chunks(ROSTER_PEOPLE) {
+            self.queue_body(conversation.id, &Body::Roster(Roster { people: part.to_vec() }))?;
+        }
+        Ok(())
+    }
+
+    /// Takes what an adder says of the others; what they have said themselves stays (CNT-10).
+    pub(super) fn take_roster(&mut self, log: &LogRow, roster: &Roster) -> Result<(), Error> {
+        let conversation = self.db.need_conversation(log.conversation)?;
+        let here = accounts(&self.members(&log.mailbox)?);
+        for person in &roster.people {
+            let mut member = self.db.member(conversation.id, &person.account)?;
+            if !member.nickname.is_empty() || !here.contains(&person.account) {
+                continue;
+            }
+            member.nickname = cleaned_nickname(&person.nick);
+            member.inbox = person.inbox.as_ref().map(InboxRef::from);
+            self.db.put_member(conversation.id, &member)?;
+        }
+        self.tell_conversation(&conversation)
     }
 
     /// A time from now on, and a bit more at random.

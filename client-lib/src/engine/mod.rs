@@ -6,7 +6,8 @@
 //!  envelopes, echoes --/                            \--> events, told once it is durable
 //! ```
 //!
-//! Sans-IO: time is told by `set_now`; knows the store and the crypto, must not know links.
+//! Sans-IO: time is told by `set_now`; knows the store, the crypto and the home's files, must not
+//! know links.
 
 mod account;
 mod asked;
@@ -14,7 +15,9 @@ mod authors;
 mod commands;
 mod commits;
 mod contents;
+mod devices;
 mod endings;
+mod finding;
 mod first_contact;
 mod giving;
 mod group_acts;
@@ -22,9 +25,16 @@ mod groups;
 mod inbox;
 mod job_rules;
 mod joining;
+mod kinds;
+mod large;
 mod letting;
+mod linking;
 mod membership;
+mod moving;
 mod outbox;
+mod own;
+mod own_records;
+mod parts;
 mod plan;
 mod policy;
 mod readd;
@@ -32,6 +42,7 @@ mod reboot;
 mod receipts;
 mod records;
 mod repair;
+mod transfers;
 
 use std::fmt;
 use std::path::Path;
@@ -39,12 +50,17 @@ use std::path::Path;
 use restante_spec::ids::{EnvelopeId, UnixTime};
 use restante_spec::token::{AdmissionToken, Entrance};
 
+pub(crate) use self::moving::part_size;
 pub(crate) use self::outbox::Outgoing;
+pub(crate) use self::transfers::Ask;
 
 use self::account::Account;
 use self::groups::Groups;
+use self::kinds::Live;
+use self::moving::Transfers;
 use crate::error::Error;
 use crate::events::{Event, Notice};
+use crate::files::Files;
 use crate::key::StoreKey;
 use crate::store::{ContactRow, ConversationRow, Db, Meta, Store};
 use crate::types::{ConversationId, MessageId};
@@ -56,11 +72,13 @@ pub(crate) struct Engine {
     /// The address of the own relay.
     own_relay: String,
     groups: Groups,
+    live: Live,
+    transfers: Transfers,
     events: Vec<Event>,
     now: UnixTime,
     /// When to look for what has expired.
     next_tidy: UnixTime,
-    /// When the first receipt is due, or a wish that waits for its time.
+    /// When something is due: a receipt, a wish that waits for its time, the end of a message.
     next_due: Option<UnixTime>,
 }
 
@@ -69,8 +87,11 @@ pub(crate) struct Work<'a> {
     db: Db<'a>,
     account: &'a Account,
     groups: &'a mut Groups,
+    files: &'a Files,
     events: &'a mut Vec<Event>,
     now: UnixTime,
+    /// What `account` says has changed: it is read anew behind the transaction.
+    stale: bool,
 }
 
 impl Engine {
@@ -87,14 +108,37 @@ impl Engine {
         Self::open(home, key, now)
     }
 
+    /// Makes the home of a device that is to be linked.
+    pub(crate) fn create_linking(
+        home: &Path,
+        key: &StoreKey,
+        entrance: &Entrance,
+        now: UnixTime,
+    ) -> Result<Self, Error> {
+        Store::create(home, key, |db| Account::create_passing(db, entrance, now))?;
+        Self::open(home, key, now)
+    }
+
     /// Opens the account of a home.
     pub(crate) fn open(home: &Path, key: &StoreKey, now: UnixTime) -> Result<Self, Error> {
         let store = Store::open(home, key)?;
         let account = Account::load(store.read())?;
         let own_relay = account.relay.to_string();
-        let (groups, events) = (Groups::default(), Vec::new());
+        let (groups, live, events) = (Groups::default(), Live::default(), Vec::new());
+        let transfers = Transfers::of(Files::of(home));
         let (next_tidy, next_due) = (now, None);
-        Ok(Self { store, account, own_relay, groups, events, now, next_tidy, next_due })
+        Ok(Self {
+            store,
+            account,
+            own_relay,
+            groups,
+            live,
+            transfers,
+            events,
+            now,
+            next_tidy,
+            next_due,
+        })
     }
 
     /// What admits this account at its own relay from now on.
@@ -131,14 +175,28 @@ impl Engine {
     ) -> Result<T, Error> {
         let mut events = Vec::new();
         let (account, groups, now) = (&self.account, &mut self.groups, self.now);
-        let done = self
-            .store
-            .write(|db| work(&mut Work { db, account, groups, events: &mut events, now }));
-        match &done {
-            Ok(_) => self.events.append(&mut events),
-            Err(_) => self.groups.forget_all(),
+        let files = &self.transfers.files;
+        let done = self.store.write(|db| {
+            let events = &mut events;
+            let mut all = Work { db, account, groups, files, events, now, stale: false };
+            let done = work(&mut all)?;
+            all.tell_own_devices()?;
+            Ok((done, all.stale))
+        });
+        match done {
+            Ok((done, stale)) => {
+                self.events.append(&mut events);
+                if stale {
+                    self.account = Account::load(self.store.read())?;
+                    self.own_relay = self.account.relay.to_string();
+                }
+                Ok(done)
+            }
+            Err(error) => {
+                self.groups.forget_all();
+                Err(error)
+            }
         }
-        done
     }
 }
 
@@ -175,9 +233,21 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Whether this home was copied, so that it must not send.
+    /// Whether this home was copied or its device removed, so that it must not send.
     fn is_cloned(&self) -> Result<bool, Error> {
         Ok(self.db.meta(Meta::Cloned)?.is_some())
+    }
+
+    /// Refuses what needs an account this device belongs to and may speak for.
+    fn check_may_act(&self) -> Result<(), Error> {
+        if self.is_cloned()? {
+            return Err(Error::Cloned);
+        }
+        // DEV-2
+        if self.db.meta(Meta::LinkCode)?.is_some() {
+            return Err(Error::NotLinked);
+        }
+        Ok(())
     }
 }
 

@@ -1,7 +1,7 @@
 //! The outbox: contents are numbered and chained in their order, sealed when sending is possible,
 //! durable before the first byte leaves, and the same bytes for as long as the epoch lasts.
 
-use restante_crypto::{content_hash, random_bytes};
+use restante_crypto::{LogChain, content_hash, random_bytes};
 use restante_spec::codes::Code;
 use restante_spec::content::{Body, Content, ContentError, ContentHash, LogPosition, Text};
 use restante_spec::ids::{EnvelopeId, Epoch, MailboxId, UnixTime};
@@ -30,6 +30,8 @@ pub(crate) struct Outgoing {
 pub(super) struct Shown {
     pub(super) kind: MessageKind,
     pub(super) text: String,
+    /// The message it answers.
+    pub(super) reply_to: Option<EnvelopeId>,
     /// When it was written, by the sender's clock.
     pub(super) at: UnixTime,
 }
@@ -89,6 +91,7 @@ impl Work<'_> {
         rows: Vec<OutboxRow>,
     ) -> Result<Vec<Outgoing>, Error> {
         let mut outgoing = Vec::with_capacity(rows.len());
+        let others = self.others(&log.mailbox)?;
         for mut row in rows {
             let content = match row.content.take() {
                 Some(content) if row.mailbox == Some(log.mailbox) => content,
@@ -100,6 +103,8 @@ impl Work<'_> {
                 Some(_) | None => {
                     let body = self.seal_record(&log, &row.id, class, &content)?;
                     self.db.note_own_id(&log.mailbox, &row.id)?;
+                    // It goes to those who are in this epoch.
+                    self.db.set_recipients(log.conversation, &row.id, &others, self.now)?;
                     log.since_update = log.since_update.saturating_add(1);
                     row.content = Some(content);
                     row.sealed = Some(Sealed { epoch, body: body.clone() });
@@ -128,7 +133,7 @@ impl Work<'_> {
             previous: row.previous.map(ContentHash::new),
             random: random_bytes()?,
             seen,
-            log: None,
+            log: log.chain.map(|chain| LogChain::stored(chain).hash()),
             at: row.at.into(),
             body,
         };
@@ -148,6 +153,11 @@ impl Work<'_> {
         place: &Place,
     ) -> Result<(), Error> {
         self.keep_own(id, place)?;
+        if let Some(row) = self.db.outbox_row(id)?
+            && let Ok(Body::Sync(sync)) = Body::decode(row.kind, &row.body)
+        {
+            self.take_own_sync(place, &sync)?;
+        }
         self.db.take_outbox(id)?;
         self.place_own(conversation, id, place)
     }
@@ -161,9 +171,11 @@ impl Work<'_> {
     ) -> Result<(), Error> {
         let message = MessageId::new(*id.as_bytes());
         if let Some(placed) = self.db.place_message(conversation, &message, place)? {
+            self.begin_own_timer(placed.kind, conversation, &message, place)?;
             self.events.push(Event::Fate { conversation, message, fate: placed.fate });
+            self.settle_acts(conversation, &message)?;
         }
-        Ok(())
+        self.place_acts(conversation, id, place)
     }
 
     /// A relay refused an append for good.
@@ -182,11 +194,7 @@ impl Work<'_> {
             return self.end_log(mailbox, LogState::Lost, code);
         }
         let Some(content) = self.db.outbox_row(id)? else { return Ok(()) };
-        self.db.take_outbox(id)?;
-        let message = MessageId::new(*id.as_bytes());
-        if self.db.refuse_message(row.conversation, &message, code)? {
-            self.tell_fate(row.conversation, id)?;
-        }
+        self.refuse_content(row.conversation, id, code)?;
         let kept = content.kind < Body::PASSING;
         if kept && content.mailbox == Some(*mailbox) && content.counter > 0 {
             // What stands behind it was not stored either and takes its number.
@@ -226,7 +234,7 @@ pub(super) fn closing_content(
         previous: row.previous.map(ContentHash::new),
         random: random_bytes()?,
         seen: LogPosition { generation: row.generation, seq: row.cursor },
-        log: None,
+        log: row.chain.map(|chain| LogChain::stored(chain).hash()),
         at: at.into(),
         body: Body::Leave,
     };
@@ -235,11 +243,11 @@ pub(super) fn closing_content(
 
 /// How a content of somebody else is shown.
 pub(super) fn shown(content: &Content) -> Shown {
-    let (kind, text) = match &content.body {
-        Body::Text(text) => (MessageKind::Text, text.text.clone()),
-        _ => (MessageKind::Unknown, String::new()),
+    let (kind, text, reply_to) = match &content.body {
+        Body::Text(text) => (MessageKind::Text, text.text.clone(), text.reply_to),
+        _ => (MessageKind::Unknown, String::new(), None),
     };
-    Shown { kind, text, at: content.at.seconds() }
+    Shown { kind, text, reply_to, at: content.at.seconds() }
 }
 
 /// A content this side made that no reader would take: what it was made of was checked.

@@ -195,15 +195,15 @@ impl Draft<'_> {
         if group && *account != self.own && !conversation.state.policy.adders.includes(self.rank) {
             return Fit::Pointless;
         }
-        let devices: BTreeSet<PublicKey> = self
-            .members
-            .iter()
-            .filter_map(|member| member.device.as_ref().map(|device| *device.device()))
-            .collect();
+        let here = self.members.iter().filter_map(|member| member.device.as_ref());
+        let added = self.plan.change.add.iter().map(KeyPackage::device);
+        // Each device once, however often it was asked for.
+        let mut devices: BTreeSet<PublicKey> =
+            here.chain(added).map(|device| *device.device()).collect();
         let parsed = packages.iter().filter_map(|package| KeyPackage::parse(package).ok());
         let fresh: Vec<KeyPackage> = parsed
             .filter(|package| package.device().account().key() == account)
-            .filter(|package| !devices.contains(package.device().device()))
+            .filter(|package| devices.insert(*package.device().device()))
             .collect();
         if fresh.is_empty() {
             return Fit::Pointless;

@@ -5,17 +5,20 @@ use std::collections::BTreeSet;
 
 use restante_crypto::{DeviceList, Member, OpenedLetter, Recipient, random_bytes};
 use restante_spec::codes::Code;
-use restante_spec::content::{LetterContent, LogPosition, ReaddLetter, WelcomeLetter};
+use restante_spec::content::{
+    GroupKind, LetterContent, LogPosition, ReaddLetter, WelcomeLetter, WelcomePart,
+};
 use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey, Seq, UnixTime};
 
 use super::commands::id_of_key;
+use super::joining::not_a_member;
 use super::membership::{account, accounts};
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::events::Notice;
 use crate::limits::{RETURN_DELAY, RETURN_SPREAD, RETURN_WAITS};
 use crate::store::{ConversationRow, InboxRef, JobKind, LogRow, LogState, NewJob, ReturnRow, Wish};
-use crate::types::{ContactState, Standing};
+use crate::types::{ContactId, ContactState, Standing};
 
 impl Engine {
     /// Asks to be added again where this device cannot read on, if it is time.
@@ -33,17 +36,22 @@ impl Work<'_> {
     /// waits to be sent waits on.
     pub(super) fn lose_track(&mut self, mailbox: &MailboxId, code: Code) -> Result<(), Error> {
         let mut log = self.db.need_log(mailbox)?;
-        if log.state != LogState::Live {
-            return Ok(());
+        if log.state == LogState::Live {
+            self.lose(&mut log, code)?;
+            self.db.put_log(&log)?;
         }
+        Ok(())
+    }
+
+    /// The same, for a log that its holder writes.
+    pub(super) fn lose(&mut self, log: &mut LogRow, code: Code) -> Result<(), Error> {
         let row = self.db.need_conversation(log.conversation)?;
-        if row.log != Some(*mailbox) || !self.takes_part(&row)? {
-            return self.end_log(mailbox, LogState::Lost, code);
+        if row.log != Some(log.mailbox) || !self.reads_on(&row)? {
+            return self.end(log, LogState::Lost, code);
         }
         self.notice(Notice::Gone { conversation: row.id });
         let due = self.later(RETURN_DELAY, RETURN_SPREAD)?;
-        self.wait_outside(&mut log, due)?;
-        self.db.put_log(&log)
+        self.wait_outside(log, due)
     }
 
     /// This device was taken out and added again by one commit: the way in comes by letter. If it
@@ -56,7 +64,7 @@ impl Work<'_> {
 
     fn wait_outside(&mut self, log: &mut LogRow, due: UnixTime) -> Result<(), Error> {
         if let Some(lost) = log.commit.take() {
-            self.db.drop_held_jobs(&lost.id)?;
+            self.drop_commit(&lost)?;
         }
         log.state = LogState::Gone;
         log.epoch = None;
@@ -64,12 +72,8 @@ impl Work<'_> {
     }
 
     /// Whether this account wants to hear more of a conversation.
-    fn takes_part(&self, row: &ConversationRow) -> Result<bool, Error> {
-        if row.is_group() {
-            return Ok(matches!(row.standing, Standing::Open | Standing::Leaving));
-        }
-        let contact = self.db.contact(row.id.contact())?;
-        Ok(contact.is_none_or(|contact| contact.state == ContactState::Active))
+    fn reads_on(&self, row: &ConversationRow) -> Result<bool, Error> {
+        Ok(row.standing == Standing::Leaving || self.takes_part(row.id)?)
     }
 
     fn ask_to_return(&mut self, row: &ReturnRow) -> Result<(), Error> {
@@ -88,7 +92,7 @@ impl Work<'_> {
         let round = asked.checked_div(helpers.len()).unwrap_or(RETURN_WAITS.len());
         let turn = asked.checked_rem(helpers.len()).unwrap_or(0);
         let next = RETURN_WAITS.get(round).zip(helpers.get(turn));
-        let wanted = self.takes_part(&conversation)?;
+        let wanted = self.reads_on(&conversation)?;
         let Some((wait, (inbox, list))) = next.filter(|_| wanted) else {
             self.db.drop_return(&mailbox)?;
             return self.end_log(&mailbox, LogState::Lost, Code::Gone);
@@ -98,14 +102,18 @@ impl Work<'_> {
         self.db.put_return(&ReturnRow { mailbox, asked: row.asked + 1, due })
     }
 
-    /// Who can be asked to add this device again, in the order they are asked: members this device
-    /// can write letters to, from the left.
+    /// Who can be asked to add this device again, in the order they are asked: the own devices,
+    /// then members this device can write letters to, from the left.
     fn helpers(
         &mut self,
         row: &ConversationRow,
         log: &LogRow,
     ) -> Result<Vec<(InboxRef, DeviceList)>, Error> {
         let mut helpers = Vec::new();
+        // CNV-19
+        if self.account.has_others() {
+            helpers.push((self.own_inbox()?, self.account.list.clone()));
+        }
         for account in accounts(&self.members(&log.mailbox)?) {
             if account != *self.account.id().key()
                 && let Some(way) = self.way_to(row, &account)?
@@ -148,42 +156,72 @@ impl Work<'_> {
         Ok(log.is_some_and(|log| outside.contains(&log.state)))
     }
 
+    /// DEV-14, of the writer of a letter about a log.
+    pub(super) fn check_listed(
+        &self,
+        letter: &OpenedLetter,
+        mailbox: &MailboxId,
+    ) -> Result<(), Error> {
+        let of = self.db.need_log(mailbox)?.conversation;
+        // DEV-14
+        if self.is_listed(of, &letter.sender)? { Ok(()) } else { Err(not_a_member()) }
+    }
+
     /// A member, contact or not, has added this device again: nobody need be asked.
     pub(super) fn take_welcome_back(
         &mut self,
-        letter: &OpenedLetter,
+        writer: ContactId,
         welcome: &WelcomeLetter,
     ) -> Result<(), Error> {
         let mut log = self.db.need_log(&welcome.mailbox)?;
         let mut row = self.db.need_conversation(log.conversation)?;
         let before = self.members(&log.mailbox)?;
-        let writer = *letter.sender.account().key();
         // CNV-19
-        if row.log != Some(log.mailbox) || !accounts(&before).contains(&writer) {
+        if row.log != Some(log.mailbox) || !is_of(&before, writer) {
             return Err(not_a_member());
         }
-        self.take_number(&row, letter)?;
-        let was = (row.state.kind, row.state.generation);
+        if let WelcomePart::Blob(at) = &welcome.welcome {
+            return self.keep_welcome(writer, welcome, at);
+        }
         self.forget_group(&log.mailbox)?;
         log.reader = self.join_group(welcome)?;
         let state = self.agreed(&log.mailbox)?;
         let members = self.members(&log.mailbox)?;
-        if (state.kind, state.generation) != was || !accounts(&members).contains(&writer) {
+        let same = (state.kind, state.generation) == (row.state.kind, row.state.generation);
+        if !same || !is_of(&members, writer) {
             return Err(not_a_member());
         }
-        (log.state, log.epoch, log.since_update) = (LogState::Live, None, 0);
-        self.db.put_log(&log)?;
+        self.read_on(&mut log, &before, &members)?;
+        self.note_unseen(&log, &row.state, &state)?;
+        row.state = state;
+        self.be_back(row)
+    }
+
+    /// The log is read on from where this device was added again; it goes on counting where it
+    /// stood.
+    fn read_on(
+        &mut self,
+        log: &mut LogRow,
+        before: &[Member],
+        now: &[Member],
+    ) -> Result<(), Error> {
+        (log.state, log.epoch, log.since_update, log.waits) = (LogState::Live, None, 0, None);
+        (log.chain, log.forked) = (Some(self.begun_chain(&log.mailbox)?), false);
+        self.db.forget_log_hashes(&log.mailbox)?;
+        self.db.put_log(log)?;
         self.db.forget_own_ids(&log.mailbox)?;
         self.db.drop_return(&log.mailbox)?;
         self.db.note_absence(&log.mailbox)?;
-        self.note_new_members(&log, &before, &members)?;
-        self.db.put_wish(&log.mailbox, &Wish::Update, self.now)?;
-        row.state = state;
+        self.note_new_members(log, before, now)?;
+        self.db.put_wish(&log.mailbox, &Wish::Update, self.now)
+    }
+
+    fn be_back(&mut self, mut row: ConversationRow) -> Result<(), Error> {
         if row.standing == Standing::Broken {
             row.standing = Standing::Open;
         }
         self.db.put_conversation(&row)?;
-        if row.is_group() {
+        if row.state.kind != GroupKind::Direct {
             return self.tell_conversation(&row);
         }
         let mut contact = self.db.need_contact(row.id.contact())?;
@@ -207,24 +245,6 @@ impl Work<'_> {
             self.db.note_joined(&log.mailbox, account, Seq::new(u64::MAX))?;
         }
         Ok(())
-    }
-
-    /// LET-6: of a contact, or of an account as a member of this conversation.
-    pub(super) fn take_number(
-        &mut self,
-        row: &ConversationRow,
-        letter: &OpenedLetter,
-    ) -> Result<(), Error> {
-        let account = *letter.sender.account().key();
-        if let Some(mut contact) = self.db.contact(id_of_key(&account))? {
-            letter.check_number(Some(contact.letter_number))?;
-            contact.letter_number = letter.number;
-            return self.db.put_contact(&contact);
-        }
-        let mut member = self.db.member(row.id, &account)?;
-        letter.check_number(Some(member.letter_number))?;
-        member.letter_number = letter.number;
-        self.db.put_member(row.id, &member)
     }
 
     /// What a re-adding commit means for the others: it need not be made again, and the device that
@@ -269,6 +289,7 @@ impl Work<'_> {
     }
 }
 
-pub(super) fn not_a_member() -> Error {
-    Error::Crypto(restante_crypto::Error::NotAMember)
+/// Whether an account has a leaf among these.
+fn is_of(members: &[Member], who: ContactId) -> bool {
+    accounts(members).iter().any(|account| id_of_key(account) == who)
 }

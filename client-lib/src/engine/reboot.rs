@@ -14,7 +14,8 @@ use crate::error::Error;
 use crate::events::Event;
 use crate::limits::{MOVED_CLOSE, RESTART_DELAY, RESTART_EVERY, RESTART_SPREAD};
 use crate::store::{
-    ConversationRow, JobKind, LogRow, LogState, NewJob, NewMessage, Place, Wish, pack_changes,
+    ConversationRow, InboxRef, JobKind, LogRow, LogState, NewJob, NewMessage, Place, Wish,
+    pack_changes,
 };
 use crate::types::{
     ContactState, Conversation, ConversationId, Fate, GroupChange, MessageKind, Standing,
@@ -141,17 +142,17 @@ impl Work<'_> {
         let Some(way) = self.way_to(row, account)? else {
             return self.notice_unaddable(row, account);
         };
-        self.take_packages(row, mailbox, account, suite, (&way.inbox, &way.list))
+        self.take_packages(row.id, mailbox, account, suite, (&way.inbox, &way.list))
     }
 
     /// Notes that an account is to be added with all devices, once their packages are here.
     pub(super) fn take_packages(
         &mut self,
-        row: &ConversationRow,
+        of: ConversationId,
         mailbox: &MailboxId,
         account: &PublicKey,
         suite: Suite,
-        (inbox, list): (&crate::store::InboxRef, &DeviceList),
+        (inbox, list): (&InboxRef, &DeviceList),
     ) -> Result<(), Error> {
         let missing = u8::try_from(list.devices().len()).unwrap_or(u8::MAX);
         let wish = Wish::Add { account: *account.as_bytes(), packages: Vec::new(), missing };
@@ -160,7 +161,7 @@ impl Work<'_> {
             let number = device.certificate.number().get();
             self.db.put_job(&NewJob {
                 contact: Some(id_of_key(account)),
-                conversation: Some(row.id),
+                conversation: Some(of),
                 slot: slot(number, suite),
                 key: Some(inbox.key.clone()),
                 envelope: Some(EnvelopeId::new(random_bytes()?)),
@@ -168,23 +169,6 @@ impl Work<'_> {
             })?;
         }
         Ok(())
-    }
-
-    /// Whether a new log is where a conversation goes on: a later one, or of two the lower; made by
-    /// who may.
-    pub(super) fn is_move(
-        &self,
-        row: &ConversationRow,
-        state: &GroupState,
-        mailbox: &MailboxId,
-        writer: &PublicKey,
-    ) -> bool {
-        let (now, new) = (row.state.generation, state.generation);
-        let lower = row.log.is_none_or(|log| *mailbox < log);
-        let here = matches!(row.standing, Standing::Open | Standing::Leaving | Standing::Broken);
-        // CNV-20
-        here && row.state.role(writer) >= Role::Administrator
-            && (new > now || (new == now && now > 1 && lower))
     }
 
     /// Whether a log is safer than another one may be: from a hybrid suite to a classical one a
@@ -256,6 +240,8 @@ impl Work<'_> {
             content: &pack_changes(&[GroupChange::Restarted])?,
             at: self.now,
             fate: Fate::Received,
+            reply_to: None,
+            timer: None,
         })?;
         self.events.extend(event.map(Event::Message));
         Ok(())

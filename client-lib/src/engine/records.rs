@@ -8,7 +8,8 @@ use restante_spec::message::Deliver;
 
 use super::Work;
 use super::asked::Taken;
-use super::commands::account_of;
+use super::commands::{account_of, id_of_key};
+use super::large::Fetched;
 use super::membership::{Merged, account};
 use crate::error::Error;
 use crate::events::{Event, Notice};
@@ -20,6 +21,8 @@ use crate::types::{ContactState, Fate, MessageKind};
 enum Step {
     SameEpoch,
     EpochOver,
+    /// It has not been taken: its blob must come first.
+    Wait,
 }
 
 impl Work<'_> {
@@ -43,13 +46,22 @@ impl Work<'_> {
                 let conversation = Some(log.conversation);
                 self.notice(Notice::Gap { conversation, after, before });
                 self.db.note_absence(mailbox)?;
+                self.note_seen(&log, envelope.seq)?;
             }
             let step = self.take_record(&mut log, &envelope, &body)?;
+            if step == Step::Wait {
+                reopen = true;
+                break;
+            }
+            self.extend_chain(&mut log, &envelope, step == Step::EpochOver)?;
             log.cursor = envelope.seq;
             reopen = step == Step::EpochOver || log.state != LogState::Live;
         }
         self.want_update_if_due(&log)?;
         self.db.put_log(&log)?;
+        if log.conversation.contact() == id_of_key(self.account.id().key()) {
+            self.settle_claims(log.cursor)?;
+        }
         Ok(Taken { upto: log.cursor, reopen })
     }
 
@@ -63,9 +75,9 @@ impl Work<'_> {
             self.take_commit_echo(log, envelope, &commit)?;
             return Ok(Step::EpochOver);
         }
-        log.since_update = log.since_update.saturating_add(1);
         // The own content, by its id: MLS cannot open it, and need not.
         if self.db.is_own_id(&log.mailbox, &envelope.id)? {
+            log.since_update = log.since_update.saturating_add(1);
             self.take_own(log.conversation, &envelope.id, &place_of(log, envelope))?;
             return Ok(Step::SameEpoch);
         }
@@ -74,7 +86,32 @@ impl Work<'_> {
             return Ok(Step::SameEpoch);
         }
         log.epoch = log.epoch.or(envelope.epoch);
-        match self.open_record(log, envelope, body)? {
+        let opened = match self.open_record(log, envelope, body, None)? {
+            Processed::Large(_) if !envelope.commit => {
+                self.keep_unreadable(log, envelope)?;
+                return Ok(Step::SameEpoch);
+            }
+            Processed::Large(large) => match self.fetch_large(log, &large)? {
+                Fetched::Here(blob) => self.open_record(log, envelope, body, Some(&blob))?,
+                Fetched::Waiting => return Ok(Step::Wait),
+                Fetched::Gone => {
+                    self.lose(log, Code::Gone)?;
+                    return Ok(Step::EpochOver);
+                }
+            },
+            other => other,
+        };
+        log.since_update = log.since_update.saturating_add(1);
+        self.take_opened(log, envelope, opened)
+    }
+
+    fn take_opened(
+        &mut self,
+        log: &mut LogRow,
+        envelope: &Deliver,
+        opened: Processed,
+    ) -> Result<Step, Error> {
+        match opened {
             Processed::Application { sender, content } => {
                 self.take_application(log, envelope, &sender, &content)
             }
@@ -100,7 +137,7 @@ impl Work<'_> {
                 Ok(if envelope.commit { Step::EpochOver } else { Step::SameEpoch })
             }
             Processed::Refused(_) if envelope.commit => self.take_capture(log),
-            Processed::Refused(_) => {
+            Processed::Refused(_) | Processed::Large(_) => {
                 self.keep_unreadable(log, envelope)?;
                 Ok(Step::SameEpoch)
             }
@@ -133,7 +170,11 @@ impl Work<'_> {
 
     /// The account a device speaks for; `None`: it is not heard, because it has no certificate, was
     /// not let in properly, or is of an account that has no say here.
-    fn speaker(&self, log: &LogRow, sender: &Member) -> Result<Option<PublicKey>, Error> {
+    pub(super) fn speaker(
+        &self,
+        log: &LogRow,
+        sender: &Member,
+    ) -> Result<Option<PublicKey>, Error> {
         let (Some(author), Some(device)) = (account(sender), &sender.device) else {
             return Ok(None);
         };
@@ -141,6 +182,10 @@ impl Work<'_> {
             return Ok(None);
         }
         let conversation = self.db.need_conversation(log.conversation)?;
+        // DEV-14
+        if !self.is_listed(conversation.id, device)? {
+            return Ok(None);
+        }
         if conversation.is_group() || author == *self.account.id().key() {
             return Ok(Some(author));
         }
@@ -165,6 +210,8 @@ impl Work<'_> {
             content: &[],
             at: self.now,
             fate: Fate::Received,
+            reply_to: None,
+            timer: None,
         })?;
         if let Some(message) = kept {
             self.events.push(Event::Message(message));

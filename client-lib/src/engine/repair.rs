@@ -163,6 +163,10 @@ impl Work<'_> {
         mailbox: &MailboxId,
     ) -> Result<Option<LogRow>, Error> {
         let own = self.db.need_conversation(here.conversation)?.state.kind == GroupKind::Own;
+        if *mailbox == here.mailbox {
+            // It knows how far it was read.
+            return Ok(Some(here.clone()));
+        }
         let of = self.db.log(mailbox)?;
         Ok(of.filter(|of| own || of.conversation == here.conversation))
     }
@@ -184,11 +188,11 @@ impl Work<'_> {
             self.db.drop_unconfirmed(of.conversation, &id)?;
             self.keep(of, &given.device, given.seq, &given.content, &given.bytes)?;
             self.narrow(gap.clone(), given)?;
-            self.take_content(of, &gap.account, &envelope, &given.bytes)?;
+            self.take_said(of, &gap.account, &envelope, &given.content, &given.bytes)?;
         } else if !last && matches!(given.content.body, Body::Text(_)) {
             // It can be shown, but changes nothing.
             let told = self.events.len();
-            self.take_content(of, &gap.account, &envelope, &given.bytes)?;
+            self.take_said(of, &gap.account, &envelope, &given.content, &given.bytes)?;
             self.mark_unconfirmed(of, &id, told)?;
         }
         Ok(())

@@ -9,9 +9,7 @@ use bytes::{Bytes, BytesMut};
 use restante_spec::codes::Code;
 use restante_spec::frame::{self, Frame};
 use restante_spec::ids::{Handle, RequestNumber, Seq};
-use restante_spec::message::{
-    ClientHeader, Command, Deliver, EnvelopeClass, Push, Refusal, RelayHeader, Reply,
-};
+use restante_spec::message::{ClientHeader, Command, Deliver, Push, Refusal, RelayHeader, Reply};
 
 use super::error::LinkError;
 
@@ -112,7 +110,7 @@ impl<T> Exchange<T> {
                 };
                 waiter.map_or(Said::Nothing, |waiter| Said::Answer(waiter, answer))
             }
-            RelayHeader::Push(push) => event(push, body).map_or(Said::Nothing, Said::Event),
+            RelayHeader::Push(push) => Said::Event(event(push, body)),
         }
     }
 
@@ -132,21 +130,20 @@ const fn is_answered(command: &Command) -> bool {
     !matches!(command, Command::Credit { .. } | Command::Ack { .. })
 }
 
-fn event(push: Push, body: Bytes) -> Option<LinkEvent> {
-    Some(match push {
-        // DLV-9: nothing here knows what to do with one, and it is not acknowledged.
-        Push::Deliver(deliver) if deliver.class == EnvelopeClass::Live => return None,
+fn event(push: Push, body: Bytes) -> LinkEvent {
+    match push {
         Push::Deliver(deliver) => LinkEvent::Deliver(deliver, body),
         Push::CaughtUp { handle, head } => LinkEvent::CaughtUp { handle, head },
         Push::Closed { handle, code, upto } => LinkEvent::Closed { handle, code, upto },
         Push::Goaway { after_ms, jitter_ms } => LinkEvent::Goaway { after_ms, jitter_ms },
-    })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use restante_spec::ids::{EnvelopeId, UnixTime};
     use restante_spec::limits::BODY_BYTES;
+    use restante_spec::message::EnvelopeClass;
 
     use super::*;
 
@@ -201,9 +198,9 @@ mod tests {
         assert!(matches!(refused, Said::Nothing));
     }
 
-    /// DLV-9: a live envelope is passed over, a stored one is not.
+    /// DLV-9: live envelopes are told as stored ones are.
     #[test]
-    fn live_envelopes_are_passed_over() {
+    fn live_envelopes_are_told() {
         let mut exchange = exchange(1);
         let deliver = |class| Deliver {
             handle: Handle::new(1),
@@ -220,8 +217,9 @@ mod tests {
             let header = RelayHeader::Push(Push::Deliver(deliver(class)));
             exchange.handle_frame(Frame { header, body: Bytes::from_static(b"typing") })
         };
-        assert!(matches!(said(EnvelopeClass::Live), Said::Nothing));
-        assert!(matches!(said(EnvelopeClass::Quiet), Said::Event(LinkEvent::Deliver(..))));
+        for class in [EnvelopeClass::Live, EnvelopeClass::Quiet] {
+            assert!(matches!(said(class), Said::Event(LinkEvent::Deliver(..))));
+        }
     }
 
     /// TRN-10: after 2^32 requests the numbers begin anew, past 0 and past those in use.

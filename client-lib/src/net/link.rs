@@ -26,7 +26,7 @@ use crate::limits::{CONNECT_ATTEMPT, LINK_EVENTS, LINK_REQUESTS};
 use crate::{clock, tasks};
 
 /// The number of `hello`: the first on every connection.
-const HELLO: RequestNumber = RequestNumber::new(1);
+pub(super) const HELLO: RequestNumber = RequestNumber::new(1);
 
 /// A connection with the relay its address names. Ends when it is dropped: what was asked before
 /// is still sent.
@@ -40,6 +40,13 @@ pub(crate) struct Link {
 /// What the relay says by itself. Bounded: while nobody takes it, the link stops reading.
 #[derive(Debug)]
 pub(crate) struct LinkEvents(mpsc::Receiver<LinkEvent>);
+
+/// The other half of a link.
+#[cfg(feature = "simulation")]
+pub(super) struct Half {
+    pub(super) asked: mpsc::Receiver<Ask>,
+    pub(super) events: mpsc::Sender<LinkEvent>,
+}
 
 impl Link {
     /// Connects, shakes hands, says `hello` and checks who answers, all within `deadline`. The
@@ -58,6 +65,17 @@ impl Link {
         let work = line.run(Arc::clone(&give_up));
         tasks::spawn(work).map_err(|error| LinkError::Unreachable(error.to_string()))?;
         Ok((Self { asks, give_up, welcome }, LinkEvents(told)))
+    }
+
+    /// A link whose other half is not a task: what is asked through it, and where answers and
+    /// events are to be put. For simulations.
+    #[cfg(feature = "simulation")]
+    pub(super) fn loose(welcome: Welcome) -> (Self, LinkEvents, Half) {
+        let (asks, asked) = mpsc::channel(LINK_REQUESTS);
+        let (events, told) = mpsc::channel(LINK_EVENTS);
+        let give_up = Arc::new(Notify::new());
+        let half = Half { asked, events };
+        (Self { asks, give_up, welcome }, LinkEvents(told), half)
     }
 
     /// The relay's first words, checked.
@@ -127,7 +145,7 @@ async fn greet(address: &RelayAddress, idle: Seconds) -> Result<Greeted, LinkErr
     Ok((stream, input, welcome))
 }
 
-fn welcome_in(header: RelayHeader) -> Result<Welcome, LinkError> {
+pub(super) fn welcome_in(header: RelayHeader) -> Result<Welcome, LinkError> {
     match header {
         // TRN-7
         RelayHeader::Reply(HELLO, Reply::Welcome(welcome)) if welcome.version == VERSION => {

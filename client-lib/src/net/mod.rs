@@ -16,8 +16,12 @@ mod line;
 mod link;
 mod pinning;
 mod tls;
+#[cfg(feature = "simulation")]
+mod wire;
 
 pub(crate) use backoff::Backoff;
 pub(crate) use error::LinkError;
 pub(crate) use exchange::LinkEvent;
 pub(crate) use link::{Link, LinkEvents};
+#[cfg(feature = "simulation")]
+pub(crate) use wire::Wire;

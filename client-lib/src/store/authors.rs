@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::{Db, fixed, from_sql, maybe, to_sql};
 use crate::error::Error;
-use crate::types::ConversationId;
+use crate::types::{ConversationId, MessageId};
 
 /// How far a device has counted its kept contents in a log (CNT-1).
 #[derive(Clone, Debug)]
@@ -28,6 +28,8 @@ pub(crate) struct KeptRow {
     pub(crate) counter: u64,
     pub(crate) conversation: ConversationId,
     pub(crate) id: EnvelopeId,
+    /// The message it is an edit of, or a reaction to.
+    pub(crate) about: Option<EnvelopeId>,
     pub(crate) seq: Seq,
     /// The exact bytes.
     pub(crate) content: Vec<u8>,
@@ -41,6 +43,7 @@ impl KeptRow {
             counter: from_sql(row.get("counter")?),
             conversation: ConversationId::new(fixed(row, "conversation")?),
             id: EnvelopeId::new(fixed(row, "id")?),
+            about: maybe(row, "about")?.map(EnvelopeId::new),
             seq: Seq::new(from_sql(row.get("seq")?)),
             content: row.get("content")?,
         })
@@ -82,11 +85,21 @@ impl Db<'_> {
         Ok(())
     }
 
-    /// Keeps a content for members that miss it.
+    /// What was counted in a log counts no more.
+    pub(crate) fn forget_authors(self, mailbox: &MailboxId) -> Result<(), Error> {
+        self.sql.execute("DELETE FROM authors WHERE mailbox = ?1", [mailbox.as_bytes()])?;
+        Ok(())
+    }
+
+    /// Keeps a content for members that miss it; not what is here as a tombstone only, or stands on
+    /// one, or says something else by now (layout: 4 and 5 are kinds that are gone).
     pub(crate) fn keep(self, row: &KeptRow) -> Result<(), Error> {
+        // CNT-16
         let sql = "INSERT OR REPLACE INTO kept
-                (mailbox, device, counter, conversation, id, seq, content)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+                (mailbox, device, counter, conversation, id, seq, content, about)
+            SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE NOT EXISTS (
+                SELECT 1 FROM messages WHERE conversation = ?4 AND (id IN (?5, ?8)
+                    AND kind IN (4, 5) OR id = ?5 AND edited = 1))";
         self.sql.prepare_cached(sql)?.execute(params![
             row.mailbox.as_bytes(),
             row.device.as_bytes(),
@@ -95,7 +108,30 @@ impl Db<'_> {
             row.id.as_bytes(),
             to_sql(row.seq.get()),
             row.content,
+            row.about.as_ref().map(EnvelopeId::as_bytes),
         ])?;
+        Ok(())
+    }
+
+    /// No more than the newest of a conversation are kept.
+    pub(crate) fn bound_kept(self, of: ConversationId, most: u32) -> Result<(), Error> {
+        let sql = "DELETE FROM kept WHERE conversation = ?1 AND rowid <= (SELECT rowid FROM kept
+            WHERE conversation = ?1 ORDER BY rowid DESC LIMIT 1 OFFSET ?2)";
+        self.sql.prepare_cached(sql)?.execute((of.as_bytes(), most))?;
+        Ok(())
+    }
+
+    /// Of this content nothing is kept any more: it says something else now.
+    pub(super) fn forget_kept(self, of: ConversationId, id: &[u8; 16]) -> Result<(), Error> {
+        let sql = "DELETE FROM kept WHERE conversation = ?1 AND id = ?2";
+        self.sql.prepare_cached(sql)?.execute((of.as_bytes(), id))?;
+        Ok(())
+    }
+
+    /// Of a message and what stands on it nothing is kept any more.
+    pub(super) fn drop_kept(self, of: ConversationId, id: &MessageId) -> Result<(), Error> {
+        let sql = "DELETE FROM kept WHERE conversation = ?1 AND ?2 IN (id, about)";
+        self.sql.prepare_cached(sql)?.execute((of.as_bytes(), id.as_bytes()))?;
         Ok(())
     }
 

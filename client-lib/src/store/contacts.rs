@@ -1,5 +1,6 @@
 //! The table of contacts.
 
+use restante_spec::content::InboxGrant;
 use restante_spec::ids::{MailboxId, PublicKey, UnixTime};
 use rusqlite::{OptionalExtension, Row};
 use zeroize::Zeroizing;
@@ -19,8 +20,6 @@ pub(crate) struct ContactRow {
     pub(crate) verified: bool,
     /// Their signed device list.
     pub(crate) devices: Option<Vec<u8>>,
-    /// Number of the last letter taken from them.
-    pub(crate) letter_number: u64,
     /// Where to write letters to them.
     pub(crate) inbox: Option<InboxRef>,
     /// The seed of the key they write letters to this account with.
@@ -43,6 +42,13 @@ pub(crate) struct InboxRef {
     pub(crate) key: Zeroizing<[u8; 32]>,
 }
 
+impl From<&InboxGrant> for InboxRef {
+    fn from(grant: &InboxGrant) -> Self {
+        let (relay, mailbox) = (grant.relay.to_string(), grant.inbox);
+        Self { relay, mailbox, key: grant.key.clone() }
+    }
+}
+
 impl ContactRow {
     /// A contact of whom nothing is known but the fingerprint.
     pub(crate) const fn new(id: ContactId, state: ContactState) -> Self {
@@ -53,7 +59,6 @@ impl ContactRow {
             state,
             verified: false,
             devices: None,
-            letter_number: 0,
             inbox: None,
             own_key: None,
             invite: None,
@@ -71,7 +76,6 @@ impl ContactRow {
             state: state_of(row.get("state")?),
             verified: row.get("verified")?,
             devices: row.get("devices")?,
-            letter_number: from_sql(row.get("letter_number")?),
             inbox: InboxRef::read(row)?,
             own_key: maybe(row, "own_key")?.map(Zeroizing::new),
             invite: row.get("invite")?,
@@ -110,12 +114,11 @@ impl Db<'_> {
     /// Writes a contact, new or changed.
     pub(crate) fn put_contact(self, contact: &ContactRow) -> Result<(), Error> {
         let sql = "INSERT INTO contacts (id, account, nickname, state, verified, devices,
-                letter_number, inbox_relay, inbox, inbox_key, own_key, invite, request,
-                ended_at, came_by)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+                inbox_relay, inbox, inbox_key, own_key, invite, request, ended_at, came_by)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
             ON CONFLICT (id) DO UPDATE SET account = ?2, nickname = ?3, state = ?4, verified = ?5,
-                devices = ?6, letter_number = ?7, inbox_relay = ?8, inbox = ?9, inbox_key = ?10,
-                own_key = ?11, invite = ?12, request = ?13, ended_at = ?14, came_by = ?15";
+                devices = ?6, inbox_relay = ?7, inbox = ?8, inbox_key = ?9, own_key = ?10,
+                invite = ?11, request = ?12, ended_at = ?13, came_by = ?14";
         let inbox = contact.inbox.as_ref();
         self.sql.prepare_cached(sql)?.execute(rusqlite::params![
             contact.id.as_bytes(),
@@ -124,7 +127,6 @@ impl Db<'_> {
             state_number(contact.state),
             contact.verified,
             contact.devices,
-            to_sql(contact.letter_number),
             inbox.map(|inbox| inbox.relay.as_str()),
             inbox.map(|inbox| inbox.mailbox.as_bytes()),
             inbox.map(|inbox| &*inbox.key),

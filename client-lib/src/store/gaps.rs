@@ -226,24 +226,16 @@ impl Db<'_> {
     }
 
     /// The message itself is here: what somebody else gave for it goes, and that it could not be
-    /// read (layout: kind 2).
+    /// read (layout: 0 and 2 are the kinds of those; a tombstone stays).
     pub(crate) fn drop_unconfirmed(self, of: ConversationId, id: &MessageId) -> Result<(), Error> {
-        let sql = "DELETE FROM messages
-            WHERE conversation = ?1 AND id = ?2 AND (unconfirmed = 1 OR kind = 2) RETURNING row";
-        let mut query = self.sql.prepare_cached(sql)?;
-        let row = query.query_row((of.as_bytes(), id.as_bytes()), |row| row.get::<_, i64>(0));
-        if let Some(row) = row.optional()? {
-            self.sql.prepare_cached("DELETE FROM search WHERE rowid = ?1")?.execute([row])?;
+        let sql = "SELECT 1 FROM messages WHERE conversation = ?1 AND id = ?2
+            AND (unconfirmed = 1 AND kind = 0 OR kind = 2)";
+        let name = (of.as_bytes(), id.as_bytes());
+        if self.sql.prepare_cached(sql)?.exists(name)? {
+            self.unindex_text(of, id)?;
+            let sql = "DELETE FROM messages WHERE conversation = ?1 AND id = ?2";
+            self.sql.prepare_cached(sql)?.execute(name)?;
         }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-impl Db<'_> {
-    /// Leaves every message without words and content, as when they are taken back.
-    pub(crate) fn empty_messages(self) -> Result<(), Error> {
-        self.sql.execute("UPDATE messages SET text = '', content = NULL", [])?;
         Ok(())
     }
 }

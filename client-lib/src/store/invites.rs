@@ -1,11 +1,15 @@
 //! What belongs to letters: the own invites, letters already taken, readers of key packages.
 
-use restante_spec::ids::{EnvelopeId, PublicKey, ReaderHash, ReaderSecret, UnixTime};
+use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey, ReaderHash, ReaderSecret, UnixTime};
 use rusqlite::{OptionalExtension, Row};
 use zeroize::Zeroizing;
 
 use super::{Db, fixed, from_sql, to_sql};
 use crate::error::Error;
+use crate::types::ContactId;
+
+/// A letter that waits for a blob: the log it lets into, who wrote it, what it says.
+pub(crate) type KeptWelcome = (MailboxId, ContactId, Zeroizing<Vec<u8>>);
 
 /// An invite of this account.
 #[derive(Clone, Debug)]
@@ -35,6 +39,35 @@ impl InviteRow {
 }
 
 impl Db<'_> {
+    /// Keeps a contact's letter until the blob it names is here.
+    pub(crate) fn put_welcome(
+        self,
+        mailbox: &MailboxId,
+        contact: ContactId,
+        letter: &[u8],
+    ) -> Result<(), Error> {
+        let sql = "INSERT OR REPLACE INTO welcomes (mailbox, contact, letter) VALUES (?1, ?2, ?3)";
+        self.sql.execute(sql, (mailbox.as_bytes(), contact.as_bytes(), letter))?;
+        Ok(())
+    }
+
+    /// The letters that wait for a blob.
+    pub(crate) fn welcomes(self) -> Result<Vec<KeptWelcome>, Error> {
+        let mut query = self.sql.prepare_cached("SELECT * FROM welcomes")?;
+        let rows = query.query_map([], |row| {
+            let (mailbox, contact) = (fixed(row, "mailbox")?, fixed(row, "contact")?);
+            let letter = Zeroizing::new(row.get("letter")?);
+            Ok((MailboxId::new(mailbox), ContactId::new(contact), letter))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// A letter waits no longer.
+    pub(crate) fn take_welcome(self, mailbox: &MailboxId) -> Result<(), Error> {
+        self.sql.execute("DELETE FROM welcomes WHERE mailbox = ?1", [mailbox.as_bytes()])?;
+        Ok(())
+    }
+
     /// Keeps a new invite.
     pub(crate) fn put_invite(self, invite: &InviteRow) -> Result<(), Error> {
         let sql = "INSERT INTO invites (key, invite, secret, uses, expires_at, created_at)

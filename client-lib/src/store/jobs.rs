@@ -40,6 +40,16 @@ pub(crate) enum JobKind {
     TakePrekey,
     /// Write a letter that asks to be added again.
     Readd,
+    /// Give a device of this account every right in the own inbox.
+    AllowDevice,
+    /// Register this device's reader at the own inbox.
+    AddReader,
+    /// Write to a new device the letter that links it; sealed once its card was read.
+    Link,
+    /// Write to the own inbox that this device is ready; sealed when it is.
+    SayLinked,
+    /// Delete an inbox that was needed for linking only.
+    DeleteInbox,
 }
 
 /// A job to be noted.
@@ -241,6 +251,11 @@ const fn kind_number(kind: JobKind) -> u8 {
         JobKind::AllowMembers => 9,
         JobKind::TakePrekey => 10,
         JobKind::Readd => 30,
+        JobKind::AllowDevice => 20,
+        JobKind::AddReader => 21,
+        JobKind::Link => 22,
+        JobKind::DeleteInbox => 23,
+        JobKind::SayLinked => 24,
     }
 }
 
@@ -258,6 +273,11 @@ const fn kind_of(number: u8) -> Option<JobKind> {
         9 => JobKind::AllowMembers,
         10 => JobKind::TakePrekey,
         30 => JobKind::Readd,
+        20 => JobKind::AllowDevice,
+        21 => JobKind::AddReader,
+        22 => JobKind::Link,
+        23 => JobKind::DeleteInbox,
+        24 => JobKind::SayLinked,
         _ => return None,
     })
 }

@@ -2,7 +2,8 @@
 //! under way. A conversation that was begun anew has several; messages go to the last.
 
 use restante_spec::ids::{
-    EnvelopeId, Epoch, MailboxId, PublicKey, ReaderHash, ReaderSecret, Seq, Signature,
+    BlobId, EnvelopeId, Epoch, LogHash, MailboxId, PublicKey, ReaderHash, ReaderSecret, Seq,
+    Signature,
 };
 use restante_spec::message::NextKey;
 use rusqlite::{OptionalExtension, Row};
@@ -28,12 +29,18 @@ pub(crate) struct LogRow {
     pub(crate) epoch: Option<Epoch>,
     /// The commit this device has made and whose echo is awaited.
     pub(crate) commit: Option<PendingCommit>,
+    /// The blob that must be here before the log can be read on (REC-6).
+    pub(crate) waits: Option<BlobId>,
     /// Messages since the last commit, and a head start for whoever did not make that commit.
     pub(crate) since_update: u32,
     /// Contents sent by this device.
     pub(crate) counter: u64,
     /// Hash of the last content sent by this device.
     pub(crate) previous: Option<[u8; 32]>,
+    /// Hash of the log up to `cursor` (CNT-7); `None` when this device cannot know it.
+    pub(crate) chain: Option<[u8; 32]>,
+    /// It was told in this epoch that members are shown different logs.
+    pub(crate) forked: bool,
 }
 
 /// How far a log has come, or how it ended.
@@ -66,6 +73,8 @@ pub(crate) struct PendingCommit {
     pub(crate) next: Option<NextKey>,
     pub(crate) add_readers: Vec<ReaderHash>,
     pub(crate) strike_readers: Vec<ReaderHash>,
+    /// Blobs that must be whole before it leaves (REC-6).
+    pub(crate) blobs: Vec<BlobId>,
 }
 
 impl LogRow {
@@ -88,9 +97,12 @@ impl LogRow {
             cursor: Seq::START,
             epoch: None,
             commit: None,
+            waits: None,
             since_update: 0,
             counter: 0,
             previous: None,
+            chain: None,
+            forked: false,
         }
     }
 
@@ -104,6 +116,7 @@ impl LogRow {
                 next: row.get::<_, Option<Vec<u8>>>("commit_next")?.and_then(|next| next_of(&next)),
                 add_readers: split(&row.get::<_, Vec<u8>>("commit_add")?),
                 strike_readers: split(&row.get::<_, Vec<u8>>("commit_strike")?),
+                blobs: blobs_of(&row.get::<_, Vec<u8>>("commit_blobs")?),
             }),
         };
         Ok(Self {
@@ -116,9 +129,12 @@ impl LogRow {
             cursor: Seq::new(from_sql(row.get("cursor")?)),
             epoch: maybe(row, "epoch")?.map(Epoch::new),
             commit,
+            waits: maybe(row, "waits")?.map(BlobId::new),
             since_update: row.get("since_update")?,
             counter: from_sql(row.get("counter")?),
             previous: maybe(row, "previous")?,
+            chain: maybe(row, "chain")?,
+            forked: row.get("forked")?,
         })
     }
 }
@@ -157,8 +173,10 @@ impl Db<'_> {
     pub(crate) fn put_log(self, row: &LogRow) -> Result<(), Error> {
         let sql = "INSERT OR REPLACE INTO logs (mailbox, conversation, relay, generation,
                 state, reader, cursor, epoch, commit_id, commit_body, commit_next, commit_add,
-                commit_strike, since_update, counter, previous, commit_wishes)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
+                commit_strike, since_update, counter, previous, commit_wishes, commit_blobs, waits,
+                chain, forked)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
+                ?18, ?19, ?20, ?21)";
         let commit = row.commit.as_ref();
         self.sql.prepare_cached(sql)?.execute(rusqlite::params![
             row.mailbox.as_bytes(),
@@ -178,7 +196,43 @@ impl Db<'_> {
             to_sql(row.counter),
             row.previous,
             commit.map(|commit| wish_bytes(&commit.wishes)),
+            commit.map(|commit| blob_bytes(&commit.blobs)),
+            row.waits.as_ref().map(BlobId::as_bytes),
+            row.chain,
+            row.forked,
         ])?;
+        Ok(())
+    }
+
+    /// Keeps the hash of a log at a position (CNT-7), and no more than `most` of them.
+    pub(crate) fn put_log_hash(
+        self,
+        of: &MailboxId,
+        seq: Seq,
+        hash: &LogHash,
+        most: u32,
+    ) -> Result<(), Error> {
+        let sql = "INSERT OR REPLACE INTO log_hashes (mailbox, seq, hash) VALUES (?1, ?2, ?3)";
+        let row = (of.as_bytes(), to_sql(seq.get()), hash.as_bytes());
+        self.sql.prepare_cached(sql)?.execute(row)?;
+        let sql = "DELETE FROM log_hashes WHERE mailbox = ?1 AND seq <= (SELECT seq FROM log_hashes
+            WHERE mailbox = ?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2)";
+        self.sql.prepare_cached(sql)?.execute((of.as_bytes(), most))?;
+        Ok(())
+    }
+
+    /// The hash of a log at a position of this epoch, if it is known.
+    pub(crate) fn log_hash(self, of: &MailboxId, seq: Seq) -> Result<Option<LogHash>, Error> {
+        let sql = "SELECT hash FROM log_hashes WHERE mailbox = ?1 AND seq = ?2";
+        let mut query = self.sql.prepare_cached(sql)?;
+        let place = (of.as_bytes(), to_sql(seq.get()));
+        let hash = query.query_row(place, |row| row.get(0).map(LogHash::new));
+        Ok(hash.optional()?)
+    }
+
+    /// Another epoch begins: hashes of the one before are compared no more.
+    pub(crate) fn forget_log_hashes(self, of: &MailboxId) -> Result<(), Error> {
+        self.sql.execute("DELETE FROM log_hashes WHERE mailbox = ?1", [of.as_bytes()])?;
         Ok(())
     }
 }
@@ -189,6 +243,15 @@ fn join(readers: &[ReaderHash]) -> Vec<u8> {
 
 fn split(bytes: &[u8]) -> Vec<ReaderHash> {
     bytes.chunks_exact(ReaderHash::SIZE).filter_map(ReaderHash::from_slice).collect()
+}
+
+/// Layout: the ids of blobs, one after the other.
+fn blob_bytes(blobs: &[BlobId]) -> Vec<u8> {
+    blobs.iter().flat_map(|blob| *blob.as_bytes()).collect()
+}
+
+fn blobs_of(bytes: &[u8]) -> Vec<BlobId> {
+    bytes.chunks_exact(BlobId::SIZE).filter_map(BlobId::from_slice).collect()
 }
 
 /// Layout: a next key, then its proof of possession.

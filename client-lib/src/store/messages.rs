@@ -2,7 +2,7 @@
 
 use openmls_sqlite_storage::Codec;
 use restante_spec::codes::Code;
-use restante_spec::ids::{EnvelopeId, MailboxId, Seq, UnixTime};
+use restante_spec::ids::{EnvelopeId, MailboxId, Seconds, Seq, UnixTime};
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::mls::MessagePack;
@@ -10,6 +10,7 @@ use super::{Db, fixed, from_sql, maybe, to_sql};
 use crate::error::Error;
 use crate::types::{
     ContactId, ConversationId, Fate, GroupChange, Message, MessageId, MessageKind, Position,
+    ReplyTo,
 };
 
 /// A message to be kept.
@@ -26,6 +27,10 @@ pub(crate) struct NewMessage<'a> {
     pub(crate) content: &'a [u8],
     pub(crate) at: UnixTime,
     pub(crate) fate: Fate,
+    /// The message it answers.
+    pub(crate) reply_to: Option<EnvelopeId>,
+    /// How long it stays after it was read; `None`: without end.
+    pub(crate) timer: Option<Seconds>,
 }
 
 /// The place a log gave a message.
@@ -38,16 +43,28 @@ pub(crate) struct Place {
     pub(crate) expires_at: UnixTime,
 }
 
+/// Reads messages, and whether what they answer is here. Layout: 4 and 5 are kinds that are gone.
+pub(super) const MESSAGES: &str = "SELECT messages.*, EXISTS (SELECT 1 FROM messages AS other
+        WHERE other.conversation = messages.conversation AND other.id = messages.reply_to
+            AND other.kind NOT IN (4, 5)) AS reply_here
+    FROM messages";
+
 impl Db<'_> {
-    /// Keeps a message; `None` if this id is here already.
+    /// Keeps a message; `None` if this id is here already, and not as something nobody could read.
     pub(crate) fn put_message(self, new: &NewMessage<'_>) -> Result<Option<Message>, Error> {
-        let sql = "INSERT OR IGNORE INTO messages (id, conversation, mailbox, generation, seq,
-                author, kind, text, content, at, fate, code, expires_at, unread)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+        let sql = "INSERT INTO messages (id, conversation, mailbox, generation, seq,
+                author, kind, text, content, at, fate, code, expires_at, unread, reply_to, timer)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
+            ON CONFLICT (conversation, id) DO UPDATE SET mailbox = ?3, generation = ?4, seq = ?5,
+                author = ?6, kind = ?7, text = ?8, content = ?9, at = ?10, fate = ?11, code = ?12,
+                expires_at = ?13, unread = ?14, reply_to = ?15, timer = ?16
+                WHERE messages.kind = ?17 AND ?7 <> ?17
+            RETURNING row";
         let (fate, code) = fate_numbers(new.fate);
         let place = new.place.as_ref();
         let mailbox = place.and_then(|place| place.mailbox.as_ref());
-        let kept = self.sql.prepare_cached(sql)?.execute(params![
+        let mut insert = self.sql.prepare_cached(sql)?;
+        let row = params![
             new.id.as_bytes(),
             new.conversation.as_bytes(),
             mailbox.map(MailboxId::as_bytes),
@@ -62,19 +79,20 @@ impl Db<'_> {
             code,
             place.map_or(0, |place| to_sql(place.expires_at.get())),
             new.author.is_some() && new.kind != MessageKind::Event,
-        ])?;
-        if kept == 0 {
-            return Ok(None);
-        }
-        self.index_text(self.sql.last_insert_rowid(), new.text)?;
+            new.reply_to.as_ref().map(EnvelopeId::as_bytes),
+            new.timer.map_or(0, Seconds::get),
+            kind_number(MessageKind::Unreadable),
+        ];
+        let kept: Option<i64> = insert.query_row(row, |row| row.get(0)).optional()?;
+        let Some(row) = kept else { return Ok(None) };
+        self.index_text(row, new.text)?;
         self.message_of(new.conversation, &MessageId::new(*new.id.as_bytes()))
     }
 
     /// The message with this id.
     pub(crate) fn message(self, id: &MessageId) -> Result<Option<Message>, Error> {
-        let sql = "SELECT * FROM messages WHERE id = ?1 ORDER BY author IS NULL DESC LIMIT 1";
-        let mut query = self.sql.prepare_cached(sql)?;
-        Ok(query.query_row([id.as_bytes()], read_message).optional()?)
+        let sql = format!("{MESSAGES} WHERE id = ?1 ORDER BY author IS NULL DESC LIMIT 1");
+        self.one(&sql, [id.as_bytes()])
     }
 
     /// The message with this id in this conversation.
@@ -83,8 +101,25 @@ impl Db<'_> {
         conversation: ConversationId,
         id: &MessageId,
     ) -> Result<Option<Message>, Error> {
-        let sql = "SELECT * FROM messages WHERE conversation = ?1 AND id = ?2";
+        let sql = format!("{MESSAGES} WHERE conversation = ?1 AND id = ?2");
+        self.one(&sql, (conversation.as_bytes(), id.as_bytes()))
+    }
+
+    fn one(self, sql: &str, of: impl rusqlite::Params) -> Result<Option<Message>, Error> {
         let mut query = self.sql.prepare_cached(sql)?;
+        let mut found = query.query_row(of, read_message).optional()?;
+        self.dress(found.as_mut_slice())?;
+        Ok(found)
+    }
+
+    /// The same as it stands in the table, without what is done to it.
+    pub(crate) fn bare_message(
+        self,
+        conversation: ConversationId,
+        id: &MessageId,
+    ) -> Result<Option<Message>, Error> {
+        let sql = format!("{MESSAGES} WHERE conversation = ?1 AND id = ?2");
+        let mut query = self.sql.prepare_cached(&sql)?;
         Ok(query.query_row((conversation.as_bytes(), id.as_bytes()), read_message).optional()?)
     }
 
@@ -110,17 +145,6 @@ impl Db<'_> {
         if changed == 0 { Ok(None) } else { self.message_of(conversation, id) }
     }
 
-    /// The other side has it; says whether that is new.
-    pub(crate) fn deliver_message(
-        self,
-        conversation: ConversationId,
-        id: &MessageId,
-    ) -> Result<bool, Error> {
-        let sql = "UPDATE messages SET fate = 2
-            WHERE conversation = ?1 AND id = ?2 AND author IS NULL AND fate IN (0, 1, 3)";
-        Ok(self.sql.prepare_cached(sql)?.execute((conversation.as_bytes(), id.as_bytes()))? > 0)
-    }
-
     /// It will not be sent; says whether that is new.
     pub(crate) fn refuse_message(
         self,
@@ -140,10 +164,15 @@ impl Db<'_> {
     }
 
     /// Messages whose time passed without a sign that they were delivered.
-    pub(crate) fn expire_messages(self, now: UnixTime) -> Result<Vec<Message>, Error> {
-        let sql = "UPDATE messages SET fate = 3 WHERE fate = 1 AND expires_at < ?1 RETURNING *";
+    pub(crate) fn expire_messages(
+        self,
+        now: UnixTime,
+    ) -> Result<Vec<(ConversationId, MessageId)>, Error> {
+        // Layout: 0 and 1 are kinds that a person wrote.
+        let sql = "UPDATE messages SET fate = 3
+            WHERE fate = 1 AND expires_at < ?1 AND kind IN (0, 1) RETURNING conversation, id";
         let mut update = self.sql.prepare_cached(sql)?;
-        let rows = update.query_map([to_sql(now.get())], read_message)?;
+        let rows = update.query_map([to_sql(now.get())], read_name)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -154,24 +183,128 @@ impl Db<'_> {
         before: Option<Position>,
         limit: u32,
     ) -> Result<Vec<Message>, Error> {
-        let sql = "SELECT * FROM messages
-            WHERE conversation = ?1 AND (generation, seq, row) < (?2, ?3, ?4)
-            ORDER BY generation DESC, seq DESC, row DESC LIMIT ?5";
+        let sql = format!(
+            "{MESSAGES} WHERE conversation = ?1 AND (generation, seq, row) < (?2, ?3, ?4)
+                AND kind <> ?6 ORDER BY generation DESC, seq DESC, row DESC LIMIT ?5"
+        );
         let (generation, seq, row) = before.map_or((i64::MAX, i64::MAX, i64::MAX), |before| {
             (i64::from(before.generation), to_sql(before.seq), before.row)
         });
-        let mut query = self.sql.prepare_cached(sql)?;
-        let page = (conversation.as_bytes(), generation, seq, row, limit);
+        let mut query = self.sql.prepare_cached(&sql)?;
+        let gone = kind_number(MessageKind::Disappeared);
+        let page = (conversation.as_bytes(), generation, seq, row, limit, gone);
         let rows = query.query_map(page, read_message)?;
         let mut messages: Vec<Message> = rows.collect::<Result<_, _>>()?;
         messages.reverse();
+        self.dress(&mut messages)?;
         Ok(messages)
     }
 
-    /// Everything of this conversation has been read; says whether anything had not.
-    pub(crate) fn mark_read(self, conversation: ConversationId) -> Result<bool, Error> {
-        let sql = "UPDATE messages SET unread = 0 WHERE conversation = ?1 AND unread = 1";
-        Ok(self.sql.execute(sql, [conversation.as_bytes()])? > 0)
+    /// Everything of this conversation has been read; gives what had not. The time of those that
+    /// disappear begins.
+    pub(crate) fn mark_read(
+        self,
+        conversation: ConversationId,
+        now: UnixTime,
+    ) -> Result<Vec<(MessageId, MessageKind)>, Error> {
+        let sql = "UPDATE messages SET unread = 0,
+                gone_at = CASE timer WHEN 0 THEN 0 ELSE timer + ?2 END
+            WHERE conversation = ?1 AND unread = 1 RETURNING id, kind";
+        let mut update = self.sql.prepare_cached(sql)?;
+        let rows = update.query_map((conversation.as_bytes(), to_sql(now.get())), |row| {
+            Ok((MessageId::new(row.get(0)?), kind_of(row.get(1)?)))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// A message of this account disappears so long from now on; again it changes nothing.
+    pub(crate) fn begin_timer(
+        self,
+        conversation: ConversationId,
+        id: &MessageId,
+        timer: Seconds,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let sql = "UPDATE messages SET timer = ?3, gone_at = ?4
+            WHERE conversation = ?1 AND id = ?2 AND gone_at = 0";
+        self.sql.prepare_cached(sql)?.execute(params![
+            conversation.as_bytes(),
+            id.as_bytes(),
+            timer.get(),
+            to_sql(now.after(timer).get()),
+        ])?;
+        Ok(())
+    }
+
+    /// A message that was read when it came disappears so long from now on as it says.
+    pub(crate) fn begin_timer_if_read(
+        self,
+        conversation: ConversationId,
+        id: &MessageId,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let sql = "UPDATE messages SET gone_at = timer + ?3
+            WHERE conversation = ?1 AND id = ?2 AND timer > 0 AND unread = 0 AND gone_at = 0";
+        let of = (conversation.as_bytes(), id.as_bytes(), to_sql(now.get()));
+        self.sql.prepare_cached(sql)?.execute(of)?;
+        Ok(())
+    }
+
+    /// Messages whose time to disappear has come.
+    pub(crate) fn to_disappear(
+        self,
+        now: UnixTime,
+    ) -> Result<Vec<(ConversationId, MessageId)>, Error> {
+        let sql = "SELECT conversation, id FROM messages WHERE gone_at > 0 AND gone_at <= ?1";
+        let mut query = self.sql.prepare_cached(sql)?;
+        let rows = query.query_map([to_sql(now.get())], read_name)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// When the next message disappears.
+    pub(crate) fn next_to_disappear(self) -> Result<Option<UnixTime>, Error> {
+        let sql = "SELECT min(gone_at) FROM messages WHERE gone_at > 0";
+        let at: Option<i64> = self.sql.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+        Ok(at.map(|at| UnixTime::new(from_sql(at))))
+    }
+
+    /// Leaves a tombstone of a message: its id, its place and who wrote it. Everything else is
+    /// wiped (the store has `secure_delete`): text, content, words to be found by, what stood on
+    /// it, who has it. `by`: who took it back; `None`: its time has passed.
+    pub(crate) fn bury(
+        self,
+        conversation: ConversationId,
+        id: &MessageId,
+        by: Option<ContactId>,
+    ) -> Result<(), Error> {
+        let of = (conversation.as_bytes(), id.as_bytes());
+        self.unindex_text(conversation, id)?;
+        let sql = "DELETE FROM reached WHERE conversation = ?1 AND id = ?2";
+        self.sql.prepare_cached(sql)?.execute(of)?;
+        self.drop_acts_on(conversation, id)?;
+        self.drop_kept(conversation, id)?;
+        let kind = if by.is_some() { MessageKind::Deleted } else { MessageKind::Disappeared };
+        let sql = "UPDATE messages SET kind = ?3, text = '', content = NULL, unread = 0,
+                reply_to = NULL, edited = 0, timer = 0, gone_at = 0, unconfirmed = 0, deleted_by = ?4
+            WHERE conversation = ?1 AND id = ?2";
+        let by = by.as_ref().map(ContactId::as_bytes);
+        self.sql.prepare_cached(sql)?.execute((of.0, of.1, kind_number(kind), by))?;
+        Ok(())
+    }
+
+    /// A message says something else now; what it said before is not kept.
+    pub(super) fn set_text(
+        self,
+        conversation: ConversationId,
+        id: &MessageId,
+        text: &str,
+    ) -> Result<(), Error> {
+        self.unindex_text(conversation, id)?;
+        let sql = "UPDATE messages SET text = ?3, content = NULL, edited = 1
+            WHERE conversation = ?1 AND id = ?2 RETURNING row";
+        let of = (conversation.as_bytes(), id.as_bytes(), text);
+        let row: i64 = self.sql.prepare_cached(sql)?.query_row(of, |row| row.get(0))?;
+        self.index_text(row, text)
     }
 
     /// Messages not read.
@@ -193,6 +326,9 @@ pub(super) fn read_message(row: &Row<'_>) -> rusqlite::Result<Message> {
     let fate = fate_of(row.get("fate")?, row.get("code")?);
     let kind = kind_of(row.get("kind")?);
     let placed = seq != i64::MAX && !matches!(fate, Fate::Refused(_));
+    let is_here = row.get("reply_here")?;
+    let reply_to = maybe(row, "reply_to")?.map(MessageId::new);
+    let gone_at: i64 = row.get("gone_at")?;
     Ok(Message {
         id: MessageId::new(fixed(row, "id")?),
         conversation: ConversationId::new(fixed(row, "conversation")?),
@@ -209,7 +345,17 @@ pub(super) fn read_message(row: &Row<'_>) -> rusqlite::Result<Message> {
             seq: from_sql(seq),
             row: row.get("row")?,
         },
+        reply_to: reply_to.map(|message| ReplyTo { message, is_here }),
+        edited: row.get("edited")?,
+        deleted_by: maybe(row, "deleted_by")?.map(ContactId::new),
+        reactions: Vec::new(),
+        expires_at: (gone_at > 0).then(|| UnixTime::new(from_sql(gone_at))),
     })
+}
+
+/// Reads which message it is.
+fn read_name(row: &Row<'_>) -> rusqlite::Result<(ConversationId, MessageId)> {
+    Ok((ConversationId::new(row.get(0)?), MessageId::new(row.get(1)?)))
 }
 
 /// What an event says, as it is kept.
@@ -235,6 +381,7 @@ const fn fate_numbers(fate: Fate) -> (u8, u32) {
         Fate::Expired => (3, 0),
         Fate::Refused(code) => (4, code.number()),
         Fate::Received => (5, 0),
+        Fate::Read => (6, 0),
     }
 }
 
@@ -245,6 +392,7 @@ fn fate_of(number: u8, code: u32) -> Fate {
         2 => Fate::Delivered,
         3 => Fate::Expired,
         4 => Fate::Refused(Code::from_number(code).unwrap_or(Code::Internal)),
+        6 => Fate::Read,
         _ => Fate::Received,
     }
 }
@@ -256,6 +404,8 @@ const fn kind_number(kind: MessageKind) -> u8 {
         MessageKind::Unknown => 1,
         MessageKind::Unreadable => 2,
         MessageKind::Event => 3,
+        MessageKind::Deleted => 4,
+        MessageKind::Disappeared => 5,
     }
 }
 
@@ -264,6 +414,8 @@ const fn kind_of(number: u8) -> MessageKind {
         0 => MessageKind::Text,
         1 => MessageKind::Unknown,
         3 => MessageKind::Event,
+        4 => MessageKind::Deleted,
+        5 => MessageKind::Disappeared,
         _ => MessageKind::Unreadable,
     }
 }

@@ -11,7 +11,7 @@ use crate::error::Error;
 /// The names of the single values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Meta {
-    /// The account's secret key.
+    /// The account's secret key; only on its first device (DEV-1).
     AccountKey,
     /// The device's secret key.
     DeviceKey,
@@ -33,8 +33,21 @@ pub(crate) enum Meta {
     InboxCursor,
     /// Number of the last letter this device wrote.
     LetterNumber,
-    /// Present: this home was copied, it must not send.
+    /// Present: this home was copied, or this device was removed; it must not send.
     Cloned,
+    /// What others are told without being written to.
+    Privacy,
+    /// The seed of an allowed key of the own inbox with every right: what this device writes to it
+    /// and, if it is not the first device, manages it with.
+    OwnKey,
+    /// The number the next new device is given.
+    NextDevice,
+    /// Present: this device is to be linked to an account; the code it shows.
+    LinkCode,
+    /// The account this home belongs to while its device is linked anew.
+    PastAccount,
+    /// The letter that would link it, until the person has compared the numbers.
+    LinkOffer,
 }
 
 impl Meta {
@@ -52,6 +65,12 @@ impl Meta {
             Self::InboxCursor => "inbox_cursor",
             Self::LetterNumber => "letter_number",
             Self::Cloned => "cloned",
+            Self::Privacy => "privacy",
+            Self::OwnKey => "own_key",
+            Self::NextDevice => "next_device",
+            Self::LinkCode => "link_code",
+            Self::PastAccount => "past_account",
+            Self::LinkOffer => "link_offer",
         }
     }
 }
@@ -67,6 +86,16 @@ impl Db<'_> {
     /// A value that every store has.
     pub(crate) fn need_meta(self, which: Meta) -> Result<Zeroizing<Vec<u8>>, Error> {
         self.meta(which)?.ok_or(Error::Damaged("a value every store has is missing"))
+    }
+
+    /// A value of fixed size, if it is there.
+    pub(crate) fn fixed_meta<const N: usize>(
+        self,
+        which: Meta,
+    ) -> Result<Option<Zeroizing<[u8; N]>>, Error> {
+        let Some(value) = self.meta(which)? else { return Ok(None) };
+        let value = value.as_slice().try_into();
+        value.map(|value| Some(Zeroizing::new(value))).map_err(|_| Error::Damaged("a value's size"))
     }
 
     /// A value of fixed size that every store has.
@@ -100,6 +129,12 @@ impl Db<'_> {
     pub(crate) fn set_meta(self, which: Meta, value: &[u8]) -> Result<(), Error> {
         let sql = "INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)";
         self.sql.prepare_cached(sql)?.execute((which.name(), value))?;
+        Ok(())
+    }
+
+    /// Removes a single value.
+    pub(crate) fn drop_meta(self, which: Meta) -> Result<(), Error> {
+        self.sql.execute("DELETE FROM meta WHERE name = ?1", [which.name()])?;
         Ok(())
     }
 

@@ -51,4 +51,14 @@ impl<'a> Db<'a> {
     pub(crate) fn provider(self) -> Provider<'a> {
         SqliteStorageProvider::new(self.sql)
     }
+
+    /// Forgets every group and key package: the device they belong to is given up.
+    pub(super) fn forget_groups(self) -> Result<(), Error> {
+        Ok(self.sql.execute_batch(
+            "DELETE FROM openmls_group_data; DELETE FROM openmls_own_leaf_nodes;
+             DELETE FROM openmls_proposals; DELETE FROM openmls_epoch_keys_pairs;
+             DELETE FROM openmls_encryption_keys; DELETE FROM openmls_key_packages;
+             DELETE FROM openmls_psks; DELETE FROM openmls_signature_keys;",
+        )?)
+    }
 }

@@ -3,9 +3,11 @@
 //! Knows SQL and the OpenMLS storage provider; must not know the network or what is decided over
 //! the rows. Everything that belongs together is written in one transaction ([`Store::write`]).
 
+mod acts;
 mod authors;
 mod contacts;
 mod conversations;
+mod devices;
 mod gaps;
 mod invites;
 mod jobs;
@@ -15,9 +17,12 @@ mod messages;
 mod meta;
 mod mls;
 mod outbox;
+mod reached;
 mod returns;
 mod schema;
 mod search;
+mod states;
+mod transfers;
 mod wishes;
 
 use std::fmt;
@@ -26,9 +31,11 @@ use std::path::Path;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use zeroize::Zeroizing;
 
+pub(crate) use acts::{ActKind, ActRow};
 pub(crate) use authors::{AuthorRow, KeptRow};
 pub(crate) use contacts::{ContactRow, InboxRef};
 pub(crate) use conversations::ConversationRow;
+pub(crate) use devices::{ClaimRow, LastWord, LinkRow, RecordName};
 pub(crate) use gaps::{GapRow, OwedRow};
 pub(crate) use invites::InviteRow;
 pub(crate) use jobs::{Job, JobId, JobKind, NewJob};
@@ -37,6 +44,7 @@ pub(crate) use messages::{NewMessage, Place, pack_changes};
 pub(crate) use meta::Meta;
 pub(crate) use outbox::{OutboxRow, Sealed};
 pub(crate) use returns::{CallerRow, ReturnRow};
+pub(crate) use transfers::{Errand, TransferRow};
 pub(crate) use wishes::{Wish, WishId, WishRow};
 
 use crate::error::Error;

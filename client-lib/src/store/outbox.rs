@@ -1,5 +1,4 @@
-//! The outbox: contents for conversations, from being written until the relay has them; and the
-//! receipts that are owed.
+//! The outbox: contents for conversations, from being written until the relay has them.
 
 use restante_spec::ids::{EnvelopeId, Epoch, MailboxId, UnixTime};
 use rusqlite::{OptionalExtension, Row, params};
@@ -166,60 +165,6 @@ impl Db<'_> {
     /// The epoch was left: nothing of it can come any more.
     pub(crate) fn forget_own_ids(self, of: &MailboxId) -> Result<(), Error> {
         self.sql.execute("DELETE FROM own_ids WHERE mailbox = ?1", [of.as_bytes()])?;
-        Ok(())
-    }
-
-    /// A receipt is owed.
-    pub(crate) fn owe_receipt(
-        self,
-        conversation: ConversationId,
-        id: &EnvelopeId,
-        due: UnixTime,
-    ) -> Result<(), Error> {
-        let sql = "INSERT OR IGNORE INTO receipts (conversation, id, due) VALUES (?1, ?2, ?3)";
-        let receipt = (conversation.as_bytes(), id.as_bytes(), to_sql(due.get()));
-        self.sql.prepare_cached(sql)?.execute(receipt)?;
-        Ok(())
-    }
-
-    /// When the first receipt of each conversation is due.
-    pub(crate) fn receipts_due(self) -> Result<Vec<(ConversationId, UnixTime)>, Error> {
-        let sql = "SELECT conversation, min(due) FROM receipts GROUP BY conversation";
-        let mut query = self.sql.prepare_cached(sql)?;
-        let rows = query.query_map([], |row| {
-            Ok((ConversationId::new(row.get(0)?), UnixTime::new(from_sql(row.get(1)?))))
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    /// Receipts owed to this conversation cannot be sent before then.
-    pub(crate) fn put_off_receipts(
-        self,
-        conversation: ConversationId,
-        due: UnixTime,
-    ) -> Result<(), Error> {
-        let sql = "UPDATE receipts SET due = ?2 WHERE conversation = ?1 AND due < ?2";
-        self.sql.execute(sql, (conversation.as_bytes(), to_sql(due.get())))?;
-        Ok(())
-    }
-
-    /// Takes up to `limit` receipts owed to this conversation.
-    pub(crate) fn take_receipts(
-        self,
-        conversation: ConversationId,
-        limit: u32,
-    ) -> Result<Vec<EnvelopeId>, Error> {
-        let sql = "DELETE FROM receipts WHERE conversation = ?1 AND id IN
-            (SELECT id FROM receipts WHERE conversation = ?1 ORDER BY due LIMIT ?2) RETURNING id";
-        let mut query = self.sql.prepare_cached(sql)?;
-        let rows = query.query_map((conversation.as_bytes(), limit), |row| row.get(0))?;
-        Ok(rows.map(|id| id.map(EnvelopeId::new)).collect::<Result<_, _>>()?)
-    }
-
-    /// No receipts are owed to this conversation any more.
-    pub(crate) fn drop_receipts(self, conversation: ConversationId) -> Result<(), Error> {
-        self.sql
-            .execute("DELETE FROM receipts WHERE conversation = ?1", [conversation.as_bytes()])?;
         Ok(())
     }
 }

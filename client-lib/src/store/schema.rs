@@ -6,11 +6,10 @@ use super::mls;
 use crate::error::Error;
 
 /// Each step brings the file from its index to the next version.
-const STEPS: &[&str] = &[VERSION_1];
+const STEPS: &[&[&str]] = &[&[VERSION_1, VERSION_1_TRIGGERS]];
 
 /// Layout of version 1. Whatever belongs to a conversation names it; a direct one is named as its
-/// contact. What belongs to one of its logs names the log's mailbox. The trigger: of a message
-/// that was taken back or has disappeared nothing is kept for others either.
+/// contact. What belongs to one of its logs names the log's mailbox.
 const VERSION_1: &str = "
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 
@@ -19,8 +18,8 @@ CREATE TABLE tokens (relay TEXT PRIMARY KEY, token BLOB NOT NULL) WITHOUT ROWID;
 
 CREATE TABLE contacts (
     id BLOB PRIMARY KEY, account BLOB, nickname TEXT NOT NULL, state INTEGER NOT NULL,
-    verified INTEGER NOT NULL DEFAULT 0, devices BLOB, letter_number INTEGER NOT NULL DEFAULT 0,
-    inbox_relay TEXT, inbox BLOB, inbox_key BLOB, own_key BLOB, invite TEXT, came_by BLOB,
+    verified INTEGER NOT NULL DEFAULT 0, devices BLOB, inbox_relay TEXT, inbox BLOB,
+    inbox_key BLOB, own_key BLOB, invite TEXT, came_by BLOB,
     request BLOB, ended_at INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 
@@ -32,7 +31,7 @@ CREATE TABLE conversations (
 CREATE TABLE members (
     conversation BLOB NOT NULL, account BLOB NOT NULL, nickname TEXT NOT NULL DEFAULT '',
     devices BLOB, inbox_relay TEXT, inbox BLOB, inbox_key BLOB,
-    letter_number INTEGER NOT NULL DEFAULT 0, leaves INTEGER NOT NULL DEFAULT 0,
+    leaves INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (conversation, account)
 ) WITHOUT ROWID;
 
@@ -41,13 +40,18 @@ CREATE TABLE logs (
     generation INTEGER NOT NULL, state INTEGER NOT NULL, reader BLOB NOT NULL,
     cursor INTEGER NOT NULL DEFAULT 0, epoch BLOB,
     commit_id BLOB, commit_body BLOB, commit_next BLOB, commit_add BLOB, commit_strike BLOB,
-    commit_wishes BLOB, since_update INTEGER NOT NULL DEFAULT 0,
-    counter INTEGER NOT NULL DEFAULT 0, previous BLOB
+    commit_wishes BLOB, commit_blobs BLOB, waits BLOB, since_update INTEGER NOT NULL DEFAULT 0,
+    counter INTEGER NOT NULL DEFAULT 0, previous BLOB,
+    chain BLOB, forked INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE INDEX logs_of_conversation ON logs (conversation);
 
 CREATE TABLE muted (
     mailbox BLOB NOT NULL, device BLOB NOT NULL, PRIMARY KEY (mailbox, device)
+) WITHOUT ROWID;
+
+CREATE TABLE welcomes (
+    mailbox BLOB PRIMARY KEY, contact BLOB NOT NULL, letter BLOB NOT NULL
 ) WITHOUT ROWID;
 
 CREATE TABLE wishes (
@@ -63,16 +67,45 @@ CREATE TABLE messages (
     at INTEGER NOT NULL, fate INTEGER NOT NULL, code INTEGER NOT NULL DEFAULT 0,
     expires_at INTEGER NOT NULL DEFAULT 0, unread INTEGER NOT NULL DEFAULT 0,
     unconfirmed INTEGER NOT NULL DEFAULT 0,
+    reply_to BLOB, edited INTEGER NOT NULL DEFAULT 0, deleted_by BLOB,
+    timer INTEGER NOT NULL DEFAULT 0, gone_at INTEGER NOT NULL DEFAULT 0,
     UNIQUE (conversation, id)
 );
+CREATE INDEX messages_to_go ON messages (gone_at) WHERE gone_at > 0;
 CREATE INDEX messages_in_order ON messages (conversation, generation, seq, row);
 CREATE INDEX messages_by_id ON messages (id);
 CREATE INDEX messages_unread ON messages (conversation) WHERE unread = 1;
 CREATE INDEX messages_queued ON messages (conversation) WHERE fate = 0;
 CREATE INDEX messages_to_expire ON messages (expires_at) WHERE fate = 1;
 CREATE VIRTUAL TABLE search USING fts5 (
-    words, content = '', contentless_delete = 1, tokenize = 'unicode61 remove_diacritics 2'
+    words, content = '', tokenize = 'unicode61 remove_diacritics 2'
 );
+INSERT INTO search (search, rank) VALUES ('secure-delete', 1);
+
+CREATE TABLE acts (
+    row INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL, conversation BLOB NOT NULL,
+    target BLOB NOT NULL, author BLOB NOT NULL, kind INTEGER NOT NULL, text TEXT NOT NULL,
+    officer INTEGER NOT NULL, generation INTEGER NOT NULL, seq INTEGER NOT NULL,
+    waits INTEGER NOT NULL DEFAULT 0, UNIQUE (conversation, id, target)
+);
+CREATE INDEX acts_on ON acts (conversation, target);
+CREATE INDEX acts_waiting ON acts (conversation, row) WHERE waits = 1;
+
+CREATE TABLE states (
+    conversation BLOB NOT NULL, generation INTEGER NOT NULL, seq INTEGER NOT NULL,
+    state BLOB NOT NULL, PRIMARY KEY (conversation, generation, seq)
+) WITHOUT ROWID;
+
+CREATE TABLE reached (
+    conversation BLOB NOT NULL, id BLOB NOT NULL, account BLOB NOT NULL,
+    how INTEGER NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (conversation, id, account)
+) WITHOUT ROWID;
+CREATE INDEX reached_of ON reached (conversation, account) WHERE how = 0;
+CREATE INDEX reached_at ON reached (at);
+
+CREATE TABLE log_hashes (
+    mailbox BLOB NOT NULL, seq INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (mailbox, seq)
+) WITHOUT ROWID;
 
 CREATE TABLE authors (
     mailbox BLOB NOT NULL, device BLOB NOT NULL, counter INTEGER NOT NULL, hash BLOB,
@@ -82,14 +115,10 @@ CREATE TABLE authors (
 CREATE TABLE kept (
     mailbox BLOB NOT NULL, device BLOB NOT NULL, counter INTEGER NOT NULL,
     conversation BLOB NOT NULL, id BLOB NOT NULL, seq INTEGER NOT NULL, content BLOB NOT NULL,
-    PRIMARY KEY (mailbox, device, counter)
+    about BLOB, PRIMARY KEY (mailbox, device, counter)
 );
 CREATE INDEX kept_by_id ON kept (conversation, id);
-CREATE TRIGGER kept_goes_with_its_message AFTER UPDATE OF content ON messages
-    WHEN new.content IS NULL AND new.text = ''
-BEGIN
-    DELETE FROM kept WHERE conversation = new.conversation AND id = new.id;
-END;
+CREATE INDEX kept_about ON kept (conversation, about) WHERE about IS NOT NULL;
 
 CREATE TABLE joined (
     mailbox BLOB NOT NULL, account BLOB NOT NULL, seq INTEGER NOT NULL,
@@ -138,7 +167,7 @@ CREATE TABLE outbox (
 CREATE INDEX outbox_of_conversation ON outbox (conversation, row);
 
 CREATE TABLE receipts (
-    conversation BLOB NOT NULL, id BLOB NOT NULL, due INTEGER NOT NULL,
+    conversation BLOB NOT NULL, id BLOB NOT NULL, due INTEGER NOT NULL, read INTEGER NOT NULL,
     PRIMARY KEY (conversation, id)
 ) WITHOUT ROWID;
 
@@ -147,6 +176,33 @@ CREATE TABLE own_ids (
 ) WITHOUT ROWID;
 
 CREATE TABLE letters (id BLOB PRIMARY KEY, forget_at INTEGER NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE letter_numbers (
+    device BLOB PRIMARY KEY, number INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE links (
+    envelope BLOB PRIMARY KEY, code TEXT NOT NULL, label TEXT NOT NULL, key BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE device_keys (device BLOB PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE struck_devices (device BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE claims (
+    contact BLOB PRIMARY KEY, device BLOB NOT NULL, seq INTEGER NOT NULL, until INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE notes (
+    kind INTEGER NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, key)
+) WITHOUT ROWID;
+CREATE TABLE read_marks (
+    conversation BLOB PRIMARY KEY, generation INTEGER NOT NULL, seq INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE synced (
+    kind INTEGER NOT NULL, key BLOB NOT NULL, generation INTEGER NOT NULL, seq INTEGER NOT NULL,
+    is_foreign INTEGER NOT NULL, PRIMARY KEY (kind, key)
+) WITHOUT ROWID;
+CREATE TABLE dirty (
+    kind INTEGER NOT NULL, key BLOB NOT NULL, PRIMARY KEY (kind, key)
+) WITHOUT ROWID;
 
 CREATE TABLE invites (
     key BLOB PRIMARY KEY, invite BLOB NOT NULL, secret BLOB NOT NULL, uses INTEGER NOT NULL,
@@ -165,6 +221,53 @@ CREATE TABLE jobs (
     after INTEGER NOT NULL DEFAULT 0, held_by BLOB
 );
 CREATE INDEX jobs_of_mailbox ON jobs (relay, mailbox, id);
+
+CREATE TABLE transfers (
+    row INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL UNIQUE, direction INTEGER NOT NULL,
+    relay TEXT NOT NULL, mailbox BLOB, blob BLOB NOT NULL, key BLOB, name TEXT NOT NULL,
+    size INTEGER NOT NULL, done INTEGER NOT NULL, state INTEGER NOT NULL,
+    failure INTEGER NOT NULL, code INTEGER NOT NULL, owed INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+);
+CREATE INDEX transfers_to_do ON transfers (row) WHERE owed = 1;
+";
+
+/// Layout of version 1, what follows by itself: the account's other devices are told of whatever
+/// changes in these columns, whoever changes it (DEV-8), and what comes before a read mark is read.
+/// (What a trigger does about conflicts, the statement that fires it decides: so it asks first.)
+const VERSION_1_TRIGGERS: &str = "
+CREATE TRIGGER meta_told AFTER INSERT ON meta
+WHEN new.name IN ('nickname', 'device_list', 'next_device')
+BEGIN INSERT INTO dirty SELECT 1, x'' WHERE NOT EXISTS (
+    SELECT 1 FROM dirty WHERE kind = 1 AND key = x''); END;
+
+CREATE TRIGGER contact_made AFTER INSERT ON contacts
+BEGIN INSERT INTO dirty SELECT 2, new.id WHERE NOT EXISTS (
+    SELECT 1 FROM dirty WHERE kind = 2 AND key = new.id); END;
+CREATE TRIGGER contact_changed AFTER UPDATE ON contacts
+WHEN (old.account, old.nickname, old.state, old.verified, old.devices, old.inbox, old.inbox_key,
+      old.own_key, old.invite, old.came_by, old.request, old.ended_at)
+  IS NOT (new.account, new.nickname, new.state, new.verified, new.devices, new.inbox, new.inbox_key,
+      new.own_key, new.invite, new.came_by, new.request, new.ended_at)
+BEGIN INSERT INTO dirty SELECT 2, new.id WHERE NOT EXISTS (
+    SELECT 1 FROM dirty WHERE kind = 2 AND key = new.id); END;
+
+CREATE TRIGGER invite_made AFTER INSERT ON invites
+BEGIN INSERT INTO dirty SELECT 3, new.key WHERE NOT EXISTS (
+    SELECT 1 FROM dirty WHERE kind = 3 AND key = new.key); END;
+
+CREATE TRIGGER conversation_made AFTER INSERT ON conversations WHEN new.kind <> 3
+BEGIN INSERT INTO dirty SELECT 4, new.id WHERE NOT EXISTS (
+    SELECT 1 FROM dirty WHERE kind = 4 AND key = new.id); END;
+CREATE TRIGGER conversation_changed AFTER UPDATE ON conversations
+WHEN new.kind <> 3 AND (old.standing, old.own_key) IS NOT (new.standing, new.own_key)
+BEGIN INSERT INTO dirty SELECT 4, new.id WHERE NOT EXISTS (
+    SELECT 1 FROM dirty WHERE kind = 4 AND key = new.id); END;
+
+CREATE TRIGGER message_read AFTER INSERT ON messages
+WHEN new.unread = 1 AND EXISTS (SELECT 1 FROM read_marks WHERE conversation = new.conversation
+    AND (generation, seq) >= (new.generation, new.seq))
+BEGIN UPDATE messages SET unread = 0 WHERE row = new.row; END;
 ";
 
 /// Brings the file to the newest version, step by step, each step whole or not at all.
@@ -179,7 +282,9 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), Error> {
     for (version, step) in (found.saturating_add(1)..=known).zip(STEPS.iter().skip(found as usize))
     {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute_batch(step)?;
+        for part in *step {
+            transaction.execute_batch(part)?;
+        }
         transaction.pragma_update(None, "user_version", version)?;
         transaction.commit()?;
     }

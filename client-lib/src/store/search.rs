@@ -3,29 +3,51 @@
 //! These scripts put no spaces between words, and FTS5 splits at spaces. So each of their
 //! characters is indexed as a word of its own, and a run of them is asked for as a phrase.
 
-use rusqlite::Row;
+use rusqlite::OptionalExtension;
 
 use super::Db;
-use super::messages::read_message;
+use super::messages::{MESSAGES, read_message};
 use crate::error::Error;
-use crate::types::Message;
+use crate::types::{ConversationId, Message, MessageId};
 
 impl Db<'_> {
     /// Makes the text of a row of `messages` findable.
     pub(super) fn index_text(self, row: i64, text: &str) -> Result<(), Error> {
+        if text.is_empty() {
+            return Ok(());
+        }
         let sql = "INSERT INTO search (rowid, words) VALUES (?1, ?2)";
         self.sql.prepare_cached(sql)?.execute((row, spaced(text)))?;
+        Ok(())
+    }
+
+    /// The words of a message that stand in the index are wiped, before its text is.
+    pub(super) fn unindex_text(self, of: ConversationId, id: &MessageId) -> Result<(), Error> {
+        // The index does not know the words of a row: it is told.
+        let sql =
+            "SELECT row, text FROM messages WHERE conversation = ?1 AND id = ?2 AND text <> ''";
+        let mut query = self.sql.prepare_cached(sql)?;
+        let of = (of.as_bytes(), id.as_bytes());
+        let found = query.query_row(of, |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        let Some((row, text)) = found else { return Ok(()) };
+        let (row, text): (i64, String) = (row, text);
+        let sql = "INSERT INTO search (search, rowid, words) VALUES ('delete', ?1, ?2)";
+        self.sql.prepare_cached(sql)?.execute((row, spaced(&text)))?;
         Ok(())
     }
 
     /// Messages that hold all the words, newest first.
     pub(crate) fn search(self, words: &str, limit: u32) -> Result<Vec<Message>, Error> {
         let query = match_expression(words).ok_or(Error::EmptySearch)?;
-        let sql = "SELECT messages.* FROM search JOIN messages ON messages.row = search.rowid
-            WHERE search MATCH ?1 ORDER BY search.rowid DESC LIMIT ?2";
-        let mut statement = self.sql.prepare_cached(sql)?;
-        let rows = statement.query_map((query, limit), |row: &Row<'_>| read_message(row))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let sql = format!(
+            "{MESSAGES} JOIN search ON messages.row = search.rowid
+            WHERE search MATCH ?1 ORDER BY search.rowid DESC LIMIT ?2"
+        );
+        let mut statement = self.sql.prepare_cached(&sql)?;
+        let rows = statement.query_map((query, limit), read_message)?;
+        let mut found = rows.collect::<Result<Vec<_>, _>>()?;
+        self.dress(&mut found)?;
+        Ok(found)
     }
 }
 

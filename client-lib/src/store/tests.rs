@@ -5,14 +5,15 @@ use restante_crypto::{
     generate_reader, reader_hash,
 };
 use restante_spec::codes::Code;
-use restante_spec::ids::{EnvelopeId, Epoch, MailboxId, Seq, UnixTime};
+use restante_spec::content::{GroupKind, GroupState, LogPosition};
+use restante_spec::ids::{EnvelopeId, Epoch, LogHash, MailboxId, Seq, UnixTime};
 use restante_spec::message::EnvelopeClass;
 use tempfile::TempDir;
 
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::types::{ContactId, ContactState, ConversationId, Fate, MessageId, MessageKind};
+use crate::types::{ContactId, ContactState, ConversationId, Fate, MessageId, MessageKind, Reach};
 
 const NOW: UnixTime = UnixTime::new(1_800_000_000);
 const BOB: ConversationId = ConversationId::new([0xB0; 16]);
@@ -46,6 +47,8 @@ fn message(id: u8, place: Option<u64>, text: &str) -> NewMessage<'_> {
         content: &[],
         at: NOW,
         fate: if place.is_none() { Fate::Queued } else { Fate::Received },
+        reply_to: None,
+        timer: None,
     }
 }
 
@@ -179,7 +182,9 @@ fn same_id_is_kept_once() {
     let second = store.write(|db| db.put_message(&message(1, Some(6), "twice"))).unwrap();
     assert!(first.is_some() && second.is_none());
     assert_eq!(store.read().unread().unwrap(), 1);
-    assert!(store.write(|db| db.mark_read(BOB)).unwrap());
+    let read = store.write(|db| db.mark_read(BOB, NOW)).unwrap();
+    assert_eq!(read, [(MessageId::new([1; 16]), MessageKind::Text)]);
+    assert!(store.write(|db| db.mark_read(BOB, NOW)).unwrap().is_empty());
     assert_eq!(store.read().unread().unwrap(), 0);
 }
 
@@ -197,10 +202,19 @@ fn fates_follow_what_is_known() {
     let later = UnixTime::new(NOW.get() + 1);
     assert_eq!(store.write(|db| db.expire_messages(later)).unwrap().len(), 1);
     assert_eq!(fate(&store), Fate::Expired);
-    assert!(store.write(|db| db.deliver_message(BOB, &id)).unwrap());
-    assert!(!store.write(|db| db.deliver_message(BOB, &id)).unwrap());
+    let envelope = EnvelopeId::new([1; 16]);
+    store.write(|db| db.set_recipients(BOB, &envelope, &[AUTHOR], NOW)).unwrap();
+    assert!(!store.write(|db| db.settle_fate(BOB, &id)).unwrap());
+    for (how, fate_then) in [(Reach::Delivered, Fate::Delivered), (Reach::Read, Fate::Read)] {
+        assert!(store.write(|db| db.reach(BOB, &envelope, AUTHOR, how, NOW)).unwrap());
+        assert!(store.write(|db| db.settle_fate(BOB, &id)).unwrap());
+        assert!(
+            !store.write(|db| db.reach(BOB, &envelope, AUTHOR, Reach::Delivered, NOW)).unwrap()
+        );
+        assert_eq!(fate(&store), fate_then);
+    }
     assert!(!store.write(|db| db.refuse_message(BOB, &id, Code::Denied)).unwrap());
-    assert_eq!(fate(&store), Fate::Delivered);
+    assert_eq!(fate(&store), Fate::Read);
 }
 
 /// Words are found by their beginnings and without accents; Chinese, Japanese and Korean inside
@@ -289,7 +303,6 @@ fn contacts_round_trip() {
         key: Zeroizing::new([1; 32]),
     });
     contact.own_key = Some(Zeroizing::new([2; 32]));
-    contact.letter_number = 7;
     store.write(|db| db.put_contact(&contact)).unwrap();
     contact.state = ContactState::Active;
     store.write(|db| db.put_contact(&contact)).unwrap();
@@ -338,4 +351,143 @@ fn group_state_is_durable_with_its_transaction() {
         store.write(|db| Ok(group.merge_pending(&db.provider())?)).unwrap();
         assert_eq!(group.epoch_key().unwrap().public(), next.public());
     }
+}
+
+/// Of the hashes of a log so many positions are kept; with one more the oldest is dropped.
+#[test]
+fn log_hashes_have_a_bound() {
+    let (_home, mut store) = store();
+    let hash = LogHash::new([7; 16]);
+    let put = |store: &mut Store, seq| {
+        store.write(|db| db.put_log_hash(&LOG, Seq::new(seq), &hash, 3)).unwrap();
+    };
+    let known = |store: &Store| {
+        let here = |seq: &u64| store.read().log_hash(&LOG, Seq::new(*seq)).unwrap().is_some();
+        (1..=9).filter(here).collect::<Vec<_>>()
+    };
+    for seq in [1, 3, 4] {
+        put(&mut store, seq);
+    }
+    assert_eq!(known(&store), [1, 3, 4]);
+    put(&mut store, 9);
+    assert_eq!(known(&store), [3, 4, 9]);
+    store.write(|db| db.forget_log_hashes(&LOG)).unwrap();
+    assert!(known(&store).is_empty());
+}
+
+/// What held at a position is what was agreed on last before it; before everything that is known
+/// it is the oldest; with one state too many the oldest is dropped.
+#[test]
+fn states_are_found_by_position() {
+    let (_home, mut store) = store();
+    let at = |generation, seq| LogPosition { generation, seq: Seq::new(seq) };
+    let put = |store: &mut Store, place, name: &str| {
+        let mut state = GroupState::new(GroupKind::Direct, 1);
+        name.clone_into(&mut state.name);
+        state.picture = vec![1; 99];
+        store.write(|db| db.put_state(BOB, place, &state, 3)).unwrap();
+    };
+    let name = |store: &Store, place| {
+        let state = store.read().state_at(BOB, place).unwrap();
+        state.map(|state| (state.name, state.picture.len()))
+    };
+    let is = |name: &str| Some((name.to_owned(), 0));
+    assert_eq!(name(&store, at(1, 5)), None);
+    for (place, name) in [(at(1, 4), "first"), (at(2, 2), "third"), (at(1, 9), "second")] {
+        put(&mut store, place, name);
+    }
+    let places = [at(1, 3), at(1, 4), at(1, 8), at(1, 9), at(2, 1), at(2, 2), at(3, 0)];
+    let found = places.map(|place| name(&store, place).unwrap().0);
+    assert_eq!(found, ["first", "first", "first", "second", "second", "third", "third"]);
+    put(&mut store, at(3, 1), "fourth");
+    assert_eq!((name(&store, at(1, 4)), name(&store, at(9, 9))), (is("second"), is("fourth")));
+}
+
+/// A page brings the reactions of its messages, so many different ones of each and no more.
+#[test]
+fn reactions_are_bounded_and_of_their_message() {
+    let (_home, mut store) = store();
+    store.write(|db| db.put_message(&message(1, Some(5), "one"))).unwrap();
+    store.write(|db| db.put_message(&message(2, Some(6), "two"))).unwrap();
+    let react = |db: Db<'_>, n: u8, target: u8| {
+        db.put_act(&ActRow {
+            id: EnvelopeId::new([100 + n; 16]),
+            conversation: BOB,
+            target: MessageId::new([target; 16]),
+            author: ContactId::new([n; 16]),
+            kind: ActKind::Reaction,
+            text: char::from_u32(0x1F600 + u32::from(n)).unwrap().to_string(),
+            officer: false,
+            at: Some(LogPosition { generation: 1, seq: Seq::new(u64::from(n)) }),
+        })
+    };
+    let most = u8::try_from(crate::limits::REACTIONS_SHOWN).unwrap();
+    store.write(|db| (0..most).try_for_each(|n| react(db, n, 1))).unwrap();
+    let counts = |store: &Store| {
+        let page = store.read().history(BOB, None, 9).unwrap();
+        page.iter().map(|message| message.reactions.len()).collect::<Vec<_>>()
+    };
+    assert_eq!(counts(&store), [usize::from(most), 0]);
+    store.write(|db| react(db, most, 1)).unwrap();
+    assert_eq!(counts(&store), [usize::from(most), 0]);
+}
+
+/// What could not be read gives way to what can be, and to nothing else; a tombstone to nothing.
+#[test]
+fn readable_message_replaces_an_unreadable_one() {
+    let (_home, mut store) = store();
+    let unreadable = || NewMessage { kind: MessageKind::Unreadable, ..message(1, Some(5), "") };
+    let put = |store: &mut Store, new: &NewMessage<'_>| {
+        store.write(|db| db.put_message(new)).unwrap().is_some()
+    };
+    assert!(put(&mut store, &unreadable()) && !put(&mut store, &unreadable()));
+    assert!(put(&mut store, &message(1, Some(5), "found")));
+    assert!(!put(&mut store, &message(1, Some(5), "again")) && !put(&mut store, &unreadable()));
+    assert_eq!((texts(&store), store.read().search("found", 9).unwrap().len()), {
+        (vec!["found".to_owned()], 1)
+    });
+    store.write(|db| db.bury(BOB, &MessageId::new([1; 16]), Some(AUTHOR))).unwrap();
+    assert!(!put(&mut store, &message(1, Some(5), "found")));
+    assert_eq!(texts(&store), [""]);
+}
+
+/// CNT-16: a tombstone leaves nothing of the message in any table, the index of words among them,
+/// and what an edit replaces is wiped too; pages are wiped as rows are.
+#[test]
+fn buried_message_is_wiped() {
+    let (_home, mut store) = store();
+    let secret = "the zebra is behind the clock";
+    let new = NewMessage { content: secret.as_bytes(), ..message(1, Some(5), secret) };
+    store.write(|db| db.put_message(&new)).unwrap();
+    let id = MessageId::new([1; 16]);
+    assert!(holds(&store, b"zebra") && !holds(&store, b"quagga"));
+    store.write(|db| db.set_text(BOB, &id, "the quagga is behind the clock")).unwrap();
+    assert!(!holds(&store, b"zebra") && holds(&store, b"quagga"));
+    assert_eq!(store.read().search("quagga", 9).unwrap().len(), 1);
+    store.write(|db| db.bury(BOB, &id, None)).unwrap();
+    assert!(!holds(&store, b"quagga") && !holds(&store, b"clock") && !holds(&store, b"lock"));
+    let secure = store.connection.query_row("PRAGMA secure_delete", [], |row| row.get(0));
+    assert_eq!(secure, Ok(1));
+}
+
+/// Whether some cell of some table holds these bytes.
+fn holds(store: &Store, bytes: &[u8]) -> bool {
+    let names = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql NOT LIKE '%VIRTUAL%'";
+    let mut names = store.connection.prepare(names).unwrap();
+    let tables = names.query_map([], |row| row.get::<_, String>(0)).unwrap();
+    tables.map(Result::unwrap).any(|table| {
+        let mut all = store.connection.prepare(&format!("SELECT * FROM {table}")).unwrap();
+        let columns = all.column_count();
+        let mut rows = all.query([]).unwrap();
+        let mut found = false;
+        while let Some(row) = rows.next().unwrap() {
+            found |= (0..columns).any(|n| match row.get_ref(n).unwrap() {
+                rusqlite::types::ValueRef::Text(cell) | rusqlite::types::ValueRef::Blob(cell) => {
+                    cell.windows(bytes.len()).any(|part| part == bytes)
+                }
+                _ => false,
+            });
+        }
+        found
+    })
 }

@@ -142,6 +142,13 @@ impl Db<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// Nothing is wished of this log before then.
+    pub(crate) fn put_off_wishes(self, of: &MailboxId, until: UnixTime) -> Result<(), Error> {
+        let sql = "UPDATE wishes SET not_before = max(not_before, ?2) WHERE mailbox = ?1";
+        self.sql.execute(sql, (of.as_bytes(), to_sql(until.get())))?;
+        Ok(())
+    }
+
     /// When the first wish that waits for its time may be fulfilled.
     pub(crate) fn next_wish(self, now: UnixTime) -> Result<Option<UnixTime>, Error> {
         let sql = "SELECT min(not_before) FROM wishes WHERE not_before > ?1";

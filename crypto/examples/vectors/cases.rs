@@ -40,6 +40,11 @@ impl Case {
         Self { name, expect, comment, ..self.clone() }
     }
 
+    /// The same, as another good case.
+    pub(crate) fn rename(self, name: &'static str, comment: &'static str) -> Self {
+        Self { name, comment, ..self }
+    }
+
     /// Replaces a field.
     pub(crate) fn set(mut self, field: &'static str, bytes: &[u8]) -> Self {
         for (name, value) in &mut self.fields {

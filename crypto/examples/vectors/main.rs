@@ -5,9 +5,12 @@
 //! belong to `restante-spec`.
 
 mod cases;
+mod files;
 mod letters;
 mod proofs;
 mod records;
+mod recovery;
+mod rooms;
 
 use std::path::Path;
 
@@ -16,7 +19,22 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut cases = proofs::cases()?;
     cases.extend(letters::cases()?);
     cases.extend(records::cases()?);
-    for group in ["endorsement", "open", "letter", "record", "padding", "safety"] {
+    cases.extend(rooms::cases()?);
+    cases.extend(files::cases()?);
+    cases.extend(recovery::cases()?);
+    let groups = [
+        "endorsement",
+        "open",
+        "letter",
+        "record",
+        "live",
+        "padding",
+        "safety",
+        "room",
+        "file",
+        "recovery",
+    ];
+    for group in groups {
         let folder = root.join(group);
         if folder.exists() {
             std::fs::remove_dir_all(&folder)?;

@@ -1,6 +1,8 @@
-//! Records and the padding ladder.
+//! Records, live ones too, and the padding ladder.
 
-use restante_crypto::{DeviceKey, Error, LeafNumber, RecordKey, RecordPlace, hazmat, pad};
+use restante_crypto::{
+    DeviceKey, Error, LeafNumber, LiveKey, LiveSender, RecordKey, RecordPlace, hazmat, pad,
+};
 use restante_spec::ids::{EnvelopeId, Epoch, MailboxId};
 use restante_spec::message::EnvelopeClass;
 use zeroize::Zeroizing;
@@ -11,7 +13,7 @@ const KEY: [u8; 32] = [21; 32];
 const NONCE: [u8; 24] = [22; 24];
 
 pub(crate) fn cases() -> Result<Vec<Case>, Error> {
-    Ok([records()?, paddings()?].concat())
+    Ok([records()?, live()?, paddings()?].concat())
 }
 
 fn place(class: EnvelopeClass) -> RecordPlace {
@@ -106,6 +108,59 @@ fn records() -> Result<Vec<Case>, Error> {
         base.failing("too-short", "malformed", "shorter than its nonce").set("record", &[1; 23]),
     );
     cases.push(opened(base, &message));
+    Ok(cases)
+}
+
+fn live() -> Result<Vec<Case>, Error> {
+    let device = DeviceKey::from_seed(&[26; 32]);
+    let key = LiveKey::new(Zeroizing::new(KEY));
+    let place = place(EnvelopeClass::Live);
+    let sender = LiveSender { leaf: LeafNumber::new(3), device: &device, counter: 9 };
+    let sealed = |content: &[u8]| hazmat::seal_live(&key, &place, &sender, content, &NONCE);
+    let case = |name, comment, content: &[u8]| {
+        let case = Case::new("live", name, "LIV-1", comment)
+            .with("key", &KEY)
+            .with("mailbox", place.mailbox.as_bytes())
+            .with("epoch", place.epoch.as_bytes())
+            .with("envelope", place.envelope.as_bytes())
+            .with("device", device.public().as_bytes())
+            .with("record", &sealed(content)?);
+        Ok::<_, Error>(case)
+    };
+    let opened = |case: Case, content: &[u8]| {
+        case.with("leaf", &3_u32.to_be_bytes())
+            .with("counter", &9_u64.to_be_bytes())
+            .with("content", content)
+    };
+    let base = case("first-step", "the most that fits 256 bytes", &[27; 136])?;
+    let second = case("second-step", "one byte more", &[27; 137])?;
+    let mut cases = vec![opened(second, &[27; 137])];
+    for (name, comment, field) in [
+        ("other-mailbox", "copied to another conversation", "mailbox"),
+        ("other-epoch", "named under another epoch", "epoch"),
+        ("other-envelope", "copied under another id", "envelope"),
+        ("other-key", "opened with the key of another epoch", "key"),
+        ("flipped-record", "one bit of the record changed", "record"),
+    ] {
+        cases.push(base.failing(name, "undecryptable", comment).rule("LIV-2").flip(field, 0));
+    }
+    let stranger = DeviceKey::from_seed(&[29; 32]).public();
+    cases.push(
+        base.failing("other-device", "bad_signature", "signed by another member's device")
+            .rule("LIV-3")
+            .set("device", stranger.as_bytes()),
+    );
+    let stored = RecordKey::new(Zeroizing::new(KEY));
+    let record = hazmat::seal_record(&stored, &place, sender.leaf, &device, &[27; 8], &NONCE)?;
+    cases.push(
+        base.failing("stored-as-live", "undecryptable", "a record of the log is no live one")
+            .rule("LIV-2")
+            .set("record", &record),
+    );
+    cases.push(
+        base.failing("too-short", "malformed", "shorter than its nonce").set("record", &[1; 23]),
+    );
+    cases.push(opened(base, &[27; 136]));
     Ok(cases)
 }
 

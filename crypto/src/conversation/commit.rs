@@ -3,17 +3,20 @@
 use openmls::prelude::{LeafNodeIndex, StagedCommit};
 use openmls_rust_crypto::RustCrypto;
 use openmls_traits::OpenMlsProvider;
-use restante_spec::ids::ReaderHash;
+use restante_spec::ids::{BlobId, ReaderHash};
 use restante_spec::limits::COMMIT_READERS;
+use zeroize::Zeroizing;
 
 use super::group::{Conversation, OwnDevice, exported};
 use super::leaf::index;
 use super::package::KeyPackage;
 use super::provider::{self, MlsSigner, Provider, Storage, refused};
 use crate::error::Error;
+use crate::file::FileKey;
 use crate::identity::AccountId;
 use crate::labels::EXPORT_EPOCH_KEY;
-use crate::record::{LeafNumber, RecordPlace};
+use crate::random::random_bytes;
+use crate::record::{LargeMessage, LeafNumber, RecordPlace};
 use crate::signing::SigningKey;
 
 /// What a commit changes, besides the committer's own key.
@@ -32,6 +35,8 @@ pub struct Change<'a> {
 pub struct PendingCommit {
     /// The record to append, sealed under the current epoch.
     pub record: Vec<u8>,
+    /// What must lie in a blob before the record is appended, if the commit fits no record (REC-6).
+    pub large: Option<LargeCommit>,
     /// For the added devices, by letter, once the commit is accepted.
     pub welcome: Option<Vec<u8>>,
     /// The key of the epoch this commit begins: goes with it, with proof of possession.
@@ -40,6 +45,15 @@ pub struct PendingCommit {
     pub add_readers: Vec<ReaderHash>,
     /// Readers the relay strikes with it.
     pub strike_readers: Vec<ReaderHash>,
+}
+
+/// A commit that fits no record: the file for its blob, and the blob the record names.
+#[derive(Debug)]
+pub struct LargeCommit {
+    /// The sealed file (FIL-1), byte for byte the blob.
+    pub file: Vec<u8>,
+    /// Where the record says it lies.
+    pub at: LargeMessage,
 }
 
 impl Conversation {
@@ -91,8 +105,8 @@ impl Conversation {
     /// Prepares a commit; every commit also renews the own key. Only one can be pending.
     ///
     /// # Errors
-    /// [`Error::CommitPending`], [`Error::Removed`], [`Error::TooLarge`] (CNV-9, CNV-10, or a
-    /// record above the ladder), [`Error::Unsupported`] for a key package of another suite,
+    /// [`Error::CommitPending`], [`Error::Removed`], [`Error::TooLarge`] (CNV-9, CNV-10),
+    /// [`Error::Unsupported`] for a key package of another suite,
     /// [`Error::NotAMember`] for a leaf that is none, [`Error::Refused`], [`Error::Storage`].
     pub fn commit<S: Storage>(
         &mut self,
@@ -109,14 +123,39 @@ impl Conversation {
         }
         let (add_readers, strike_readers) = self.readers(change)?;
         let (message, welcome) = self.stage(storage, own, change)?;
-        let sealed = self.seal(own, place, &message).and_then(|record| {
+        let sealed = self.seal_commit(own, place, &message).and_then(|(record, large)| {
             let next_key = self.pending_epoch_key()?.ok_or(Error::NoCommitPending)?;
-            Ok(PendingCommit { record, welcome, next_key, add_readers, strike_readers })
+            Ok(PendingCommit { record, large, welcome, next_key, add_readers, strike_readers })
         });
         if sealed.is_err() {
             self.clear_pending(storage)?;
         }
         sealed
+    }
+
+    /// The record of a commit; what fits none goes into a blob (REC-6).
+    fn seal_commit(
+        &self,
+        own: &OwnDevice<'_>,
+        place: &RecordPlace,
+        message: &[u8],
+    ) -> Result<(Vec<u8>, Option<LargeCommit>), Error> {
+        match self.seal(own, place, message) {
+            Ok(record) => return Ok((record, None)),
+            Err(Error::TooLarge { .. }) => {}
+            Err(other) => return Err(other),
+        }
+        let key = FileKey::generate()?;
+        let file = key.seal(message)?;
+        let at = LargeMessage {
+            blob: BlobId::new(random_bytes()?),
+            read_key: SigningKey::generate()?.seed(),
+            key: Zeroizing::new(*key.as_bytes()),
+            size: file.len() as u64,
+        };
+        let record = self.record_key()?;
+        let record = record.seal_large(place, self.own_leaf(), own.key, message, &at)?;
+        Ok((record, Some(LargeCommit { file, at })))
     }
 
     /// The key of the epoch a pending commit begins (CNV-6); `None` if none is pending.

@@ -18,6 +18,7 @@ use super::suite::Suite;
 use crate::error::Error;
 use crate::identity::{AccountId, DeviceCertificate, DeviceKey};
 use crate::labels::{EXPORT_EPOCH_KEY, EXPORT_RECORD_KEY};
+use crate::live::LiveSeen;
 use crate::record::{LeafNumber, RecordKey, RecordPlace};
 use crate::signing::SigningKey;
 
@@ -35,6 +36,7 @@ pub struct Conversation {
     pub(super) group: MlsGroup,
     mailbox: MailboxId,
     suite: Suite,
+    pub(super) live: LiveSeen,
 }
 
 impl Conversation {
@@ -72,7 +74,7 @@ impl Conversation {
         let group = builder
             .build(&Provider::new(storage), &MlsSigner(own.key), credential)
             .map_err(provider::new_group)?;
-        Ok(Self { group, mailbox, suite })
+        Ok(Self { group, mailbox, suite, live: LiveSeen::default() })
     }
 
     /// Joins with a Welcome that names this mailbox. Uses up the key package, unless it was a last
@@ -112,7 +114,7 @@ impl Conversation {
         }
         let suite = Suite::from_mls(staged.group_context().ciphersuite())?;
         let group = staged.into_group(&provider).map_err(provider::welcome)?;
-        Ok(Self { group, mailbox, suite })
+        Ok(Self { group, mailbox, suite, live: LiveSeen::default() })
     }
 
     /// Loads a conversation, with its pending commit if there is one; `None` if the store has none.
@@ -125,7 +127,7 @@ impl Conversation {
             return Ok(None);
         };
         let suite = Suite::from_mls(group.ciphersuite())?;
-        Ok(Some(Self { group, mailbox, suite }))
+        Ok(Some(Self { group, mailbox, suite, live: LiveSeen::default() }))
     }
 
     /// Deletes the conversation's MLS state from the store.
@@ -265,7 +267,7 @@ impl Conversation {
         self.record_key()?.seal(place, self.own_leaf(), own.key, message)
     }
 
-    fn export(&self, label: &str) -> Result<Zeroizing<[u8; 32]>, Error> {
+    pub(super) fn export(&self, label: &str) -> Result<Zeroizing<[u8; 32]>, Error> {
         let crypto = RustCrypto::default();
         // CNV-1
         let secret = self

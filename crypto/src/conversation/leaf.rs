@@ -29,7 +29,7 @@ pub struct Member {
 
 /// The leaf extension that holds the reader's hash: a number of RFC 9420's private range.
 const READER_EXTENSION: u16 = 0xF0A1;
-/// The extension of the group's context that holds what members agreed on.
+/// The extension of the group's context that holds what members agreed on, of RFC 9420's range.
 const STATE_EXTENSION: u16 = 0xF0A2;
 
 impl Member {

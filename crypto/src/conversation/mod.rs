@@ -8,6 +8,7 @@
 mod commit;
 mod group;
 mod leaf;
+mod live;
 mod package;
 mod process;
 mod provider;
@@ -16,9 +17,10 @@ mod suite;
 #[cfg(test)]
 mod tests;
 
-pub use commit::{Change, PendingCommit};
+pub use commit::{Change, LargeCommit, PendingCommit};
 pub use group::{Conversation, OwnDevice};
 pub use leaf::Member;
+pub use live::Live;
 pub use package::{GeneratedKeyPackage, KeyPackage};
 pub use process::Processed;
 pub use provider::Storage;

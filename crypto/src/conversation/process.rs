@@ -12,7 +12,8 @@ use super::group::Conversation;
 use super::leaf::Member;
 use super::provider::{self, Provider, Storage};
 use crate::error::Error;
-use crate::record::{LeafNumber, RecordPlace};
+use crate::file::FileKey;
+use crate::record::{LargeMessage, LeafNumber, RecordPlace};
 
 /// What a record was.
 #[derive(Debug)]
@@ -38,6 +39,9 @@ pub enum Processed {
         /// What the group's context says from now on (CNV-13), if this commit wrote it anew.
         state: Option<Vec<u8>>,
     },
+    /// The record says where its message lies (REC-6): read it again with the blob. Nothing was
+    /// changed.
+    Large(LargeMessage),
     /// Our own commit: if its envelope is the pending one's, merge it; if not, see below.
     OwnCommit,
     /// Our own message. If its envelope's id is not one we used, our state was copied.
@@ -61,10 +65,34 @@ impl Conversation {
         place: &RecordPlace,
         record: &[u8],
     ) -> Result<Processed, Error> {
+        self.process_with(storage, place, record, None)
+    }
+
+    /// The same for a record that names a blob, which is `blob` (REC-6).
+    ///
+    /// # Errors
+    /// As for [`Conversation::process`].
+    pub fn process_large<S: Storage>(
+        &mut self,
+        storage: &S,
+        place: &RecordPlace,
+        record: &[u8],
+        blob: &[u8],
+    ) -> Result<Processed, Error> {
+        self.process_with(storage, place, record, Some(blob))
+    }
+
+    fn process_with<S: Storage>(
+        &mut self,
+        storage: &S,
+        place: &RecordPlace,
+        record: &[u8],
+        blob: Option<&[u8]>,
+    ) -> Result<Processed, Error> {
         if !self.is_member() {
             return Err(Error::Removed);
         }
-        match self.process_message(storage, place, record) {
+        match self.process_message(storage, place, record, blob) {
             Err(error @ (Error::Storage { .. } | Error::Internal { .. })) => Err(error),
             Err(refused) => Ok(Processed::Refused(refused)),
             Ok(processed) => Ok(processed),
@@ -76,11 +104,18 @@ impl Conversation {
         storage: &S,
         place: &RecordPlace,
         record: &[u8],
+        blob: Option<&[u8]>,
     ) -> Result<Processed, Error> {
         if place.mailbox != *self.mailbox() {
             return Err(Error::Undecryptable);
         }
-        let opened = self.record_key()?.open(place, record)?;
+        let mut opened = self.record_key()?.open(place, record)?;
+        // REC-6
+        if let Some(large) = opened.large().cloned() {
+            let Some(blob) = blob else { return Ok(Processed::Large(large)) };
+            let message = FileKey::new(large.key).open(blob)?;
+            opened = opened.with_message(message.to_vec());
+        }
         let sender = self.member(opened.leaf()).ok_or(Error::NotAMember)?;
         // REC-4
         opened.verify(place, sender.key.as_ref().ok_or(Error::BadKey)?)?;

@@ -356,9 +356,9 @@ fn hybrid_conversation_is_bounded() {
     assert!(matches!(past, Err(Error::TooLarge { .. })), "{past:?}");
 }
 
-/// CNV-9: a commit that fits no envelope is refused, and none is pending afterwards.
+/// REC-6: a commit that fits no record lies in a blob, is read with it, and only with that one.
 #[test]
-fn commit_above_the_ladder_is_cleared() {
+fn commit_above_the_ladder_lies_in_a_blob() {
     let alice = Device::new(1, 1);
     let mut a = create(&alice, Suite::Hybrid);
     let packages = |range: std::ops::Range<u8>| -> Vec<_> {
@@ -369,9 +369,22 @@ fn commit_above_the_ladder_is_cleared() {
         a.stage(&alice.store, &alice.own(), Change { add: &change, ..Change::default() }).unwrap();
         a.merge_pending(&alice.store).unwrap();
     }
-    let large = a.add(&alice.store, &alice.own(), &at(1, 0), &packages(34..50));
-    assert!(matches!(large, Err(Error::TooLarge { .. })), "{large:?}");
-    assert!(a.pending_epoch_key().unwrap().is_none());
+    let bob = Device::new(60, 1);
+    let package = bob.package(Suite::Hybrid).0;
+    let joins = a.add(&alice.store, &alice.own(), &at(1, 0), &[package]).unwrap();
+    a.merge_pending(&alice.store).unwrap();
+    let mut b = Conversation::join(&bob.store, MAILBOX, &joins.welcome.unwrap()).unwrap();
+    let made = a.add(&alice.store, &alice.own(), &at(2, 1), &packages(34..49)).unwrap();
+    let large = made.large.expect("it fits no record");
+    let read = b.process(&bob.store, &at(2, 1), &made.record).unwrap();
+    assert!(matches!(&read, Processed::Large(at) if *at == large.at), "{read:?}");
+    let mut other = large.file.clone();
+    *other.last_mut().unwrap() ^= 1;
+    let read = b.process_large(&bob.store, &at(2, 1), &made.record, &other).unwrap();
+    assert!(matches!(read, Processed::Refused(_)), "{read:?}");
+    let read = b.process_large(&bob.store, &at(2, 1), &made.record, &large.file).unwrap();
+    let Processed::Commit { next_key, added, .. } = read else { panic!("{read:?}") };
+    assert_eq!((next_key, added.len()), (Some(made.next_key.public()), 15));
 }
 
 /// CNV-3: a leaf under another device's certificate can be neither made nor parsed as a package.
@@ -401,4 +414,39 @@ fn welcome_names_the_mailbox() {
     assert_eq!(joined.err(), Some(Error::Malformed { what: "welcome" }));
     assert!(Conversation::load(&bob.store, other).unwrap().is_none());
     assert!(Conversation::load(&bob.store, MAILBOX).unwrap().is_none());
+}
+
+/// LIV-1, LIV-3, LIV-4: live records are read by the members of the epoch, each once, and leave
+/// the ratchet of MLS alone.
+#[test]
+fn live_records_pass_beside_the_log() {
+    let Pair { alice, bob, a, mut b } = pair(Suite::Hybrid);
+    let live = |number| RecordPlace { class: EnvelopeClass::Live, ..at(number, 1) };
+    let before = alice.store.values.read().unwrap().clone();
+    let records: Vec<_> = (1..4_u16)
+        .map(|n| a.seal_live(&alice.own(), &live(n), n.into(), b"typing").unwrap())
+        .collect();
+    assert_eq!(*alice.store.values.read().unwrap(), before);
+    let read = b.open_live(&live(2), &records[1]).unwrap();
+    assert_eq!(read.sender.device, Some(alice.certificate.clone()));
+    assert_eq!(read.content.as_slice(), b"typing");
+    for (n, record) in (1..3_u16).zip(&records) {
+        let old = Error::OldLiveRecord { counter: n.into(), last: 2 };
+        assert_eq!(b.open_live(&live(n), record).err(), Some(old));
+    }
+    assert!(b.open_live(&live(3), &records[2]).is_ok());
+
+    // A member that signs for another leaf, or stands in another place, is nobody.
+    let (leaf, key) = (a.own_leaf(), a.export(crate::labels::EXPORT_LIVE_KEY).unwrap());
+    let forged = crate::live::LiveSender { leaf, device: &bob.key, counter: 9 };
+    let forged = crate::live::LiveKey::new(key).seal(&live(9), &forged, b"typing").unwrap();
+    assert_eq!(b.open_live(&live(9), &forged).err(), Some(Error::BadSignature));
+    assert_eq!(b.open_live(&at(3, 1), &records[2]).err(), Some(Error::Undecryptable));
+    assert!(a.seal_live(&alice.own(), &at(3, 1), 4, b"typing").is_err());
+
+    // The epoch's end is theirs too.
+    b.update(&bob.store, &bob.own(), &at(10, 1)).unwrap();
+    b.merge_pending(&bob.store).unwrap();
+    let late = a.seal_live(&alice.own(), &live(11), 4, b"typing").unwrap();
+    assert_eq!(b.open_live(&live(11), &late).err(), Some(Error::Undecryptable));
 }

@@ -6,6 +6,8 @@
 
 mod card;
 mod link;
+mod linking;
 
 pub use card::Card;
 pub use link::Invite;
+pub use linking::{LinkCode, link_check};

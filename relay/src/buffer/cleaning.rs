@@ -90,6 +90,37 @@ fn sparse_chunks_are_packed_together() {
     thread.join().unwrap();
 }
 
+/// What has expired in a mailbox that nobody uses makes room as well: a chunk does not stay because
+/// one of its envelopes lives long.
+#[test]
+fn what_expires_unused_makes_room() {
+    let disk = Disk::default();
+    let (buffer, thread) = start(&disk);
+    let rig = Rig::new(buffer.clone());
+    rig.create(2);
+    let short = NOW.after(Seconds::new(60));
+    let submit = |number: u32| {
+        let kept = number.is_multiple_of(10);
+        let act = roomy(number);
+        let expires_at = if kept { act.expires_at } else { short };
+        rig.submit(if kept { 1 } else { 2 }, Act::Append(AppendAct { expires_at, ..act }))
+    };
+    let answers: Vec<_> = (0..ROUNDS * 10).map(submit).collect();
+    let mut kept = Vec::new();
+    for (number, answer) in (0_u32..).zip(answers) {
+        let Ok(Outcome::Stored(stored)) = answer.recv().unwrap() else { panic!("stored") };
+        kept.extend(number.is_multiple_of(10).then_some(stored));
+    }
+    tick(&rig, short);
+    assert!(rig.buffer.lookup(mailbox(2), id(1)).is_some(), "remembered");
+    let later = short.after(DEDUP_WINDOW);
+    tick(&rig, later);
+    assert!(rig.buffer.lookup(mailbox(2), id(1)).is_none(), "its chunk is gone");
+    check(&rig, &kept, later);
+    buffer.stop();
+    thread.join().unwrap();
+}
+
 /// Readers who read all the time never miss what moves under them.
 #[test]
 fn readers_do_not_notice() {

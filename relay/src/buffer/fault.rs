@@ -131,6 +131,31 @@ fn a_full_disk_keeps_what_it_has() {
     thread.join().unwrap();
 }
 
+/// MBX-4: while a disk stays full, the store is opened anew now and then, not with every append;
+/// readers have what there is, and once there is room all is taken again.
+#[test]
+fn a_disk_that_stays_full_is_not_tried_with_every_append() {
+    let disk = Disk::default();
+    let (buffer, thread) = start(&disk);
+    let rig = Rig::new(buffer.clone());
+    let quota = Quota { entries: 1_000, bytes: 100_000_000, ..QUOTA };
+    let large = |number| AppendAct { quota, body: vec![7; 60_000].into(), ..append(number) };
+    disk.fills_up(0);
+    let fits = |number: &u32| rig.act(1, Act::Append(large(*number))).is_ok();
+    let stored = (1..1_000).take_while(fits).count();
+    for number in 1_000..1_200 {
+        rig.act(1, Act::Append(large(number))).unwrap_err();
+    }
+    assert_eq!(disk.failures(), 2, "it was tried once more");
+    assert_eq!(rig.ids(1, NOW).len(), stored);
+    disk.heal();
+    rig.act(1, Act::Append(large(1))).unwrap_err();
+    (0..2).for_each(|_| buffer.tick(NOW));
+    rig.store(1, large(2_000));
+    buffer.stop();
+    thread.join().unwrap();
+}
+
 /// A failed read is told, and the store is opened anew by itself: redb reads nothing more after it.
 #[test]
 fn reading_goes_on_after_a_failed_read() {

@@ -21,6 +21,8 @@ pub(super) struct Index {
     due: BTreeSet<(UnixTime, ChunkId)>,
     /// Chunks with few live entries left.
     sparse: BTreeSet<ChunkId>,
+    /// Mailboxes with live entries, by when the first of these expires.
+    expiring: BTreeSet<(UnixTime, MailboxId)>,
     /// Everything up to here is durable.
     visible: Seq,
     /// The last number given.
@@ -58,6 +60,8 @@ struct Mailbox {
     /// The newest number that is written, and its chunk; 0 for none.
     written: Seq,
     newest: ChunkId,
+    /// Its time in [`Index::expiring`].
+    expiring: Option<UnixTime>,
 }
 
 impl Mailbox {
@@ -172,6 +176,9 @@ impl Index {
     /// The mailbox ends; its ids are forgotten.
     pub(super) fn remove(&mut self, mailbox: MailboxId, now: UnixTime) {
         let Some(mut found) = self.mailboxes.remove(&mailbox) else { return };
+        if let Some(time) = found.expiring {
+            self.expiring.remove(&(time, mailbox));
+        }
         let mut dead = Vec::new();
         found.log.trim(Seq::new(u64::MAX), &mut dead);
         self.bury_all(dead, now);
@@ -262,7 +269,13 @@ impl Index {
         let is_live = seq > found.mark.floor;
         found.log.add(&placed, is_live);
         if !is_live {
-            self.bury(chunk, now);
+            return self.bury(chunk, now);
+        }
+        if found.expiring.is_none_or(|time| expires_at < time) {
+            if let Some(time) = found.expiring.replace(expires_at) {
+                self.expiring.remove(&(time, mailbox));
+            }
+            self.expiring.insert((expires_at, mailbox));
         }
     }
 
@@ -387,6 +400,22 @@ impl Index {
         self.set_due(to, due);
         // One that has died meanwhile is dead in both.
         self.bury(if was_live == Some(true) { from } else { to }, now);
+    }
+
+    /// Takes what has expired out of the accounts of mailboxes, used or not, at most `max` of them,
+    /// so that its chunks may go.
+    pub(super) fn purge_some(&mut self, now: UnixTime, max: usize) {
+        for _ in 0..max {
+            let Some((time, mailbox)) = self.expiring.pop_first() else { return };
+            if time > now {
+                self.expiring.insert((time, mailbox));
+                return;
+            }
+            self.purge(mailbox, now);
+            let Some(found) = self.mailboxes.get_mut(&mailbox) else { continue };
+            found.expiring = found.log.next_expiry();
+            self.expiring.extend(found.expiring.map(|time| (time, mailbox)));
+        }
     }
 
     /// Takes expired entries out of a mailbox's account.

@@ -8,7 +8,7 @@
 //! A key is synced before anything sealed with it is, and overwritten and synced when its bucket
 //! is over. A copy-on-write store would keep old pages: that is why the keys are not in it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
@@ -32,7 +32,8 @@ pub(crate) trait KeyFile: Send + Sync {
 /// The keys there are.
 pub(super) struct Keys {
     file: Box<dyn KeyFile>,
-    keys: HashMap<Bucket, BucketKey>,
+    /// The earliest bucket first.
+    keys: BTreeMap<Bucket, BucketKey>,
     salt: Salt,
     /// A key was made and is not synced.
     is_dirty: bool,
@@ -49,7 +50,7 @@ impl Keys {
         let mut salt = [0; 4];
         getrandom::fill(&mut salt)?;
         let salt = Salt(u32::from_be_bytes(salt));
-        let mut keys = Self { file, keys: HashMap::new(), salt, is_dirty: false };
+        let mut keys = Self { file, keys: BTreeMap::new(), salt, is_dirty: false };
         keys.reload()?;
         Ok(keys)
     }
@@ -111,7 +112,7 @@ impl Keys {
 
     /// Whether some key's time is over.
     pub(super) fn has_over(&self, now: UnixTime) -> bool {
-        self.keys.keys().any(|bucket| bucket.is_over(now))
+        self.keys.first_key_value().is_some_and(|(bucket, _)| bucket.is_over(now))
     }
 
     /// Overwrites the keys whose time is over: what they sealed cannot be read any more.

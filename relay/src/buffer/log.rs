@@ -95,6 +95,11 @@ impl Log {
         self.bytes
     }
 
+    /// No live entry expires before this; `None` if there is none.
+    pub(super) fn next_expiry(&self) -> Option<UnixTime> {
+        (self.live > 0).then(|| UnixTime::new(u64::from(self.next_expiry)))
+    }
+
     /// Adds an entry; dead from the beginning if `is_live` is not set. Numbers come in any order
     /// while the index is rebuilt, else rising.
     pub(super) fn add(&mut self, placed: &Placed, is_live: bool) {

@@ -1,7 +1,7 @@
 //! The shell of one connection: a task that moves bytes between a link and its peer.
 //!
-//! What is said is sent one turn of the scheduler later, so that what comes meanwhile goes with
-//! it: one record and one call of the system for many answers.
+//! What others leave for it is looked at one turn of the scheduler later, so that what comes
+//! meanwhile goes with it: one record and one call of the system for many answers.
 
 use std::io;
 use std::pin::pin;
@@ -68,13 +68,12 @@ impl<M: Mailboxes> Connection<M> {
         let mut is_leaving = false;
         let mut alarm = pin!(tokio::time::sleep_until(self.peer.deadline().into()));
         while !self.link.is_ended() {
-            let mut more = self.work();
+            let more = self.work();
             let has_output = !self.peer.output.bytes.is_empty() || self.link.has_output();
             if has_output && !self.link.is_stuck() {
-                tokio::task::yield_now().await;
-                more = self.work();
+                let was_short = self.peer.is_short();
                 self.link.send(&mut self.peer.output.bytes)?;
-                if !self.link.is_stuck() {
+                if was_short && !self.link.is_stuck() {
                     // There is room again.
                     continue;
                 }
@@ -97,7 +96,7 @@ impl<M: Mailboxes> Connection<M> {
                         self.peer.handle_heard(Instant::now());
                     }
                 }
-                () = outlet.ready() => {}
+                () = outlet.ready() => tokio::task::yield_now().await,
                 () = &mut drained, if !is_leaving => {
                     is_leaving = true;
                     self.peer.leave(Instant::now());

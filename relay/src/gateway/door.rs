@@ -64,16 +64,11 @@ impl Door {
     }
 
     /// Lets a connection in; `None`: at a bound, to be refused before TLS (LIM-12, LIM-20).
-    pub(super) fn enter(
-        self: &Arc<Self>,
-        address: IpAddr,
-        now: UnixTime,
-    ) -> Option<(Place, Handshake)> {
+    pub(super) fn enter(self: &Arc<Self>, address: IpAddr, now: UnixTime) -> Option<Place> {
         let hash = self.salt.hash_one(prefix(address));
         let mut counts = self.counts();
         let counts = &mut *counts;
-        let is_full = counts.origins.len() >= self.max.connections;
-        if is_full || counts.handshakes >= self.max.handshakes {
+        if counts.origins.len() >= self.max.connections {
             return None;
         }
         if counts.prefixes.len() >= PREFIXES && !counts.prefixes.contains_key(&hash) {
@@ -86,11 +81,21 @@ impl Door {
         prefix.failures.look(per_minute(self.max.failures_per_minute), now).ok()?;
         prefix.connects.take(per_minute(self.max.connects_per_minute), now).ok()?;
         prefix.connections += 1;
-        counts.handshakes += 1;
         counts.last += 1;
         let origin = Origin(counts.last);
         counts.origins.insert(origin, hash);
-        Some((Place { door: Arc::clone(self), origin }, Handshake { door: Arc::clone(self) }))
+        Some(Place { door: Arc::clone(self), origin })
+    }
+
+    /// Lets a connection that has said something begin its handshake; `None`: at the bound
+    /// (LIM-12).
+    pub(super) fn greet(self: &Arc<Self>) -> Option<Handshake> {
+        let mut counts = self.counts();
+        if counts.handshakes >= self.max.handshakes {
+            return None;
+        }
+        counts.handshakes += 1;
+        Some(Handshake { door: Arc::clone(self) })
     }
 
     /// A handshake or an `open` has failed (LIM-20).
@@ -202,8 +207,8 @@ mod tests {
     #[test]
     fn bounds_hold_and_leaving_makes_room() {
         let one = address("127.0.0.1");
-        for (connections, per_prefix, handshakes) in [(2, 9, 9), (9, 2, 9), (9, 9, 2)] {
-            let door = door(connections, per_prefix, handshakes);
+        for (connections, per_prefix) in [(2, 9), (9, 2)] {
+            let door = door(connections, per_prefix, 9);
             let first = door.enter(one, NOW);
             let second = door.enter(one, NOW);
             assert!(first.is_some() && second.is_some());
@@ -225,14 +230,16 @@ mod tests {
         assert!(door.enter(address("2001:db8:0:1::1"), NOW).is_some());
     }
 
-    /// A finished handshake gives its place back while the connection keeps its own.
+    /// LIM-12: at the bound no other handshake begins; one that is over gives its place back while
+    /// its connection keeps its own.
     #[test]
     fn handshakes_end_before_connections() {
         let door = door(9, 9, 1);
-        let (_place, handshake) = door.enter(address("10.0.0.1"), NOW).unwrap();
-        assert!(door.enter(address("10.0.0.2"), NOW).is_none());
+        let _places = [door.enter(address("10.0.0.1"), NOW), door.enter(address("10.0.0.2"), NOW)];
+        let handshake = door.greet();
+        assert!(handshake.is_some() && door.greet().is_none());
         drop(handshake);
-        assert!(door.enter(address("10.0.0.2"), NOW).is_some());
+        assert!(door.greet().is_some());
     }
 
     fn paced(connects: u32, failures: u32) -> Arc<Door> {
@@ -267,8 +274,8 @@ mod tests {
             nonce: Nonce::new([1; 32]),
             proof: Signature::new([1; 64]),
         };
-        let (place, _) = door.enter(address("10.0.0.1"), NOW).unwrap();
-        let (other, _) = door.enter(address("10.0.0.2"), NOW).unwrap();
+        let place = door.enter(address("10.0.0.1"), NOW).unwrap();
+        let other = door.enter(address("10.0.0.2"), NOW).unwrap();
         door.fail(place.origin(), NOW);
         assert!(door.admit(place.origin(), &open, NOW).is_ok());
         door.fail(place.origin(), NOW);

@@ -1,5 +1,6 @@
 //! Takes connections in: place first, then TLS, then a task of its own.
 
+use std::io;
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -11,7 +12,7 @@ use tracing::{debug, warn};
 
 use super::Settings;
 use super::connection::Connection;
-use super::door::{Door, Handshake, Place};
+use super::door::{Door, Place};
 use super::endorser::Endorser;
 use super::link::Link;
 use super::page::Page;
@@ -80,20 +81,20 @@ impl<M: Mailboxes> Listener<M> {
             };
             // LIM-12, LIM-20: refused before TLS, and before anything is read.
             let now = self.gateway.clock.now();
-            let Some((place, handshake)) = self.gateway.door.enter(peer.ip(), now) else {
+            let Some(place) = self.gateway.door.enter(peer.ip(), now) else {
                 metrics::CONNECTIONS.count(metrics::Door::Refused);
                 continue;
             };
             metrics::CONNECTIONS.count(metrics::Door::Accepted);
-            let greeting = self.greeting(socket, place, handshake);
+            let greeting = self.greeting(socket, place);
             let (after, draining) = (tasks.clone(), draining.clone());
             tasks.spawn("handshake", async move { greeting.run(after, draining).await });
         }
     }
 
-    fn greeting(&self, socket: TcpStream, place: Place, handshake: Handshake) -> Greeting<M> {
+    fn greeting(&self, socket: TcpStream, place: Place) -> Greeting<M> {
         let (tls, gateway) = (Arc::clone(&self.tls.borrow()), Arc::clone(&self.gateway));
-        Greeting { socket, place, handshake, tls, gateway }
+        Greeting { socket, place, tls, gateway }
     }
 }
 
@@ -101,31 +102,29 @@ impl<M: Mailboxes> Listener<M> {
 struct Greeting<M> {
     socket: TcpStream,
     place: Place,
-    handshake: Handshake,
     tls: Arc<TlsIdentity>,
     gateway: Arc<Gateway<M>>,
 }
 
 impl<M: Mailboxes> Greeting<M> {
     async fn run(self, tasks: Tasks, draining: CancellationToken) {
-        let Self { socket, place, handshake, tls, gateway } = self;
+        let Self { socket, place, tls, gateway } = self;
         let origin = place.origin();
         if let Err(error) = socket.set_nodelay(true) {
             debug!(%error, "a connection without TCP_NODELAY");
         }
-        let mut stream = match Stream::new(socket, tls.config()) {
-            Ok(stream) => stream,
-            Err(error) => return warn!(%error, "TLS cannot be set up"),
-        };
         let mut input = BytesMut::new();
         // LIM-11: one time for TLS, then one for `hello`.
-        let made = stream.handshake(&mut input);
+        let made = handshake(socket, &tls, &gateway.door, &mut input);
         let made = tokio::time::timeout(gateway.settings.hello_timeout, made).await;
-        drop(handshake);
         // LIM-20
         let fail = || gateway.door.fail(origin, gateway.clock.now());
-        match made {
-            Ok(Ok(())) => {}
+        let stream = match made {
+            Ok(Ok(Some(stream))) => stream,
+            Ok(Ok(None)) => {
+                metrics::HANDSHAKES_FAILED.count(metrics::Handshake::Full);
+                return debug!("as many handshakes as there may be");
+            }
             Ok(Err(error)) => {
                 fail();
                 metrics::HANDSHAKES_FAILED.count(metrics::Handshake::Tls);
@@ -136,7 +135,7 @@ impl<M: Mailboxes> Greeting<M> {
                 metrics::HANDSHAKES_FAILED.count(metrics::Handshake::Late);
                 return debug!("no TLS in time");
             }
-        }
+        };
         // TRN-2: a client that names no protocol at all is none of ours.
         let link = match stream.protocol() {
             Some(restante_spec::ALPN) => {
@@ -163,6 +162,21 @@ impl<M: Mailboxes> Greeting<M> {
             Err(error) => warn!(%error, "no randomness for a connection"),
         }
     }
+}
+
+/// Makes the handshake; what came with its end is in `input`. `None`: there are too many at once.
+async fn handshake(
+    socket: TcpStream,
+    tls: &TlsIdentity,
+    door: &Arc<Door>,
+    input: &mut BytesMut,
+) -> io::Result<Option<Stream>> {
+    // LIM-12: who says nothing takes no handshake's place, and no memory for one.
+    socket.peek(&mut [0]).await?;
+    let Some(_handshake) = door.greet() else { return Ok(None) };
+    let mut stream = Stream::new(socket, tls.config()).map_err(io::Error::other)?;
+    stream.handshake(input).await?;
+    Ok(Some(stream))
 }
 
 /// Serves HTTP; what is left is a WebSocket. The request and its answer have the time that `hello`

@@ -21,7 +21,7 @@ use super::pool::Share;
 use super::session::{Phase, Said, Session, Step};
 use crate::delivery::{Outlet, Received, Subscriptions};
 use crate::limits::{GOAWAY_JITTER, TOUCH_EVERY};
-use crate::mailbox::api::{Ask, Call, Mailboxes, Origin};
+use crate::mailbox::api::{Answer, Ask, Call, Mailboxes, Origin};
 use crate::ops::metrics;
 
 /// The relay's half of a connection.
@@ -129,6 +129,11 @@ impl<M: Mailboxes> Peer<M> {
     pub(crate) fn is_over(&self) -> bool {
         let is_done = self.is_leaving && self.session.in_flight() == 0;
         (is_done || self.output.is_last) && self.output.bytes.is_empty()
+    }
+
+    /// Whether what waits to be sent holds something up, here or elsewhere.
+    pub(super) fn is_short(&self) -> bool {
+        self.output.room() == 0 || self.share.is_over()
     }
 
     /// Whether what has arrived is handled and answered.
@@ -241,7 +246,11 @@ impl<M: Mailboxes> Peer<M> {
         }
         let opens = matches!(call, Call::Open { .. } | Call::BlobRead { .. })
             .then(|| Arc::clone(&self.gateway.door));
+        let is_append = matches!(call, Call::With(_, Ask::Append(_)));
         let respond = Box::new(move |answer: Result<_, Refusal>| {
+            if is_append {
+                count_append(&answer);
+            }
             if let (Some(door), Err(refusal)) = (opens, &answer)
                 && refusal.code == Code::NotFound
             {
@@ -327,6 +336,14 @@ impl<M: Mailboxes> Peer<M> {
         // ERR-2
         self.output.is_last |= matches!(&reply, Reply::Error(refusal) if refusal.code.closes());
         self.output.frame(&RelayHeader::Reply(number, reply), body);
+    }
+}
+
+/// Counts what an append is answered with.
+fn count_append(answer: &Result<Answer, Refusal>) {
+    match answer {
+        Ok(_) => metrics::APPENDS_ACCEPTED.count(),
+        Err(refusal) => metrics::APPENDS_REFUSED.count(refusal.code),
     }
 }
 

@@ -62,6 +62,11 @@ impl Share {
         self.over = over;
     }
 
+    /// Whether it held more than its own when it last said.
+    pub(super) const fn is_over(&self) -> bool {
+        self.over > 0
+    }
+
     /// Whether a connection that holds so much may take a step: read, or be read from.
     pub(super) fn allows(&self, bytes: usize) -> bool {
         !self.pool.is_full() || bytes + READ_BYTES <= OWN_BYTES

@@ -1,7 +1,8 @@
 //! Appending: messages and commits (CMD-11; MBX-4 to MBX-8).
 //!
 //! The id is looked up first, then rights' time, uses, rate and form are judged here and chain,
-//! epoch and room by the buffer, in one step with the storing.
+//! epoch and room by the buffer, in one step with the storing. Where judging spends nothing, the
+//! buffer is the one that looks the id up.
 
 use std::sync::Arc;
 
@@ -14,7 +15,9 @@ use restante_spec::ids::{
 use restante_spec::limits;
 use restante_spec::message::{Appended, Commit, EnvelopeClass, MailboxClass, Rate, Refusal};
 
-use super::api::{Access, Answer, AppendAsk, Notice, Notices, Origin, Respond, epoch_name};
+use super::api::{
+    Access, Answer, AppendAsk, ChainLink, Notice, Notices, Origin, Respond, epoch_name,
+};
 use super::authorise::{Authorised, Grant, Need, authorise};
 use super::rows::{self, BadRow, EpochRow, KeyRow, ReaderRow, ReplacedRow};
 use super::service::{Cell, Service, damaged, give_back, lock, refusal};
@@ -80,20 +83,17 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         }
         let cell = match self.get(access) {
             Ok(cell) => cell,
-            Err(refusal) => {
-                ask.link.break_here();
-                return respond(Err(refusal));
-            }
+            Err(refusal) => return refuse(&ask.link, respond, refusal),
         };
         let mut mailbox = lock(&cell);
         let id = ask.id;
         let link = ask.link.clone();
+        let is_commit = ask.commit.is_some();
         let authorised = match authorise(&mailbox, access.key, Need::Write, ask, now) {
             Ok(authorised) => authorised,
             Err(refusal) => {
-                link.break_here();
                 drop(mailbox);
-                return respond(Err(refusal));
+                return refuse(&link, respond, refusal);
             }
         };
         // MBX-5: known ids first. One that is under way gets the same answer when it comes.
@@ -101,18 +101,22 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             waiting.push(Waiting { respond, link });
             return;
         }
-        if let Some(stored) = self.buffer.lookup(access.mailbox, id) {
+        let spends = is_commit || !authorised.is_of_epoch();
+        if let Some(answer) = spends.then(|| self.answered(access, id)).flatten() {
             drop(mailbox);
-            return respond(Ok(Answer::Appended(appended(stored, true))));
+            return respond(Ok(answer));
         }
         let taken = self.take_in(Shed::Append);
         let judged = taken.and_then(|()| self.judge(&mut mailbox, authorised, now));
         let (mut act, change, origin) = match judged {
             Ok(judged) => judged,
             Err(refusal) => {
-                link.break_here();
+                let answer = self.answered(access, id).ok_or(refusal);
+                if answer.is_err() {
+                    link.break_here();
+                }
                 drop(mailbox);
-                return respond(Err(refusal));
+                return respond(answer);
             }
         };
         let fresh = Fresh::new(&act, origin);
@@ -148,6 +152,12 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         );
         drop(mailbox);
         give_back(submitted);
+    }
+
+    /// What was said of this id, if it is stored (MBX-5).
+    fn answered(&self, access: Access, id: EnvelopeId) -> Option<Answer> {
+        let stored = self.buffer.lookup(access.mailbox, id)?;
+        Some(Answer::Appended(appended(stored, true)))
     }
 
     /// Tells whoever is online of an envelope that is held in memory (MBX-21).
@@ -393,6 +403,12 @@ impl Change {
             mailbox.readers.entry(*hash).or_insert(reader);
         }
     }
+}
+
+/// Refuses an append, and those behind it in its chain (MBX-6); no lock may be held.
+fn refuse(link: &ChainLink, respond: Respond, refusal: Refusal) {
+    link.break_here();
+    respond(Err(refusal));
 }
 
 /// Answers an append, and those that came with the same id while it was under way.

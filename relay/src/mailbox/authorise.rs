@@ -37,6 +37,11 @@ pub(super) enum Grant {
 }
 
 impl<C> Authorised<C> {
+    /// Whether an epoch's key allows it, which has no uses and no pace.
+    pub(super) const fn is_of_epoch(&self) -> bool {
+        matches!(self.grant, Grant::Epoch { .. } | Grant::Replaced(_))
+    }
+
     /// The command, the key and by what right.
     pub(super) fn into_parts(self) -> (C, PublicKey, Grant) {
         (self.command, self.key, self.grant)

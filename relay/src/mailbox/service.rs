@@ -20,7 +20,6 @@ use super::rows;
 use super::state::Mailbox;
 use crate::buffer::{Act, Buffer, BufferError, Done, Outcome, Span};
 use crate::limits::{ADMISSION_RETRY, SHARDS, STORE_RETRY};
-use crate::ops::metrics;
 
 /// The mailboxes of this process.
 pub(crate) struct Service<B, N> {
@@ -168,7 +167,7 @@ impl<B: Buffer, N: Notices> Mailboxes for Arc<Service<B, N>> {
             Call::With(access, ask) => (access, ask),
         };
         match ask {
-            Ask::Append(ask) => self.append(access, ask, now, counted(respond)),
+            Ask::Append(ask) => self.append(access, ask, now, respond),
             Ask::Subscribe { reader, after } => {
                 respond(self.subscribe(access, reader, after, now).map(Answer::Subscribed));
             }
@@ -207,17 +206,6 @@ impl<B: Buffer, N: Notices> Mailboxes for Arc<Service<B, N>> {
     fn head(&self, mailbox: MailboxId, now: UnixTime) -> Seq {
         self.buffer.level(mailbox, now).head
     }
-}
-
-/// Counts what an append is answered with.
-fn counted(respond: Respond) -> Respond {
-    Box::new(move |answer| {
-        match &answer {
-            Ok(_) => metrics::APPENDS_ACCEPTED.count(),
-            Err(refusal) => metrics::APPENDS_REFUSED.count(refusal.code),
-        }
-        respond(answer);
-    })
 }
 
 /// Locks a mailbox. A panic elsewhere ends its task only; the state under the lock is whole

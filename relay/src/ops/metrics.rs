@@ -141,7 +141,9 @@ labels! {
     /// What the door said.
     Door, "result" { Accepted = "accepted", Refused = "refused", }
     /// Why a handshake failed.
-    Handshake, "reason" { Tls = "tls", Late = "late", Protocol = "protocol", }
+    Handshake, "reason" {
+        Tls = "tls", Late = "late", Protocol = "protocol", Full = "full",
+    }
     /// What a connection carries; `http` is a request that became no WebSocket.
     Transport, "transport" { Frames = "frames", WebSocket = "websocket", Http = "http", }
     /// What was done with a part.

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::message::LogPosition;
 use crate::address::RelayAddress;
-use crate::ids::{BlobHash, BlobId, EnvelopeId, LinkToken, MailboxId};
+use crate::ids::{BlobId, EnvelopeId, LinkToken, MailboxId};
 
 /// The content of a letter (CNT-6).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,10 @@ pub enum LetterContent {
     Readd(ReaddLetter),
     /// Somebody who has a group's link asks to be let in.
     Join(JoinLetter),
+    /// The account takes a new device in (DEV-4).
+    Link(LinkLetter),
+    /// A new device is ready to be added (DEV-6).
+    Linked(LinkedLetter),
     /// A kind of a newer version: kept as it is (CNT-2).
     Unknown {
         /// Its number.
@@ -105,6 +109,24 @@ pub struct JoinLetter {
     pub inbox: InboxGrant,
 }
 
+/// What a new device needs to be one of the account's (DEV-4).
+#[derive(Clone, PartialEq, Eq)]
+pub struct LinkLetter {
+    /// The account's signed device list, exact bytes.
+    pub devices: Vec<u8>,
+    /// What the account is called; may be empty.
+    pub nick: String,
+    /// The account's inbox, and a key of it with every right, for this device alone.
+    pub inbox: InboxGrant,
+}
+
+/// What the others need to add a new device (DEV-6).
+#[derive(Clone, PartialEq, Eq)]
+pub struct LinkedLetter {
+    /// Key packages of the device, exact bytes.
+    pub key_packages: Vec<Vec<u8>>,
+}
+
 /// A sealed blob in the mailbox of a conversation, at its relay.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BlobRef {
@@ -112,12 +134,10 @@ pub struct BlobRef {
     pub blob: BlobId,
     /// Seed of the Ed25519 key that may read it. Wiped when dropped.
     pub read_key: Zeroizing<[u8; 32]>,
-    /// The key its content is sealed with. Wiped when dropped.
+    /// The key of the sealed file in it (FIL-1). Wiped when dropped.
     pub key: Zeroizing<[u8; 32]>,
-    /// Bytes of the content.
+    /// Bytes of the sealed file.
     pub size: u64,
-    /// SHA-256 of the content.
-    pub hash: BlobHash,
 }
 
 /// A way to write to an inbox.
@@ -164,6 +184,18 @@ impl fmt::Debug for ReaddLetter {
 impl fmt::Debug for JoinLetter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "JoinLetter({} key packages)", self.key_packages.len())
+    }
+}
+
+impl fmt::Debug for LinkLetter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LinkLetter(..)")
+    }
+}
+
+impl fmt::Debug for LinkedLetter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LinkedLetter({} key packages)", self.key_packages.len())
     }
 }
 

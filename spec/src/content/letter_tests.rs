@@ -1,7 +1,7 @@
 //! Tests of what letters carry.
 
 use super::*;
-use crate::ids::{BlobHash, LinkToken};
+use crate::ids::LinkToken;
 use crate::limits::{BODY_BYTES, DEVICES};
 
 fn first(key_packages: usize) -> LetterContent {
@@ -31,7 +31,6 @@ fn blob(size: u64) -> WelcomePart {
         read_key: Zeroizing::new([2; 32]),
         key: Zeroizing::new([3; 32]),
         size,
-        hash: BlobHash::new([4; 32]),
     })
 }
 
@@ -53,11 +52,38 @@ fn join(key_packages: usize, nick: &str) -> LetterContent {
     })
 }
 
+fn link(nick: &str) -> LetterContent {
+    let (devices, nick) = (vec![1; 1_500], nick.to_owned());
+    LetterContent::Link(LinkLetter { devices, nick, inbox: grant() })
+}
+
+fn linked(key_packages: usize) -> LetterContent {
+    LetterContent::Linked(LinkedLetter { key_packages: vec![vec![2; 2_700]; key_packages] })
+}
+
+/// DEV-4, DEV-6: nickname and key packages are bounded, at the bound and one past it.
+#[test]
+fn letters_of_linking_are_bounded() {
+    assert!(link(&"n".repeat(crate::limits::NICK_BYTES)).encode().is_ok());
+    assert!(link(&"n".repeat(crate::limits::NICK_BYTES + 1)).encode().is_err());
+    assert!(linked(DEVICES).encode().is_ok());
+    assert!(linked(DEVICES + 1).encode().is_err() && linked(0).encode().is_err());
+}
+
 /// One of each kind of letter.
 pub(super) fn each() -> Vec<LetterContent> {
     let unknown = LetterContent::Unknown { kind: 77, body: vec![0xff; 9] };
     let here = welcome(WelcomePart::Here(vec![8; 5_000]));
-    vec![first(1), here, welcome(blob(90_000)), readd(2_700), join(1, "carol"), unknown]
+    vec![
+        first(1),
+        here,
+        welcome(blob(90_000)),
+        readd(2_700),
+        join(1, "carol"),
+        link("d"),
+        linked(1),
+        unknown,
+    ]
 }
 
 /// CNT-2, CNT-6: every letter is read as it was written, one of an unknown kind too.

@@ -77,7 +77,7 @@ pub enum Body {
 }
 
 impl Body {
-    /// The first number of the kinds that pass (CNT-2).
+    /// The first kind in the layout of contents that passes (CNT-2).
     pub const PASSING: u32 = 64;
 
     /// Whether it is kept and counts (CNT-2). Else it does its work once and is gone.

@@ -10,6 +10,7 @@ mod kept;
 mod letter;
 mod message;
 mod passing;
+mod state;
 
 pub use crate::ids::ContentHash;
 pub use error::ContentError;
@@ -18,11 +19,12 @@ pub use kept::{
     Attachment, Delete, Edit, Person, Reaction, Roster, Sync, SyncRecord, Text, Verified,
 };
 pub use letter::{
-    BlobRef, FirstLetter, FirstMessage, InboxGrant, JoinLetter, LetterContent, ReaddLetter,
-    WelcomeLetter, WelcomePart,
+    BlobRef, FirstLetter, FirstMessage, InboxGrant, JoinLetter, LetterContent, LinkLetter,
+    LinkedLetter, ReaddLetter, WelcomeLetter, WelcomePart,
 };
 pub use message::{Body, Content, LogPosition, UnixMillis};
 pub use passing::{Profile, Receipts, Repair, RepairEntry, RepairRange, RepairRequest};
+pub use state::{AccountState, ContactState, ConversationState, InviteState, StateRecord};
 
 #[cfg(test)]
 mod tests;

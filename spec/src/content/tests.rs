@@ -13,6 +13,9 @@ use crate::limits::{
 };
 use crate::message::EnvelopeClass;
 
+#[path = "state_tests.rs"]
+mod state_tests;
+
 #[path = "letter_tests.rs"]
 mod letters;
 
@@ -208,7 +211,8 @@ fn counter_and_previous_agree() {
     }
 }
 
-/// CNT-3, CNT-5, CNT-8 to CNT-12: at each bound it is taken, one past it refused.
+/// CNT-3, CNT-5, CNT-8, CNT-9, CNT-10, CNT-11, CNT-12: at each bound it is taken, one past it
+/// refused.
 #[test]
 fn bounds_hold() {
     let long = |size| "x".repeat(size);
@@ -258,8 +262,8 @@ fn bounds_hold() {
     assert!(matches!(past, Err(ContentError::TooLarge { .. })));
 }
 
-/// CNT-3, CNT-5, CNT-8 to CNT-12: what is empty and must not be, and what would show as something
-/// else than it is, is refused.
+/// CNT-3, CNT-5, CNT-8, CNT-9, CNT-10, CNT-11, CNT-12: what is empty and must not be, and what
+/// would show as something else than it is, is refused.
 #[test]
 fn empty_and_misleading_parts_are_refused() {
     let empty = [text(""), edit(""), delete(0), roster(0, ""), sync(0, 0, 0), receipts(0)];

@@ -19,24 +19,21 @@ use super::report::{Report, median};
 
 /// Messages of one transaction.
 const BATCH: usize = 50;
-const MAILBOX: MailboxId = MailboxId::new([7; 16]);
+/// The conversation's mailbox.
+pub const MAILBOX: MailboxId = MailboxId::new([7; 16]);
 
-struct Device {
+/// A device with its store.
+pub struct Device {
     key: DeviceKey,
     certificate: DeviceCertificate,
-    store: Connection,
+    /// Where its state is.
+    pub store: Connection,
 }
 
 impl Device {
-    fn new(number: u16, folder: &Path) -> Self {
-        let [high, low] = number.to_be_bytes();
-        let mut seed = [0x5a; 32];
-        (seed[0], seed[1]) = (high, low);
-        let key = DeviceKey::from_seed(&seed);
-        let account = AccountKey::from_seed(&seed);
-        let at = UnixTime::new(1);
-        let certificate = account.certify(&key.public(), DeviceNumber::new(1), at, "device");
-        let mut store = Connection::open(folder.join(format!("{number}.db"))).expect("a store");
+    /// A device whose store is as the client's: encrypted, and durable with each transaction.
+    pub fn new(number: u16, folder: &Path) -> Self {
+        let store = Connection::open(folder.join(format!("{number}.db"))).expect("a store");
         store
             .pragma_update(
                 None,
@@ -46,16 +43,41 @@ impl Device {
             .expect("keyed");
         store.pragma_update(None, "journal_mode", "wal").expect("wal");
         store.pragma_update(None, "synchronous", "full").expect("full");
+        store.pragma_update(None, "secure_delete", "on").expect("wiped");
+        Self::with(number, store)
+    }
+
+    /// A device that is needed to make a group, and then no more.
+    pub fn passing(number: u16) -> Self {
+        Self::with(number, Connection::open_in_memory().expect("a store"))
+    }
+
+    fn with(number: u16, mut store: Connection) -> Self {
+        let [high, low] = number.to_be_bytes();
+        let mut seed = [0x5a; 32];
+        (seed[0], seed[1]) = (high, low);
+        let key = DeviceKey::from_seed(&seed);
+        let account = AccountKey::from_seed(&seed);
+        let at = UnixTime::new(1);
+        let certificate = account.certify(&key.public(), DeviceNumber::new(1), at, "device");
         prepare(&mut store);
         Self { key, certificate: certificate.expect("certified"), store }
     }
 
-    fn own(&self) -> OwnDevice<'_> {
+    /// It, as one who acts.
+    pub fn own(&self) -> OwnDevice<'_> {
         OwnDevice { key: &self.key, certificate: &self.certificate }
+    }
+
+    /// A key package of it.
+    pub fn package(&self, suite: Suite) -> KeyPackage {
+        let made = GeneratedKeyPackage::make(&provider(&self.store), &self.own(), suite, false);
+        KeyPackage::parse(&made.expect("made").bytes).expect("a key package")
     }
 }
 
-fn place(epoch: u64) -> RecordPlace {
+/// A fresh place in an epoch.
+pub fn place(epoch: u64) -> RecordPlace {
     RecordPlace {
         mailbox: MAILBOX,
         epoch: Epoch::new(epoch.to_be_bytes()),
@@ -120,19 +142,7 @@ fn group(
         (1..leaves).map(|number| Device::new(u16::try_from(number).unwrap(), folder)).collect();
     let (mut epoch, mut welcome) = (0, None);
     for batch in members.chunks(COMMIT_READERS.min(9)) {
-        let packages: Vec<KeyPackage> = batch
-            .iter()
-            .map(|device| {
-                let made = GeneratedKeyPackage::make(
-                    &provider(&device.store),
-                    &device.own(),
-                    suite,
-                    false,
-                )
-                .expect("made");
-                KeyPackage::parse(&made.bytes).expect("a key package")
-            })
-            .collect();
+        let packages: Vec<_> = batch.iter().map(|device| device.package(suite)).collect();
         let pending =
             a.add(&provider(&alice.store), &alice.own(), &place(epoch), &packages).expect("added");
         a.merge_pending(&provider(&alice.store)).expect("merged");

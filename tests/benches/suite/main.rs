@@ -1,10 +1,11 @@
 //! The benches: what a load costs, beside what the machine could do at best, in one run.
 //!
-//! `tests/benches/run [W1 W2 W3 W4 W5 store micro] [--quick]`. Counts, and ratios to a denominator
-//! of the same run, are the figures to trust; rates depend on the machine's mood.
+//! `tests/benches/run [W1 W2 W3 W4 W5 store micro groups] [--quick]`. Counts, and ratios to a
+//! denominator of the same run, are the figures to trust; rates depend on the machine's mood.
 
 mod bare;
 mod conversation;
+mod groups;
 mod letter;
 mod micro;
 mod process;
@@ -20,7 +21,7 @@ mod w5;
 use report::Report;
 
 /// What there is.
-const BENCHES: [&str; 7] = ["W1", "W2", "W3", "W4", "W5", "store", "micro"];
+const BENCHES: [&str; 8] = ["W1", "W2", "W3", "W4", "W5", "store", "micro", "groups"];
 
 #[tokio::main]
 async fn main() {
@@ -59,6 +60,9 @@ async fn main() {
     if runs("micro") {
         micro::run(quick, &mut report);
         conversation::run(quick, &mut report);
+    }
+    if runs("groups") {
+        groups::run(quick, &mut report);
     }
     report.print();
     report.write();

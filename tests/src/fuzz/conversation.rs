@@ -1,10 +1,13 @@
-//! What is sealed: letters, records and welcomes, by strangers and by members who mean no good.
+//! What is sealed, by strangers and by members who mean no good: letters, records, live ones,
+//! welcomes, and what stands in rooms.
 
 use restante_crypto::{
     AccountKey, Conversation, DeviceCertificate, DeviceKey, DeviceNumber, GeneratedKeyPackage,
-    KemSecret, KeyPackage, Letter, LetterKeys, LetterPlace, OpenedLetter, OwnDevice, Processed,
-    Recipient, RecordPlace, Suite, generate_reader, pad, reader_hash, unpad,
+    KemSecret, KeyPackage, Letter, LetterKeys, LetterPlace, OpenedLetter, OwnDevice, PostBody,
+    Processed, Recipient, RecordPlace, RoomCard, RoomInfo, RoomLink, Suite, generate_reader, pad,
+    reader_hash, unpad,
 };
+use restante_spec::address::RelayAddress;
 use restante_spec::ids::{EnvelopeId, Epoch, MailboxId, UnixTime};
 use restante_spec::limits::PADDING_LADDER;
 use restante_spec::message::EnvelopeClass;
@@ -21,13 +24,15 @@ const ENVELOPE: EnvelopeId = EnvelopeId::new([8; 16]);
 /// The first byte says which of them the rest is.
 fn run(data: &[u8]) {
     let Some((kind, data)) = data.split_first() else { return };
-    match kind % 6 {
+    match kind % 8 {
         0 => letter(data),
         1 => letter_within(data),
         2 => padding(data),
         3 => PAIR.with(|pair| pair.bob_reads(data)),
         4 => PAIR.with(|pair| pair.alice_says(data)),
-        _ => PAIR.with(|pair| pair.bob_is_welcomed(data)),
+        5 => PAIR.with(|pair| pair.bob_is_welcomed(data)),
+        6 => PAIR.with(|pair| pair.alice_passes(data)),
+        _ => room(data),
     }
 }
 
@@ -35,6 +40,9 @@ fn seeds() -> Vec<Vec<u8>> {
     let mut seeds = with_heads(&[0], vectors("letter", "letter"));
     seeds.extend(with_heads(&[2], vectors("padding", "padded")));
     seeds.extend(with_heads(&[3], vectors("record", "record")));
+    seeds.extend(with_heads(&[6], vectors("live", "record")));
+    seeds.extend(with_heads(&[7], vectors("room", "post")));
+    seeds.extend(with_heads(&[7], vectors("room", "card")));
     seeds.push(b"\x01a first letter".to_vec());
     PAIR.with(|pair| {
         let record = pair.record();
@@ -68,6 +76,27 @@ fn letter_within(content: &[u8]) {
     assert_eq!(opened.expect("LET-1: what was sealed opens").content.as_slice(), content);
 }
 
+/// A stranger's card and post, and those of somebody who has the link.
+fn room(data: &[u8]) {
+    let (key, certificate) = device(5);
+    let relay = RelayAddress::new(*certificate.device(), "relay.example.org", 7443);
+    let (link, salt) = RoomLink::generate(relay.expect("an address"), certificate.account())
+        .expect("a short host name");
+    let posts = link.key().expect("a key");
+    let _ = (link.open_card(data), RoomCard::parse(link.room(), data), posts.open(&ENVELOPE, data));
+    let said = PostBody::Content(data.to_vec().into());
+    if let Ok(post) = posts.seal(&ENVELOPE, &key, &certificate, &said) {
+        let opened = posts.open(&ENVELOPE, &post).expect("ROM-7: what was sealed opens");
+        assert_eq!(opened.body, said, "ROM-8");
+    }
+    let (name, hosts) = (String::from_utf8_lossy(data).into_owned(), vec![certificate.account()]);
+    let info = RoomInfo { version: 1, name, hosts, audience_writes: true };
+    if let Ok(card) = RoomCard::sign(&key, &certificate, salt, info) {
+        let sealed = link.seal_card(&card).expect("ROM-5: what was signed fits");
+        assert_eq!(link.open_card(&sealed), Ok(card), "ROM-5");
+    }
+}
+
 /// REC-3: what is padded comes back, and nothing else is taken for it.
 fn padding(data: &[u8]) {
     if let Ok(padded) = pad(data, 0) {
@@ -87,6 +116,10 @@ const fn letter_place() -> LetterPlace {
 const fn place() -> RecordPlace {
     let epoch = Epoch::new([0; 8]);
     RecordPlace { mailbox: MAILBOX, epoch, envelope: ENVELOPE, class: EnvelopeClass::Normal }
+}
+
+const fn live_place() -> RecordPlace {
+    RecordPlace { class: EnvelopeClass::Live, ..place() }
 }
 
 fn device(seed: u8) -> (DeviceKey, DeviceCertificate) {
@@ -167,6 +200,18 @@ impl Pair {
         let opened = sealer.open(&place(), &record).expect("REC-1: what was sealed opens");
         assert_eq!(opened.message(), message, "REC-1");
         self.bob_reads(&record);
+    }
+
+    /// Alice passes something on that is stored nowhere; Bob is given it, and something else.
+    fn alice_passes(&self, content: &[u8]) {
+        let (place, (_, certificate)) = (live_place(), device(10));
+        let own = OwnDevice { key: &self.alice.key, certificate: &certificate };
+        let mut bob = loaded(&self.bob.store);
+        assert!(bob.open_live(&place, content).is_err(), "LIV-2: a stranger's record");
+        if let Ok(record) = self.alice.conversation.seal_live(&own, &place, 1, content) {
+            let live = bob.open_live(&place, &record).expect("LIV-1: what was sealed opens");
+            assert_eq!(live.content.as_slice(), content, "LIV-1");
+        }
     }
 
     /// Bob is welcomed to a conversation, or to something else.

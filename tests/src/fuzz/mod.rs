@@ -4,6 +4,7 @@
 //! worth keeping and a bounded number of changed inputs. Knows public sides only.
 
 mod client;
+mod contents;
 mod conversation;
 mod disk;
 mod frames;
@@ -34,7 +35,7 @@ pub const TARGETS: [Target; 15] = [
     frames::CLIENT,
     frames::RELAY,
     people::TEXTS,
-    people::CONTENTS,
+    contents::CONTENTS,
     people::IDENTITIES,
     conversation::SEALED,
     relay::HTTP,

@@ -11,6 +11,9 @@ use crate::town::Role;
 /// Rounds after which a healed run must have come to rest.
 const ROUNDS: usize = 4_000;
 
+/// More ticks than a store rests that failed.
+const RESTS: usize = 10;
+
 impl World {
     /// The end of a run: no more faults, everything is brought to where it should be and compared.
     pub(super) fn heal(&mut self) {
@@ -24,6 +27,12 @@ impl World {
         self.disk.heal();
         if self.relay.is_none() {
             self.start_relay();
+        }
+        // A store that failed again and again rests for some ticks.
+        for _ in 0..RESTS {
+            let now = self.now();
+            self.relay.as_mut().expect("it was started").tick(now);
+            self.write();
         }
         // First without connecting anew: who is online is told everything.
         self.settle(false);

@@ -8,9 +8,9 @@ use crate::repo::Repo;
 
 /// The families of ids. A definition outside of them is reported, so that a new family is added
 /// here and a slip of the pen in code is found.
-const FAMILIES: [&str; 19] = [
+const FAMILIES: [&str; 25] = [
     "FRM", "TRN", "ADM", "MBX", "BLB", "CMD", "DLV", "ERR", "LIM", "IDN", "INV", "LET", "CNV",
-    "REC", "CNT", "SAF", "THR", "STO", "OUT",
+    "REC", "LIV", "CNT", "ROM", "SAF", "THR", "STO", "OUT", "FIL", "ARC", "REV", "DEV",
 ];
 
 /// Where the ids of the repository were found.

@@ -11,7 +11,7 @@ use restante_spec::message::{
 use restante_tests::line::Line;
 use restante_tests::relay::InProcess;
 use restante_tests::wire::{Owner, PATIENCE, Wire, commit, envelope, random, tls};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::TRANSPORT;
 
@@ -264,6 +264,31 @@ async fn connections_in_all() {
     let relay = InProcess::start(&["--connections", "1"]).await;
     let _only = Wire::over(TRANSPORT, relay.address()).await;
     assert!(tls(relay.address(), &[restante_spec::ALPN]).await.is_err());
+    relay.stop().await;
+}
+
+/// LIM-12: a connection that says nothing has no handshake under way; as many that have begun one
+/// keep others out.
+#[tokio::test]
+async fn handshakes_under_way() {
+    let relay = InProcess::start(&[]).await;
+    let mut begun = Vec::new();
+    for number in 0..limits::HANDSHAKES_IN_FLIGHT {
+        // No more than a prefix may have.
+        let prefix = [127, 0, 0, if number.is_multiple_of(2) { 2 } else { 3 }];
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind((prefix, 0).into()).unwrap();
+        let place = (std::net::Ipv4Addr::LOCALHOST, relay.address().port());
+        begun.push(socket.connect(place.into()).await.unwrap());
+    }
+    assert!(tls(relay.address(), &[restante_spec::ALPN]).await.is_ok());
+    for stream in &mut begun {
+        // The first byte of a record that does not come.
+        stream.write_all(&[22]).await.unwrap();
+    }
+    while tls(relay.address(), &[restante_spec::ALPN]).await.is_ok() {}
+    drop(begun);
+    while tls(relay.address(), &[restante_spec::ALPN]).await.is_err() {}
     relay.stop().await;
 }
 

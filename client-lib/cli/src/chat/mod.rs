@@ -7,14 +7,16 @@ mod editor;
 mod screen;
 
 use restante_client::{
-    Client, ConnectionState, Contact, Event, EventStream, Fate, Goal, Message, MessageId, Position,
+    Client, ConnectionState, Conversation, Event, EventStream, Fate, Goal, Message, MessageId,
+    Position,
 };
 
 use self::screen::{Screen, Typed};
 use crate::desk::{Desk, conversation_of};
 use crate::failure::Failure;
 use crate::limits::{CHAT_BEFORE, CHAT_RESYNC, COLLECT_WAIT, EXCERPT};
-use crate::output::{fate_words, message_line, name_of, plain_line};
+use crate::names::Names;
+use crate::output::{fate_words, message_line, place_of, plain_line};
 use crate::text;
 
 /// Talks until the person has enough: end of input, `/quit`, or Ctrl-C.
@@ -23,9 +25,10 @@ pub(crate) async fn run(who: &str, desk: &mut Desk) -> Result<(), Failure> {
         return Err(Failure::new("offline", "a chat needs the network; leave out --offline"));
     }
     desk.try_collect().await;
-    let contact = desk.contact(who).await?;
+    let conversation = desk.conversation(who).await?;
     let mut events = desk.client.events();
-    let mut chat = Chat::new(desk, contact);
+    let names = Names::look_up(&desk.client, &conversation).await?;
+    let mut chat = Chat::new(desk, conversation, names);
     chat.begin().await?;
     chat.talk(&mut events).await
 }
@@ -33,8 +36,8 @@ pub(crate) async fn run(who: &str, desk: &mut Desk) -> Result<(), Failure> {
 /// One conversation on the screen.
 struct Chat {
     client: Client,
-    contact: Contact,
-    name: String,
+    conversation: Conversation,
+    names: Names,
     screen: Screen,
     /// The last message shown that has its place in the log.
     shown: Option<Position>,
@@ -59,13 +62,12 @@ enum Then {
 }
 
 impl Chat {
-    fn new(desk: &Desk, contact: Contact) -> Self {
-        let name = name_of(&contact);
+    fn new(desk: &Desk, conversation: Conversation, names: Names) -> Self {
         let screen = Screen::take(desk.out);
         Self {
             client: desk.client.clone(),
-            contact,
-            name,
+            conversation,
+            names,
             screen,
             shown: None,
             sent: Vec::new(),
@@ -78,7 +80,8 @@ impl Chat {
         self.client.connect().await?;
         self.show_since(None, CHAT_BEFORE).await?;
         if self.screen.has_prompt() {
-            self.screen.show(&format!("-- {}: Enter sends, /quit leaves --", self.name));
+            let name = place_of(&self.conversation);
+            self.screen.show(&format!("-- {name}: Enter sends, /quit leaves --"));
         }
         Ok(())
     }
@@ -113,11 +116,11 @@ impl Chat {
         match line.trim() {
             "" => {}
             "/quit" => return Ok(Then::Leave),
-            _ => match self.client.send(self.contact.id, line.trim_end()).await {
+            _ => match self.client.send(self.conversation.id, line.trim_end()).await {
                 Ok(message) => {
                     self.screen.object(&message);
                     if self.screen.has_prompt() {
-                        self.screen.show(&plain_line(&message, "you"));
+                        self.screen.show(&plain_line(&message, &self.names));
                     }
                     let excerpt = text::excerpt(&message.text, EXCERPT);
                     self.sent.push(Sent { id: message.id, excerpt, told: message.fate });
@@ -131,24 +134,28 @@ impl Chat {
     async fn take_event(&mut self, event: Event) -> Result<Then, Failure> {
         match event {
             Event::Message(message) if message.from_me() => {}
-            Event::Message(message) if message.conversation != self.contact.id.into() => {
+            Event::Message(message) if message.conversation != self.conversation.id => {
                 let from = self.client.conversation(message.conversation).await?;
-                let name = text::one_line(&from.name);
+                let name = place_of(&from);
                 self.screen.show(&format!("   (a message in {name})"));
             }
             Event::Message(message) => self.show(&message).await?,
-            Event::Fate { conversation, message, fate }
-                if conversation == self.contact.id.into() =>
-            {
+            Event::Changed(message) if message.conversation == self.conversation.id => {
+                self.screen.object(&message);
+                self.screen.show(&format!("   ~ {}", message_line(&message, &self.names)));
+            }
+            Event::Fate { conversation, message, fate } if conversation == self.conversation.id => {
                 self.take_fate(message, fate).await?;
             }
-            Event::Contact(contact) if contact.id == self.contact.id => {
-                self.name = name_of(&contact);
-                self.contact = contact;
+            // Somebody may be new, or be called something else.
+            Event::Contact(_) => self.look_up_names().await?,
+            Event::Conversation(conversation) if conversation.id == self.conversation.id => {
+                self.conversation = conversation;
+                self.look_up_names().await?;
             }
             Event::Notice(notice) => {
                 let about = conversation_of(&notice);
-                if about.is_none_or(|about| about == self.contact.id.into()) {
+                if about.is_none_or(|about| about == self.conversation.id) {
                     self.screen.show(&format!("   {notice}"));
                 }
             }
@@ -156,6 +163,11 @@ impl Chat {
             _ => {}
         }
         Ok(Then::GoOn)
+    }
+
+    async fn look_up_names(&mut self) -> Result<(), Failure> {
+        self.names = Names::look_up(&self.client, &self.conversation).await?;
+        Ok(())
     }
 
     async fn take_fate(&mut self, id: MessageId, fate: Fate) -> Result<(), Failure> {
@@ -166,7 +178,7 @@ impl Chat {
         sent.told = fate;
         let mark = match fate {
             Fate::Accepted => "✓",
-            Fate::Delivered => "✓✓",
+            Fate::Delivered | Fate::Read => "✓✓",
             Fate::Queued | Fate::Received => "·",
             Fate::Expired | Fate::Refused(_) => "✗",
         };
@@ -197,7 +209,7 @@ impl Chat {
 
     /// Shows what stands behind a position, among the newest `limit` messages.
     async fn show_since(&mut self, since: Option<Position>, limit: u32) -> Result<(), Failure> {
-        let page = self.client.history(self.contact.id, None, limit).await?;
+        let page = self.client.history(self.conversation.id, None, limit).await?;
         let new = page.iter().filter(|message| since.is_none_or(|at| message.position > at));
         for message in new {
             if since.is_none() || !message.from_me() {
@@ -209,13 +221,12 @@ impl Chat {
 
     async fn show(&mut self, message: &Message) -> Result<(), Failure> {
         self.screen.object(message);
-        let who = if message.from_me() { "you" } else { &self.name };
-        self.screen.show(&message_line(message, who));
+        self.screen.show(&message_line(message, &self.names));
         if message.seq.is_some() {
             self.shown = self.shown.max(Some(message.position));
         }
         if !message.from_me() {
-            self.client.mark_read(self.contact.id).await?;
+            self.client.mark_read(self.conversation.id).await?;
         }
         Ok(())
     }

@@ -50,7 +50,7 @@ pub(super) async fn decide(decision: &Decision, desk: &mut Desk) -> Result<(), F
         Decision::Accept { .. } => {
             format!(
                 "You and {name} can write to each other now: restante chat {}",
-                word_for(&contact)
+                word_for(&contact.nickname, contact.id)
             )
         }
         Decision::Decline { .. } => format!("{name} was refused and is not told."),

@@ -1,39 +1,45 @@
 //! `history`: a conversation, oldest message first.
 
-use restante_client::{ContactId, Message, Position};
+use restante_client::{ConversationId, ConversationKind, Message, Position};
 
 use crate::args::History;
 use crate::desk::Desk;
 use crate::failure::Failure;
 use crate::limits::PAGE;
-use crate::output::name_of;
+use crate::names::Names;
+use crate::output::place_of;
 
 /// Shows it; what was shown counts as read.
 pub(super) async fn run(args: &History, desk: &mut Desk) -> Result<(), Failure> {
     desk.try_collect().await;
-    let contact = desk.contact(&args.who).await?;
+    let conversation = desk.conversation(&args.who).await?;
+    let id = conversation.id;
     let messages = if args.all {
-        whole(contact.id, desk).await?
+        whole(id, desk).await?
     } else {
-        desk.client.history(contact.id, None, args.limit).await?
+        desk.client.history(id, None, args.limit).await?
     };
-    let name = name_of(&contact);
+    let names = Names::look_up(&desk.client, &conversation).await?;
     for message in &messages {
-        desk.out.message(message, if message.from_me() { "you" } else { &name });
+        desk.out.message(message, &names, args.ids);
     }
     if messages.is_empty() {
-        desk.out.say(&format!("Nothing yet between you and {name}."));
+        let name = place_of(&conversation);
+        desk.out.say(&match conversation.kind {
+            ConversationKind::Direct => format!("Nothing yet between you and {name}."),
+            ConversationKind::Group | ConversationKind::Own => format!("Nothing yet in {name}."),
+        });
     }
-    desk.client.mark_read(contact.id).await?;
+    desk.client.mark_read(id).await?;
     Ok(())
 }
 
 /// All of it, page by page from the end.
-async fn whole(contact: ContactId, desk: &Desk) -> Result<Vec<Message>, Failure> {
+async fn whole(of: ConversationId, desk: &Desk) -> Result<Vec<Message>, Failure> {
     let mut pages: Vec<Vec<Message>> = Vec::new();
     let mut before: Option<Position> = None;
     loop {
-        let page = desk.client.history(contact, before, PAGE).await?;
+        let page = desk.client.history(of, before, PAGE).await?;
         let Some(first) = page.first() else { break };
         before = Some(first.position);
         pages.push(page);

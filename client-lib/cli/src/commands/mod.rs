@@ -3,17 +3,22 @@
 //! Knows the order of things: find the home, open it, work, close it. Must not print.
 
 mod contacts;
+mod devices;
+mod group;
 mod history;
 mod init;
 mod invite;
+mod messages;
+mod privacy;
 mod safety;
 mod search;
 mod send;
 mod sync;
+mod which;
 
 use clap::CommandFactory;
 
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, DeviceCommand};
 use crate::chat;
 use crate::desk::Desk;
 use crate::failure::Failure;
@@ -31,6 +36,9 @@ pub(crate) async fn run(cli: Cli, out: Output) -> Result<(), Failure> {
     if let Command::Init(args) = &command {
         return init::run(args, &home, common.offline, out).await;
     }
+    if let Command::Device { command: DeviceCommand::New(args) } = &command {
+        return devices::new(args, &home, out).await;
+    }
     let mut desk = Desk::start(home.open()?, out, common.offline)?;
     let done = work(&command, &mut desk).await;
     // It was running: what it owed is sent, and the home is free when this returns.
@@ -44,7 +52,15 @@ async fn work(command: &Command, desk: &mut Desk) -> Result<(), Failure> {
         Command::Accept(args) => invite::take(args, desk).await,
         Command::Contacts { decision: None } => contacts::list(desk).await,
         Command::Contacts { decision: Some(decision) } => contacts::decide(decision, desk).await,
+        Command::Group { command } => group::run(command, desk).await,
         Command::Send(args) => send::run(args, desk).await,
+        Command::Reply(args) => messages::reply(args, desk).await,
+        Command::React(args) => messages::react(args, desk).await,
+        Command::Edit(args) => messages::edit(args, desk).await,
+        Command::Delete(args) => messages::delete(args, desk).await,
+        Command::Receipts(args) => messages::receipts(&args.which, desk).await,
+        Command::Device { command } => devices::run(command, desk).await,
+        Command::Privacy(args) => privacy::run(args, desk).await,
         Command::History(args) => history::run(args, desk).await,
         Command::Search(args) => search::run(args, desk).await,
         Command::Chat { who } => chat::run(who, desk).await,

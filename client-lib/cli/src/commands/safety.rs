@@ -29,7 +29,7 @@ pub(super) async fn verify(args: &Verify, desk: &mut Desk) -> Result<(), Failure
         format!(
             "{name} must see the same number with: restante verify {me}\n\
              Compare it in person or by voice. If it is equal: restante verify {} --equal",
-            word_for(&contact)
+            word_for(&contact.nickname, contact.id)
         )
     });
     Ok(())

@@ -3,25 +3,36 @@
 use std::io::Read;
 use std::time::Duration;
 
-use restante_client::{Error, Fate, Goal, Message};
+use restante_client::{Conversation, Error, Fate, Goal, Message};
 
-use crate::args::{Send, Wait};
+use crate::args::{Send, Wait, Waiting};
 use crate::desk::Desk;
 use crate::failure::Failure;
 use crate::json::MessageLine;
-use crate::output::{fate_words, name_of};
+use crate::output::{fate_words, place_of};
 
 /// Queues the message, then waits until it has come as far as wished.
 pub(super) async fn run(args: &Send, desk: &mut Desk) -> Result<(), Failure> {
-    let text = text_of(args)?;
+    let text = text_of(&args.text)?;
     let collected = desk.collect().await;
-    let contact = desk.contact(&args.who).await?;
+    let place = desk.conversation(&args.who).await?;
     // What cannot be sent now is kept all the same: nobody should have to write it twice.
-    let message = desk.client.send(contact.id, &text).await?;
-    let waited = match (collected, desk.offline) {
+    let message = desk.client.send(place.id, &text).await?;
+    follow(&message, &place, &args.waiting, collected.map(drop), desk).await
+}
+
+/// Waits until a message that was queued has come as far as wished, and says how far it is.
+pub(super) async fn follow(
+    message: &Message,
+    place: &Conversation,
+    waiting: &Waiting,
+    reached: Result<(), Failure>,
+    desk: &Desk,
+) -> Result<(), Failure> {
+    let waited = match (reached, desk.offline) {
         (Err(failure), _) => Err(failure),
-        (Ok(_), true) => Ok(()),
-        (Ok(_), false) => wait(args, &message, desk).await,
+        (Ok(()), true) => Ok(()),
+        (Ok(()), false) => wait(waiting, message, desk).await,
     };
     let message = desk.client.message(message.id).await?;
     desk.out.object(&MessageLine::from(&message));
@@ -33,20 +44,22 @@ pub(super) async fn run(args: &Send, desk: &mut Desk) -> Result<(), Failure> {
             let text = format!("the message was not delivered: {}", fate_words(message.fate));
             return Err(Failure::new(refusal_code(message.fate), text));
         }
-        Fate::Accepted | Fate::Delivered | Fate::Received => waited.map_err(|failure| {
-            failure.saying("not delivered within that time; the message is safe at the relay")
-        })?,
+        Fate::Accepted | Fate::Delivered | Fate::Read | Fate::Received => {
+            waited.map_err(|failure| {
+                failure.saying("not delivered within that time; the message is safe at the relay")
+            })?
+        }
     }
-    desk.out.say(&format!("To {}: {}.", name_of(&contact), fate_words(message.fate)));
+    desk.out.say(&format!("To {}: {}.", place_of(place), fate_words(message.fate)));
     Ok(())
 }
 
-async fn wait(args: &Send, message: &Message, desk: &Desk) -> Result<(), Failure> {
-    let goal = match args.wait {
+async fn wait(waiting: &Waiting, message: &Message, desk: &Desk) -> Result<(), Failure> {
+    let goal = match waiting.wait {
         Wait::Accepted => Goal::Accepted,
         Wait::Delivered => Goal::Delivered,
     };
-    let within = Duration::from_secs(args.timeout);
+    let within = Duration::from_secs(waiting.timeout);
     match desk.client.wait_fate(message.id, goal, within).await {
         Ok(_) => Ok(()),
         Err(error @ Error::Deadline) => {
@@ -56,9 +69,10 @@ async fn wait(args: &Send, message: &Message, desk: &Desk) -> Result<(), Failure
     }
 }
 
-fn text_of(args: &Send) -> Result<String, Failure> {
-    if args.text != ["-"] {
-        return Ok(args.text.join(" "));
+/// The words of a command line as one text, or what stdin holds.
+pub(super) fn text_of(words: &[String]) -> Result<String, Failure> {
+    if words != ["-"] {
+        return Ok(words.join(" "));
     }
     let mut text = String::new();
     std::io::stdin()
@@ -70,8 +84,11 @@ fn text_of(args: &Send) -> Result<String, Failure> {
 const fn refusal_code(fate: Fate) -> &'static str {
     match fate {
         Fate::Refused(code) => code.name(),
-        Fate::Queued | Fate::Accepted | Fate::Delivered | Fate::Expired | Fate::Received => {
-            fate.name()
-        }
+        Fate::Queued
+        | Fate::Accepted
+        | Fate::Delivered
+        | Fate::Read
+        | Fate::Expired
+        | Fate::Received => fate.name(),
     }
 }

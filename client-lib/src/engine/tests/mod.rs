@@ -1,9 +1,19 @@
 //! Tests of the rules, with envelopes carried by hand: every race in the order the test wants.
 
+mod devices;
+mod gone;
+mod groups;
+mod kinds;
+mod large;
+mod live;
+mod order;
 mod post;
 mod readd;
 mod reboot;
+mod receipts;
 mod repair;
+mod transfers;
+mod trio;
 
 use std::time::Duration;
 
@@ -340,13 +350,7 @@ fn copied_home_stops_sending() {
     let (mut post, alice, _bob) = friends();
     let log = alice.log();
     let mut alice = alice.restart();
-    let copy = tempfile::tempdir().unwrap();
-    for file in std::fs::read_dir(alice.home.path()).unwrap() {
-        let path = file.unwrap().path();
-        std::fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
-    }
-    let engine = Engine::open(copy.path(), &post::key(), post::NOW).unwrap();
-    let mut twin = Person { engine, home: copy };
+    let mut twin = alice.copy();
     post.bring_log(&mut twin, log);
     twin.engine.send(twin.talk(), "by the twin").unwrap();
     post.round(&mut twin);

@@ -9,7 +9,8 @@ use restante_crypto::reader_hash;
 use restante_spec::address::RelayAddress;
 use restante_spec::codes::Code;
 use restante_spec::ids::{
-    EnvelopeId, Epoch, Handle, MailboxId, PublicKey, ReaderHash, Seconds, Seq, Slot, UnixTime,
+    BlobId, EnvelopeId, Epoch, Handle, MailboxId, PublicKey, ReaderHash, Seconds, Seq, Slot,
+    UnixTime,
 };
 use restante_spec::message::{
     Appended, Command, Created, Deliver, EnvelopeClass, MailboxClass, Opened, Refusal, Reply,
@@ -20,6 +21,7 @@ use tempfile::TempDir;
 
 use super::super::*;
 use crate::store::{LogState, Wish};
+use crate::transfer::{Direction, TransferState};
 use crate::types::{Contact, ContactId, ContactState, ConversationId, InviteOptions, Message};
 
 pub(super) const NOW: UnixTime = UnixTime::new(1_800_000_000);
@@ -41,8 +43,11 @@ pub(super) struct Post {
     epochs: BTreeMap<MailboxId, u64>,
     /// Where each reader was added: the epoch behind that commit, and its number.
     added: BTreeMap<(MailboxId, ReaderHash), (Epoch, Seq)>,
+    blobs: BTreeMap<BlobId, Vec<u8>>,
     /// Prekeys, by inbox and slot.
     prekeys: BTreeMap<(MailboxId, Slot), Vec<Vec<u8>>>,
+    /// Prekeys of last resort.
+    last_resorts: BTreeMap<(MailboxId, Slot), Vec<u8>>,
     /// Rights that were struck.
     pub(super) revoked: Vec<PublicKey>,
 }
@@ -59,12 +64,32 @@ pub(super) fn person(name: &str) -> Person {
     Person { engine, home }
 }
 
+/// Somebody's new device, which is not linked yet.
+pub(super) fn new_device() -> Person {
+    let home = tempfile::tempdir().unwrap();
+    let address = RelayAddress::new(PublicKey::new([1; 32]), "relay.example.org", 7443).unwrap();
+    let entrance = Entrance { address, token: None };
+    let engine = Engine::create_linking(home.path(), &key(), &entrance, NOW).unwrap();
+    Person { engine, home }
+}
+
 impl Person {
     /// The only contact there is.
     pub(super) fn contact(&self) -> Contact {
         let contacts = self.engine.contacts().unwrap();
         assert_eq!(contacts.len(), 1);
         contacts[0].clone()
+    }
+
+    /// The contact with this name.
+    pub(super) fn knows(&self, name: &str) -> Contact {
+        self.engine.find_contact(name).unwrap()
+    }
+
+    /// The mailbox messages to this contact go to.
+    pub(super) fn log_with(&self, name: &str) -> MailboxId {
+        let id = self.knows(name).id.into();
+        self.engine.store.read().need_conversation(id).unwrap().log.unwrap()
     }
 
     /// The mailbox messages to the only contact go to.
@@ -88,6 +113,23 @@ impl Person {
 
     pub(super) fn texts(&self) -> Vec<String> {
         self.history().into_iter().map(|message| message.text).collect()
+    }
+
+    /// The relay of everybody.
+    pub(super) fn entrance(&self) -> Entrance {
+        Entrance { address: self.engine.own_address().parse().unwrap(), token: None }
+    }
+
+    /// Somebody copies the home and opens the copy.
+    pub(super) fn copy(&self) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        for file in std::fs::read_dir(self.home.path()).unwrap().flatten() {
+            if file.file_type().unwrap().is_file() {
+                std::fs::copy(file.path(), home.path().join(file.file_name())).unwrap();
+            }
+        }
+        let engine = Engine::open(home.path(), &key(), NOW).unwrap();
+        Self { engine, home }
     }
 
     /// The process ends and another begins.
@@ -150,9 +192,14 @@ impl Post {
                 }
                 Reply::Done
             }
+            Command::PutPrekeys(put) => {
+                self.last_resorts.insert((mailbox, put.slot), body);
+                Reply::Done
+            }
             Command::TakePrekeys { slot, .. } => {
                 let left = self.prekeys.get_mut(&(mailbox, slot)).and_then(Vec::pop);
-                let Some(package) = left else {
+                let last = || self.last_resorts.get(&(mailbox, slot)).cloned();
+                let Some(package) = left.or_else(last) else {
                     return (Reply::Error(Refusal::new(Code::NotFound, "")), Vec::new());
                 };
                 return (Reply::Prekey { last_resort: false }, package);
@@ -202,6 +249,46 @@ impl Post {
             }
         }
         Some(appended)
+    }
+
+    /// Lets Bob take an invite of Alice's.
+    pub(super) fn ask(&mut self, alice: &mut Person, bob: &mut Person, text: Option<&str>) {
+        let link = alice.engine.invite(InviteOptions::default()).unwrap();
+        self.do_jobs(alice);
+        bob.engine.accept_invite(link.as_str(), text).unwrap();
+        self.do_jobs(bob);
+        self.bring_letters(alice);
+    }
+
+    /// Every blob a person is about to store or to fetch is there in one go.
+    pub(super) fn move_blobs(&mut self, person: &mut Person) {
+        for mut row in person.engine.owed_transfers().unwrap() {
+            if row.state.is_final() {
+                // The relay forgets it.
+                row.owed = false;
+                person.engine.store.write(|db| db.set_transfer(&row)).unwrap();
+                continue;
+            }
+            let folder = person.home.path().join("files");
+            let path = folder.join(&row.name);
+            match row.direction {
+                Direction::Upload => {
+                    self.blobs.insert(row.blob, std::fs::read(path).unwrap());
+                }
+                Direction::Download => {
+                    std::fs::create_dir_all(folder).unwrap();
+                    std::fs::write(path, &self.blobs[&row.blob]).unwrap();
+                }
+            }
+            (row.state, row.owed) = (TransferState::Done, false);
+            person.engine.store.write(|db| db.set_transfer(&row)).unwrap();
+        }
+    }
+
+    /// Nobody has left a key package in this inbox.
+    pub(super) fn forget_prekeys(&mut self, inbox: &MailboxId) {
+        self.prekeys.retain(|(mailbox, _), _| mailbox != inbox);
+        self.last_resorts.retain(|(mailbox, _), _| mailbox != inbox);
     }
 
     /// Takes an envelope out of a log, as if its time had passed.
@@ -306,7 +393,33 @@ impl Post {
             if batch.is_empty() || !person.engine.receive(&mailbox, batch).unwrap().reopen {
                 return;
             }
+            if person.engine.waits_for_blobs(&row.relay).unwrap() {
+                return;
+            }
         }
+    }
+
+    /// Brings a person a few records of a log, of one epoch.
+    pub(super) fn bring_some(&mut self, person: &mut Person, mailbox: MailboxId, most: usize) {
+        let row = person.engine.store.read().need_log(&mailbox).unwrap();
+        let mut log = self.boxes.get(&mailbox).cloned().unwrap_or_default();
+        log.retain(|(envelope, _)| envelope.seq > row.cursor);
+        let Some(epoch) = log.first().and_then(|(envelope, _)| envelope.epoch) else { return };
+        log.retain(|(envelope, _)| envelope.epoch == Some(epoch));
+        person.engine.reading_place(&mailbox, &opened(epoch, Seq::START)).unwrap();
+        let batch = log.into_iter().take(most).map(|(head, body)| (head, Bytes::from(body)));
+        person.engine.receive(&mailbox, batch.collect()).unwrap();
+    }
+
+    /// Shows two envelopes of a log in each other's place from now on.
+    pub(super) fn exchange(&mut self, mailbox: &MailboxId, a: Seq, b: Seq) {
+        let log = self.boxes.get_mut(mailbox).unwrap();
+        let at = |seq| log.iter().position(|(envelope, _)| envelope.seq == seq).unwrap();
+        let (a, b) = (at(a), at(b));
+        log.swap(a, b);
+        let (first, second) = (log[a].0, log[b].0);
+        (log[a].0.seq, log[a].0.prev) = (second.seq, second.prev);
+        (log[b].0.seq, log[b].0.prev) = (first.seq, first.prev);
     }
 
     /// Sends everything a person has to send in a conversation; the log answers.
@@ -351,19 +464,17 @@ impl Post {
 
     /// Lets Bob take an invite of Alice's, and Alice agree.
     pub(super) fn introduce(&mut self, alice: &mut Person, bob: &mut Person, text: Option<&str>) {
-        let link = alice.engine.invite(InviteOptions::default()).unwrap();
-        self.do_jobs(alice);
-        bob.engine.accept_invite(link.as_str(), text).unwrap();
-        self.do_jobs(bob);
-        self.bring_letters(alice);
-        assert_eq!(alice.contact().state, ContactState::Incoming);
-        alice.engine.accept_contact(alice.contact().id).unwrap();
+        self.ask(alice, bob, text);
+        let contacts = alice.engine.contacts().unwrap();
+        let asks = contacts.iter().find(|contact| contact.state == ContactState::Incoming);
+        alice.engine.accept_contact(asks.unwrap().id).unwrap();
         for _ in 0..2 {
             self.round(alice);
             self.round(bob);
         }
         self.round(alice);
-        assert_eq!(alice.log(), bob.log());
+        let name = |person: &Person| person.engine.nickname().unwrap();
+        assert_eq!(alice.log_with(&name(bob)), bob.log_with(&name(alice)));
     }
 }
 

@@ -302,18 +302,6 @@ fn what_the_author_lacks_is_lost() {
     assert_eq!(bob.engine.gaps(bob.talk()).unwrap()[0].state, GapState::Lost);
 }
 
-/// A message that was taken back is not given any more.
-#[test]
-fn nothing_is_kept_of_what_was_taken_back() {
-    let (mut post, mut alice, _bob) = friends();
-    let (of, log) = (alice.talk(), alice.log());
-    say(&mut post, &mut alice, of, &["one"], &[]);
-    let author = device(&alice);
-    kept(&alice, &log, &author, 1);
-    alice.engine.store.write(|db| db.empty_messages()).unwrap();
-    assert!(alice.engine.store.read().kept(&log, &author, (1, 1), 1).unwrap().is_empty());
-}
-
 /// Requests, gaps and gifts are bounded: one more is not noted, pushes the oldest out, waits.
 #[test]
 fn repairs_are_bounded() {

@@ -20,7 +20,7 @@ impl Writer {
         if sparse.is_empty() {
             return;
         }
-        let Ok(database) = self.store.database() else { return };
+        let Some(database) = self.writable() else { return };
         let cleaned = self.try_clean(&database, &sparse);
         drop(database);
         if let Err(cause) = cleaned {

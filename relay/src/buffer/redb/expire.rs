@@ -24,7 +24,7 @@ impl Writer {
         if due.is_empty() {
             return;
         }
-        let Ok(database) = self.store.database() else { return };
+        let Some(database) = self.writable() else { return };
         let expired = self.try_expire(&database, &due);
         drop(database);
         if let Err(cause) = expired {

@@ -20,7 +20,7 @@ use crate::buffer::index::{ChunkId, Mark, Moved, Placed};
 use crate::buffer::settings::Settings;
 use crate::buffer::{Act, AppendAct, BufferError, Envelope, Outcome, RELAY, Seen, Stored};
 use crate::error::advice;
-use crate::limits::{REOPEN_FIRST, REOPEN_LAST};
+use crate::limits::{EXPIRY_MAILBOXES, REOPEN_FIRST, REOPEN_LAST, REST_DOUBLINGS};
 use crate::ops::metrics;
 
 /// The storage thread's work.
@@ -40,6 +40,10 @@ pub(crate) struct Writer {
     /// It was told to end.
     stopping: bool,
     pub(super) hold: Hold,
+    /// Failures since a batch was last made durable.
+    failures: u32,
+    /// Ticks until something is written again; until then the store is only read.
+    rests: u32,
 }
 
 /// What is said if the commit succeeds.
@@ -78,7 +82,21 @@ impl Writer {
         let reserved = store.index().last_number();
         let (next_chunk, stopping, hold) =
             (store.index().newest_chunk() + 1, false, Hold::default());
-        Self { store, jobs, queued, opener, settings, now, next_chunk, reserved, stopping, hold }
+        let (failures, rests) = (0, 0);
+        Self {
+            store,
+            jobs,
+            queued,
+            opener,
+            settings,
+            now,
+            next_chunk,
+            reserved,
+            stopping,
+            hold,
+            failures,
+            rests,
+        }
     }
 
     /// Works until told to stop; what was queued behind that is refused.
@@ -141,7 +159,7 @@ impl Writer {
                     batch.push((mailbox, act, done));
                 }
                 Job::Tick(now) => {
-                    self.now = self.now.max(now);
+                    self.tick(now);
                     ticked = true;
                 }
                 Job::Check => check = true,
@@ -153,6 +171,9 @@ impl Writer {
         }
         self.queued.take(batch.len(), bytes);
         self.write(batch);
+        if ticked {
+            self.store.index().purge_some(self.now, EXPIRY_MAILBOXES);
+        }
         self.expire();
         if ticked {
             self.clean();
@@ -162,12 +183,17 @@ impl Writer {
         }
     }
 
+    fn tick(&mut self, now: UnixTime) {
+        self.now = self.now.max(now);
+        self.rests = self.rests.saturating_sub(1);
+    }
+
     /// Writes a batch and answers it, or takes the store for failed.
     fn write(&mut self, batch: Vec<Queued>) {
         if batch.is_empty() {
             return;
         }
-        let Ok(database) = self.store.database() else {
+        let Some(database) = self.writable() else {
             return refuse(batch, BufferError::Unavailable);
         };
         let mut told = Vec::with_capacity(batch.len());
@@ -219,6 +245,7 @@ impl Writer {
             transaction.commit().map_err(|error| Failure::Commit(error.into()))?;
             metrics::COMMITS.count();
             metrics::COMMITTED_ACTS.add(acts);
+            self.failures = 0;
         }
         Ok(moves)
     }
@@ -354,14 +381,15 @@ impl Writer {
             }
         }
         let (seq, prev) = (index.next_number(), index.head(mailbox));
+        // Nobody waits for the index while a body is sealed.
+        drop(index);
         let AppendAct { id, class, expires_at, body, commit, epoch, rows, .. } = append;
         let epoch = epoch.unwrap_or(Seq::START);
         let envelope = Envelope { seq, prev, epoch, id, class, expires_at, commit, body };
         let (chunk, offset) = self.pack(batch, mailbox, &envelope)?;
         let size = envelope.body.len();
         let stored = Stored { seq, prev, expires_at, commit };
-        index.add(mailbox, Placed { id, stored, size, chunk, offset }, self.now);
-        drop(index);
+        store.index().add(mailbox, Placed { id, stored, size, chunk, offset }, self.now);
         batch.write_rows(&store, mailbox, &rows, seq)?;
         Ok(Ok(Outcome::Stored(stored)))
     }
@@ -377,11 +405,22 @@ impl Writer {
         }
     }
 
-    /// From here on readers are told that the store is not available.
+    /// The store, if it is open and may be written to now.
+    pub(super) fn writable(&self) -> Option<Arc<Database>> {
+        if self.rests > 0 { None } else { self.store.database().ok() }
+    }
+
+    /// From here on readers are told that the store is not available, and whoever writes also for a
+    /// while after it is open again, if it fails again and again: a full disk stays full, and each
+    /// failure costs a scan of the store.
     pub(super) fn close(&mut self, cause: &redb::Error) {
         metrics::STORE_FAILURES.count();
         let advice = if let redb::Error::Io(cause) = cause { advice(cause) } else { "" };
         error!(error = %cause, "the store failed{advice}");
+        if self.failures > 0 {
+            self.rests = 1 << self.failures.min(REST_DOUBLINGS);
+        }
+        self.failures += 1;
         self.store.set_database(None);
         self.fail_hold();
     }
@@ -429,7 +468,7 @@ impl Writer {
                 self.queued.take(1, act.size());
                 done.answer(Err(BufferError::Unavailable));
             }
-            Job::Tick(now) => self.now = self.now.max(now),
+            Job::Tick(now) => self.tick(now),
             Job::Check => {}
             Job::Stop => self.stopping = true,
         }

@@ -7,37 +7,37 @@ use super::{Part, protobuf, wire};
 use crate::content::error::ContentError;
 use crate::content::message::Body;
 
-/// Numbers of the kinds of contents (Layout: CNT-2).
+/// Numbers of the kinds (CNT-2): those below [`Body::PASSING`] are kept.
 mod kind {
-    /// Kept, as all below [`super::Body::PASSING`].
+    /// A kind in the layout of contents.
     pub(super) const TEXT: u32 = 1;
-    /// A file.
+    /// A kind in the layout of contents.
     pub(super) const ATTACHMENT: u32 = 2;
-    /// A reaction.
+    /// A kind in the layout of contents.
     pub(super) const REACTION: u32 = 3;
-    /// Other words.
+    /// A kind in the layout of contents.
     pub(super) const EDIT: u32 = 4;
-    /// Taken back.
+    /// A kind in the layout of contents.
     pub(super) const DELETE: u32 = 5;
-    /// The account leaves.
+    /// A kind in the layout of contents.
     pub(super) const LEAVE: u32 = 6;
-    /// Safety numbers.
+    /// A kind in the layout of contents.
     pub(super) const VERIFIED: u32 = 7;
-    /// The other members.
+    /// A kind in the layout of contents.
     pub(super) const ROSTER: u32 = 8;
-    /// Between own devices; the last that is kept.
+    /// A kind in the layout of contents.
     pub(super) const SYNC: u32 = 9;
-    /// Passing, as all from here on.
+    /// A kind in the layout of contents.
     pub(super) const RECEIPTS: u32 = 64;
-    /// Nickname and devices.
+    /// A kind in the layout of contents.
     pub(super) const PROFILE: u32 = 65;
-    /// Live.
+    /// A kind in the layout of contents.
     pub(super) const TYPING: u32 = 66;
-    /// Live.
+    /// A kind in the layout of contents.
     pub(super) const PRESENCE: u32 = 67;
-    /// What is missing.
+    /// A kind in the layout of contents.
     pub(super) const REPAIR_REQUEST: u32 = 68;
-    /// What was missing; the last that is known.
+    /// A kind in the layout of contents.
     pub(super) const REPAIR: u32 = 69;
 }
 

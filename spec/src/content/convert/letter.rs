@@ -7,11 +7,11 @@ use super::kept::check_size;
 use super::{Part, at_most, check_nick, exact, one_to, protobuf, secret, wire};
 use crate::content::error::ContentError;
 use crate::content::letter::{
-    BlobRef, FirstLetter, FirstMessage, InboxGrant, JoinLetter, LetterContent, ReaddLetter,
-    WelcomeLetter, WelcomePart,
+    BlobRef, FirstLetter, FirstMessage, InboxGrant, JoinLetter, LetterContent, LinkLetter,
+    LinkedLetter, ReaddLetter, WelcomeLetter, WelcomePart,
 };
 use crate::content::message::LogPosition;
-use crate::ids::{BlobHash, BlobId, EnvelopeId, LinkToken, MailboxId};
+use crate::ids::{BlobId, EnvelopeId, LinkToken, MailboxId};
 use crate::limits::{BODY_BYTES, DEVICES};
 
 /// A kind in the layout of letters (CNT-6).
@@ -22,6 +22,10 @@ const WELCOME: u32 = 2;
 const READD: u32 = 3;
 /// A kind in the layout of letters (CNT-6).
 const JOIN: u32 = 4;
+/// A kind in the layout of letters (DEV-4).
+const LINK: u32 = 5;
+/// A kind in the layout of letters (DEV-6).
+const LINKED: u32 = 6;
 
 impl LetterContent {
     /// The bytes a letter is sealed over. They hold a secret: wiped when dropped.
@@ -34,7 +38,9 @@ impl LetterContent {
             Self::Welcome(welcome) => (WELCOME, welcome.write()?),
             Self::Readd(readd) => (READD, readd.write()?),
             Self::Join(join) => (JOIN, join.write()?),
-            Self::Unknown { kind: 0..=JOIN, .. } => {
+            Self::Link(link) => (LINK, link.write()?),
+            Self::Linked(linked) => (LINKED, linked.write()?),
+            Self::Unknown { kind: 0..=LINKED, .. } => {
                 return Err(ContentError::Malformed { what: "kind" });
             }
             Self::Unknown { kind, body } => (*kind, Zeroizing::new(body.clone())),
@@ -57,6 +63,8 @@ impl LetterContent {
             WELCOME => Part::read(body).map(Self::Welcome),
             READD => Part::read(body).map(Self::Readd),
             JOIN => Part::read(body).map(Self::Join),
+            LINK => Part::read(body).map(Self::Link),
+            LINKED => Part::read(body).map(Self::Linked),
             // CNT-2
             kind => Ok(Self::Unknown { kind, body: body.to_vec() }),
         }
@@ -204,6 +212,46 @@ impl Part for JoinLetter {
     }
 }
 
+impl Part for LinkLetter {
+    type Wire = wire::Link;
+    const WHAT: &'static str = "link letter";
+
+    fn to_wire(&self) -> wire::Link {
+        wire::Link {
+            devices: self.devices.clone(),
+            nick: self.nick.clone(),
+            inbox: Some(self.inbox.to_wire()),
+        }
+    }
+
+    fn from_wire(read: wire::Link) -> Result<Self, ContentError> {
+        Ok(Self { devices: read.devices, nick: read.nick, inbox: grant(read.inbox)? })
+    }
+
+    // DEV-4
+    fn check(&self) -> Result<(), ContentError> {
+        check_nick(&self.nick)
+    }
+}
+
+impl Part for LinkedLetter {
+    type Wire = wire::Linked;
+    const WHAT: &'static str = "linked letter";
+
+    fn to_wire(&self) -> wire::Linked {
+        wire::Linked { key_packages: self.key_packages.clone() }
+    }
+
+    fn from_wire(read: wire::Linked) -> Result<Self, ContentError> {
+        Ok(Self { key_packages: read.key_packages })
+    }
+
+    // DEV-6
+    fn check(&self) -> Result<(), ContentError> {
+        one_to("key packages", self.key_packages.len(), DEVICES)
+    }
+}
+
 impl BlobRef {
     fn to_wire(&self) -> wire::BlobRef {
         wire::BlobRef {
@@ -211,7 +259,6 @@ impl BlobRef {
             read_key: self.read_key.to_vec(),
             key: self.key.to_vec(),
             size: self.size,
-            hash: self.hash.as_bytes().to_vec(),
         }
     }
 
@@ -221,7 +268,6 @@ impl BlobRef {
             read_key: secret("read key", &read.read_key)?,
             key: secret("key", &read.key)?,
             size: read.size,
-            hash: exact("hash", BlobHash::from_slice(&read.hash))?,
         })
     }
 }

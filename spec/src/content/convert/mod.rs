@@ -5,13 +5,14 @@
 //!
 //! ```text
 //!  mod.rs (the envelope) -> body.rs (which kind) -> kept.rs, passing.rs
-//!  letter.rs (letters)
+//!  letter.rs (letters), state.rs (records of an account's state)
 //! ```
 
 mod body;
 mod kept;
 mod letter;
 mod passing;
+mod state;
 mod wipe;
 
 use prost::Message;

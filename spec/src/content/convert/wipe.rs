@@ -22,4 +22,7 @@ wiped! {
     SyncRecord: value;
     BlobRef: read_key, key;
     InboxGrant: key;
+    ContactState: own_key, invite;
+    InviteState: link, secret;
+    ConversationState: own_key;
 }

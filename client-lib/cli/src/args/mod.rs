@@ -2,17 +2,27 @@
 //!
 //! Knows words and their meaning for `clap`; must not know how anything is done.
 
+mod device;
+mod group;
+mod message;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use restante_client::{AdmissionToken, Entrance};
 
+pub(crate) use self::device::{DeviceCommand, NewDevice};
+pub(crate) use self::group::{GroupCommand, GroupPicture, GroupPolicy, NewGroup};
+pub(crate) use self::message::{Delete, Edit, Privacy, React, Receipts, Reply, Switch, Which};
+
 use crate::limits::{INVITE_DAYS, INVITE_DAYS_MAX, PAGE, SEND_WAIT_SECONDS};
 
 /// What stands under the list of commands.
 const AFTER_HELP: &str = "\
-WHO is a nickname, or the beginning of a contact's id where a nickname is not enough.
+WHO is a nickname, or the beginning of a contact's id where a nickname is not enough; GROUP is the
+name of a group, or the beginning of its id. Where one talks, either will do. MESSAGE is `last`, or
+the beginning of its id: restante history --ids.
 
 The home is encrypted, with a passphrase from --passphrase-file or the variable
 RESTANTE_PASSPHRASE, or else with a random key in a file of the home.
@@ -65,15 +75,32 @@ pub(crate) enum Command {
         #[command(subcommand)]
         decision: Option<Decision>,
     },
+    /// Makes groups, and does everything else with them.
+    Group {
+        /// What to do.
+        #[command(subcommand)]
+        command: GroupCommand,
+    },
     /// Sends a message; done when it is safe at the relay.
     Send(Send),
+    /// Answers a message.
+    Reply(Reply),
+    /// Puts a reaction beside a message.
+    React(React),
+    /// Gives a message of yours other words, everywhere.
+    Edit(Edit),
+    /// Takes messages back, everywhere.
+    Delete(Delete),
+    /// Shows how far a message of yours has come, with each it went to.
+    Receipts(Receipts),
     /// Shows a conversation, oldest message first.
     History(History),
     /// Finds messages that hold all the words.
     Search(Search),
-    /// Talks with somebody: incoming messages appear while you type.
+    /// Talks with somebody, or in a group: incoming messages appear while you type.
     Chat {
-        /// With whom.
+        /// With whom, or where.
+        #[arg(value_name = "WHO|GROUP")]
         who: String,
     },
     /// Shows the number to compare with a contact, so that nobody stands between you.
@@ -83,6 +110,14 @@ pub(crate) enum Command {
         /// Whom.
         who: String,
     },
+    /// Links further devices of yours, and removes them.
+    Device {
+        /// What to do.
+        #[command(subcommand)]
+        command: DeviceCommand,
+    },
+    /// Shows or sets what others are told without being written to.
+    Privacy(Privacy),
     /// Collects what is waiting and sends what is queued.
     Sync(Sync),
     /// Prints the completions for a shell.
@@ -156,11 +191,19 @@ pub(crate) enum Decision {
 /// What to send.
 #[derive(Args, Debug)]
 pub(crate) struct Send {
-    /// To whom.
+    /// To whom, or to which group.
+    #[arg(value_name = "WHO|GROUP")]
     pub(crate) who: String,
     /// The message; several words become one, `-` reads it from stdin.
     #[arg(required = true, num_args = 1..)]
     pub(crate) text: Vec<String>,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+}
+
+/// How long to wait for a message.
+#[derive(Args, Debug)]
+pub(crate) struct Waiting {
     /// How far the message must have come.
     #[arg(long, value_enum, default_value_t = Wait::Accepted)]
     pub(crate) wait: Wait,
@@ -181,7 +224,8 @@ pub(crate) enum Wait {
 /// What of a conversation to show.
 #[derive(Args, Debug)]
 pub(crate) struct History {
-    /// With whom.
+    /// With whom, or in which group.
+    #[arg(value_name = "WHO|GROUP")]
     pub(crate) who: String,
     /// The newest so many messages.
     #[arg(long, short = 'n', value_name = "N", default_value_t = PAGE)]
@@ -189,6 +233,9 @@ pub(crate) struct History {
     /// All of them.
     #[arg(long, conflicts_with = "limit")]
     pub(crate) all: bool,
+    /// With the beginning of each message's id, by which other commands know it.
+    #[arg(long)]
+    pub(crate) ids: bool,
 }
 
 /// What to find.

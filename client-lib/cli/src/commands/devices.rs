@@ -1,0 +1,100 @@
+//! `device ...`: a code on one screen, a number on both, and a device more.
+
+use qrcode::QrCode;
+use qrcode::render::unicode::Dense1x2;
+use restante_client::Error;
+
+use crate::args::{DeviceCommand, NewDevice};
+use crate::desk::Desk;
+use crate::failure::Failure;
+use crate::home::Home;
+use crate::json::{CheckLine, CodeLine, DeviceLine};
+use crate::output::Output;
+use crate::text;
+
+/// Makes a device that is to be linked, and shows what the first device needs.
+pub(super) async fn new(args: &NewDevice, home: &Home, out: Output) -> Result<(), Failure> {
+    let mut entrance = args.relay.clone();
+    entrance.token = args.token.clone().or(entrance.token);
+    let (client, _) = home.link(&entrance)?;
+    let mut desk = Desk::start(client, out, false)?;
+    let reached = desk.collect().await;
+    let code = desk.client.link_code().await?;
+    desk.client.shutdown().await?;
+    let code = code.ok_or(Error::NoLink)?;
+    out.object(&CodeLine { code: &code });
+    out.say(&code);
+    if out.is_terminal()
+        && let Ok(picture) = QrCode::new(&code)
+    {
+        out.say(&picture.render::<Dense1x2>().build());
+    }
+    out.say("On your first device: restante device link CODE\nThen here: restante device confirm");
+    reached.map(drop).map_err(|failure| {
+        failure.and("; the code can be used when restante sync has reached the relay")
+    })
+}
+
+/// Does what needs a home.
+pub(super) async fn run(command: &DeviceCommand, desk: &mut Desk) -> Result<(), Failure> {
+    match command {
+        DeviceCommand::Link { code, label } => link(code, label, desk).await,
+        DeviceCommand::Confirm { equal, different } => confirm(*equal, *different, desk).await,
+        DeviceCommand::List => list(desk).await,
+        DeviceCommand::Remove { number } => remove(*number, desk).await,
+        // Needs no home and was done before.
+        DeviceCommand::New(_) => Ok(()),
+    }
+}
+
+async fn link(code: &str, label: &str, desk: &mut Desk) -> Result<(), Failure> {
+    desk.collect().await?;
+    let check = desk.client.link_device(code.trim(), label).await?;
+    let told = desk.collect().await;
+    desk.out.object(&CheckLine { check: &check });
+    desk.out.say(&format!(
+        "{check}\nThe new device must show the same number with: restante device confirm\n\
+         If it shows another, find it in restante device list, and: restante device remove NUMBER"
+    ));
+    told.map(drop).map_err(|failure| failure.and("; restante sync tells the new device later"))
+}
+
+async fn confirm(equal: bool, different: bool, desk: &mut Desk) -> Result<(), Failure> {
+    desk.collect().await?;
+    let check = desk.client.link_check().await?.ok_or(Error::NoLink)?;
+    desk.out.object(&CheckLine { check: &check });
+    if different {
+        desk.client.refuse_link().await?;
+        desk.out.say("What came was forgotten. Remove this home, and begin with a new one.");
+    } else if equal {
+        desk.client.finish_link().await?;
+        desk.collect().await?;
+        desk.out.say(
+            "This device is yours now. Contacts and conversations come when your first device\n\
+             runs restante sync, and this one after it.",
+        );
+    } else {
+        desk.out.say(&format!(
+            "{check}\nIf your first device shows the same: restante device confirm --equal\n\
+             If it does not: restante device confirm --different"
+        ));
+    }
+    Ok(())
+}
+
+async fn list(desk: &Desk) -> Result<(), Failure> {
+    for device in desk.client.devices().await? {
+        desk.out.object(&DeviceLine::from(&device));
+        let this = if device.is_this { "  this one" } else { "" };
+        desk.out.say(&format!("{:>3}  {}{this}", device.number, text::one_line(&device.label)));
+    }
+    Ok(())
+}
+
+async fn remove(number: u32, desk: &mut Desk) -> Result<(), Failure> {
+    desk.collect().await?;
+    desk.client.remove_device(number).await?;
+    let told = desk.collect().await;
+    desk.out.say(&format!("Device {number} was removed and learns nothing more."));
+    told.map(drop).map_err(|failure| failure.and("; restante sync tells the others later"))
+}

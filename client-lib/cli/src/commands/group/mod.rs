@@ -1,0 +1,72 @@
+//! `group ...`: conversations with several people. Here is which is which, and what all that change
+//! a group have in common.
+//!
+//! What cannot be told to the relay now is kept on this device and done later, as for a message.
+
+mod members;
+mod own;
+mod state;
+
+use restante_client::{Client, Conversation};
+
+use crate::args::GroupCommand;
+use crate::desk::Desk;
+use crate::failure::Failure;
+use crate::json::ConversationLine;
+
+/// Does it.
+pub(super) async fn run(command: &GroupCommand, desk: &mut Desk) -> Result<(), Failure> {
+    match command {
+        GroupCommand::New(args) => own::new(args, desk).await,
+        GroupCommand::List => own::list(desk).await,
+        GroupCommand::Show { group } => own::show(group, desk).await,
+        GroupCommand::Add { group, who } => members::add(group, who, desk).await,
+        GroupCommand::Remove { group, who } => members::remove(group, who, desk).await,
+        GroupCommand::Role { group, who, role } => {
+            members::role(group, who, (*role).into(), desk).await
+        }
+        GroupCommand::Name { group, name } => state::name(group, name, desk).await,
+        GroupCommand::Picture(args) => state::picture(args, desk).await,
+        GroupCommand::Policy(args) => state::policy(args, desk).await,
+        GroupCommand::Timer { of, time } => state::timer(of, *time, desk).await,
+        GroupCommand::Leave { group } => own::leave(group, desk).await,
+        GroupCommand::Accept { group } => own::accept(group, desk).await,
+        GroupCommand::Decline { group } => own::decline(group, desk).await,
+    }
+}
+
+/// Does something to a group and tells the relay; gives the group as it is afterwards.
+async fn change(
+    group: &str,
+    desk: &mut Desk,
+    act: impl AsyncFnOnce(&Client, &Conversation) -> Result<(), Failure>,
+) -> Result<Conversation, Failure> {
+    let collected = desk.collect().await;
+    let group = desk.group(group).await?;
+    act(&desk.client, &group).await?;
+    finish(&group, collected.map(drop), desk).await
+}
+
+/// Tells the relay what was done, unless it could not be reached before.
+async fn finish(
+    group: &Conversation,
+    reached: Result<(), Failure>,
+    desk: &mut Desk,
+) -> Result<Conversation, Failure> {
+    let told = match reached {
+        Ok(()) => desk.collect().await.map(drop),
+        Err(failure) => Err(failure),
+    };
+    let now = desk.client.conversation(group.id).await?;
+    desk.out.object(&ConversationLine::from(&now));
+    told.map_err(|failure| failure.and("; it is kept on this device and done by: restante sync"))?;
+    Ok(now)
+}
+
+/// Says what was done; without the network, that it is yet to come.
+fn say(desk: &Desk, done: &str) {
+    desk.out.say(done);
+    if desk.offline {
+        desk.out.say("Others see it once the network is there and you run: restante sync");
+    }
+}

@@ -1,0 +1,270 @@
+//! The account's devices: which there are, how one is removed, and how the others come into every
+//! conversation (DEV-7, DEV-12 to DEV-14).
+
+use restante_crypto::{DeviceList, SigningKey, random_bytes};
+use restante_spec::content::{GroupKind, GroupState, StateRecord, WelcomeLetter, WelcomePart};
+use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey};
+
+use super::commands::{id_of, id_of_key};
+use super::group_acts::slot;
+use super::linking::entries;
+use super::membership::{account, accounts};
+use super::{Engine, Work};
+use crate::error::Error;
+use crate::events::Notice;
+use crate::store::{
+    ContactRow, ConversationRow, JobKind, LogRow, LogState, Meta, NewJob, RecordName, Wish,
+};
+use crate::types::{ContactState, ConversationId, Device, Standing};
+
+impl Engine {
+    pub(crate) fn devices(&self) -> Vec<Device> {
+        let own = self.account.device.public();
+        let devices = self.account.list.devices().iter();
+        let shown = devices.map(|listed| Device {
+            number: listed.certificate.number().get(),
+            label: listed.certificate.label().to_owned(),
+            since: listed.certificate.created(),
+            is_this: *listed.certificate.device() == own,
+        });
+        shown.collect()
+    }
+
+    pub(crate) fn remove_device(&mut self, number: u32) -> Result<(), Error> {
+        self.transact(|work| {
+            work.check_may_act()?;
+            let devices = work.account.list.devices();
+            let found = devices.iter().find(|l| l.certificate.number().get() == number);
+            let device = *found.ok_or(Error::NoSuchDevice)?.certificate.device();
+            if device == work.account.device.public() {
+                return Err(Error::NoSuchDevice);
+            }
+            work.strike_device(&device)
+        })
+    }
+}
+
+impl Work<'_> {
+    /// A device is none of the account's any more: a list without it, its inbox key struck, its
+    /// leaves to be removed (DEV-12).
+    pub(super) fn strike_device(&mut self, device: &PublicKey) -> Result<(), Error> {
+        let (key, list) = (self.account.need_key()?, &self.account.list);
+        let mut left = entries(list);
+        left.retain(|(certificate, _)| certificate.device() != device);
+        // DEV-12
+        let next = key.sign_list(list.version() + 1, &left)?;
+        self.note_struck(Some(list.as_bytes()), next.as_bytes())?;
+        self.db.set_meta(Meta::DeviceList, next.as_bytes())?;
+        self.stale = true;
+        let given = self.db.device_keys()?.into_iter().find(|(of, _)| of == device);
+        if let Some((_, seed)) = given {
+            self.db.drop_device_key(device)?;
+            self.revoke(&SigningKey::from_seed(&seed).public())?;
+        }
+        for log in self.db.live_logs()? {
+            let wish = Wish::RemoveDevice { device: *device.as_bytes() };
+            self.db.put_wish(&log.mailbox, &wish, self.now)?;
+        }
+        self.queue_profile()
+    }
+
+    /// Takes over a newer list of the own devices; without this one it is the end (DEV-13).
+    pub(super) fn learn_own_list(&mut self, devices: &[u8]) -> Result<(), Error> {
+        let known = DeviceList::parse(&self.db.need_meta(Meta::DeviceList)?)?;
+        let Ok(list) = DeviceList::parse(devices) else { return Ok(()) };
+        // IDN-7
+        if list.as_bytes() == known.as_bytes() || list.may_follow(&known).is_err() {
+            return Ok(());
+        }
+        if list.device(&self.account.device.public()).is_none() {
+            return self.take_unlinked();
+        }
+        self.note_struck(Some(known.as_bytes()), devices)?;
+        self.db.set_meta(Meta::DeviceList, list.as_bytes())?;
+        self.stale = true;
+        Ok(())
+    }
+
+    /// This device was removed: it says so and stops (DEV-13).
+    pub(super) fn take_unlinked(&mut self) -> Result<(), Error> {
+        if !self.is_cloned()? {
+            self.db.set_meta(Meta::Cloned, &[1])?;
+            self.notice(Notice::Unlinked);
+        }
+        Ok(())
+    }
+
+    /// A newer list of some account has come: who is in it no more is not heard any more (DEV-14).
+    pub(super) fn note_struck(&mut self, before: Option<&[u8]>, now: &[u8]) -> Result<(), Error> {
+        let (Some(before), Ok(now)) = (before, DeviceList::parse(now)) else { return Ok(()) };
+        for listed in DeviceList::parse(before)?.devices() {
+            let device = listed.certificate.device();
+            if now.device(device).is_none() {
+                self.db.note_struck(device)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a device is still one of its account's, as far as this device knows (DEV-14). One
+    /// with a number above all that are known is newer than the list.
+    pub(super) fn is_listed(
+        &self,
+        of: ConversationId,
+        certificate: &restante_crypto::DeviceCertificate,
+    ) -> Result<bool, Error> {
+        let author = certificate.account();
+        if self.db.is_struck(certificate.device())? {
+            return Ok(false);
+        }
+        let list = if author == self.account.id() {
+            Some(self.account.list.as_bytes().to_vec())
+        } else {
+            let known = self.db.contact(id_of_key(author.key()))?.and_then(|known| known.devices);
+            let member = self.db.member(of, author.key())?.devices;
+            newest(known, member)
+        };
+        let Some(list) = list else { return Ok(true) };
+        let list = DeviceList::parse(&list)?;
+        let last = list.devices().last().map(|listed| listed.certificate.number());
+        Ok(list.device(certificate.device()).is_some() || Some(certificate.number()) > last)
+    }
+
+    /// Adds this account's devices that are not in a conversation yet: their key packages are
+    /// taken from the own inbox first (DEV-7).
+    pub(super) fn add_own_devices(
+        &mut self,
+        of: ConversationId,
+        mailbox: &MailboxId,
+    ) -> Result<(), Error> {
+        if !self.account.has_others() {
+            return Ok(());
+        }
+        let own = *self.account.id().key();
+        let waits = |wish: &Wish| match wish {
+            Wish::Add { account, missing, .. } => account == own.as_bytes() && *missing > 0,
+            _ => false,
+        };
+        if self.db.wishes(mailbox)?.iter().any(|wish| waits(&wish.what)) {
+            return Ok(());
+        }
+        let members = self.members(mailbox)?;
+        let here = |device: &PublicKey| {
+            members.iter().any(|m| m.device.as_ref().is_some_and(|d| d.device() == device))
+        };
+        let devices = self.account.list.devices().iter().map(|listed| &listed.certificate);
+        let away: Vec<u32> = devices
+            .filter(|certificate| !here(certificate.device()))
+            .map(|certificate| certificate.number().get())
+            .collect();
+        let Ok(missing @ 1..) = u8::try_from(away.len()) else { return Ok(()) };
+        let suite = self.suite_of(mailbox)?;
+        let wish = Wish::Add { account: *own.as_bytes(), packages: Vec::new(), missing };
+        self.db.put_wish(mailbox, &wish, self.now)?;
+        let key = self.account.need_own_key()?.seed();
+        for number in away {
+            self.db.put_job(&NewJob {
+                conversation: Some(of),
+                slot: slot(number, suite),
+                key: Some(key.clone()),
+                envelope: Some(EnvelopeId::new(random_bytes()?)),
+                ..self.own_job(JobKind::TakePrekey)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The same for every conversation this account takes part in.
+    pub(super) fn add_own_devices_everywhere(&mut self) -> Result<(), Error> {
+        for row in self.db.conversations()? {
+            let Some(mailbox) = row.log.filter(|_| row.standing == Standing::Open) else {
+                continue;
+            };
+            let live =
+                matches!(self.db.need_log(&mailbox)?.state, LogState::Live | LogState::Creating);
+            if live && row.state.kind != GroupKind::Own {
+                self.add_own_devices(row.id, &mailbox)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Another device of this account has let this one into a conversation: nobody is asked. One
+    /// meant for others of them is left alone (DEV-7).
+    pub(super) fn join_own(&mut self, welcome: &WelcomeLetter) -> Result<(), Error> {
+        self.learn_own_list(&welcome.devices)?;
+        if self.is_awaited(welcome)? {
+            return self.take_welcome_back(self.own_contact(), welcome);
+        }
+        if self.db.log(&welcome.mailbox)?.is_some() {
+            return Ok(());
+        }
+        if let WelcomePart::Blob(at) = &welcome.welcome {
+            return self.keep_welcome(id_of(self.account.id()), welcome, at);
+        }
+        let Some(reader) = self.attempt(|work| work.join_group(welcome))? else { return Ok(()) };
+        let state = self.agreed(&welcome.mailbox)?;
+        let own = *self.account.id().key();
+        let id = match state.kind {
+            GroupKind::Own => id_of_key(&own).into(),
+            GroupKind::Group(id) => ConversationId::new(id),
+            GroupKind::Direct => self.direct_with(&welcome.mailbox)?.id.into(),
+        };
+        let log = self.joined_log(id, welcome, &state, LogState::Live, reader)?;
+        if state.kind == GroupKind::Direct {
+            let contact = self.db.need_contact(id.contact())?;
+            self.choose_log(&contact, &log.mailbox)?;
+            return self.tell_contact(&contact);
+        }
+        self.enter(id, state, &log)
+    }
+
+    fn enter(&mut self, id: ConversationId, state: GroupState, log: &LogRow) -> Result<(), Error> {
+        let known = self.db.conversation(id)?;
+        let mut row = known.unwrap_or_else(|| ConversationRow::new(id, state.clone()));
+        if row.log.is_some() && row.state.generation < state.generation {
+            // CNV-20
+            return self.go_on_in(&mut row, state, log);
+        }
+        (row.state, row.standing, row.log) = (state, Standing::Open, Some(log.mailbox));
+        self.db.put_conversation(&row)?;
+        self.forget_changes(StateRecord::CONVERSATION, id.as_bytes())?;
+        self.tell_conversation(&row)
+    }
+
+    /// What the others know better is not told to them.
+    fn forget_changes(&mut self, kind: u32, key: &[u8]) -> Result<(), Error> {
+        self.db.clear_dirty(&RecordName { kind, key: key.to_vec() })
+    }
+
+    /// The contact of a direct conversation another device let this one into; what is known of
+    /// them comes with the records of the own conversation.
+    fn direct_with(&mut self, mailbox: &MailboxId) -> Result<ContactRow, Error> {
+        let own = *self.account.id().key();
+        let all = accounts(&self.members(mailbox)?);
+        let other = all.into_iter().find(|account| *account != own);
+        let other = other.ok_or(restante_crypto::Error::NotAMember)?;
+        let id = id_of_key(&other);
+        if let Some(known) = self.db.contact(id)? {
+            return Ok(known);
+        }
+        let mut contact = self.new_contact(id, ContactState::Active)?;
+        contact.account = Some(other);
+        self.db.put_contact(&contact)?;
+        self.forget_changes(StateRecord::CONTACT, id.as_bytes())?;
+        self.forget_changes(StateRecord::CONVERSATION, id.as_bytes())?;
+        Ok(contact)
+    }
+
+    /// How many devices of this account are in a group.
+    pub(super) fn own_leaves(&mut self, mailbox: &MailboxId) -> Result<usize, Error> {
+        let own = *self.account.id().key();
+        Ok(self.members(mailbox)?.iter().filter(|m| account(m) == Some(own)).count())
+    }
+}
+
+/// Of two lists of one account the one with the higher version; what cannot be read is none.
+fn newest(a: Option<Vec<u8>>, b: Option<Vec<u8>>) -> Option<Vec<u8>> {
+    let version = |list: &Vec<u8>| DeviceList::parse(list).ok().map(|list| list.version());
+    [a, b].into_iter().flatten().filter(|list| version(list).is_some()).max_by_key(version)
+}

@@ -1,0 +1,223 @@
+//! Records of an account's state: their bytes and their bounds (DEV-8).
+
+use zeroize::Zeroizing;
+
+use super::{Part, at_most, check_nick, exact, optional, secret, wire};
+use crate::content::error::ContentError;
+use crate::content::kept::SyncRecord;
+use crate::content::letter::InboxGrant;
+use crate::content::message::LogPosition;
+use crate::content::state::{
+    AccountState, ContactState, ConversationState, InviteState, StateRecord,
+};
+use crate::ids::{PublicKey, Seq, UnixTime};
+use crate::limits::{GROUP_NAME_BYTES, SYNC_VALUE_BYTES};
+
+/// The largest number of a contact's state in the layout.
+const CONTACT_STATES: u32 = 7;
+/// The largest number of a standing in the layout.
+const STANDINGS: u32 = 6;
+
+impl StateRecord {
+    /// The record as it travels (CNT-11). It may hold secrets.
+    ///
+    /// # Errors
+    /// [`ContentError`] for what no reader would take.
+    pub fn to_record(&self) -> Result<SyncRecord, ContentError> {
+        let empty = || Zeroizing::new(Vec::new());
+        let (kind, key, value) = match self {
+            Self::Account(account) => (Self::ACCOUNT, Vec::new(), account.write()?),
+            Self::Contact(id, contact) => (Self::CONTACT, id.to_vec(), contact.write()?),
+            Self::Invite(key, invite) => (Self::INVITE, key.as_bytes().to_vec(), invite.write()?),
+            Self::Conversation(id, state) => (Self::CONVERSATION, id.to_vec(), state.write()?),
+            Self::Read(id, upto) => (Self::READ, id.to_vec(), position(*upto)),
+            Self::Setting(name, value) => {
+                let value = value.clone().map_or_else(empty, Zeroizing::new);
+                (Self::SETTING, name.as_bytes().to_vec(), value)
+            }
+            Self::Draft(id, text) => {
+                (Self::DRAFT, id.to_vec(), Zeroizing::new(text.as_bytes().to_vec()))
+            }
+            Self::Accepted(id, device) => {
+                (Self::ACCEPTED, id.to_vec(), Zeroizing::new(device.as_bytes().to_vec()))
+            }
+        };
+        at_most("sync value", value.len(), SYNC_VALUE_BYTES)?;
+        Ok(SyncRecord { kind, key, value })
+    }
+
+    /// Reads a record; `None` for a kind of a newer version (DEV-8).
+    ///
+    /// # Errors
+    /// [`ContentError`].
+    pub fn from_record(record: &SyncRecord) -> Result<Option<Self>, ContentError> {
+        let (key, value) = (record.key.as_slice(), record.value.as_slice());
+        let id = || exact("id of a record", <[u8; 16]>::try_from(key).ok());
+        let text = |bytes: &[u8]| exact("text", String::from_utf8(bytes.to_vec()).ok());
+        // DEV-8
+        Ok(Some(match record.kind {
+            Self::ACCOUNT => Self::Account(Part::read(value)?),
+            Self::CONTACT => Self::Contact(id()?, Box::new(Part::read(value)?)),
+            Self::INVITE => {
+                Self::Invite(exact("key", PublicKey::from_slice(key))?, Part::read(value)?)
+            }
+            Self::CONVERSATION => Self::Conversation(id()?, Part::read(value)?),
+            Self::READ => Self::Read(id()?, place(value)?),
+            Self::SETTING => Self::Setting(text(key)?, (!value.is_empty()).then(|| value.to_vec())),
+            Self::DRAFT => Self::Draft(id()?, text(value)?),
+            Self::ACCEPTED => Self::Accepted(id()?, exact("device", PublicKey::from_slice(value))?),
+            _ => return Ok(None),
+        }))
+    }
+}
+
+/// Layout: generation (4 bytes), sequence number (8).
+fn position(upto: LogPosition) -> Zeroizing<Vec<u8>> {
+    let (generation, seq) = (upto.generation.to_be_bytes(), upto.seq.get().to_be_bytes());
+    Zeroizing::new([&generation[..], &seq].concat())
+}
+
+fn place(bytes: &[u8]) -> Result<LogPosition, ContentError> {
+    let read = bytes.split_first_chunk::<4>().and_then(|(generation, seq)| {
+        let seq = Seq::new(u64::from_be_bytes(seq.try_into().ok()?));
+        Some(LogPosition { generation: u32::from_be_bytes(*generation), seq })
+    });
+    exact("position", read)
+}
+
+fn maybe_secret(
+    what: &'static str,
+    bytes: &[u8],
+) -> Result<Option<Zeroizing<[u8; 32]>>, ContentError> {
+    if bytes.is_empty() { Ok(None) } else { secret(what, bytes).map(Some) }
+}
+
+fn seed_bytes(seed: Option<&Zeroizing<[u8; 32]>>) -> Vec<u8> {
+    seed.map(|seed| seed.to_vec()).unwrap_or_default()
+}
+
+fn key_bytes(key: Option<&PublicKey>) -> Vec<u8> {
+    key.map(|key| key.as_bytes().to_vec()).unwrap_or_default()
+}
+
+fn number(what: &'static str, number: u32, max: u32) -> Result<(), ContentError> {
+    if (1..=max).contains(&number) { Ok(()) } else { Err(ContentError::Malformed { what }) }
+}
+
+impl Part for AccountState {
+    type Wire = wire::AccountState;
+    const WHAT: &'static str = "state of the account";
+
+    fn to_wire(&self) -> wire::AccountState {
+        let (nick, devices) = (self.nick.clone(), self.devices.clone());
+        wire::AccountState { nick, devices, next_number: self.next_number }
+    }
+
+    fn from_wire(read: wire::AccountState) -> Result<Self, ContentError> {
+        Ok(Self { nick: read.nick, devices: read.devices, next_number: read.next_number })
+    }
+
+    fn check(&self) -> Result<(), ContentError> {
+        check_nick(&self.nick)
+    }
+}
+
+impl Part for ContactState {
+    type Wire = wire::ContactState;
+    const WHAT: &'static str = "state of a contact";
+
+    fn to_wire(&self) -> wire::ContactState {
+        wire::ContactState {
+            account: key_bytes(self.account.as_ref()),
+            nick: self.nick.clone(),
+            state: self.state,
+            verified: self.verified,
+            devices: self.devices.clone(),
+            inbox: self.inbox.as_ref().map(InboxGrant::to_wire),
+            own_key: seed_bytes(self.own_key.as_ref()),
+            invite: self.invite.to_string(),
+            came_by: key_bytes(self.came_by.as_ref()),
+            request: self.request.clone(),
+            ended_at: self.ended_at.get(),
+        }
+    }
+
+    fn from_wire(mut read: wire::ContactState) -> Result<Self, ContentError> {
+        Ok(Self {
+            account: optional("account", &read.account, PublicKey::from_slice)?,
+            nick: std::mem::take(&mut read.nick),
+            state: read.state,
+            verified: read.verified,
+            devices: std::mem::take(&mut read.devices),
+            inbox: read.inbox.take().map(InboxGrant::from_wire).transpose()?,
+            own_key: maybe_secret("own key", &read.own_key)?,
+            invite: Zeroizing::new(std::mem::take(&mut read.invite)),
+            came_by: optional("came by", &read.came_by, PublicKey::from_slice)?,
+            request: std::mem::take(&mut read.request),
+            ended_at: UnixTime::new(read.ended_at),
+        })
+    }
+
+    fn check(&self) -> Result<(), ContentError> {
+        check_nick(&self.nick)?;
+        number("state of a contact", self.state, CONTACT_STATES)
+    }
+}
+
+impl Part for InviteState {
+    type Wire = wire::InviteState;
+    const WHAT: &'static str = "state of an invite";
+
+    fn to_wire(&self) -> wire::InviteState {
+        wire::InviteState {
+            link: self.link.to_string(),
+            secret: self.secret.to_vec(),
+            uses: self.uses,
+            expires_at: self.expires_at.get(),
+            created_at: self.created_at.get(),
+        }
+    }
+
+    fn from_wire(mut read: wire::InviteState) -> Result<Self, ContentError> {
+        Ok(Self {
+            link: Zeroizing::new(std::mem::take(&mut read.link)),
+            secret: secret("key of an invite", &read.secret)?,
+            uses: read.uses,
+            expires_at: UnixTime::new(read.expires_at),
+            created_at: UnixTime::new(read.created_at),
+        })
+    }
+
+    fn check(&self) -> Result<(), ContentError> {
+        at_most("link", self.link.len(), crate::limits::INVITE_CHARS)
+    }
+}
+
+impl Part for ConversationState {
+    type Wire = wire::ConversationState;
+    const WHAT: &'static str = "state of a conversation";
+
+    fn to_wire(&self) -> wire::ConversationState {
+        wire::ConversationState {
+            kind: if self.group { 2 } else { 1 },
+            standing: self.standing,
+            name: self.name.clone(),
+            own_key: seed_bytes(self.own_key.as_ref()),
+        }
+    }
+
+    fn from_wire(mut read: wire::ConversationState) -> Result<Self, ContentError> {
+        number("kind of a conversation", read.kind, 2)?;
+        Ok(Self {
+            group: read.kind == 2,
+            standing: read.standing,
+            name: std::mem::take(&mut read.name),
+            own_key: maybe_secret("own key", &read.own_key)?,
+        })
+    }
+
+    fn check(&self) -> Result<(), ContentError> {
+        at_most("name of a group", self.name.len(), GROUP_NAME_BYTES)?;
+        number("standing", self.standing, STANDINGS)
+    }
+}

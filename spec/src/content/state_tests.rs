@@ -1,0 +1,79 @@
+//! Tests of the records of an account's state.
+
+use super::*;
+use crate::ids::UnixTime;
+use crate::limits::{GROUP_NAME_BYTES, NICK_BYTES, SYNC_VALUE_BYTES};
+
+fn contact(state: u32) -> Box<ContactState> {
+    Box::new(ContactState {
+        account: Some(PublicKey::new([1; 32])),
+        nick: "bob".into(),
+        state,
+        verified: true,
+        devices: vec![2; 9],
+        inbox: Some(grant()),
+        own_key: Some(Zeroizing::new([3; 32])),
+        invite: Zeroizing::new("a link".into()),
+        came_by: Some(PublicKey::new([4; 32])),
+        request: vec![5; 9],
+        ended_at: UnixTime::new(6),
+    })
+}
+
+fn group(standing: u32, name: usize) -> ConversationState {
+    let own_key = Some(Zeroizing::new([3; 32]));
+    ConversationState { group: true, standing, name: "n".repeat(name), own_key }
+}
+
+fn account(nick: usize) -> AccountState {
+    AccountState { nick: "n".repeat(nick), devices: vec![1; 9], next_number: 3 }
+}
+
+/// DEV-8: every record comes back as it was, and one of another kind is left alone.
+#[test]
+fn records_come_back() {
+    let (link, secret) = (Zeroizing::new("link".into()), Zeroizing::new([8; 32]));
+    let (expires_at, created_at) = (UnixTime::new(2), UnixTime::new(1));
+    let invite = InviteState { link, secret, uses: 1, expires_at, created_at };
+    let records = [
+        StateRecord::Account(account(5)),
+        StateRecord::Contact([1; 16], contact(4)),
+        StateRecord::Invite(PublicKey::new([7; 32]), invite),
+        StateRecord::Conversation([2; 16], group(2, 5)),
+        StateRecord::Read([2; 16], LogPosition { generation: 1, seq: Seq::new(7) }),
+        StateRecord::Setting("theme".into(), Some(vec![1])),
+        StateRecord::Setting("theme".into(), None),
+        StateRecord::Draft([2; 16], "not yet".into()),
+        StateRecord::Accepted([1; 16], PublicKey::new([9; 32])),
+    ];
+    for record in records {
+        let travelled = record.to_record().unwrap();
+        assert_eq!(StateRecord::from_record(&travelled), Ok(Some(record)));
+    }
+    let newer = SyncRecord { kind: 99, key: vec![], value: Zeroizing::new(vec![1]) };
+    assert_eq!(StateRecord::from_record(&newer), Ok(None));
+}
+
+/// DEV-8: bounds hold for both directions, at each bound and one past it; keys have one size.
+#[test]
+fn records_are_bounded() {
+    let good = [
+        StateRecord::Account(account(NICK_BYTES)),
+        StateRecord::Contact([1; 16], contact(7)),
+        StateRecord::Conversation([1; 16], group(6, GROUP_NAME_BYTES)),
+        StateRecord::Draft([1; 16], "x".repeat(SYNC_VALUE_BYTES)),
+    ];
+    assert!(good.iter().all(|record| record.to_record().is_ok()));
+    let bad = [
+        StateRecord::Account(account(NICK_BYTES + 1)),
+        StateRecord::Contact([1; 16], contact(0)),
+        StateRecord::Contact([1; 16], contact(8)),
+        StateRecord::Conversation([1; 16], group(7, 1)),
+        StateRecord::Conversation([1; 16], group(2, GROUP_NAME_BYTES + 1)),
+        StateRecord::Draft([1; 16], "x".repeat(SYNC_VALUE_BYTES + 1)),
+    ];
+    assert!(bad.iter().all(|record| record.to_record().is_err()));
+    let mut short = good[3].to_record().unwrap();
+    short.key.pop();
+    assert!(StateRecord::from_record(&short).is_err());
+}

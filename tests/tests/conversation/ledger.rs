@@ -1,0 +1,290 @@
+//! What was asked for and what stands in the logs, by what passes between the devices and the
+//! relay; and what follows from it for everybody's history.
+//!
+//! Knows frames and the specification only; must not know the client's engine or the workload.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use restante_client::{Message, MessageKind};
+use restante_crypto::reader_hash;
+use restante_spec::ids::{EnvelopeId, Handle, MailboxId, ReaderHash, RequestNumber, Seq};
+use restante_spec::message::{
+    ClientHeader, Command, Commit, MailboxClass, Push, RelayHeader, Reply,
+};
+
+/// Everything that is known of a run.
+#[derive(Default)]
+pub(crate) struct Ledger {
+    is_telling: bool,
+    /// Logs of conversations, in the order they were made.
+    logs: BTreeMap<MailboxId, Log>,
+    /// Which device has shown which reader.
+    readers: BTreeMap<ReaderHash, usize>,
+    /// What each device has on its connection.
+    desks: BTreeMap<usize, Desk>,
+    /// Texts that were written: by whom.
+    texts: BTreeMap<EnvelopeId, (usize, String)>,
+    pub(crate) seen: Seen,
+}
+
+/// A conversation's log.
+#[derive(Default)]
+struct Log {
+    number: usize,
+    /// What stands where.
+    entries: BTreeMap<Seq, EnvelopeId>,
+    commits: BTreeMap<EnvelopeId, Commit>,
+    /// The reader of whoever made it.
+    first: Option<ReaderHash>,
+}
+
+/// One connection.
+#[derive(Default)]
+struct Desk {
+    handles: BTreeMap<Handle, MailboxId>,
+    appends: BTreeMap<RequestNumber, (MailboxId, EnvelopeId)>,
+}
+
+/// How often something happened.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) texts: u64,
+    pub(crate) commits: u64,
+    pub(crate) stale: u64,
+    pub(crate) repeated: u64,
+    pub(crate) compared: u64,
+}
+
+/// A time in which a device could read a log: behind its beginning, up to its end.
+#[derive(Clone, Copy, Debug)]
+struct Membership {
+    from: Seq,
+    upto: Option<Seq>,
+}
+
+impl Ledger {
+    pub(crate) fn new(is_telling: bool) -> Self {
+        Self { is_telling, ..Self::default() }
+    }
+
+    /// A line for whoever looks at one run.
+    pub(crate) fn tell(&self, what: impl FnOnce() -> String) {
+        if self.is_telling {
+            eprintln!("{}", what());
+        }
+    }
+
+    /// A device has a new connection.
+    pub(crate) fn connected(&mut self, seat: usize) {
+        self.desks.insert(seat, Desk::default());
+    }
+
+    /// A device's person wrote this.
+    pub(crate) fn wrote(&mut self, seat: usize, message: &Message) {
+        self.seen.texts += 1;
+        let id = EnvelopeId::new(*message.id.as_bytes());
+        assert!(self.texts.insert(id, (seat, message.text.clone())).is_none(), "an id twice");
+    }
+
+    /// A device says something to the relay.
+    pub(crate) fn said(&mut self, seat: usize, header: ClientHeader) {
+        let desk = self.desks.entry(seat).or_default();
+        match header.command {
+            Command::Create(create) if create.class == MailboxClass::Conversation => {
+                let number = self.logs.len();
+                let log = self.logs.entry(create.mailbox);
+                let log = log.or_insert_with(|| Log { number, ..Log::default() });
+                log.first = Some(create.reader);
+                self.readers.insert(create.reader, seat);
+            }
+            Command::Open(open) => drop(desk.handles.insert(open.handle, open.mailbox)),
+            Command::Subscribe(subscribe) => {
+                self.readers.insert(reader_hash(&subscribe.reader), seat);
+            }
+            Command::Append(append) => {
+                let Some(mailbox) = desk.handles.get(&append.handle) else { return };
+                let Some(log) = self.logs.get_mut(mailbox) else { return };
+                desk.appends.insert(header.number, (*mailbox, append.id));
+                if let Some(commit) = append.commit {
+                    log.commits.insert(append.id, commit);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The relay says something to a device.
+    pub(crate) fn heard(&mut self, seat: usize, header: RelayHeader) {
+        if let RelayHeader::Reply(_, Reply::Error(refusal)) = &header {
+            self.tell(|| format!("{seat} is refused: {refusal:?}"));
+        }
+        let desk = self.desks.entry(seat).or_default();
+        let (mailbox, id, seq) = match header {
+            RelayHeader::Reply(number, reply) => {
+                let Some((mailbox, id)) = desk.appends.remove(&number) else { return };
+                match reply {
+                    Reply::Appended(appended) => {
+                        self.seen.repeated += u64::from(appended.already);
+                        (mailbox, id, appended.seq)
+                    }
+                    Reply::Error(_) => return self.seen.stale += 1,
+                    _ => return,
+                }
+            }
+            RelayHeader::Push(Push::Deliver(deliver)) => {
+                let Some(mailbox) = desk.handles.get(&deliver.handle) else { return };
+                (*mailbox, deliver.id, deliver.seq)
+            }
+            RelayHeader::Push(_) => return,
+        };
+        let Some(log) = self.logs.get_mut(&mailbox) else { return };
+        if log.entries.insert(seq, id).is_none() {
+            let is_commit = log.commits.contains_key(&id);
+            self.seen.commits += u64::from(is_commit);
+            let number = log.number;
+            let what = if is_commit { "commit" } else { "content" };
+            self.tell(|| format!("log {number}: {what} at {}", seq.get()));
+        }
+    }
+
+    /// Compares what a device shows of one conversation with the logs. `is_reading`: it is in the
+    /// conversation and has read all there is.
+    pub(crate) fn compare(&mut self, seat: usize, history: &[Message], is_reading: bool) {
+        let mut shown = BTreeSet::new();
+        for message in history.iter().filter(|message| message.kind == MessageKind::Text) {
+            let id = EnvelopeId::new(*message.id.as_bytes());
+            assert!(shown.insert(id), "device {seat} shows a message twice: {}", message.text);
+            let (_, text) = self.texts.get(&id).expect("a message nobody wrote");
+            assert_eq!(*text, message.text, "another text");
+        }
+        let unreadable = history.iter().filter(|it| it.kind == MessageKind::Unreadable).count();
+        assert_eq!(unreadable, 0, "device {seat} cannot read what it was sent");
+        for log in self.logs.values() {
+            let number = log.number;
+            let here: Vec<(Seq, EnvelopeId)> = history
+                .iter()
+                .map(|message| EnvelopeId::new(*message.id.as_bytes()))
+                .filter_map(|id| log.place_of(&id).map(|seq| (seq, id)))
+                .collect();
+            if here.is_empty() {
+                continue;
+            }
+            assert!(
+                here.is_sorted_by_key(|(seq, _)| *seq),
+                "device {seat} shows log {number} in another order"
+            );
+            let times = log.memberships(seat, &self.readers);
+            for (seq, id) in here.iter().filter(|(_, id)| self.texts.contains_key(id)) {
+                assert!(
+                    times.iter().any(|time| time.holds(*seq)),
+                    "device {seat} read {} of log {number} outside of its membership: {times:?}",
+                    seq.get()
+                );
+                self.seen.compared += u64::from(self.texts[id].0 != seat);
+            }
+        }
+        if is_reading {
+            self.has_all(seat, history);
+        }
+    }
+
+    /// A device that is in a log has every message that stood there in its time; one that was in it
+    /// has every one up to the last that it has.
+    fn has_all(&self, seat: usize, history: &[Message]) {
+        let ids: BTreeSet<EnvelopeId> =
+            history.iter().map(|it| EnvelopeId::new(*it.id.as_bytes())).collect();
+        for log in self.logs.values() {
+            if !log.entries.values().any(|id| ids.contains(id)) {
+                continue;
+            }
+            let last = log.entries.iter().rfind(|(_, id)| ids.contains(id)).map(|(seq, _)| *seq);
+            for time in log.memberships(seat, &self.readers) {
+                let upto =
+                    time.upto.map_or(Some(Seq::new(u64::MAX)), |upto| last.map(|it| it.min(upto)));
+                for (seq, id) in &log.entries {
+                    let is_due = time.holds(*seq) && Some(*seq) <= upto;
+                    if is_due && self.texts.contains_key(id) {
+                        let number = log.number;
+                        assert!(
+                            ids.contains(id),
+                            "device {seat} misses {} of log {number} ({})",
+                            seq.get(),
+                            self.texts[id].1
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether a message stands in a log.
+    pub(crate) fn is_stored(&self, message: &Message) -> bool {
+        let id = EnvelopeId::new(*message.id.as_bytes());
+        self.logs.values().any(|log| log.place_of(&id).is_some())
+    }
+
+    /// Whether a device has been in the log of this history ever since it came.
+    pub(crate) fn has_stayed(&self, seat: usize, history: &[Message]) -> bool {
+        let ids = history.iter().map(|message| EnvelopeId::new(*message.id.as_bytes()));
+        let mut logs =
+            ids.filter_map(|id| self.logs.values().find(|log| log.place_of(&id).is_some()));
+        logs.next().is_some_and(|log| {
+            let times = log.memberships(seat, &self.readers);
+            times.len() == 1 && times.iter().all(|time| time.upto.is_none())
+        })
+    }
+
+    /// How many devices are in the log that holds one of these messages: the newest such log.
+    pub(crate) fn devices_beside(&self, history: &[Message]) -> Option<usize> {
+        let ids = history.iter().rev().map(|message| EnvelopeId::new(*message.id.as_bytes()));
+        let places = |id: EnvelopeId| self.logs.values().find(|log| log.place_of(&id).is_some());
+        ids.filter_map(places).next().map(|log| log.current().len())
+    }
+}
+
+impl Log {
+    fn place_of(&self, id: &EnvelopeId) -> Option<Seq> {
+        self.entries.iter().find(|(_, entry)| *entry == id).map(|(seq, _)| *seq)
+    }
+
+    /// Commits in their order.
+    fn changes(&self) -> impl Iterator<Item = (Seq, &Commit)> {
+        self.entries.iter().filter_map(|(seq, id)| Some((*seq, self.commits.get(id)?)))
+    }
+
+    /// The readers that were not struck.
+    fn current(&self) -> BTreeSet<ReaderHash> {
+        let mut readers: BTreeSet<ReaderHash> = self.first.into_iter().collect();
+        for (_, commit) in self.changes() {
+            readers.extend(&commit.add_readers);
+            readers.retain(|reader| !commit.strike_readers.contains(reader));
+        }
+        readers
+    }
+
+    /// When a device was in the log.
+    fn memberships(&self, seat: usize, readers: &BTreeMap<ReaderHash, usize>) -> Vec<Membership> {
+        let is_of = |reader: &ReaderHash| readers.get(reader) == Some(&seat);
+        let mut times = Vec::new();
+        if self.first.as_ref().is_some_and(is_of) {
+            times.push(Membership { from: Seq::START, upto: None });
+        }
+        for (seq, commit) in self.changes() {
+            if commit.strike_readers.iter().any(is_of)
+                && let Some(time) = times.last_mut()
+            {
+                time.upto = Some(seq);
+            }
+            if commit.add_readers.iter().any(is_of) {
+                times.push(Membership { from: seq, upto: None });
+            }
+        }
+        times
+    }
+}
+
+impl Membership {
+    fn holds(&self, seq: Seq) -> bool {
+        seq > self.from && self.upto.is_none_or(|upto| seq < upto)
+    }
+}

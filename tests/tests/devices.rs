@@ -1,0 +1,148 @@
+//! Two people with two devices each, on a relay that is really there.
+
+use restante_client::{
+    Client, ContactId, ContactState, ConversationId, Error, Event, Message, MessageKind, Notice,
+    Standing, StoreKey,
+};
+use restante_tests::people::{Person, WITHIN, introduce};
+use restante_tests::relay::Process;
+use tempfile::TempDir;
+
+/// A second device of somebody.
+struct Second {
+    client: Client,
+    _home: TempDir,
+}
+
+/// Links a second device: a code on one screen, a number on both.
+async fn link(first: &Person, relay: &restante_client::RelayAddress) -> Second {
+    let home = tempfile::tempdir().expect("a home");
+    let client = Client::builder(home.path())
+        .store_key(StoreKey::from_bytes(restante_tests::wire::random()))
+        .link(relay)
+        .expect("a new device");
+    client.start().expect("started");
+    client.collect(WITHIN).await.expect("its inbox is made");
+    let mut events = client.events();
+    let code = client.link_code().await.expect("asked").expect("a code");
+    let check = first.client.link_device(&code, "second").await.expect("taken in");
+    client.connect().await.expect("connects");
+    first.client.connect().await.expect("connects");
+    loop {
+        if let Event::Notice(Notice::LinkOffered { check: shown }) =
+            events.next().await.expect("events")
+        {
+            assert_eq!(shown, check, "both screens show one number");
+            break;
+        }
+    }
+    client.finish_link().await.expect("linked");
+    Second { client, _home: home }
+}
+
+/// Waits until something is so at a client that is connected.
+async fn until<T>(client: &Client, what: &str, is_so: impl AsyncFn(&Client) -> Option<T>) -> T {
+    let mut events = client.events();
+    let wait = async {
+        loop {
+            if let Some(found) = is_so(client).await {
+                return found;
+            }
+            events.next().await.expect("events");
+        }
+    };
+    tokio::time::timeout(WITHIN, wait).await.unwrap_or_else(|_| panic!("in time: {what}"))
+}
+
+async fn until_texts(client: &Client, of: ConversationId, count: usize) -> Vec<Message> {
+    until(client, "texts", async |client| {
+        let all = client.history(of, None, 1_000).await.ok()?;
+        let all: Vec<_> = all.into_iter().filter(|m| m.kind == MessageKind::Text).collect();
+        (all.len() >= count).then_some(all)
+    })
+    .await
+}
+
+async fn until_standing(client: &Client, of: ConversationId, standing: Standing) {
+    until(client, "standing", async |client| {
+        let found = client.conversation(of).await.ok()?;
+        (found.standing == standing).then_some(())
+    })
+    .await;
+}
+
+async fn until_contact(client: &Client, contact: ContactId) {
+    until(client, "a contact", async |client| {
+        let found = client.contact(contact).await.ok()?;
+        (found.state == ContactState::Active && !found.nickname.is_empty()).then_some(())
+    })
+    .await;
+}
+
+/// All devices of both are in a group of these accounts.
+async fn until_devices(client: &Client, of: ConversationId, devices: &[u32]) {
+    until(client, "devices", async |client| {
+        let members = client.members(of).await.ok()?;
+        (members.iter().map(|m| m.devices).collect::<Vec<_>>() == devices).then_some(())
+    })
+    .await;
+}
+
+/// DEV-7, DEV-8, DEV-12, DEV-13: two people with two devices each and one group: all four show the
+/// same messages in the same order, contacts and read marks are shared, and a removed device is
+/// out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn four_devices_show_one_order() {
+    let place = tempfile::tempdir().unwrap();
+    let relay =
+        Process::start(&place.path().join("data"), "127.0.0.1:0", &place.path().join("log"));
+    let (alice, bob) = (Person::new("Alice", relay.address()), Person::new("Bob", relay.address()));
+    let (of_bob, of_alice) = introduce(&alice, &bob).await;
+    let laptop = link(&alice, relay.address()).await;
+    let tablet = link(&bob, relay.address()).await;
+    until_contact(&laptop.client, of_bob).await;
+    until_contact(&tablet.client, of_alice).await;
+
+    let group = laptop.client.create_group("Four", false).await.unwrap().id;
+    until_standing(&alice.client, group, Standing::Open).await;
+    // Its standing is told among the own devices; it is in the group once its Welcome has come.
+    until_devices(&alice.client, group, &[2]).await;
+    alice.client.add_member(group, of_bob).await.unwrap();
+    until_standing(&tablet.client, group, Standing::Invited).await;
+    tablet.client.accept_group(group).await.unwrap();
+    let all = [&alice.client, &laptop.client, &bob.client, &tablet.client];
+    for client in all {
+        until_standing(client, group, Standing::Open).await;
+        until_devices(client, group, &[2, 2]).await;
+    }
+    for round in 0..5 {
+        for (number, client) in all.iter().enumerate() {
+            client.send(group, &format!("{round} from {number}")).await.unwrap();
+        }
+    }
+    let seen = until_texts(&alice.client, group, 20).await;
+    let key = |message: &Message| (message.seq, message.id, message.text.clone());
+    for client in &all[1..] {
+        let others = until_texts(client, group, 20).await;
+        assert!(seen.iter().map(key).eq(others.iter().map(key)), "one order for all");
+    }
+    let own = seen.iter().filter(|message| message.from_me()).count();
+    assert_eq!(own, 10, "what the other device wrote is this account's");
+
+    laptop.client.mark_read(group).await.unwrap();
+    until(&alice.client, "read", async |client| {
+        (client.conversation(group).await.ok()?.unread == 0).then_some(())
+    })
+    .await;
+
+    alice.client.remove_device(2).await.unwrap();
+    until_devices(&bob.client, group, &[1, 2]).await;
+    until(&laptop.client, "removed", async |client| {
+        matches!(client.send(group, "still here").await, Err(Error::Cloned)).then_some(())
+    })
+    .await;
+    bob.client.send(group, "without it").await.unwrap();
+    assert_eq!(until_texts(&alice.client, group, 21).await[20].text, "without it");
+    let left = laptop.client.history(group, None, 1_000).await.unwrap();
+    assert!(left.iter().all(|message| message.text != "without it"));
+}
