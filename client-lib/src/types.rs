@@ -335,8 +335,10 @@ pub struct Gap {
     pub author: Option<ContactId>,
     /// How many.
     pub count: u64,
-    /// They stand before the messages from here on.
+    /// They stand before the messages from here on ...
     pub before: Position,
+    /// ... which is this place of the log.
+    pub seq: Seq,
     /// What is done about it.
     pub state: GapState,
 }
@@ -346,8 +348,20 @@ pub struct Gap {
 pub enum GapState {
     /// The others are asked for them.
     Asked,
-    /// Nobody who was there has them any more, or may give them.
+    /// Nobody who was there has them any more, or may give them: they may have been taken back, or
+    /// have disappeared.
     Lost,
+}
+
+impl GapState {
+    /// The stable name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Asked => "asked",
+            Self::Lost => "lost",
+        }
+    }
 }
 
 /// What became of a message. True at all times: nothing is claimed before it is known.

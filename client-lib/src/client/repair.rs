@@ -49,6 +49,7 @@ impl Client {
     /// [`Client::create_group`]): the members of one that was must agree to it.
     ///
     /// # Errors
+    /// [`Error::NotAGroup`] if a conversation with a contact is to be large;
     /// [`Error::NoSuchConversation`]; [`Error::NotAllowed`] unless this account is an administrator
     /// of the group, or the conversation is with a contact; [`Error::Cloned`].
     pub async fn move_conversation(

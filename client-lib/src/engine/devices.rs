@@ -194,7 +194,8 @@ impl Work<'_> {
     pub(super) fn join_own(&mut self, welcome: &WelcomeLetter) -> Result<(), Error> {
         self.learn_own_list(&welcome.devices)?;
         if self.is_awaited(welcome)? {
-            return self.take_welcome_back(self.own_contact(), welcome);
+            self.attempt(|work| work.take_welcome_back(work.own_contact(), welcome))?;
+            return Ok(());
         }
         if self.db.log(&welcome.mailbox)?.is_some() {
             return Ok(());

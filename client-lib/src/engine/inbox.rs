@@ -84,7 +84,13 @@ impl Work<'_> {
             },
             LetterContent::Welcome(welcome) if self.is_awaited(&welcome)? => {
                 self.check_listed(&arrived.letter, &welcome.mailbox)?;
-                self.take_welcome_back(id_of(account), &welcome)
+                let writer = id_of(account);
+                if self.account.has_others() {
+                    // It may let only others of this account's devices in.
+                    self.attempt(|work| work.take_welcome_back(writer, &welcome))?;
+                    return Ok(());
+                }
+                self.take_welcome_back(writer, &welcome)
             }
             LetterContent::Readd(readd) => self.take_readd(&arrived.letter, &readd),
             LetterContent::Welcome(welcome) => match (known, &arrived.invite) {

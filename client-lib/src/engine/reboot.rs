@@ -37,7 +37,10 @@ impl Engine {
             if work.is_cloned()? {
                 return Err(Error::Cloned);
             }
-            let suite = if large { Suite::Classical } else { Suite::Hybrid };
+            if large && !row.is_group() {
+                return Err(Error::NotAGroup);
+            }
+            let suite = work.suite_anew(&row, large)?;
             work.restart(&mut row, relay, suite)?;
             work.show_conversation(&row)
         })
@@ -84,6 +87,14 @@ impl Work<'_> {
         Ok(true)
     }
 
+    /// The safest suite that has room for all who are there, unless a person wants more room.
+    fn suite_anew(&mut self, row: &ConversationRow, large: bool) -> Result<Suite, Error> {
+        let Some(mailbox) = row.log.filter(|_| !large) else { return Ok(Suite::Classical) };
+        let leaves = self.members(&mailbox)?.len();
+        let room = Suite::Hybrid.max_leaves();
+        Ok(if leaves <= room { Suite::Hybrid } else { Suite::Classical })
+    }
+
     fn restart_by_itself(&mut self, id: ConversationId) -> Result<(), Error> {
         self.db.clear_restart(id)?;
         let mut row = self.db.need_conversation(id)?;
@@ -98,7 +109,8 @@ impl Work<'_> {
         self.restart(&mut row, None, suite)
     }
 
-    fn restart(
+    /// Makes the new log, and goes on there.
+    pub(super) fn restart(
         &mut self,
         row: &mut ConversationRow,
         relay: Option<String>,

@@ -36,6 +36,7 @@ impl Engine {
             author: (gap.account != own).then(|| id_of_key(&gap.account)),
             count: gap.last - gap.first + 1,
             before: Position { generation: gap.generation, seq: gap.before.get(), row: 0 },
+            seq: gap.before,
             state: if gap.lost { GapState::Lost } else { GapState::Asked },
         };
         Ok(db.gaps(of)?.into_iter().map(show).collect())

@@ -11,7 +11,7 @@ use crate::types::{
 };
 
 /// Everybody hears everything, and says what there is to say, until nothing is left.
-fn settle(post: &mut Post, everybody: &mut [&mut Person]) {
+pub(super) fn settle(post: &mut Post, everybody: &mut [&mut Person]) {
     for _ in 0..8 {
         for person in everybody.iter_mut() {
             post.round(person);
@@ -38,7 +38,7 @@ fn finish(post: &mut Post, first: &mut Person, new: &mut Person) {
 }
 
 /// Alice with two devices, and Bob, her contact.
-fn three() -> (Post, Person, Person, Person) {
+pub(super) fn three() -> (Post, Person, Person, Person) {
     let (mut post, mut alice, mut bob) = (Post::default(), person("Alice"), person("Bob"));
     post.introduce(&mut alice, &mut bob, None);
     let mut laptop = link(&mut post, &mut alice);

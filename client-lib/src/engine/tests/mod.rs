@@ -7,6 +7,7 @@ mod kinds;
 mod large;
 mod live;
 mod order;
+mod own_return;
 mod post;
 mod readd;
 mod reboot;
@@ -14,6 +15,7 @@ mod receipts;
 mod repair;
 mod transfers;
 mod trio;
+mod wiped;
 
 use std::time::Duration;
 
