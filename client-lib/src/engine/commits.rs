@@ -4,7 +4,7 @@
 //! or somebody else's commit does. Nothing is merged or thrown away before that. What a commit
 //! should do stands as wishes, and who lost makes the next one of those that are left.
 
-use restante_crypto::{Recipient, prove_possession, random_bytes, random_secret};
+use restante_crypto::{prove_possession, random_bytes, random_secret};
 use restante_spec::content::{GroupKind, InboxGrant, LetterContent, WelcomeLetter, WelcomePart};
 use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey};
 use restante_spec::message::{Commit, Deliver, EnvelopeClass, NextKey};
@@ -132,18 +132,13 @@ impl Work<'_> {
             welcome,
             inbox: grant,
         });
-        let envelope = EnvelopeId::new(random_bytes()?);
-        let recipient = Recipient::Account(&list);
-        let body = self.seal_letter(inbox.mailbox, Some(envelope), recipient, &content)?;
+        let job = self.letter_job(JobKind::Letter, &inbox, &list, &content)?;
         self.db.put_job(&NewJob {
             contact,
             conversation: Some(log.conversation),
-            key: Some(inbox.key),
-            envelope: Some(envelope),
-            body: Some(body),
             after: allowed.transpose()?.flatten(),
             held_by: Some(*commit),
-            ..NewJob::new(inbox.relay, inbox.mailbox, JobKind::Letter)
+            ..job
         })?;
         Ok(())
     }
@@ -165,16 +160,9 @@ impl Work<'_> {
             // Its own devices have a way in: this key is allowed nowhere.
             inbox: InboxGrant { relay, inbox, key: random_secret()? },
         });
-        let envelope = EnvelopeId::new(random_bytes()?);
-        let recipient = Recipient::Account(&self.account.list);
-        let body = self.seal_letter(inbox, Some(envelope), recipient, &content)?;
-        self.db.put_job(&NewJob {
-            key: Some(self.account.need_own_key()?.seed()),
-            envelope: Some(envelope),
-            body: Some(body),
-            held_by: Some(*commit),
-            ..self.own_job(JobKind::Letter)
-        })?;
+        let (inbox, list) = (self.own_inbox()?, &self.account.list);
+        let job = self.letter_job(JobKind::Letter, &inbox, list, &content)?;
+        self.db.put_job(&NewJob { held_by: Some(*commit), ..job })?;
         Ok(())
     }
 

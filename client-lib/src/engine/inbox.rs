@@ -93,6 +93,7 @@ impl Work<'_> {
                 self.take_welcome_back(writer, &welcome)
             }
             LetterContent::Readd(readd) => self.take_readd(&arrived.letter, &readd),
+            LetterContent::Removed(removed) => self.take_removed(&arrived.letter, &removed),
             LetterContent::Welcome(welcome) => match (known, &arrived.invite) {
                 (Some(contact), None) => self.take_welcome(arrived, contact, welcome),
                 (None, None) if self.may_move(&arrived.letter)? => {

@@ -1,9 +1,9 @@
 //! Letting devices back in: who asks by letter is removed and added again, or waits for a person's
 //! consent (CNV-19); and how members are written to.
 
-use restante_crypto::{DeviceList, KeyPackage, OpenedLetter};
-use restante_spec::content::{InboxGrant, ReaddLetter};
-use restante_spec::ids::{MailboxId, PublicKey};
+use restante_crypto::{DeviceList, KeyPackage, OpenedLetter, Recipient, random_bytes};
+use restante_spec::content::{InboxGrant, LetterContent, ReaddLetter, RemovedLetter, Role};
+use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey};
 
 use super::commands::id_of_key;
 use super::membership::accounts;
@@ -11,7 +11,7 @@ use super::{Engine, Work};
 use crate::error::Error;
 use crate::events::Event;
 use crate::limits::CALLERS;
-use crate::store::{CallerRow, ConversationRow, InboxRef, LogRow, LogState, Wish};
+use crate::store::{CallerRow, ConversationRow, InboxRef, JobKind, LogRow, LogState, NewJob, Wish};
 use crate::types::{ContactId, ContactState, ConversationId};
 
 /// How letters are written to a member, and how it may answer.
@@ -57,7 +57,7 @@ impl Work<'_> {
         self.check_listed(letter, &log.mailbox)?;
         let members = self.members(&log.mailbox)?;
         if !accounts(&members).contains(&account) {
-            return Err(super::joining::not_a_member());
+            return self.say_removed(&row, &log, &account);
         }
         let package = KeyPackage::parse(&readd.key_package)?;
         if package.device() != &letter.sender {
@@ -95,6 +95,25 @@ impl Work<'_> {
         let (conversation, package) = (row.id, readd.key_package.clone());
         self.db.put_caller(&CallerRow { conversation, device, account, package })?;
         self.events.push(Event::AsksToReturn { conversation, who: id_of_key(&account) });
+        Ok(())
+    }
+
+    /// Who asks is in the group no more, and cannot know that.
+    fn say_removed(
+        &mut self,
+        row: &ConversationRow,
+        log: &LogRow,
+        account: &PublicKey,
+    ) -> Result<(), Error> {
+        let able = row.state.role(self.account.id().key()) >= Role::Administrator;
+        let told = row.is_group() && able && self.can_let_in(row, log)?;
+        let Some(way) = self.way_to(row, account)?.filter(|_| told) else {
+            return Err(super::joining::not_a_member());
+        };
+        // CNV-19
+        let content = LetterContent::Removed(RemovedLetter { mailbox: log.mailbox });
+        let job = self.letter_job(JobKind::Letter, &way.inbox, &way.list, &content)?;
+        self.db.put_job(&NewJob { contact: way.contact, ..job })?;
         Ok(())
     }
 
@@ -142,6 +161,25 @@ impl Work<'_> {
     ) -> Result<(), Error> {
         let (account, packages) = (*account.as_bytes(), vec![package]);
         self.db.put_wish(mailbox, &Wish::Add { account, packages, missing: 0 }, self.now)
+    }
+
+    /// A letter to all devices of an account, sealed.
+    pub(super) fn letter_job(
+        &mut self,
+        kind: JobKind,
+        inbox: &InboxRef,
+        list: &DeviceList,
+        content: &LetterContent,
+    ) -> Result<NewJob, Error> {
+        let envelope = EnvelopeId::new(random_bytes()?);
+        let recipient = Recipient::Account(list);
+        let body = self.seal_letter(inbox.mailbox, Some(envelope), recipient, content)?;
+        Ok(NewJob {
+            key: Some(inbox.key.clone()),
+            envelope: Some(envelope),
+            body: Some(body),
+            ..NewJob::new(inbox.relay.clone(), inbox.mailbox, kind)
+        })
     }
 
     /// How letters are written to this account's devices.

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use restante_crypto::{DeviceList, Member, OpenedLetter, Recipient, random_bytes};
+use restante_crypto::{DeviceList, Member, OpenedLetter};
 use restante_spec::codes::Code;
 use restante_spec::content::{
-    GroupKind, LetterContent, LogPosition, ReaddLetter, WelcomeLetter, WelcomePart,
+    GroupKind, LetterContent, LogPosition, ReaddLetter, RemovedLetter, Role, WelcomeLetter,
+    WelcomePart,
 };
-use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey, Seq, UnixTime};
+use restante_spec::ids::{MailboxId, PublicKey, Seq, UnixTime};
 
 use super::commands::id_of_key;
 use super::joining::not_a_member;
@@ -136,17 +137,33 @@ impl Work<'_> {
             key_package: self.make_key_package(suite, false)?,
             after: LogPosition { generation: log.generation, seq: log.cursor },
         });
-        let envelope = EnvelopeId::new(random_bytes()?);
-        let recipient = Recipient::Account(list);
-        let body = self.seal_letter(inbox.mailbox, Some(envelope), recipient, &content)?;
-        self.db.put_job(&NewJob {
-            conversation: Some(log.conversation),
-            key: Some(inbox.key.clone()),
-            envelope: Some(envelope),
-            body: Some(body),
-            ..NewJob::new(inbox.relay.clone(), inbox.mailbox, JobKind::Readd)
-        })?;
+        let job = self.letter_job(JobKind::Readd, inbox, list, &content)?;
+        self.db.put_job(&NewJob { conversation: Some(log.conversation), ..job })?;
         Ok(())
+    }
+
+    /// An administrator says that this account is in a group no more: this device was away when
+    /// that was done.
+    pub(super) fn take_removed(
+        &mut self,
+        letter: &OpenedLetter,
+        removed: &RemovedLetter,
+    ) -> Result<(), Error> {
+        let Some(mut log) = self.db.log(&removed.mailbox)? else { return Ok(()) };
+        if !matches!(log.state, LogState::Gone | LogState::Lost) {
+            return Ok(());
+        }
+        self.check_listed(letter, &log.mailbox)?;
+        let row = self.db.need_conversation(log.conversation)?;
+        let writer = *letter.sender.account().key();
+        let able = row.is_group() && row.state.role(&writer) >= Role::Administrator;
+        // CNV-19
+        if !able || row.log != Some(log.mailbox) {
+            return Err(not_a_member());
+        }
+        self.db.drop_return(&log.mailbox)?;
+        self.end(&mut log, LogState::Closed, Code::Revoked)?;
+        self.db.put_log(&log)
     }
 
     /// Whether a Welcome leads back into a log this device is in and cannot read.

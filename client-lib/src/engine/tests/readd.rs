@@ -3,7 +3,7 @@
 use restante_crypto::{
     AccountKey, DeviceKey, DeviceNumber, GeneratedKeyPackage, OpenedLetter, OwnDevice, Suite,
 };
-use restante_spec::content::{LogPosition, ReaddLetter};
+use restante_spec::content::{LogPosition, ReaddLetter, RemovedLetter};
 use restante_spec::ids::MailboxId;
 use zeroize::Zeroizing;
 
@@ -189,6 +189,31 @@ fn blocked_device_does_not_come_back() {
         wait(&mut bob, Duration::from_secs(1));
     }
     assert_eq!(bob.contact().state, ContactState::Ended);
+}
+
+/// CNV-19: who was removed while away is told so by an administrator, and by nobody else.
+#[test]
+fn removal_is_told_to_who_was_away() {
+    let (mut post, mut alice) = (Post::default(), person("Alice"));
+    let (mut bob, mut carol) = (person("Bob"), person("Carol"));
+    let group = post.group(&mut [&mut alice, &mut bob, &mut carol]);
+    let log = log_of(&bob, group);
+    alice.engine.remove_member(group, bob.engine.own_id().unwrap()).unwrap();
+    post.round(&mut alice);
+    post.expire(&log);
+    bob.engine.reading_refused(&log, Code::Gone).unwrap();
+    let sender = carol.engine.account.certificate().unwrap().clone();
+    let letter = OpenedLetter { sender, number: 1, content: Zeroizing::new(Vec::new()) };
+    let removed = RemovedLetter { mailbox: log };
+    assert!(bob.engine.transact(|work| work.take_removed(&letter, &removed)).is_err());
+    assert_eq!(bob.engine.conversation(group).unwrap().standing, Standing::Open);
+    wait(&mut bob, soon());
+    post.do_jobs(&mut bob);
+    post.round(&mut alice);
+    post.round(&mut bob);
+    assert_eq!(bob.engine.conversation(group).unwrap().standing, Standing::Removed);
+    assert_eq!(state(&bob, &log), LogState::Closed);
+    assert!(bob.engine.store.read().next_return().unwrap().is_none());
 }
 
 /// A letter as another device of this account would write it, whose leaf is in no tree.
