@@ -54,6 +54,16 @@ pub enum Event {
     Contact(Contact),
     /// A group is new or has changed: name, members, standing, unread.
     Conversation(Conversation),
+    /// Messages are found missing here, or some of them have come: look at
+    /// [`crate::Client::gaps`].
+    Gaps(ConversationId),
+    /// A device of a member asks to be added, which is in the group no more; `consent` decides.
+    AsksToReturn {
+        /// Where.
+        conversation: ConversationId,
+        /// Whose it is.
+        who: ContactId,
+    },
     /// A transfer has come further, at most once for each part of the blob; or it has ended.
     Transfer {
         /// Which.
@@ -84,17 +94,21 @@ pub enum Notice {
         /// The first one that is here again.
         before: Seq,
     },
-    /// The relay no longer has what this device would need to read on.
+    /// The relay no longer has what this device would need to read on; it asks others to let it in
+    /// again.
     #[error(
-        "this conversation cannot be read on: the other side has left or blocked it, or this \
-             device was away for longer than the relay keeps letters"
+        "this conversation cannot be read on: this device was away for longer than the relay keeps \
+             letters, or the relay has lost it; others are asked to let this device in again"
     )]
     Gone {
         /// In which conversation.
         conversation: ConversationId,
     },
-    /// The relay says it does not know the conversation.
-    #[error("the relay does not know this conversation any more: it may have lost its data")]
+    /// Nobody has let this device in again.
+    #[error(
+        "nobody could let this device in again: the other side has left or blocked this \
+             conversation, or the relay has lost its data"
+    )]
     ConversationLost {
         /// Which conversation.
         conversation: ConversationId,

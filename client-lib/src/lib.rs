@@ -66,9 +66,9 @@ pub use sealing::AttachmentReader;
 pub use transfer::{BlobAddress, Direction, Transfer, TransferFailure, TransferState};
 pub use types::{
     Collected, ConnectionState, Contact, ContactId, ContactState, Conversation, ConversationId,
-    ConversationKind, Device, Fate, Goal, GroupChange, GroupMember, InviteLink, InviteOptions,
-    Match, Message, MessageId, MessageKind, Position, Privacy, Reach, Reaction, Recipient, ReplyTo,
-    Standing, TransferId,
+    ConversationKind, Device, Fate, Gap, GapState, Goal, GroupChange, GroupMember, InviteLink,
+    InviteOptions, Match, Message, MessageId, MessageKind, Position, Privacy, Reach, Reaction,
+    Recipient, ReplyTo, Standing, TransferId,
 };
 
 /// The example in the README compiles too.

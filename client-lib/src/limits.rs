@@ -131,6 +131,52 @@ pub(crate) const LINK_CLOSE_WAIT: Duration = Duration::from_secs(2);
 /// after so many, by either after twice as many.
 pub(crate) const UPDATE_EVERY: u32 = 100;
 
+/// Contents that are found missing are asked for no sooner than this ...
+pub(crate) const REPAIR_DELAY: Seconds = Seconds::new(5);
+/// ... and up to so much later, at random.
+pub(crate) const REPAIR_SPREAD: Seconds = Seconds::new(10);
+/// How long an answer is waited for, one after the other; then they are shown as lost.
+pub(crate) const REPAIR_WAITS: [Seconds; 4] =
+    [Seconds::new(180), Seconds::new(3_600), Seconds::new(86_400), Seconds::new(86_400)];
+/// Whoever may answer waits so long for each of those whose turn is before.
+pub(crate) const REPAIR_TURN: Seconds = Seconds::new(10);
+/// Turns of a request; who would come later does not answer.
+pub(crate) const REPAIR_TURNS: usize = 8;
+/// Between two repairs of this device in a conversation.
+pub(crate) const REPAIR_PAUSE: Seconds = Seconds::new(2);
+/// Repairs an account is given in a conversation in [`REPAIR_RATE_TIME`]; more waits.
+pub(crate) const REPAIR_RATE: u32 = 256;
+/// See [`REPAIR_RATE`].
+pub(crate) const REPAIR_RATE_TIME: Seconds = Seconds::new(3_600);
+/// Bytes of one repair; with more another one follows.
+pub(crate) const REPAIR_BYTES: usize = 63_400;
+/// Ranges that others have asked for in a conversation and were not given yet; more is not noted.
+pub(crate) const REPAIRS_OWED: usize = 256;
+/// Contents of the own conversation that are kept for the other devices; with one more the oldest
+/// goes. A device that misses more is told everything when it is added again.
+pub(crate) const OWN_KEPT: u32 = 1_024;
+/// Gaps of a conversation; with one more the oldest is no longer shown.
+pub(crate) const GAPS: usize = 1_024;
+
+/// A device that cannot read a conversation on asks no sooner than this to be added again ...
+pub(crate) const RETURN_DELAY: Seconds = Seconds::new(2);
+/// ... and up to so much later, at random.
+pub(crate) const RETURN_SPREAD: Seconds = Seconds::new(8);
+/// How long each of those it asks is waited for: so long in the first round, and so on; after the
+/// last round it is shown as broken.
+pub(crate) const RETURN_WAITS: [Seconds; 3] =
+    [Seconds::new(120), Seconds::new(3_600), Seconds::new(86_400)];
+/// Devices that wait for a person's consent in a conversation; one more is not noted.
+pub(crate) const CALLERS: usize = 64;
+
+/// A conversation that cannot go on is begun anew by itself no sooner than this ...
+pub(crate) const RESTART_DELAY: Seconds = Seconds::new(5);
+/// ... and up to so much later, at random: whoever comes second sees that it was done.
+pub(crate) const RESTART_SPREAD: Seconds = Seconds::new(60);
+/// Between two such beginnings of a conversation.
+pub(crate) const RESTART_EVERY: Seconds = Seconds::new(86_400);
+/// A log that a conversation has left is closed after so long: until then others may write there.
+pub(crate) const MOVED_CLOSE: Seconds = Seconds::new(14 * 86_400);
 /// A Welcome that goes into its letter, bytes; a larger one lies in a blob (CNT-6). A letter has
 /// 64,800 bytes, of which the slots take 9,400 and the device list up to 12,500.
 pub(crate) const WELCOME_BYTES: usize = 36_000;

@@ -252,6 +252,9 @@ pub enum GroupChange {
     Role(ContactId, String),
     /// Something was done by somebody who may not: it counts as not done.
     Improper,
+    /// It was begun anew in another log, perhaps at another relay; who could not be reached is not
+    /// in it.
+    Restarted,
     /// Safety numbers with an account were compared and found equal, or that was taken back.
     Verified(ContactId, bool),
 }
@@ -277,6 +280,8 @@ pub struct Message {
     pub at: UnixTime,
     /// What became of it.
     pub fate: Fate,
+    /// It was missing, and somebody else gave it: nothing proves that its author wrote it.
+    pub is_unconfirmed: bool,
     /// Where it stands in the history; hand it to `history` to page further back.
     pub position: Position,
     /// The message it answers.
@@ -341,6 +346,44 @@ impl MessageKind {
     /// Whether it has words that can be edited.
     pub(crate) const fn has_words(self) -> bool {
         matches!(self, Self::Text | Self::Attachment)
+    }
+}
+
+/// Messages of a member that are missing here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Where.
+    pub conversation: ConversationId,
+    /// Who wrote them; `None`: another device of this account.
+    pub author: Option<ContactId>,
+    /// How many.
+    pub count: u64,
+    /// They stand before the messages from here on ...
+    pub before: Position,
+    /// ... which is this place of the log.
+    pub seq: Seq,
+    /// What is done about it.
+    pub state: GapState,
+}
+
+/// What is done about messages that are missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum GapState {
+    /// The others are asked for them.
+    Asked,
+    /// Nobody who was there has them any more, or may give them: they may have been taken back, or
+    /// have disappeared.
+    Lost,
+}
+
+impl GapState {
+    /// The stable name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Asked => "asked",
+            Self::Lost => "lost",
+        }
     }
 }
 

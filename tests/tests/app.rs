@@ -205,6 +205,7 @@ fn a_second_device_is_linked() {
         devices.iter().map(|one| (one["label"].as_str(), one["this"].as_bool())).collect();
     assert_eq!(labels.last(), Some(&(Some("laptop"), Some(false))));
 
+    assert_eq!(laptop.refused(&["device", "relink", "--relay", &address]), "no_link");
     let number = devices.last().unwrap()["device"].to_string();
     let first = devices[0]["device"].to_string();
     assert_eq!(laptop.refused(&["device", "remove", &first]), "not_first_device");
@@ -212,6 +213,54 @@ fn a_second_device_is_linked() {
     assert_eq!(alice.json(&["device", "list"]).len(), 1);
     assert_eq!(alice.refused(&["device", "remove", "77"]), "no_such_device");
     assert_eq!(relay.terminate(), Some(0));
+}
+
+/// CNV-20: a conversation is begun anew, and moves to another relay that outlives the first; a group
+/// does so too, and who may not is told.
+#[test]
+fn conversations_move_to_another_relay() {
+    let place = tempfile::tempdir().unwrap();
+    let start = |name: &str| {
+        let (data, log) = (place.path().join(name), place.path().join(format!("{name}.log")));
+        Process::start(&data, "127.0.0.1:0", &log)
+    };
+    let (relay, other) = (start("one"), start("two"));
+    let alice = Person::new("Alice", &relay);
+    let bob = Person::new("Bob", &relay);
+    introduce(&alice, &bob, "Bob");
+    alice.run(&["group", "new", "Tea", "Bob"]);
+    bob.run(&["group", "accept", "Tea"]);
+    for (at, who) in [(&alice, "Bob"), (&alice, "Tea"), (&bob, "Alice"), (&bob, "Tea")] {
+        at.run(&["send", who, "before"]);
+    }
+    assert_eq!(bob.refused(&["reboot", "Tea"]), "not_allowed");
+    assert_eq!(alice.refused(&["reboot", "Bob", "--large"]), "not_a_group");
+    assert_eq!(alice.refused(&["move", "Nobody", &relay.address().to_string()]), {
+        "no_such_conversation"
+    });
+    assert_eq!(alice.json(&["reboot", "Tea"]).last().unwrap()["standing"], "open");
+    let address = other.address().to_string();
+    for place in ["Bob", "Tea"] {
+        assert!(alice.run(&["move", place, &address]).contains(&address));
+    }
+    for _ in 0..3 {
+        bob.run(&["sync"]);
+        alice.run(&["sync"]);
+    }
+    assert_eq!(alice.refused(&["readmit", "Tea", "Bob"]), "nobody_asks");
+    assert_eq!(alice.json(&["readmit", "Bob"]), Vec::<Value>::new());
+    for (from, to, place) in [(&alice, &bob, ["Bob", "Alice"]), (&bob, &alice, ["Tea", "Tea"])] {
+        from.run(&["send", place[0], "after"]);
+        let seen = to.json(&["history", place[1]]);
+        let texts: Vec<_> =
+            seen.iter().filter(|m| m["kind"] == "text").map(|m| m["text"].clone()).collect();
+        assert_eq!(texts, ["before", "before", "after"]);
+        let anew = |m: &&Value| m["changes"][0]["change"] == "restarted";
+        assert!(seen.iter().any(|m| anew(&m)), "{seen:?}");
+        assert!(to.json(&["gaps", place[1], "--ask"]).is_empty());
+    }
+    assert!(bob.run(&["gaps", "Tea"]).starts_with("Nothing is missing"));
+    assert_eq!((relay.terminate(), other.terminate()), (Some(0), Some(0)));
 }
 
 /// CNV-13, CNV-15: a group from its beginning to its end, by commands alone.

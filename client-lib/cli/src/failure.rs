@@ -89,7 +89,11 @@ fn words(error: &Error) -> String {
         Error::NotLinked => "; go on with: restante device confirm",
         Error::NoLink => "; your first device does so with: restante device link CODE",
         Error::NoSuchDevice => "; restante device list shows those there are",
-        Error::Cloned => "; make a new account in a new home",
+        Error::Cloned => {
+            "; link it anew with: restante device relink; \
+             if it is your first device, make a new account in a new home"
+        }
+        Error::FirstDevice => "; make a new account in a new home",
         _ => "",
     };
     format!("{error}{more}")

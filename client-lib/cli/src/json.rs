@@ -7,9 +7,9 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use restante_client::{
-    Attachment, Collected, Contact, Conversation, ConversationId, Device, GroupChange, GroupMember,
-    Message, MessageId, MessageKind, Policy, Privacy, Reach, Reaction, Recipient, Role, Seconds,
-    UnixTime, Who,
+    Attachment, Collected, Contact, ContactId, Conversation, ConversationId, Device, Gap,
+    GroupChange, GroupMember, Message, MessageId, MessageKind, Policy, Privacy, Reach, Reaction,
+    Recipient, Role, Seconds, UnixTime, Who,
 };
 use serde::Serialize;
 
@@ -105,6 +105,8 @@ pub(crate) struct MessageLine<'a> {
     reply_to: Option<String>,
     /// `text` is not what it said at first.
     edited: bool,
+    /// It was missing and given by somebody else: nothing proves that its author wrote it.
+    unconfirmed: bool,
     /// Who took it back.
     deleted_by: Option<String>,
     reactions: Vec<ReactionLine<'a>>,
@@ -128,6 +130,7 @@ impl<'a> From<&'a Message> for MessageLine<'a> {
             changes: message.changes.iter().map(ChangeLine::from).collect(),
             reply_to: message.reply_to.map(|answered| answered.message.to_string()),
             edited: message.edited,
+            unconfirmed: message.is_unconfirmed,
             deleted_by: message.deleted_by.map(|who| who.to_string()),
             reactions: message.reactions.iter().map(ReactionLine::from).collect(),
             attachment: message.attachment.as_deref().map(AttachmentLine::from),
@@ -169,6 +172,32 @@ impl<'a> From<&'a Attachment> for AttachmentLine<'a> {
     }
 }
 
+/// Messages that are missing.
+#[derive(Serialize)]
+pub(crate) struct GapLine {
+    conversation: String,
+    /// How many.
+    gap: u64,
+    /// Who wrote them; null: another device of this account.
+    author: Option<String>,
+    /// They stand before this place of the log.
+    before: u64,
+    /// `asked`: the others are asked for them; `lost`: nobody has them any more, or may give them.
+    state: &'static str,
+}
+
+impl From<&Gap> for GapLine {
+    fn from(gap: &Gap) -> Self {
+        Self {
+            conversation: gap.conversation.to_string(),
+            gap: gap.count,
+            author: gap.author.map(|author| author.to_string()),
+            before: gap.seq.get(),
+            state: gap.state.name(),
+        }
+    }
+}
+
 /// How far files on their way have come.
 #[derive(Serialize)]
 pub(crate) struct ProgressLine {
@@ -187,6 +216,20 @@ pub(crate) struct FileLine {
 impl FileLine {
     pub(crate) fn new(message: MessageId, path: &Path) -> Self {
         Self { message: message.to_string(), path: path.display().to_string() }
+    }
+}
+
+/// Somebody whose device asks to be let in again.
+#[derive(Serialize)]
+pub(crate) struct CallerLine<'a> {
+    conversation: String,
+    contact: String,
+    name: &'a str,
+}
+
+impl<'a> CallerLine<'a> {
+    pub(crate) fn new(of: ConversationId, who: ContactId, name: &'a str) -> Self {
+        Self { conversation: of.to_string(), contact: who.to_string(), name }
     }
 }
 
@@ -220,7 +263,7 @@ const fn kind_name(kind: MessageKind) -> &'static str {
 #[derive(Serialize)]
 struct ChangeLine<'a> {
     /// `added`, `removed`, `left`, `named`, `picture`, `timer`, `policy`, `role`, `verified`,
-    /// `unverified`, `improper` or `unknown`.
+    /// `unverified`, `improper`, `restarted` or `unknown`.
     change: &'static str,
     /// To whom.
     who: Option<String>,
@@ -242,6 +285,7 @@ impl<'a> From<&'a GroupChange> for ChangeLine<'a> {
             GroupChange::Verified(who, true) => ("verified", Some(who), None),
             GroupChange::Verified(who, false) => ("unverified", Some(who), None),
             GroupChange::Improper => ("improper", None, None),
+            GroupChange::Restarted => ("restarted", None, None),
             _ => ("unknown", None, None),
         };
         Self { change, who: who.map(ToString::to_string), value }

@@ -10,13 +10,13 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use restante_client::{
     Attachment, AttachmentState, Code, Contact, ContactState, Conversation, ConversationId, Fate,
-    Message, MessageKind, Notice, UnixTime,
+    Gap, GapState, Message, MessageKind, UnixTime,
 };
 use serde::Serialize;
 
 use crate::changes;
 use crate::failure::Failure;
-use crate::json::{self, ContactLine, ErrorLine, MessageLine, NoticeLine, ProgressLine};
+use crate::json::{self, ContactLine, ErrorLine, GapLine, MessageLine, NoticeLine, ProgressLine};
 use crate::names::Names;
 use crate::text;
 
@@ -115,6 +115,12 @@ impl Output {
         self.say(&format!("{id}{}", message_line(message, names)));
     }
 
+    /// Messages that are missing, where they are.
+    pub(crate) fn gap(self, gap: &Gap, names: &Names) {
+        self.object(&GapLine::from(gap));
+        self.say(&gap_line(gap, names));
+    }
+
     /// A message among those of other conversations, so `who` says where it stands too.
     pub(crate) fn found(self, message: &Message, who: &str) {
         self.object(&MessageLine::from(message));
@@ -122,7 +128,7 @@ impl Output {
     }
 
     /// Something a person should know.
-    pub(crate) fn notice(self, notice: &Notice, of: Option<ConversationId>) {
+    pub(crate) fn notice(self, notice: impl fmt::Display, of: Option<ConversationId>) {
         self.object(&NoticeLine::new(notice.to_string(), of));
         self.warn(&notice.to_string());
     }
@@ -146,6 +152,21 @@ pub(crate) fn plain_line(message: &Message, names: &Names) -> String {
         return format!("{}  [{}]", moment(message.at), changes::words(message, names));
     }
     said_line(message, &names.author(message))
+}
+
+/// What is missing, how much of it, and why.
+fn gap_line(gap: &Gap, names: &Names) -> String {
+    let whose =
+        gap.author.map_or_else(|| "another device of yours".to_owned(), |who| names.of(who));
+    let (what, are, them) = match gap.count {
+        1 => ("1 message".to_owned(), "is", "it"),
+        n => (format!("{n} messages"), "are", "them"),
+    };
+    let why = match gap.state {
+        GapState::Asked => format!("others are asked for {them}"),
+        GapState::Lost => format!("nobody has {them} any more, or may give {them}"),
+    };
+    format!("[{what} of {whose} {are} missing here: {why}]")
 }
 
 fn with_fate(message: &Message, line: String) -> String {
@@ -175,7 +196,8 @@ fn said_line(message: &Message, who: &str) -> String {
         MessageKind::Event => String::new(),
     };
     let edited = if message.edited { "  (edited)" } else { "" };
-    format!("{head}{answers}{body}{edited}")
+    let doubt = if message.is_unconfirmed { "  (given by others, not proven)" } else { "" };
+    format!("{head}{answers}{body}{edited}{doubt}")
 }
 
 /// What the file of a message is, and where.

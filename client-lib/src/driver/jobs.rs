@@ -51,6 +51,7 @@ impl Desk<'_> {
             JobKind::CreateInbox | JobKind::CreateConversation => return Ok(Place::Link),
             JobKind::FirstLetter
             | JobKind::Letter
+            | JobKind::Readd
             | JobKind::TakePrekey
             | JobKind::AddReader
             | JobKind::Link
@@ -114,7 +115,11 @@ impl Desk<'_> {
         };
         let elsewhere = matches!(
             job.what.kind,
-            JobKind::FirstLetter | JobKind::Letter | JobKind::TakePrekey | JobKind::Link
+            JobKind::FirstLetter
+                | JobKind::Letter
+                | JobKind::Readd
+                | JobKind::TakePrekey
+                | JobKind::Link
         ) && !self.engine.is_own_inbox(&mailbox);
         if elsewhere || matches!(job.what.kind, JobKind::AddReader | JobKind::DeleteInbox) {
             // An inbox of somebody else is open for as long as there is a letter to it.

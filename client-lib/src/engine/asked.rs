@@ -206,16 +206,19 @@ impl Engine {
 
     /// A relay does not deliver what this device would read next.
     pub(crate) fn reading_refused(&mut self, mailbox: &MailboxId, code: Code) -> Result<(), Error> {
-        let state = match code {
-            Code::NotFound | Code::Denied | Code::Revoked | Code::AckAhead => LogState::Lost,
-            Code::Gone => LogState::Gone,
-            _ => return Ok(()),
-        };
         if self.store.read().log(mailbox)?.is_none() {
             // The own inbox, which says when it is opened what became of it; or one that is gone.
             return Ok(());
         }
-        self.transact(|work| work.end_log(mailbox, state, code))
+        match code {
+            // Of a key that was replaced longer ago than envelopes are kept the relay knows
+            // nothing: that is the same as knowing nothing of the conversation.
+            Code::NotFound | Code::Denied | Code::Revoked | Code::Gone => {
+                self.transact(|work| work.lose_track(mailbox, code))
+            }
+            Code::AckAhead => self.transact(|work| work.end_log(mailbox, LogState::Lost, code)),
+            _ => Ok(()),
+        }
     }
 
     /// Whether a commit must go out before anything else.

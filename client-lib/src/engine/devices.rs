@@ -200,6 +200,10 @@ impl Work<'_> {
     /// meant for others of them is left alone (DEV-7).
     pub(super) fn join_own(&mut self, welcome: &WelcomeLetter) -> Result<(), Error> {
         self.learn_own_list(&welcome.devices)?;
+        if self.is_awaited(welcome)? {
+            self.attempt(|work| work.take_welcome_back(work.own_contact(), welcome))?;
+            return Ok(());
+        }
         if self.db.log(&welcome.mailbox)?.is_some() {
             return Ok(());
         }
@@ -214,27 +218,23 @@ impl Work<'_> {
             GroupKind::Group(id) => ConversationId::new(id),
             GroupKind::Direct => self.direct_with(&welcome.mailbox)?.id.into(),
         };
-        let (relay, generation) = (welcome.relay.to_string(), state.generation);
-        let log = LogRow::new(welcome.mailbox, id, relay, generation, LogState::Live, reader);
-        self.db.put_log(&log)?;
-        self.db.put_wish(&log.mailbox, &Wish::Update, self.now)?;
+        let log = self.joined_log(id, welcome, &state, LogState::Live, reader)?;
         if state.kind == GroupKind::Direct {
             let contact = self.db.need_contact(id.contact())?;
             self.choose_log(&contact, &log.mailbox)?;
             return self.tell_contact(&contact);
         }
-        self.enter(id, state, &log.mailbox)
+        self.enter(id, state, &log)
     }
 
-    fn enter(
-        &mut self,
-        id: ConversationId,
-        state: GroupState,
-        mailbox: &MailboxId,
-    ) -> Result<(), Error> {
+    fn enter(&mut self, id: ConversationId, state: GroupState, log: &LogRow) -> Result<(), Error> {
         let known = self.db.conversation(id)?;
         let mut row = known.unwrap_or_else(|| ConversationRow::new(id, state.clone()));
-        (row.state, row.standing, row.log) = (state, Standing::Open, Some(*mailbox));
+        if row.log.is_some() && row.state.generation < state.generation {
+            // CNV-20
+            return self.go_on_in(&mut row, state, log);
+        }
+        (row.state, row.standing, row.log) = (state, Standing::Open, Some(log.mailbox));
         self.db.put_conversation(&row)?;
         self.forget_changes(StateRecord::CONVERSATION, id.as_bytes())?;
         self.tell_conversation(&row)

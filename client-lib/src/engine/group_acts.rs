@@ -4,7 +4,7 @@
 use restante_crypto::{DeviceList, SigningKey, Suite, generate_reader, random_bytes};
 use restante_spec::codes::Code;
 use restante_spec::content::{Body, GroupKind, GroupState, Policy, Role};
-use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey, Seconds, Slot};
+use restante_spec::ids::{MailboxId, PublicKey, Seconds, Slot};
 use restante_spec::limits::{GROUP_NAME_BYTES, GROUP_PICTURE_BYTES};
 use zeroize::Zeroizing;
 
@@ -138,8 +138,17 @@ impl Work<'_> {
         row: &ConversationRow,
         suite: Suite,
     ) -> Result<MailboxId, Error> {
+        self.create_log_on(row, suite, self.account.relay.to_string())
+    }
+
+    /// The same on any relay.
+    pub(super) fn create_log_on(
+        &mut self,
+        row: &ConversationRow,
+        suite: Suite,
+        relay: String,
+    ) -> Result<MailboxId, Error> {
         let mailbox = MailboxId::new(random_bytes()?);
-        let relay = self.account.relay.to_string();
         let (generation, reader) = (row.state.generation, generate_reader()?);
         let mut log =
             LogRow::new(mailbox, row.id, relay.clone(), generation, LogState::Creating, reader);
@@ -214,36 +223,20 @@ impl Work<'_> {
         };
         let list = DeviceList::parse(devices)?;
         let suite = self.suite_of(mailbox)?;
-        let missing = u8::try_from(list.devices().len()).unwrap_or(u8::MAX);
-        let wish = Wish::Add { account: *account.as_bytes(), packages: Vec::new(), missing };
-        self.db.put_wish(mailbox, &wish, self.now)?;
-        for device in list.devices() {
-            let number = device.certificate.number().get();
-            self.db.put_job(&NewJob {
-                contact: Some(contact.id),
-                conversation: Some(id),
-                slot: slot(number, suite),
-                key: Some(inbox.key.clone()),
-                envelope: Some(EnvelopeId::new(random_bytes()?)),
-                ..NewJob::new(inbox.relay.clone(), inbox.mailbox, JobKind::TakePrekey)
-            })?;
-        }
-        Ok(())
+        self.take_packages(id, mailbox, account, suite, (inbox, &list))
     }
 
     /// A key package of an account that is to be added is here, or will not come.
     pub(super) fn prekey_taken(&mut self, job: &Job, package: Option<&[u8]>) -> Result<(), Error> {
         let Some(id) = job.what.conversation else { return Ok(()) };
         let row = self.db.need_conversation(id)?;
-        let account = match job.what.contact {
-            Some(who) => self.db.need_contact(who)?.account,
-            // A device of this account.
-            None => Some(*self.account.id().key()),
-        };
-        let (Some(mailbox), Some(key)) = (row.log, account) else { return Ok(()) };
+        let Some(mailbox) = row.log else { return Ok(()) };
+        // Without a contact: a device of this account.
+        let who = job.what.contact.unwrap_or_else(|| self.own_contact());
         for mut wish in self.db.wishes(&mailbox)? {
             let Wish::Add { account, packages, missing } = &mut wish.what else { continue };
-            if account != key.as_bytes() || *missing == 0 {
+            let key = PublicKey::new(*account);
+            if id_of_key(&key) != who || *missing == 0 {
                 continue;
             }
             packages.extend(package.map(<[u8]>::to_vec));

@@ -82,8 +82,23 @@ impl Work<'_> {
                 Some(invite) => self.take_first_letter(arrived, invite, known, first),
                 None => Ok(()),
             },
+            LetterContent::Welcome(welcome) if self.is_awaited(&welcome)? => {
+                self.check_listed(&arrived.letter, &welcome.mailbox)?;
+                let writer = id_of(account);
+                if self.account.has_others() {
+                    // It may let only others of this account's devices in.
+                    self.attempt(|work| work.take_welcome_back(writer, &welcome))?;
+                    return Ok(());
+                }
+                self.take_welcome_back(writer, &welcome)
+            }
+            LetterContent::Readd(readd) => self.take_readd(&arrived.letter, &readd),
+            LetterContent::Removed(removed) => self.take_removed(&arrived.letter, &removed),
             LetterContent::Welcome(welcome) => match (known, &arrived.invite) {
                 (Some(contact), None) => self.take_welcome(arrived, contact, welcome),
+                (None, None) if self.may_move(&arrived.letter)? => {
+                    self.join_moved(id_of(account), &welcome)
+                }
                 _ => Ok(()),
             },
             // A newer version's; what it would have done here is not known.
@@ -104,6 +119,9 @@ impl Work<'_> {
                     Some(_) => self.join_own(&welcome),
                     None => Ok(()),
                 }
+            }
+            LetterContent::Readd(readd) if self.is_own_device(arrived) => {
+                self.take_readd(&arrived.letter, &readd)
             }
             _ => Ok(()),
         }

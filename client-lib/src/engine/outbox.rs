@@ -152,6 +152,7 @@ impl Work<'_> {
         id: &EnvelopeId,
         place: &Place,
     ) -> Result<(), Error> {
+        self.keep_own(id, place)?;
         if let Some(row) = self.db.outbox_row(id)?
             && let Ok(Body::Sync(sync)) = Body::decode(row.kind, &row.body)
         {

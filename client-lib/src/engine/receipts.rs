@@ -31,9 +31,14 @@ impl Engine {
         let mut next = vec![self.store.read().next_to_disappear()?, self.next_typing_end()];
         if online {
             self.send_due_receipts()?;
+            self.repairs()?;
+            self.returns()?;
+            self.restarts()?;
             let left = self.store.read().receipts_due()?;
             next.push(left.into_iter().map(|(_, due)| due).min());
             next.push(self.store.read().next_wish(self.now)?);
+            next.push(self.store.read().next_repair()?);
+            next.push(self.store.read().next_return()?);
         }
         self.take_fetched()?;
         self.next_due = next.into_iter().flatten().min();
@@ -106,12 +111,12 @@ impl Work<'_> {
         let Some(mailbox) = conversation.log else { return self.put_off_receipts(id) };
         match self.db.need_log(&mailbox)?.state {
             LogState::Live if self.takes_part(id)? => {}
-            LogState::Creating | LogState::Invited => return self.put_off_receipts(id),
-            LogState::Live
-            | LogState::Closed
-            | LogState::Captured
-            | LogState::Lost
-            | LogState::Gone => return self.db.drop_receipts(id),
+            LogState::Creating | LogState::Invited | LogState::Gone => {
+                return self.put_off_receipts(id);
+            }
+            LogState::Live | LogState::Closed | LogState::Captured | LogState::Lost => {
+                return self.db.drop_receipts(id);
+            }
         }
         loop {
             let limit = u32::try_from(RECEIPT_IDS).unwrap_or(u32::MAX);

@@ -236,6 +236,20 @@ impl Db<'_> {
         Ok(())
     }
 
+    /// A message that was read when it came disappears so long from now on as it says.
+    pub(crate) fn begin_timer_if_read(
+        self,
+        conversation: ConversationId,
+        id: &MessageId,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let sql = "UPDATE messages SET gone_at = timer + ?3
+            WHERE conversation = ?1 AND id = ?2 AND timer > 0 AND unread = 0 AND gone_at = 0";
+        let of = (conversation.as_bytes(), id.as_bytes(), to_sql(now.get()));
+        self.sql.prepare_cached(sql)?.execute(of)?;
+        Ok(())
+    }
+
     /// Messages whose time to disappear has come.
     pub(crate) fn to_disappear(
         self,
@@ -268,9 +282,10 @@ impl Db<'_> {
         let sql = "DELETE FROM reached WHERE conversation = ?1 AND id = ?2";
         self.sql.prepare_cached(sql)?.execute(of)?;
         self.drop_acts_on(conversation, id)?;
+        self.drop_kept(conversation, id)?;
         let kind = if by.is_some() { MessageKind::Deleted } else { MessageKind::Disappeared };
         let sql = "UPDATE messages SET kind = ?3, text = '', content = NULL, unread = 0,
-                reply_to = NULL, edited = 0, timer = 0, gone_at = 0, deleted_by = ?4
+                reply_to = NULL, edited = 0, timer = 0, gone_at = 0, unconfirmed = 0, deleted_by = ?4
             WHERE conversation = ?1 AND id = ?2";
         let by = by.as_ref().map(ContactId::as_bytes);
         self.sql.prepare_cached(sql)?.execute((of.0, of.1, kind_number(kind), by))?;
@@ -325,6 +340,7 @@ pub(super) fn read_message(row: &Row<'_>) -> rusqlite::Result<Message> {
         seq: placed.then(|| Seq::new(from_sql(seq))),
         at: UnixTime::new(from_sql(row.get("at")?)),
         fate,
+        is_unconfirmed: row.get("unconfirmed")?,
         position: Position {
             generation: row.get("generation")?,
             seq: from_sql(seq),

@@ -5,9 +5,11 @@
 
 mod acts;
 mod attachments;
+mod authors;
 mod contacts;
 mod conversations;
 mod devices;
+mod gaps;
 mod invites;
 mod jobs;
 mod logs;
@@ -17,6 +19,7 @@ mod meta;
 mod mls;
 mod outbox;
 mod reached;
+mod returns;
 mod schema;
 mod search;
 mod states;
@@ -31,15 +34,18 @@ use zeroize::Zeroizing;
 
 pub(crate) use acts::{ActKind, ActRow};
 pub(crate) use attachments::AttachmentRow;
+pub(crate) use authors::{AuthorRow, KeptRow};
 pub(crate) use contacts::{ContactRow, InboxRef};
 pub(crate) use conversations::ConversationRow;
 pub(crate) use devices::{ClaimRow, LastWord, LinkRow, RecordName};
+pub(crate) use gaps::{GapRow, OwedRow};
 pub(crate) use invites::InviteRow;
 pub(crate) use jobs::{Job, JobId, JobKind, NewJob};
 pub(crate) use logs::{LogRow, LogState, PendingCommit};
 pub(crate) use messages::{NewMessage, Place, pack_changes};
 pub(crate) use meta::Meta;
 pub(crate) use outbox::{OutboxRow, Sealed};
+pub(crate) use returns::{CallerRow, ReturnRow};
 pub(crate) use transfers::{Errand, TransferRow};
 pub(crate) use wishes::{Wish, WishId, WishRow};
 

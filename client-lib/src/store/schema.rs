@@ -31,7 +31,7 @@ CREATE TABLE conversations (
 CREATE TABLE members (
     conversation BLOB NOT NULL, account BLOB NOT NULL, nickname TEXT NOT NULL DEFAULT '',
     devices BLOB, inbox_relay TEXT, inbox BLOB, inbox_key BLOB,
-    letter_number INTEGER NOT NULL DEFAULT 0, leaves INTEGER NOT NULL DEFAULT 0,
+    leaves INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (conversation, account)
 ) WITHOUT ROWID;
 
@@ -66,6 +66,7 @@ CREATE TABLE messages (
     author BLOB, kind INTEGER NOT NULL, text TEXT NOT NULL, content BLOB,
     at INTEGER NOT NULL, fate INTEGER NOT NULL, code INTEGER NOT NULL DEFAULT 0,
     expires_at INTEGER NOT NULL DEFAULT 0, unread INTEGER NOT NULL DEFAULT 0,
+    unconfirmed INTEGER NOT NULL DEFAULT 0,
     reply_to BLOB, edited INTEGER NOT NULL DEFAULT 0, deleted_by BLOB,
     timer INTEGER NOT NULL DEFAULT 0, gone_at INTEGER NOT NULL DEFAULT 0,
     UNIQUE (conversation, id)
@@ -104,6 +105,57 @@ CREATE INDEX reached_at ON reached (at);
 
 CREATE TABLE log_hashes (
     mailbox BLOB NOT NULL, seq INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (mailbox, seq)
+) WITHOUT ROWID;
+
+CREATE TABLE authors (
+    mailbox BLOB NOT NULL, device BLOB NOT NULL, counter INTEGER NOT NULL, hash BLOB,
+    seq INTEGER NOT NULL, PRIMARY KEY (mailbox, device)
+) WITHOUT ROWID;
+
+CREATE TABLE kept (
+    mailbox BLOB NOT NULL, device BLOB NOT NULL, counter INTEGER NOT NULL,
+    conversation BLOB NOT NULL, id BLOB NOT NULL, seq INTEGER NOT NULL, content BLOB NOT NULL,
+    about BLOB, PRIMARY KEY (mailbox, device, counter)
+);
+CREATE INDEX kept_by_id ON kept (conversation, id);
+CREATE INDEX kept_about ON kept (conversation, about) WHERE about IS NOT NULL;
+
+CREATE TABLE joined (
+    mailbox BLOB NOT NULL, account BLOB NOT NULL, seq INTEGER NOT NULL,
+    PRIMARY KEY (mailbox, account)
+) WITHOUT ROWID;
+CREATE TABLE absences (mailbox BLOB PRIMARY KEY) WITHOUT ROWID;
+
+CREATE TABLE gaps (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, conversation BLOB NOT NULL, mailbox BLOB NOT NULL,
+    generation INTEGER NOT NULL, device BLOB NOT NULL, account BLOB NOT NULL,
+    first INTEGER NOT NULL, last INTEGER NOT NULL, hash BLOB NOT NULL,
+    after INTEGER NOT NULL, before INTEGER NOT NULL,
+    asks INTEGER NOT NULL, due INTEGER NOT NULL, lost INTEGER NOT NULL
+);
+CREATE INDEX gaps_of_conversation ON gaps (conversation, generation, before);
+CREATE INDEX gaps_due ON gaps (due) WHERE lost = 0;
+
+CREATE TABLE owed (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, asked_in BLOB NOT NULL, account BLOB NOT NULL,
+    mailbox BLOB NOT NULL, device BLOB NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+    due INTEGER NOT NULL, UNIQUE (asked_in, account, mailbox, device, first, last)
+);
+CREATE TABLE given (
+    conversation BLOB NOT NULL, account BLOB NOT NULL, since INTEGER NOT NULL,
+    count INTEGER NOT NULL, PRIMARY KEY (conversation, account)
+) WITHOUT ROWID;
+
+CREATE TABLE returns (
+    mailbox BLOB PRIMARY KEY, asked INTEGER NOT NULL, due INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE callers (
+    conversation BLOB NOT NULL, device BLOB NOT NULL, account BLOB NOT NULL,
+    package BLOB NOT NULL, PRIMARY KEY (conversation, device)
+) WITHOUT ROWID;
+
+CREATE TABLE restarts (
+    conversation BLOB PRIMARY KEY, due INTEGER, last INTEGER
 ) WITHOUT ROWID;
 
 CREATE TABLE outbox (

@@ -20,7 +20,7 @@ pub use kept::{
 };
 pub use letter::{
     BlobRef, FirstLetter, FirstMessage, InboxGrant, JoinLetter, LetterContent, LinkLetter,
-    LinkedLetter, ReaddLetter, WelcomeLetter, WelcomePart,
+    LinkedLetter, ReaddLetter, RemovedLetter, WelcomeLetter, WelcomePart,
 };
 pub use message::{Body, Content, LogPosition, UnixMillis};
 pub use passing::{Profile, Receipts, Repair, RepairEntry, RepairRange, RepairRequest};

@@ -6,6 +6,7 @@ mod device;
 mod file;
 mod group;
 mod message;
+mod repair;
 
 use std::path::PathBuf;
 
@@ -17,6 +18,7 @@ pub(crate) use self::device::{DeviceCommand, NewDevice};
 pub(crate) use self::file::{Attach, Fetch};
 pub(crate) use self::group::{GroupCommand, GroupPicture, GroupPolicy, NewGroup};
 pub(crate) use self::message::{Delete, Edit, Privacy, React, Receipts, Reply, Switch, Which};
+pub(crate) use self::repair::{Gaps, Move, Readmit, Reboot};
 
 use crate::limits::{INVITE_DAYS, INVITE_DAYS_MAX, PAGE, SEND_WAIT_SECONDS};
 
@@ -116,6 +118,14 @@ pub(crate) enum Command {
         /// Whom.
         who: String,
     },
+    /// Shows what is missing in a conversation; others are asked for it by themselves.
+    Gaps(Gaps),
+    /// Begins a conversation anew that cannot go on, with the same people and what was said.
+    Reboot(Reboot),
+    /// Moves a conversation to another relay, also when the one it was on is gone.
+    Move(Move),
+    /// Lists whose devices ask to be let into a conversation again, or decides about them.
+    Readmit(Readmit),
     /// Links further devices of yours, and removes them.
     Device {
         /// What to do.

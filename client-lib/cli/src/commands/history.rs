@@ -1,6 +1,6 @@
 //! `history`: a conversation, oldest message first.
 
-use restante_client::{ConversationId, ConversationKind, Message, Position};
+use restante_client::{ConversationId, ConversationKind, Gap, Message, Position};
 
 use crate::args::History;
 use crate::desk::Desk;
@@ -20,10 +20,19 @@ pub(super) async fn run(args: &History, desk: &mut Desk) -> Result<(), Failure> 
         desk.client.history(id, None, args.limit).await?
     };
     let names = Names::look_up(&desk.client, &conversation).await?;
+    let gaps = gaps_in(id, &messages, desk).await?;
+    let nothing = messages.is_empty() && gaps.is_empty();
+    let mut gaps = gaps.into_iter().peekable();
     for message in &messages {
+        while let Some(gap) = gaps.next_if(|gap| gap.before <= message.position) {
+            desk.out.gap(&gap, &names);
+        }
         desk.out.message(message, &names, args.ids);
     }
-    if messages.is_empty() {
+    for gap in gaps {
+        desk.out.gap(&gap, &names);
+    }
+    if nothing {
         let name = place_of(&conversation);
         desk.out.say(&match conversation.kind {
             ConversationKind::Direct => format!("Nothing yet between you and {name}."),
@@ -32,6 +41,20 @@ pub(super) async fn run(args: &History, desk: &mut Desk) -> Result<(), Failure> 
     }
     desk.client.mark_read(id).await?;
     Ok(())
+}
+
+/// What is missing between these messages, right before the first, and behind the last.
+async fn gaps_in(
+    of: ConversationId,
+    messages: &[Message],
+    desk: &Desk,
+) -> Result<Vec<Gap>, Failure> {
+    let mut gaps = desk.client.gaps(of).await?;
+    if let Some(first) = messages.first() {
+        let earlier = desk.client.history(of, Some(first.position), 1).await?;
+        gaps.retain(|gap| earlier.first().is_none_or(|earlier| gap.before > earlier.position));
+    }
+    Ok(gaps)
 }
 
 /// All of it, page by page from the end.

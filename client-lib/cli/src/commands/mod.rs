@@ -11,6 +11,7 @@ mod init;
 mod invite;
 mod messages;
 mod privacy;
+mod repair;
 mod safety;
 mod search;
 mod send;
@@ -62,6 +63,10 @@ async fn work(command: &Command, desk: &mut Desk) -> Result<(), Failure> {
         Command::Edit(args) => messages::edit(args, desk).await,
         Command::Delete(args) => messages::delete(args, desk).await,
         Command::Receipts(args) => messages::receipts(&args.which, desk).await,
+        Command::Gaps(args) => repair::gaps(args, desk).await,
+        Command::Reboot(args) => repair::reboot(args, desk).await,
+        Command::Move(args) => repair::relocate(args, desk).await,
+        Command::Readmit(args) => repair::readmit(args, desk).await,
         Command::Device { command } => devices::run(command, desk).await,
         Command::Privacy(args) => privacy::run(args, desk).await,
         Command::History(args) => history::run(args, desk).await,

@@ -157,7 +157,7 @@ impl Work<'_> {
             let same = |later: &ActRow| later.kind == act.kind && later.author == act.author;
             // CNT-14
             if !stands(act) || acts.iter().skip(n + 1).any(same) {
-                self.db.drop_act(act.conversation, &act.id, Some(&act.target))?;
+                self.db.overrule(act)?;
             } else if act.kind == ActKind::Edit && !act.text.is_empty() {
                 self.db.apply_edit(act)?;
             }

@@ -48,7 +48,7 @@ async fn change(
 }
 
 /// Tells the relay what was done, unless it could not be reached before.
-async fn finish(
+pub(super) async fn finish(
     group: &Conversation,
     reached: Result<(), Failure>,
     desk: &mut Desk,
@@ -64,7 +64,7 @@ async fn finish(
 }
 
 /// Says what was done; without the network, that it is yet to come.
-fn say(desk: &Desk, done: &str) {
+pub(super) fn say(desk: &Desk, done: &str) {
     desk.out.say(done);
     if desk.offline {
         desk.out.say("Others see it once the network is there and you run: restante sync");
