@@ -157,11 +157,11 @@ fn files_are_sent_and_fetched() {
 
     let film = file(place.path(), "film", 40_000_000);
     interrupt(&alice, &["attach", "Bob", &film]);
-    assert!(alice.run(&["--offline", "history", "Bob"]).contains("[film, 40 MB, on its way]"));
+    assert!(alice.run(&["--offline", "history", "Bob"]).contains("[film, 40.0 MB, on its way]"));
     std::fs::remove_file(&film).unwrap();
     alice.run(&["sync"]);
     let seen = bob.run(&["history", "Alice"]);
-    assert!(seen.contains("Alice: [film, 40 MB, not fetched]"), "{seen}");
+    assert!(seen.contains("Alice: [film, 40.0 MB, not fetched]"), "{seen}");
     let fetch = ["fetch", "Alice", "last", "--to", into];
     interrupt(&bob, &fetch);
     bob.run(&fetch);

@@ -85,6 +85,7 @@ fn words(error: &Error) -> String {
         Error::TokenRefused => {
             "; ask its operator for another, and give it with: restante sync --token TOKEN"
         }
+        Error::FileExists => "; name another folder with: --to DIR",
         Error::BadPicture(_) => "; to send it as it is: restante attach --keep-metadata",
         Error::NotLinked => "; go on with: restante device confirm",
         Error::NoLink => "; your first device does so with: restante device link CODE",

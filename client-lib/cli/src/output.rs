@@ -62,17 +62,19 @@ impl Output {
     /// terminal.
     pub(crate) fn progress(self, done: u64, size: u64, percent: u64) {
         self.object(&ProgressLine { done, size });
-        if self.is_terminal() {
-            // Where nobody reads there is nobody to tell.
-            let _ = write!(io::stdout().lock(), "\r{percent:>3} % of {}", size_words(size))
-                .and_then(|()| io::stdout().flush());
-        }
+        self.overwrite(&format!("{percent:>3} % of {}", size_words(size)));
     }
 
     /// Takes the line of progress away.
     pub(crate) fn end_progress(self) {
+        self.overwrite(&format!("{:24}\r", ""));
+    }
+
+    fn overwrite(self, line: &str) {
         if self.is_terminal() {
-            let _ = write!(io::stdout().lock(), "\r{:24}\r", "");
+            let mut stdout = io::stdout().lock();
+            // Where nobody reads there is nobody to tell.
+            let _ = write!(stdout, "\r{line}").and_then(|()| stdout.flush());
         }
     }
 
@@ -219,7 +221,7 @@ pub(crate) fn size_words(bytes: u64) -> String {
     match bytes {
         0..1_000 => format!("{bytes} bytes"),
         1_000..1_000_000 => format!("{} kB", bytes.div_ceil(1_000)),
-        _ => format!("{} MB", bytes.div_ceil(1_000_000)),
+        _ => format!("{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10),
     }
 }
 

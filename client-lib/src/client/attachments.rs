@@ -51,7 +51,7 @@ impl Client {
         self.ask(move |engine| engine.fetch(message)).await
     }
 
-    /// Ends the transfer of a file. A message that was not sent is removed, with the file; of a
+    /// Ends the transfer of a file. A message that was not sent is taken back, with the file; of a
     /// download nothing is left, and it can be begun anew.
     ///
     /// # Errors

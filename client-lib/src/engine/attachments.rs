@@ -88,8 +88,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Ends the transfer of a file: of an upload the message goes too, of a download nothing is
-    /// left. One that has ended stays as it is.
+    /// Ends the transfer of a file: an upload is taken back with its message, of a download
+    /// nothing is left. One that has ended stays as it is.
     pub(crate) fn cancel_attachment(&mut self, id: MessageId) -> Result<(), Error> {
         match self.attachment(id)?.transfer {
             Some(transfer) => self.cancel_transfer(transfer),
@@ -206,7 +206,7 @@ impl Work<'_> {
         message: Message,
         said: &Said,
     ) -> Result<Message, Error> {
-        // DEV-16
+        // DEV-17
         if self.is_removed()? {
             return Ok(message);
         }
@@ -315,7 +315,7 @@ impl Work<'_> {
         self.db.put_litter(&kept.file, false)
     }
 
-    /// The same for every message: this device was removed (DEV-16).
+    /// The same for every message: this device was removed (DEV-17).
     pub(super) fn forget_attachments(&mut self) -> Result<(), Error> {
         let all = self.db.attachments()?;
         all.iter().try_for_each(|(of, message)| self.forget_attachment(*of, message))

@@ -85,14 +85,14 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// This device was removed: it says so, stops (DEV-13) and lets go of files (DEV-16).
+    /// This device was removed: it says so, stops (DEV-13) and lets go of files (DEV-17).
     pub(super) fn take_unlinked(&mut self) -> Result<(), Error> {
         if self.is_removed()? {
             return Ok(());
         }
         self.db.set_meta(Meta::Cloned, &REMOVED)?;
         self.notice(Notice::Unlinked);
-        // DEV-16
+        // DEV-17
         self.forget_attachments()
     }
 

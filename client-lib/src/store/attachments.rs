@@ -14,7 +14,6 @@ use crate::transfer::TransferFailure;
 use crate::types::{ConversationId, Message, MessageId, MessageKind, TransferId};
 
 /// The file of a message.
-#[derive(Clone, Debug)]
 pub(crate) struct AttachmentRow {
     pub(crate) conversation: ConversationId,
     pub(crate) message: MessageId,

@@ -192,7 +192,7 @@ fn files_have_their_receipts() {
     }
 }
 
-/// DEV-16: a device that was removed keeps neither files nor their keys, and takes no more; what
+/// DEV-17: a device that was removed keeps neither files nor their keys, and takes no more; what
 /// was said stays. The others keep theirs.
 #[test]
 fn removed_device_lets_go_of_files() {
