@@ -51,7 +51,16 @@ impl Work<'_> {
                 self.choose_log(contact, &welcome.mailbox)?;
                 self.add_own_devices(id, &welcome.mailbox)
             }
-            GroupKind::Group(_) | GroupKind::Own => self.take_invitation(id, state, &log),
+            GroupKind::Group(_) | GroupKind::Own => {
+                self.take_invitation(id, state, &log)?;
+                // INV-6
+                if contact.joins.as_ref().is_some_and(|asked| asked.group == id) {
+                    contact.joins = None;
+                    self.db.put_contact(contact)?;
+                    self.accept_group(id)?;
+                }
+                Ok(())
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use clap_complete::Shell;
 use restante_client::{AdmissionToken, Entrance};
 
 pub(crate) use self::device::{DeviceCommand, NewDevice};
-pub(crate) use self::group::{GroupCommand, GroupPicture, GroupPolicy, NewGroup};
+pub(crate) use self::group::{GroupCommand, GroupLink, GroupPicture, GroupPolicy, NewGroup};
 pub(crate) use self::message::{Delete, Edit, Privacy, React, Receipts, Reply, Switch, Which};
 
 use crate::limits::{INVITE_DAYS, INVITE_DAYS_MAX, PAGE, SEND_WAIT_SECONDS};

@@ -5,6 +5,7 @@ mod gone;
 mod groups;
 mod kinds;
 mod large;
+mod links;
 mod live;
 mod order;
 mod post;
