@@ -67,8 +67,8 @@ pub use transfer::{BlobAddress, Direction, Transfer, TransferFailure, TransferSt
 pub use types::{
     Collected, ConnectionState, Contact, ContactId, ContactState, Conversation, ConversationId,
     ConversationKind, Device, Fate, Gap, GapState, Goal, GroupChange, GroupMember, InviteLink,
-    InviteOptions, Match, Message, MessageId, MessageKind, Position, Privacy, Reach, Reaction,
-    Recipient, ReplyTo, Standing, TransferId,
+    InviteOptions, Joins, Match, Message, MessageId, MessageKind, Position, Privacy, Reach,
+    Reaction, Recipient, ReplyTo, Standing, TransferId,
 };
 
 /// The example in the README compiles too.

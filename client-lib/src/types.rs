@@ -94,6 +94,18 @@ pub struct Contact {
     pub unread: u32,
     /// The safety number was compared and found equal.
     pub verified: bool,
+    /// The group they ask to be in, while they are [`ContactState::Incoming`]; the one this account
+    /// asked them to be in, until they have added it.
+    pub joins: Option<Joins>,
+}
+
+/// A group somebody asks to be in, by a link to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Joins {
+    /// Which.
+    pub group: ConversationId,
+    /// What it was called when the link was made.
+    pub name: String,
 }
 
 /// How far an acquaintance has come.
@@ -481,12 +493,17 @@ pub struct InviteOptions {
     pub uses: u32,
     /// How long it holds, in seconds from now.
     pub expires_in: restante_spec::ids::Seconds,
+    /// The group it is a link to (INV-6): whoever takes it asks to be in that group, and accepting
+    /// the request adds them.
+    pub group: Option<ConversationId>,
+    /// Whether whoever takes it is accepted without asking: with a group, added to it.
+    pub accepts: bool,
 }
 
 impl Default for InviteOptions {
     /// For one person, for a week.
     fn default() -> Self {
-        Self { uses: 1, expires_in: crate::limits::INVITE_TTL }
+        Self { uses: 1, expires_in: crate::limits::INVITE_TTL, group: None, accepts: false }
     }
 }
 

@@ -74,7 +74,7 @@ pub use identity::{
     ListedDevice, SafetyNumber, SignedLetterKey,
 };
 #[cfg(feature = "e2e")]
-pub use invite::{Card, Invite, LinkCode, link_check};
+pub use invite::{Card, CardGroup, Invite, LinkCode, link_check};
 #[cfg(feature = "e2e")]
 pub use letter::{Letter, LetterKeys, LetterPlace, OpenedLetter, Recipient};
 #[cfg(feature = "e2e")]

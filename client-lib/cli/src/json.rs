@@ -74,6 +74,15 @@ pub(crate) struct ContactLine<'a> {
     state: &'static str,
     unread: u32,
     verified: bool,
+    /// A group they ask to be in, or are asked to.
+    joins: Option<JoinsLine<'a>>,
+}
+
+/// A group, before one is in it.
+#[derive(Serialize)]
+struct JoinsLine<'a> {
+    group: String,
+    name: &'a str,
 }
 
 impl<'a> From<&'a Contact> for ContactLine<'a> {
@@ -84,6 +93,10 @@ impl<'a> From<&'a Contact> for ContactLine<'a> {
             state: contact.state.name(),
             unread: contact.unread,
             verified: contact.verified,
+            joins: contact
+                .joins
+                .as_ref()
+                .map(|joins| JoinsLine { group: joins.group.to_string(), name: &joins.name }),
         }
     }
 }
@@ -514,12 +527,13 @@ mod tests {
             state: ContactState::Active,
             unread: 2,
             verified: false,
+            joins: None,
         };
         assert_eq!(
             line(&ContactLine::from(&contact)),
             concat!(
                 r#"{"contact":"abababababababababababababababab","name":"Bob","#,
-                r#""state":"active","unread":2,"verified":false}"#
+                r#""state":"active","unread":2,"verified":false,"joins":null}"#
             )
         );
         assert_eq!(line(&InviteLine { link: "x" }), r#"{"link":"x"}"#);

@@ -22,6 +22,8 @@ pub(crate) const CHAT_RESYNC: u32 = 200;
 pub(crate) const INVITE_DAYS: u32 = 7;
 /// The most days an invite may hold.
 pub(crate) const INVITE_DAYS_MAX: u32 = 365;
+/// People a link to a group is for unless told otherwise.
+pub(crate) const GROUP_LINK_USES: u32 = 100;
 /// Seconds of a day, a ratio of two units.
 pub(crate) const DAY_SECONDS: u32 = 86_400;
 /// Characters of a message that its fate repeats.

@@ -275,8 +275,13 @@ pub(super) fn checked_nickname(nickname: &str) -> Result<&str, Error> {
 
 /// A nickname somebody else chose, fit to be shown.
 pub(super) fn cleaned_nickname(nickname: &str) -> String {
-    let line: String = nickname.chars().filter(|c| !c.is_control()).collect();
-    let mut end = line.len().min(NICK_BYTES);
+    cleaned_name(nickname, NICK_BYTES)
+}
+
+/// The same for a name of at most so many bytes.
+pub(super) fn cleaned_name(name: &str, max: usize) -> String {
+    let line: String = name.chars().filter(|c| !c.is_control()).collect();
+    let mut end = line.len().min(max);
     while !line.is_char_boundary(end) {
         end -= 1;
     }

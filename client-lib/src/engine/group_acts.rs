@@ -12,6 +12,7 @@ use super::commands::id_of_key;
 use super::membership::{account, accounts};
 use super::{Engine, Work};
 use crate::error::Error;
+use crate::events::Notice;
 use crate::limits::CONVERSATIONS;
 use crate::store::{ContactRow, ConversationRow, Job, JobKind, LogRow, LogState, NewJob, Wish};
 use crate::types::{
@@ -196,11 +197,30 @@ impl Work<'_> {
         }
     }
 
-    fn add_member(&mut self, id: ConversationId, who: ContactId) -> Result<(), Error> {
+    /// The log of a group this account may add somebody to.
+    pub(super) fn check_may_add(&self, id: ConversationId) -> Result<MailboxId, Error> {
         let (row, mailbox) = self.open_group(id)?;
         if !row.state.policy.adders.includes(row.state.role(self.account.id().key())) {
             return Err(Error::NotAllowed);
         }
+        Ok(mailbox)
+    }
+
+    /// Adds a contact who came by a link to a group (INV-6), if that can still be done.
+    pub(super) fn admit(&mut self, id: ConversationId, contact: &ContactRow) -> Result<(), Error> {
+        match self.check_may_add(id) {
+            Ok(mailbox) => self.wish_contact(id, &mailbox, contact),
+            Err(Error::NotAllowed | Error::WrongStanding { .. } | Error::NoSuchConversation) => {
+                let nickname = contact.nickname.clone();
+                self.notice(Notice::CannotAdd { conversation: id, nickname });
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn add_member(&mut self, id: ConversationId, who: ContactId) -> Result<(), Error> {
+        let mailbox = self.check_may_add(id)?;
         let contact = self.db.need_contact(who)?;
         if contact.state != ContactState::Active {
             return Err(Error::WrongState { state: contact.state });
@@ -315,7 +335,7 @@ impl Work<'_> {
         self.show_conversation(&row)
     }
 
-    fn accept_group(&mut self, id: ConversationId) -> Result<Conversation, Error> {
+    pub(super) fn accept_group(&mut self, id: ConversationId) -> Result<Conversation, Error> {
         let (mut row, mut log) = self.invitation(id)?;
         log.state = LogState::Live;
         self.db.put_log(&log)?;

@@ -14,7 +14,7 @@ use super::{Work, outbox};
 use crate::error::Error;
 use crate::events::{Event, Notice};
 use crate::store::{ContactRow, InboxRef, InviteRow, Meta, NewMessage, Place};
-use crate::types::{ContactState, Fate};
+use crate::types::{ContactState, ConversationId, Fate, Joins};
 
 /// An opened letter and the way it came.
 pub(super) struct Arrived {
@@ -170,6 +170,9 @@ impl Work<'_> {
         };
         // Both asked: both agreed.
         let both = matches!(contact.state, ContactState::Invited | ContactState::Requested);
+        let theirs = contact.joins.take().filter(|_| both);
+        // INV-6
+        contact.joins = invite.group.map(|group| self.joins(group)).transpose()?.flatten();
         self.learn(&mut contact, arrived, &first.devices, &first.nick, first.inbox.clone())?;
         contact.state = ContactState::Incoming;
         contact.came_by = Some(invite.key);
@@ -178,10 +181,17 @@ impl Work<'_> {
         if let Some(message) = &first.message {
             self.take_first_message(&contact, arrived, &message.id, &message.content)?;
         }
-        if both {
+        if both || invite.accepts {
             contact = self.accept_contact(contact)?;
+            contact.joins = theirs;
         }
         self.put_contact(&contact)
+    }
+
+    /// A group somebody asks to be in, as it is called now.
+    fn joins(&self, group: ConversationId) -> Result<Option<Joins>, Error> {
+        let row = self.db.conversation(group)?;
+        Ok(row.map(|row| Joins { group, name: row.state.name }))
     }
 
     /// Whether somebody known may ask (again) with this invite: who was declined or blocked only
@@ -255,7 +265,10 @@ impl Work<'_> {
         self.db.put_contact(&contact)?;
         if self.account.has_others() {
             // It may let only others of this account's devices in: they add this one.
-            self.attempt(|work| work.join(&mut contact.clone(), &welcome))?;
+            let mut joined = contact.clone();
+            if self.attempt(|work| work.join(&mut joined, &welcome))?.is_some() {
+                contact = joined;
+            }
         } else {
             self.join(&mut contact, &welcome)?;
         }

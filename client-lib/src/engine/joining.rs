@@ -49,9 +49,28 @@ impl Work<'_> {
                 self.add_own_devices(id, &welcome.mailbox)
             }
             GroupKind::Group(_) | GroupKind::Own => {
-                self.take_invitation(id, state, log, contact.id)
+                self.take_invitation(id, state, log, contact.id)?;
+                self.agree_if_asked_for(id, contact)
             }
         }
+    }
+
+    /// Agrees to an invitation that answers what was asked for by a link (INV-6).
+    fn agree_if_asked_for(
+        &mut self,
+        id: ConversationId,
+        contact: &mut ContactRow,
+    ) -> Result<(), Error> {
+        // INV-6
+        if !contact.joins.as_ref().is_some_and(|asked| asked.group == id) {
+            return Ok(());
+        }
+        contact.joins = None;
+        self.db.put_contact(contact)?;
+        if self.db.need_conversation(id)?.standing == Standing::Invited {
+            self.accept_group(id)?;
+        }
+        Ok(())
     }
 
     /// Whether the writer of a letter may say where a group of this account goes on (CNV-20).

@@ -91,7 +91,8 @@ impl Work<'_> {
         let secret = row.secret.as_slice().try_into().map_err(|_| damaged())?;
         let (uses, expires_at, created_at) = (row.uses, row.expires_at, row.created_at);
         let (link, secret) = (Zeroizing::new(link), Zeroizing::new(secret));
-        let state = InviteState { link, secret, uses, expires_at, created_at };
+        let (group, accepts) = (row.group.map(|group| *group.as_bytes()), row.accepts);
+        let state = InviteState { link, secret, uses, expires_at, created_at, group, accepts };
         Ok(Some(StateRecord::Invite(row.key, state)))
     }
 
@@ -171,6 +172,7 @@ impl Work<'_> {
             came_by: facts.came_by,
             request: bytes(facts.request),
             ended_at: facts.ended_at,
+            joins: row.joins,
         };
         if let Some(devices) = &row.devices {
             self.note_struck(known.as_deref(), devices)?;
@@ -192,6 +194,8 @@ impl Work<'_> {
             uses: state.uses,
             expires_at: state.expires_at,
             created_at: state.created_at,
+            group: state.group.map(ConversationId::new),
+            accepts: state.accepts,
         })
     }
 

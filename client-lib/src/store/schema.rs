@@ -20,7 +20,8 @@ CREATE TABLE contacts (
     id BLOB PRIMARY KEY, account BLOB, nickname TEXT NOT NULL, state INTEGER NOT NULL,
     verified INTEGER NOT NULL DEFAULT 0, devices BLOB, inbox_relay TEXT, inbox BLOB,
     inbox_key BLOB, own_key BLOB, invite TEXT, came_by BLOB,
-    request BLOB, ended_at INTEGER NOT NULL DEFAULT 0
+    request BLOB, ended_at INTEGER NOT NULL DEFAULT 0,
+    joins BLOB, joins_name TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 
 CREATE TABLE conversations (
@@ -206,7 +207,8 @@ CREATE TABLE dirty (
 
 CREATE TABLE invites (
     key BLOB PRIMARY KEY, invite BLOB NOT NULL, secret BLOB NOT NULL, uses INTEGER NOT NULL,
-    expires_at INTEGER NOT NULL, created_at INTEGER NOT NULL
+    expires_at INTEGER NOT NULL, created_at INTEGER NOT NULL, leads_to BLOB,
+    accepts INTEGER NOT NULL
 ) WITHOUT ROWID;
 
 CREATE TABLE readers (

@@ -81,6 +81,10 @@ pub struct InviteState {
     pub expires_at: UnixTime,
     /// Since when.
     pub created_at: UnixTime,
+    /// The group it leads to (INV-6).
+    pub group: Option<[u8; 16]>,
+    /// Whether whoever takes it is accepted without asking.
+    pub accepts: bool,
 }
 
 /// How the account stands in a conversation.

@@ -34,7 +34,8 @@ fn account(nick: usize) -> AccountState {
 fn records_come_back() {
     let (link, secret) = (Zeroizing::new("link".into()), Zeroizing::new([8; 32]));
     let (expires_at, created_at) = (UnixTime::new(2), UnixTime::new(1));
-    let invite = InviteState { link, secret, uses: 1, expires_at, created_at };
+    let (group, accepts) = (Some([6; 16]), true);
+    let invite = InviteState { link, secret, uses: 1, expires_at, created_at, group, accepts };
     let records = [
         StateRecord::Account(account(5)),
         StateRecord::Contact([1; 16], contact(4)),

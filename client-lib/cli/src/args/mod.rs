@@ -16,7 +16,7 @@ use restante_client::{AdmissionToken, Entrance};
 
 pub(crate) use self::device::{DeviceCommand, NewDevice};
 pub(crate) use self::file::{Attach, Fetch};
-pub(crate) use self::group::{GroupCommand, GroupPicture, GroupPolicy, NewGroup};
+pub(crate) use self::group::{GroupCommand, GroupLink, GroupPicture, GroupPolicy, NewGroup};
 pub(crate) use self::message::{Delete, Edit, Privacy, React, Receipts, Reply, Switch, Which};
 pub(crate) use self::repair::{Gaps, Move, Readmit, Reboot};
 

@@ -7,6 +7,7 @@ mod groups;
 mod kinds;
 mod large;
 mod letting_go;
+mod links;
 mod live;
 mod order;
 mod own_return;

@@ -175,6 +175,8 @@ impl Part for InviteState {
             uses: self.uses,
             expires_at: self.expires_at.get(),
             created_at: self.created_at.get(),
+            group: self.group.map_or_else(Vec::new, Vec::from),
+            accepts: self.accepts,
         }
     }
 
@@ -185,6 +187,8 @@ impl Part for InviteState {
             uses: read.uses,
             expires_at: UnixTime::new(read.expires_at),
             created_at: UnixTime::new(read.created_at),
+            group: optional("group of an invite", &read.group, |bytes| bytes.try_into().ok())?,
+            accepts: read.accepts,
         })
     }
 

@@ -21,6 +21,7 @@ pub(super) async fn run(command: &GroupCommand, desk: &mut Desk) -> Result<(), F
         GroupCommand::List => own::list(desk).await,
         GroupCommand::Show { group } => own::show(group, desk).await,
         GroupCommand::Add { group, who } => members::add(group, who, desk).await,
+        GroupCommand::Link(args) => members::link(args, desk).await,
         GroupCommand::Remove { group, who } => members::remove(group, who, desk).await,
         GroupCommand::Role { group, who, role } => {
             members::role(group, who, (*role).into(), desk).await
