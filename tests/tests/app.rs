@@ -143,6 +143,18 @@ fn a_second_device_is_linked() {
     assert_eq!(laptop.refused(&["device", "remove", &first]), "not_first_device");
     alice.run(&["device", "remove", &number]);
     assert_eq!(alice.json(&["device", "list"]).len(), 1);
+    // It is linked anew in the same home, and what was said is still there.
+    laptop.run(&["sync"]);
+    let code = laptop.json(&["device", "relink", "--relay", &address]).pop().unwrap();
+    alice.run(&["device", "link", code["code"].as_str().unwrap()]);
+    laptop.run(&["device", "confirm", "--equal"]);
+    for _ in 0..3 {
+        alice.run(&["sync"]);
+        laptop.run(&["sync"]);
+    }
+    laptop.run(&["send", "Bob", "still from my laptop"]);
+    let seen = laptop.run(&["history", "Bob"]);
+    assert!(seen.contains("you: from my laptop") && seen.contains("you: still from"), "{seen}");
     assert_eq!(alice.refused(&["device", "remove", "77"]), "no_such_device");
     assert_eq!(relay.terminate(), Some(0));
 }

@@ -478,7 +478,7 @@ impl Post {
     }
 }
 
-fn opened(epoch: Epoch, from: Seq) -> Opened {
+pub(super) fn opened(epoch: Epoch, from: Seq) -> Opened {
     Opened {
         class: MailboxClass::Conversation,
         rights: Rights::default(),
