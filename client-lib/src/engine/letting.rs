@@ -29,6 +29,7 @@ impl Engine {
         db.need_conversation(of)?;
         let mut who: Vec<ContactId> =
             db.callers(of)?.iter().map(|caller| id_of_key(&caller.account)).collect();
+        who.sort();
         who.dedup();
         Ok(who)
     }
