@@ -3,6 +3,7 @@
 //! Knows meanings; must not know the store, the network or any key.
 
 mod done;
+mod gaps;
 mod people;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 
 pub use self::done::{Privacy, Reach, Reaction, Recipient, ReplyTo};
+pub use self::gaps::{Gap, GapState};
 pub use self::people::{Device, GroupMember, Match};
 
 /// Declares an id of 16 bytes that is written as 32 hexadecimal digits.
@@ -324,44 +326,6 @@ pub enum MessageKind {
     Deleted,
     /// Its time has passed: nothing of it is left here. No page of a history shows it.
     Disappeared,
-}
-
-/// Messages of a member that are missing here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gap {
-    /// Where.
-    pub conversation: ConversationId,
-    /// Who wrote them; `None`: another device of this account.
-    pub author: Option<ContactId>,
-    /// How many.
-    pub count: u64,
-    /// They stand before the messages from here on ...
-    pub before: Position,
-    /// ... which is this place of the log.
-    pub seq: Seq,
-    /// What is done about it.
-    pub state: GapState,
-}
-
-/// What is done about messages that are missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum GapState {
-    /// The others are asked for them.
-    Asked,
-    /// Nobody who was there has them any more, or may give them: they may have been taken back, or
-    /// have disappeared.
-    Lost,
-}
-
-impl GapState {
-    /// The stable name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Asked => "asked",
-            Self::Lost => "lost",
-        }
-    }
 }
 
 /// What became of a message. True at all times: nothing is claimed before it is known.

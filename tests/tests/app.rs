@@ -159,8 +159,8 @@ fn a_second_device_is_linked() {
     assert_eq!(relay.terminate(), Some(0));
 }
 
-/// CNV-20: a conversation is begun anew, and moves to another relay that outlives the first; a group
-/// does so too, and who may not is told.
+/// CNV-20: a conversation is begun anew, and moves to another relay; a group does so too, and who
+/// may not is told.
 #[test]
 fn conversations_move_to_another_relay() {
     let place = tempfile::tempdir().unwrap();

@@ -325,8 +325,8 @@ fn unlisted_device_is_not_heard() {
     assert_eq!(bob.engine.store.read().need_log(&log).unwrap().state, LogState::Live);
 }
 
-/// DEV-13, DEV-15: a linked device that the inbox is closed to says so once, and may be linked anew;
-/// when it is let in again, that is over.
+/// DEV-13, DEV-15: a linked device that the inbox is closed to says so once, and may be linked
+/// anew; when it is let in again, that is over.
 #[test]
 fn shut_out_device_may_be_linked_anew() {
     let (_post, alice, mut laptop, _bob) = three();

@@ -6,6 +6,7 @@ mod groups;
 mod kinds;
 mod large;
 mod live;
+mod meeting;
 mod order;
 mod own_return;
 mod post;
