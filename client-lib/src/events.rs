@@ -98,7 +98,8 @@ pub enum Notice {
     /// again.
     #[error(
         "this conversation cannot be read on: this device was away for longer than the relay keeps \
-             letters, or the relay has lost it; others are asked to let this device in again"
+             letters, or was removed meanwhile, or the relay has lost it; others are asked to let \
+             this device in again"
     )]
     Gone {
         /// In which conversation.
@@ -116,6 +117,13 @@ pub enum Notice {
     /// The relay says it does not know the own inbox; it is made again.
     #[error("the relay did not know this account's inbox any more and was given it again")]
     InboxLost,
+    /// The relay does not let this linked device into the account's inbox: which it is, cannot be
+    /// known here. [`crate::Client::relink`] begins anew.
+    #[error(
+        "the relay does not let this device into the account's inbox: it was removed from the \
+             account, or the relay has lost the inbox and the first device must make it again"
+    )]
+    ShutOut,
     /// A commit was accepted that members cannot follow: somebody holds the log.
     #[error("this conversation was taken over by a commit that does not fit and must be restarted")]
     Captured {

@@ -3,6 +3,8 @@
 //! Knows meanings; must not know the store, the network or any key.
 
 mod done;
+mod gaps;
+mod invites;
 mod people;
 
 use std::fmt;
@@ -18,6 +20,8 @@ use crate::attachment::{Attachment, AttachmentState};
 use crate::error::Error;
 
 pub use self::done::{Privacy, Reach, Reaction, Recipient, ReplyTo};
+pub use self::gaps::{Gap, GapState};
+pub use self::invites::{InviteLink, InviteOptions, Joins};
 pub use self::people::{Device, GroupMember, Match};
 
 /// Declares an id of 16 bytes that is written as 32 hexadecimal digits.
@@ -97,15 +101,6 @@ pub struct Contact {
     /// The group they ask to be in, while they are [`ContactState::Incoming`]; the one this account
     /// asked them to be in, until they have added it.
     pub joins: Option<Joins>,
-}
-
-/// A group somebody asks to be in, by a link to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Joins {
-    /// Which.
-    pub group: ConversationId,
-    /// What it was called when the link was made.
-    pub name: String,
 }
 
 /// How far an acquaintance has come.
@@ -361,44 +356,6 @@ impl MessageKind {
     }
 }
 
-/// Messages of a member that are missing here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gap {
-    /// Where.
-    pub conversation: ConversationId,
-    /// Who wrote them; `None`: another device of this account.
-    pub author: Option<ContactId>,
-    /// How many.
-    pub count: u64,
-    /// They stand before the messages from here on ...
-    pub before: Position,
-    /// ... which is this place of the log.
-    pub seq: Seq,
-    /// What is done about it.
-    pub state: GapState,
-}
-
-/// What is done about messages that are missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum GapState {
-    /// The others are asked for them.
-    Asked,
-    /// Nobody who was there has them any more, or may give them: they may have been taken back, or
-    /// have disappeared.
-    Lost,
-}
-
-impl GapState {
-    /// The stable name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Asked => "asked",
-            Self::Lost => "lost",
-        }
-    }
-}
-
 /// What became of a message. True at all times: nothing is claimed before it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fate {
@@ -484,56 +441,6 @@ pub struct Position {
     pub(crate) generation: u32,
     pub(crate) seq: u64,
     pub(crate) row: i64,
-}
-
-/// How an invite may be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InviteOptions {
-    /// How many people may use it.
-    pub uses: u32,
-    /// How long it holds, in seconds from now.
-    pub expires_in: restante_spec::ids::Seconds,
-    /// The group it is a link to (INV-6): whoever takes it asks to be in that group, and accepting
-    /// the request adds them.
-    pub group: Option<ConversationId>,
-    /// Whether whoever takes it is accepted without asking: with a group, added to it.
-    pub accepts: bool,
-}
-
-impl Default for InviteOptions {
-    /// For one person, for a week.
-    fn default() -> Self {
-        Self { uses: 1, expires_in: crate::limits::INVITE_TTL, group: None, accepts: false }
-    }
-}
-
-/// An invite as text: a link that is also short enough for a QR code. Whoever has it may write
-/// one first letter; it shows nothing in `Debug`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct InviteLink(String);
-
-impl InviteLink {
-    pub(crate) const fn from_text(text: String) -> Self {
-        Self(text)
-    }
-
-    /// The link.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for InviteLink {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for InviteLink {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("InviteLink(..)")
-    }
 }
 
 /// What `collect` found and left.

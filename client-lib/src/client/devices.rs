@@ -54,11 +54,11 @@ impl Client {
         self.ask(Engine::refuse_link).await
     }
 
-    /// After [`Error::Cloned`]: throws this device's keys away and begins to be linked anew, in the
-    /// same home. What was said stays. Its inbox for that is on `entrance`'s relay.
+    /// After [`Error::Cloned`] or [`crate::Notice::ShutOut`]: throws this device's keys away and
+    /// begins to be linked anew, in the same home. What was said stays. Its inbox for that is on `entrance`'s relay.
     ///
     /// # Errors
-    /// [`Error::NoLink`] if it was neither copied nor removed; [`Error::FirstDevice`].
+    /// [`Error::NoLink`] if it was neither copied nor shut out; [`Error::FirstDevice`].
     pub async fn relink(&self, entrance: Entrance) -> Result<(), Error> {
         self.ask(move |engine| engine.relink(&entrance)).await
     }

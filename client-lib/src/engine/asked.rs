@@ -113,6 +113,9 @@ impl Engine {
                 // Opened only to be made a reader of.
                 return Ok(None);
             }
+            if self.store.read().meta(Meta::ShutOut)?.is_some() {
+                self.transact(|work| work.db.drop_meta(Meta::ShutOut))?;
+            }
             let cursor = self.store.read().meta_number(Meta::InboxCursor)?;
             return Ok(Some((self.account.reader.clone(), Seq::new(cursor))));
         }
@@ -121,7 +124,10 @@ impl Engine {
             // The key that was opened is that of the group's epoch: this is the epoch's name.
             row.epoch = opened.epoch.or(row.epoch);
             // Whoever joined stands at the commit that added it.
-            row.cursor = row.cursor.max(opened.from);
+            if opened.from > row.cursor {
+                row.cursor = opened.from;
+                work.note_seen(&row, opened.from)?;
+            }
             work.db.put_log(&row)?;
             Ok(Some((row.reader, row.cursor)))
         })
@@ -264,8 +270,11 @@ impl Work<'_> {
             return Ok(());
         }
         if self.account.key.is_none() {
-            // The first device makes it again; this one can only wait.
-            self.notice(Notice::InboxLost);
+            // The first device makes it again; this one can only wait, if it was not removed.
+            if self.db.meta(Meta::ShutOut)?.is_none() {
+                self.db.set_meta(Meta::ShutOut, &[1])?;
+                self.notice(Notice::ShutOut);
+            }
             return Ok(());
         }
         self.notice(Notice::InboxLost);

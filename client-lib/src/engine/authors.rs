@@ -9,7 +9,6 @@ use restante_spec::message::Deliver;
 use super::Work;
 use super::membership::{Merged, account, accounts};
 use crate::error::Error;
-use crate::events::Event;
 use crate::limits::{GAPS, OWN_KEPT, REPAIR_DELAY, REPAIR_SPREAD};
 use crate::store::{AuthorRow, GapRow, KeptRow, LogRow, Place};
 
@@ -127,7 +126,7 @@ impl Work<'_> {
             due: self.later(REPAIR_DELAY, REPAIR_SPREAD)?,
             lost: false,
         })?;
-        self.events.push(Event::Gaps(log.conversation));
+        self.tell_gaps(log.conversation);
         Ok(())
     }
 

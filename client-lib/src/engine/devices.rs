@@ -275,7 +275,7 @@ impl Work<'_> {
 const REMOVED: [u8; 1] = [2];
 
 /// Of two lists of one account the one with the higher version; what cannot be read is none.
-fn newest(a: Option<Vec<u8>>, b: Option<Vec<u8>>) -> Option<Vec<u8>> {
+pub(super) fn newest(a: Option<Vec<u8>>, b: Option<Vec<u8>>) -> Option<Vec<u8>> {
     let version = |list: &Vec<u8>| DeviceList::parse(list).ok().map(|list| list.version());
     [a, b].into_iter().flatten().filter(|list| version(list).is_some()).max_by_key(version)
 }

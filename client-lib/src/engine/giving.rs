@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use restante_spec::content::{Body, Repair, RepairEntry, RepairRange, RepairRequest};
-use restante_spec::ids::{MailboxId, PublicKey, Seconds, Seq};
+use restante_spec::ids::{MailboxId, PublicKey, Seconds, Seq, UnixTime};
 use restante_spec::limits::{REPAIR_ENTRIES, REPAIR_RANGES};
 
 use super::Work;
@@ -15,7 +15,6 @@ use crate::limits::{
     REPAIR_TURNS, REPAIRS_OWED,
 };
 use crate::store::{LogRow, LogState, OwedRow};
-use restante_spec::ids::UnixTime;
 
 /// Layout: what a content given again takes beside its own bytes, at most.
 const ENTRY_BYTES: usize = 96;

@@ -158,8 +158,14 @@ impl Work<'_> {
             None => ConversationRow::new(id, state.clone()),
         };
         row.state = state;
-        row.standing = Standing::Invited;
         row.log = Some(log.mailbox);
+        if row.standing == Standing::Open {
+            // The person has agreed on another device before the letter came to this one.
+            log.state = LogState::Live;
+            self.db.put_log(&log)?;
+        } else {
+            row.standing = Standing::Invited;
+        }
         self.db.put_conversation(&row)?;
         self.tell_conversation(&row)
     }

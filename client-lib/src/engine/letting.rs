@@ -29,6 +29,7 @@ impl Engine {
         db.need_conversation(of)?;
         let mut who: Vec<ContactId> =
             db.callers(of)?.iter().map(|caller| id_of_key(&caller.account)).collect();
+        who.sort();
         who.dedup();
         Ok(who)
     }
@@ -57,7 +58,8 @@ impl Work<'_> {
         self.check_listed(letter, &log.mailbox)?;
         let members = self.members(&log.mailbox)?;
         if !accounts(&members).contains(&account) {
-            return self.say_removed(&row, &log, &account);
+            let told = self.say_removed(&row, &log, &account)?;
+            return if told { Ok(()) } else { Err(super::joining::not_a_member()) };
         }
         let package = KeyPackage::parse(&readd.key_package)?;
         if package.device() != &letter.sender {
@@ -98,23 +100,23 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Who asks is in the group no more, and cannot know that.
-    fn say_removed(
+    /// Who asks is in the group no more, and cannot know that; gives whether it can be told.
+    pub(super) fn say_removed(
         &mut self,
         row: &ConversationRow,
         log: &LogRow,
         account: &PublicKey,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let able = row.state.role(self.account.id().key()) >= Role::Administrator;
         let told = row.is_group() && able && self.can_let_in(row, log)?;
         let Some(way) = self.way_to(row, account)?.filter(|_| told) else {
-            return Err(super::joining::not_a_member());
+            return Ok(false);
         };
         // CNV-19
         let content = LetterContent::Removed(RemovedLetter { mailbox: log.mailbox });
         let job = self.letter_job(JobKind::Letter, &way.inbox, &way.list, &content)?;
         self.db.put_job(&NewJob { contact: way.contact, ..job })?;
-        Ok(())
+        Ok(true)
     }
 
     fn can_let_in(&self, row: &ConversationRow, log: &LogRow) -> Result<bool, Error> {

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::Work;
 use super::commands::cleaned_nickname;
+use super::devices::newest;
 use super::outbox::unwritable;
 use crate::error::Error;
 use crate::store::{ContactRow, ConversationRow, InboxRef, InviteRow, LogState, Meta, RecordName};
@@ -165,7 +166,8 @@ impl Work<'_> {
             nickname: cleaned_nickname(&facts.nick),
             state,
             verified: facts.verified,
-            devices: bytes(facts.devices).or(row.devices),
+            // Another device may not have read the newest list yet.
+            devices: newest(bytes(facts.devices), row.devices),
             inbox: inbox.or(row.inbox),
             own_key: facts.own_key,
             invite: text(facts.invite),

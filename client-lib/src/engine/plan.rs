@@ -109,6 +109,9 @@ impl Work<'_> {
                     if let Some(account) = draft.refused(&wish.what) {
                         self.notice_unaddable(&conversation, &account)?;
                     }
+                    if let Some(account) = draft.removed(&wish.what) {
+                        self.say_removed(&conversation, log, &account)?;
+                    }
                 }
             }
         }
@@ -238,6 +241,13 @@ impl Draft<'_> {
             self.plan.accounts.push(account);
         }
         Fit::Taken
+    }
+
+    /// The account of a device that was to come in again, and was removed before.
+    fn removed(&self, wish: &Wish) -> Option<PublicKey> {
+        let Wish::Readd { package, .. } = wish else { return None };
+        let account = *KeyPackage::parse(package).ok()?.device().account().key();
+        (!accounts(self.members).contains(&account)).then_some(account)
     }
 
     /// The account an addition was refused for, unless it is here.

@@ -285,7 +285,8 @@ impl Db<'_> {
         self.drop_kept(conversation, id)?;
         let kind = if by.is_some() { MessageKind::Deleted } else { MessageKind::Disappeared };
         let sql = "UPDATE messages SET kind = ?3, text = '', content = NULL, unread = 0,
-                reply_to = NULL, edited = 0, timer = 0, gone_at = 0, unconfirmed = 0, deleted_by = ?4
+                reply_to = NULL, edited = 0, unconfirmed = 0, timer = 0, gone_at = 0,
+                deleted_by = ?4
             WHERE conversation = ?1 AND id = ?2";
         let by = by.as_ref().map(ContactId::as_bytes);
         self.sql.prepare_cached(sql)?.execute((of.0, of.1, kind_number(kind), by))?;

@@ -37,6 +37,8 @@ pub(crate) enum Meta {
     Cloned,
     /// Attachments up to so many bytes are fetched by themselves, if a person said how many.
     FetchBytes,
+    /// Present: the relay does not let this linked device into the account's inbox.
+    ShutOut,
     /// What others are told without being written to.
     Privacy,
     /// The seed of an allowed key of the own inbox with every right: what this device writes to it
@@ -68,6 +70,7 @@ impl Meta {
             Self::LetterNumber => "letter_number",
             Self::Cloned => "cloned",
             Self::FetchBytes => "fetch_bytes",
+            Self::ShutOut => "shut_out",
             Self::Privacy => "privacy",
             Self::OwnKey => "own_key",
             Self::NextDevice => "next_device",

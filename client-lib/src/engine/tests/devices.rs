@@ -325,6 +325,27 @@ fn unlisted_device_is_not_heard() {
     assert_eq!(bob.engine.store.read().need_log(&log).unwrap().state, LogState::Live);
 }
 
+/// DEV-13, DEV-15: a linked device that the inbox is closed to says so once, and may be linked
+/// anew; when it is let in again, that is over.
+#[test]
+fn shut_out_device_may_be_linked_anew() {
+    let (_post, alice, mut laptop, _bob) = three();
+    let relay = laptop.engine.own_address().to_owned();
+    events(&mut laptop);
+    let inbox = laptop.engine.account.inbox;
+    for _ in 0..3 {
+        laptop.engine.open_refused(&relay, &inbox, restante_spec::codes::Code::NotFound).unwrap();
+    }
+    assert_eq!(notices(&mut laptop), [Notice::ShutOut]);
+    let opened = post::opened(restante_spec::ids::Epoch::new([0; 8]), Seq::START);
+    laptop.engine.reading_place(&inbox, &opened).unwrap();
+    assert_eq!(laptop.engine.relink(&alice.entrance()), Err(Error::NoLink));
+    laptop.engine.open_refused(&relay, &inbox, restante_spec::codes::Code::NotFound).unwrap();
+    assert_eq!(notices(&mut laptop), [Notice::ShutOut]);
+    laptop.engine.relink(&alice.entrance()).unwrap();
+    assert!(laptop.engine.link_code().unwrap().is_some());
+}
+
 /// DEV-15, REC-5: of a home that was copied the one that notices is linked anew, under another
 /// number, keeps its history and goes on; into another account it is not linked.
 #[test]

@@ -9,6 +9,7 @@ mod large;
 mod letting_go;
 mod links;
 mod live;
+mod meeting;
 mod order;
 mod own_return;
 mod post;

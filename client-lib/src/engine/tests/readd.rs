@@ -216,6 +216,31 @@ fn removal_is_told_to_who_was_away() {
     assert!(bob.engine.store.read().next_return().unwrap().is_none());
 }
 
+/// CNV-19: the letter came before the removal: once that is read, it is answered all the same.
+#[test]
+fn removal_is_told_when_it_is_read() {
+    let (mut post, mut alice) = (Post::default(), person("Alice"));
+    let (mut bob, mut carol) = (person("Bob"), person("Carol"));
+    let group = post.group(&mut [&mut alice, &mut bob, &mut carol]);
+    let log = log_of(&bob, group);
+    let who = carol.engine.own_id().unwrap();
+    let role = restante_spec::content::Role::Administrator;
+    alice.engine.set_role(group, who, role).unwrap();
+    for person in [&mut alice, &mut bob, &mut carol] {
+        post.round(person);
+    }
+    carol.engine.remove_member(group, bob.engine.own_id().unwrap()).unwrap();
+    post.round(&mut carol);
+    bob.engine.reading_refused(&log, Code::Gone).unwrap();
+    wait(&mut bob, soon());
+    post.do_jobs(&mut bob);
+    post.bring_letters(&mut alice);
+    assert!(alice.engine.wants_commit(&log).unwrap());
+    post.work(&mut alice);
+    post.round(&mut bob);
+    assert_eq!(bob.engine.conversation(group).unwrap().standing, Standing::Removed);
+}
+
 /// A letter as another device of this account would write it, whose leaf is in no tree.
 fn letter_of_another_device(of: &mut Person, log: &MailboxId) -> (OpenedLetter, ReaddLetter) {
     let package = of.engine.store.write(|db| {

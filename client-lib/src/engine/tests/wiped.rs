@@ -238,13 +238,24 @@ fn shorter_timer_holds_for_what_was_missed() {
         alice.engine.send(alice.talk(), "later").unwrap();
         post.round(&mut alice);
         post.round(&mut bob);
+        let lost = alice.engine.send(alice.talk(), "lost").unwrap().id;
+        post.round(&mut alice);
+        post.lose(&log, alice.engine.message(lost).unwrap().seq.unwrap());
+        alice.engine.send(alice.talk(), "last").unwrap();
+        for _ in 0..5 {
+            post.round(&mut alice);
+            post.round(&mut bob);
+            wait(&mut bob, Duration::from_secs(20));
+            wait(&mut alice, Duration::from_secs(1));
+        }
         let timers = |bob: &mut Person| -> Vec<(String, bool)> {
             bob.engine.mark_read(of).unwrap();
             let all = bob.engine.history(of, None, 99).unwrap().into_iter();
             let shown = |message: Message| (message.text, message.expires_at.is_some());
             all.map(shown).collect()
         };
-        let later = ("later".to_owned(), after.is_some());
-        assert_eq!(timers(&mut bob), [("missed".to_owned(), true), later]);
+        let [later, lost, last] =
+            ["later", "lost", "last"].map(|text| (text.to_owned(), after.is_some()));
+        assert_eq!(timers(&mut bob), [("missed".to_owned(), true), later, lost, last]);
     }
 }
