@@ -82,7 +82,7 @@ async fn carry(ids: &[TransferId], desk: &Desk) -> Result<(), Failure> {
     let mut events = desk.client.events();
     let mut interrupt = pin!(tokio::signal::ctrl_c().fuse());
     // From now on it does not end the process, and none is missed.
-    let _ = futures_util::poll!(interrupt.as_mut());
+    let _ = interrupt.as_mut().now_or_never();
     let mut shown = None;
     loop {
         let mut all = desk.client.transfers().await?;
