@@ -5,9 +5,9 @@
 //! cargo run -p restante-client --example file_drop -- HOME restante://KEY@host:port FOLDER
 //! ```
 //!
-//! HOME is made at the first start. The box prints an invite, and then the path of every file it has
-//! saved. Whoever takes the invite becomes a contact, so give it to friends only. In FOLDER files
-//! lie as they were sent, open, in HOME they stay encrypted.
+//! HOME is made at the first start. The box prints an invite, and then the path of every file it
+//! has saved. Whoever takes the invite becomes a contact, so give it to friends only. In FOLDER
+//! files lie as they were sent, open; in HOME they stay encrypted.
 
 use std::error::Error as Failure;
 use std::path::{Path, PathBuf};

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use crate::transfer::TransferFailure;
-use crate::types::{MessageId, TransferId};
+use crate::types::{Fate, Message, MessageId, TransferId};
 
 /// A file that stands in a message. Beside `state` all of it is what its sender says.
 #[derive(Clone, PartialEq, Eq)]
@@ -74,6 +74,14 @@ impl AttachmentState {
             Self::Failed(_) => "failed",
             Self::Unfetchable => "unfetchable",
         }
+    }
+}
+
+impl Message {
+    /// Whether it waits for its file to be at the relay, and nobody can have it.
+    pub(crate) fn is_uploading(&self) -> bool {
+        let state = self.attachment.as_ref().map(|file| file.state);
+        self.fate == Fate::Queued && matches!(state, Some(AttachmentState::Moving(_)))
     }
 }
 

@@ -16,7 +16,7 @@ use restante_spec::content::{Policy, Role};
 use restante_spec::ids::{Seconds, Seq, UnixTime};
 use serde::{Deserialize, Serialize};
 
-use crate::attachment::{Attachment, AttachmentState};
+use crate::attachment::Attachment;
 use crate::error::Error;
 
 pub use self::done::{Privacy, Reach, Reaction, Recipient, ReplyTo};
@@ -310,12 +310,6 @@ impl Message {
     #[must_use]
     pub fn from_me(&self) -> bool {
         self.author.is_none() && self.kind != MessageKind::Event
-    }
-
-    /// Whether it waits for its file to be at the relay, and nobody can have it.
-    pub(crate) fn is_uploading(&self) -> bool {
-        let state = self.attachment.as_ref().map(|file| file.state);
-        self.fate == Fate::Queued && matches!(state, Some(AttachmentState::Moving(_)))
     }
 
     /// Whether nothing is left of it to show.
