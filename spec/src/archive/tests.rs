@@ -5,9 +5,7 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::address::RelayAddress;
 use crate::codes::Code;
-use crate::content::{
-    AccountState, InboxGrant, LogPosition, StateRecord, SyncRecord, UnixMillis,
-};
+use crate::content::{AccountState, InboxGrant, LogPosition, StateRecord, SyncRecord, UnixMillis};
 use crate::ids::{
     ArchiveId, BlobId, BlobSize, ContactName, ConversationId, EnvelopeId, MailboxId, PublicKey,
     Seconds, Seq,
@@ -193,13 +191,13 @@ fn segments_end_at_their_bound() {
     let record = |content| Record::Message(Box::new(message(content, 0)));
     let overhead = {
         let mut alone = SegmentWriter::following(Purpose::History);
-        assert!(alone.push(&record(55_000)).unwrap());
-        alone.finish().len() - 55_000
+        assert!(alone.push(&record(57_000)).unwrap());
+        alone.finish().len() - 57_000
     };
-    let whole = 55_000 + overhead;
+    let whole = 57_000 + overhead;
     let (count, rest) = (SEGMENT_BYTES / whole, SEGMENT_BYTES % whole);
     for _ in 0..count {
-        assert!(writer.push(&record(55_000)).unwrap());
+        assert!(writer.push(&record(57_000)).unwrap());
     }
     assert!(!writer.push(&record(rest - overhead + 1)).unwrap());
     assert!(writer.push(&record(rest - overhead)).unwrap());
@@ -447,11 +445,8 @@ fn archives_do_not_show() {
         Record::Message(Box::new(message(4, 1))),
     ];
     let shown = records.map(|record| format!("{record:?}"));
-    let expected = [
-        "Account(Account(..))",
-        "State(SyncRecord(kind 7))",
-        "Message(KeptMessage(4 bytes))",
-    ];
+    let expected =
+        ["Account(Account(..))", "State(SyncRecord(kind 7))", "Message(KeptMessage(4 bytes))"];
     assert_eq!(shown, expected);
     assert!(format!("{:?}", manifest(0, 0, 1)).contains("[ManifestSegment(0)]"));
 }
