@@ -62,9 +62,9 @@ pub use restante_spec::token::{AdmissionToken, Entrance, EntranceError, TokenErr
 pub use transfer::{BlobAddress, Direction, Transfer, TransferFailure, TransferState};
 pub use types::{
     Collected, ConnectionState, Contact, ContactId, ContactState, Conversation, ConversationId,
-    ConversationKind, Device, Fate, Goal, GroupChange, GroupMember, InviteLink, InviteOptions,
-    Match, Message, MessageId, MessageKind, Position, Privacy, Reach, Reaction, Recipient, ReplyTo,
-    Standing, TransferId,
+    ConversationKind, Device, Fate, Goal, GroupChange, GroupMember, HistoryProgress, InviteLink,
+    InviteOptions, Match, Message, MessageId, MessageKind, Position, Privacy, Reach, Reaction,
+    Recipient, ReplyTo, Standing, TransferId,
 };
 
 /// The example in the README compiles too.

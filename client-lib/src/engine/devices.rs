@@ -56,6 +56,7 @@ impl Work<'_> {
         self.note_struck(Some(list.as_bytes()), next.as_bytes())?;
         self.db.set_meta(Meta::DeviceList, next.as_bytes())?;
         self.stale = true;
+        self.stop_giving(device)?;
         let given = self.db.device_keys()?.into_iter().find(|(of, _)| of == device);
         if let Some((_, seed)) = given {
             self.db.drop_device_key(device)?;

@@ -20,6 +20,7 @@ mod finding;
 mod first_contact;
 mod group_acts;
 mod groups;
+mod history;
 mod inbox;
 mod job_rules;
 mod joining;

@@ -34,6 +34,7 @@ impl Engine {
             let left = self.store.read().receipts_due()?;
             next.push(left.into_iter().map(|(_, due)| due).min());
             next.push(self.store.read().next_wish(self.now)?);
+            next.push(self.work_on_history()?);
         }
         self.take_fetched()?;
         self.next_due = next.into_iter().flatten().min();

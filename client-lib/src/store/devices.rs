@@ -70,7 +70,8 @@ impl Db<'_> {
             "DELETE FROM jobs; DELETE FROM wishes; DELETE FROM logs; DELETE FROM muted;
              DELETE FROM readers; DELETE FROM own_ids; DELETE FROM receipts; DELETE FROM links;
              DELETE FROM device_keys; DELETE FROM claims; DELETE FROM synced; DELETE FROM letters;
-             DELETE FROM dirty; UPDATE conversations SET log = NULL;
+             DELETE FROM dirty; DELETE FROM shares; DELETE FROM archives; DELETE FROM segments;
+             UPDATE conversations SET log = NULL;
              UPDATE outbox SET mailbox = NULL, content = NULL, sealed = NULL, sealed_epoch = NULL;
              DELETE FROM outbox WHERE kind = 9;",
         )?)

@@ -4,9 +4,11 @@
 //! the rows. Everything that belongs together is written in one transaction ([`Store::write`]).
 
 mod acts;
+mod archives;
 mod contacts;
 mod conversations;
 mod devices;
+mod history;
 mod invites;
 mod jobs;
 mod logs;
@@ -29,9 +31,11 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use zeroize::Zeroizing;
 
 pub(crate) use acts::{ActKind, ActRow};
+pub(crate) use archives::{ArchiveRow, Mark, SegmentRow, Stage};
 pub(crate) use contacts::{ContactRow, InboxRef};
 pub(crate) use conversations::ConversationRow;
 pub(crate) use devices::{ClaimRow, LastWord, LinkRow, RecordName};
+pub(crate) use history::Put;
 pub(crate) use invites::InviteRow;
 pub(crate) use jobs::{Job, JobId, JobKind, NewJob};
 pub(crate) use logs::{LogRow, LogState, PendingCommit};

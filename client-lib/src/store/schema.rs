@@ -178,6 +178,22 @@ CREATE TABLE transfers (
     expires_at INTEGER NOT NULL
 );
 CREATE INDEX transfers_to_do ON transfers (row) WHERE owed = 1;
+
+CREATE TABLE shares (
+    device BLOB NOT NULL, conversation BLOB NOT NULL, since INTEGER NOT NULL, archive BLOB,
+    PRIMARY KEY (device, conversation)
+) WITHOUT ROWID;
+CREATE TABLE archives (
+    id BLOB PRIMARY KEY, device BLOB, relay TEXT NOT NULL, messages INTEGER NOT NULL,
+    done INTEGER NOT NULL, manifests INTEGER NOT NULL, segments INTEGER NOT NULL,
+    taken INTEGER NOT NULL, whole INTEGER NOT NULL, rest BLOB, due INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE segments (
+    archive BLOB NOT NULL, number INTEGER NOT NULL, blob BLOB NOT NULL, read_key BLOB NOT NULL,
+    file_key BLOB NOT NULL, size INTEGER NOT NULL, messages INTEGER NOT NULL,
+    newest INTEGER NOT NULL, oldest INTEGER NOT NULL, begins BLOB, told INTEGER NOT NULL,
+    PRIMARY KEY (archive, number)
+) WITHOUT ROWID;
 ";
 
 /// Layout of version 1, what follows by itself: the account's other devices are told of whatever

@@ -11,7 +11,7 @@ use crate::types::{
 };
 
 /// Everybody hears everything, and says what there is to say, until nothing is left.
-fn settle(post: &mut Post, everybody: &mut [&mut Person]) {
+pub(super) fn settle(post: &mut Post, everybody: &mut [&mut Person]) {
     for _ in 0..8 {
         for person in everybody.iter_mut() {
             post.round(person);
@@ -20,7 +20,7 @@ fn settle(post: &mut Post, everybody: &mut [&mut Person]) {
 }
 
 /// Links a new device to an account, as two people with two screens would.
-fn link(post: &mut Post, first: &mut Person) -> Person {
+pub(super) fn link(post: &mut Post, first: &mut Person) -> Person {
     let mut new = new_device();
     finish(post, first, &mut new);
     new

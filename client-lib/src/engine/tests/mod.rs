@@ -3,6 +3,7 @@
 mod devices;
 mod gone;
 mod groups;
+mod history;
 mod kinds;
 mod large;
 mod live;

@@ -67,7 +67,7 @@ impl KeptMessage {
             edited: self.edited,
             timer: self.timer.map_or(0, Seconds::get),
             expires_ms: self.expires.map_or(0, UnixMillis::get),
-            reached: self.reached.iter().map(Reached::to_wire).collect(),
+            reached: self.reached.iter().copied().map(Reached::to_wire).collect(),
             acts: self.acts.iter().map(KeptAct::to_wire).collect(),
         };
         let bytes = Zeroizing::new(message.encode_to_vec());
@@ -137,7 +137,7 @@ impl KeptKind {
 }
 
 impl Reached {
-    fn to_wire(&self) -> wire::Reached {
+    fn to_wire(self) -> wire::Reached {
         let how = match self.how {
             KeptReach::Sent => 0,
             KeptReach::Delivered => 1,
