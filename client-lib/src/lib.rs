@@ -41,6 +41,7 @@ mod key;
 mod limits;
 mod media;
 mod net;
+mod recovery;
 #[cfg(feature = "simulation")]
 pub mod simulation;
 mod store;
@@ -53,7 +54,8 @@ pub use error::{Error, ErrorKind};
 pub use events::{Event, EventStream, Notice};
 pub use key::StoreKey;
 pub use media::{PictureError, PreparedImage, prepare_image};
-pub use restante_crypto::SafetyNumber;
+pub use recovery::{RecoverySecret, recovery_kind};
+pub use restante_crypto::{RecoveryKind, SafetyNumber};
 pub use restante_spec::address::{AddressError, RelayAddress};
 pub use restante_spec::codes::Code;
 pub use restante_spec::content::{Policy, Role, Who};

@@ -173,6 +173,12 @@ pub(crate) const HISTORY_WAIT: Seconds = Seconds::new(60);
 /// After a segment of history could not be stored, or kept, it is tried again so much later.
 pub(crate) const HISTORY_RETRY: Seconds = Seconds::new(600);
 
+/// A restored device has a number so far above those its recovery file knows: others may have been
+/// given since ...
+pub(crate) const RESTORED_NUMBER_GAP: u32 = 64;
+/// ... and up to so much further, at random: of two restored from one file each has its own.
+pub(crate) const RESTORED_NUMBER_SPREAD: u32 = 192;
+
 /// Pixels of a picture that is decoded for its thumbnail (FIL-6); one with more gets none.
 pub(crate) const PICTURE_PIXELS: u64 = 50_000_000;
 /// Bytes a decoder may take for it; a picture that needs more gets no thumbnail.

@@ -200,6 +200,9 @@ pub enum Standing {
     Removed,
     /// The log cannot be read on; a notice said why.
     Broken,
+    /// It came from a recovery file: it can be read, and written in when this device has been let
+    /// into it again.
+    Restored,
 }
 
 impl ConversationKind {
@@ -225,6 +228,7 @@ impl Standing {
             Self::Left => "left",
             Self::Removed => "removed",
             Self::Broken => "broken",
+            Self::Restored => "restored",
         }
     }
 }

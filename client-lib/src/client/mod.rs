@@ -6,6 +6,7 @@
 mod devices;
 mod groups;
 mod messages;
+mod recovery;
 mod transfers;
 
 use std::path::PathBuf;

@@ -3,7 +3,7 @@
 
 use data_encoding::HEXLOWER;
 use restante_crypto::{FileKey, Member, SigningKey, random_bytes};
-use restante_spec::archive::{Manifest, ManifestSegment, SegmentWriter};
+use restante_spec::archive::{Manifest, ManifestSegment, Purpose, SegmentWriter};
 use restante_spec::content::{HistoryTaken, StateRecord};
 use restante_spec::ids::{ArchiveId, BlobId, BlobSize, PublicKey, UnixTime};
 
@@ -127,10 +127,9 @@ impl Work<'_> {
     fn give_segment(&mut self, mut archive: ArchiveRow) -> Result<ArchiveRow, Error> {
         let Some(begins) = archive.rest.take() else { return Ok(archive) };
         let Some(log) = self.own_log()? else { return self.put_off(archive) };
-        let head = self.head(Some(&archive.id))?;
         let writer = match archive.segments {
-            0 => SegmentWriter::first(&head),
-            _ => SegmentWriter::following(head.purpose),
+            0 => SegmentWriter::first(&self.head(Some(&archive.id))?),
+            _ => SegmentWriter::following(Purpose::History),
         };
         let written = self.write_segment(writer, Some(&archive.id), begins.clone())?;
         let Written { bytes, messages, times, rest } = written;

@@ -11,6 +11,7 @@
 
 mod give;
 mod read;
+mod recover;
 mod take;
 mod write;
 

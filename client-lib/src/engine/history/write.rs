@@ -12,14 +12,14 @@ use crate::store::{Mark, RecordName, Stage};
 use crate::types::ConversationId;
 
 /// A segment as it was written.
-pub(in crate::engine) struct Written {
-    pub(in crate::engine) bytes: Zeroizing<Vec<u8>>,
+pub(crate) struct Written {
+    pub(crate) bytes: Zeroizing<Vec<u8>>,
     /// Messages and tombstones in it.
-    pub(in crate::engine) messages: u32,
+    pub(crate) messages: u32,
     /// The newest and the oldest of their times.
     pub(in crate::engine) times: Option<(UnixTime, UnixTime)>,
     /// Where the next one begins; `None`: it was the last.
-    pub(in crate::engine) rest: Option<Mark>,
+    pub(crate) rest: Option<Mark>,
 }
 
 impl Work<'_> {

@@ -11,7 +11,7 @@ use crate::transfer::{TransferFailure, TransferState};
 use crate::types::{ConversationId, HistoryProgress, Message, MessageKind};
 
 /// Everybody says, hears, stores and fetches, until nothing is left.
-fn go_on(post: &mut Post, everybody: &mut [&mut Person]) {
+pub(super) fn go_on(post: &mut Post, everybody: &mut [&mut Person]) {
     for _ in 0..12 {
         for person in everybody.iter_mut() {
             post.round(person);
@@ -23,7 +23,7 @@ fn go_on(post: &mut Post, everybody: &mut [&mut Person]) {
 }
 
 /// What one device shows of a message and another must show too.
-fn shown(message: Message) -> impl PartialEq + std::fmt::Debug {
+fn shown(message: Message) -> impl PartialEq + std::fmt::Debug + use<> {
     let fate = (!message.is_gone()).then_some(message.fate);
     let place = (message.position.generation, message.position.seq);
     let said = (message.id, message.author, message.kind, message.text, message.changes);
@@ -31,13 +31,13 @@ fn shown(message: Message) -> impl PartialEq + std::fmt::Debug {
     (said, stands, place, message.at, fate, message.expires_at)
 }
 
-fn history(person: &Person, of: ConversationId) -> Vec<impl PartialEq + std::fmt::Debug> {
+pub(super) fn history(person: &Person, of: ConversationId) -> Vec<impl PartialEq + std::fmt::Debug + use<>> {
     let all = person.engine.history(of, None, 100_000).unwrap();
     all.into_iter().map(shown).collect()
 }
 
 /// As if so many messages had come from the only contact, each `size` bytes long.
-fn fill(person: &mut Person, count: u64, size: usize) {
+pub(super) fn fill(person: &mut Person, count: u64, size: usize) {
     let (contact, of) = (person.contact().id, person.talk());
     let text = "word ".repeat(size / 5);
     let fill = |db: crate::store::Db<'_>| {

@@ -10,6 +10,7 @@ mod live;
 mod order;
 mod post;
 mod receipts;
+mod recovery;
 mod transfers;
 mod trio;
 
