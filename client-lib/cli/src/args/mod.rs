@@ -2,6 +2,7 @@
 //!
 //! Knows words and their meaning for `clap`; must not know how anything is done.
 
+mod backup;
 mod device;
 mod group;
 mod message;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use restante_client::{AdmissionToken, Entrance};
 
+pub(crate) use self::backup::BackupCommand;
 pub(crate) use self::device::{DeviceCommand, NewDevice};
 pub(crate) use self::group::{GroupCommand, GroupPicture, GroupPolicy, NewGroup};
 pub(crate) use self::message::{Delete, Edit, Privacy, React, Receipts, Reply, Switch, Which};
@@ -93,7 +95,7 @@ pub(crate) enum Command {
     Delete(Delete),
     /// Shows how far a message of yours has come, with each it went to.
     Receipts(Receipts),
-    /// Shows a conversation, oldest message first.
+    /// Shows a conversation, oldest message first; or how much has come from your first device.
     History(History),
     /// Finds messages that hold all the words.
     Search(Search),
@@ -115,6 +117,12 @@ pub(crate) enum Command {
         /// What to do.
         #[command(subcommand)]
         command: DeviceCommand,
+    },
+    /// Writes everything into an encrypted file for a drawer, or makes a home of one.
+    Backup {
+        /// What to do.
+        #[command(subcommand)]
+        command: BackupCommand,
     },
     /// Shows or sets what others are told without being written to.
     Privacy(Privacy),
@@ -224,9 +232,10 @@ pub(crate) enum Wait {
 /// What of a conversation to show.
 #[derive(Args, Debug)]
 pub(crate) struct History {
-    /// With whom, or in which group.
+    /// With whom, or in which group; without it, how far the history is that your first device
+    /// gives to this one.
     #[arg(value_name = "WHO|GROUP")]
-    pub(crate) who: String,
+    pub(crate) who: Option<String>,
     /// The newest so many messages.
     #[arg(long, short = 'n', value_name = "N", default_value_t = PAGE)]
     pub(crate) limit: u32,

@@ -93,10 +93,8 @@ impl Work<'_> {
             // There is nothing to agree to any more.
             Standing::Invited => Standing::Broken,
             Standing::Leaving => Standing::Left,
-            ended @ (Standing::Left
-            | Standing::Removed
-            | Standing::Broken
-            | Standing::Restored) => ended,
+            ended
+            @ (Standing::Left | Standing::Removed | Standing::Broken | Standing::Restored) => ended,
         };
         let log = kept.logs.last().map(|log| log.mailbox);
         self.db.put_conversation(&ConversationRow { state, standing, log, ..row })

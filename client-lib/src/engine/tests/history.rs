@@ -31,7 +31,10 @@ fn shown(message: Message) -> impl PartialEq + std::fmt::Debug + use<> {
     (said, stands, place, message.at, fate, message.expires_at)
 }
 
-pub(super) fn history(person: &Person, of: ConversationId) -> Vec<impl PartialEq + std::fmt::Debug + use<>> {
+pub(super) fn history(
+    person: &Person,
+    of: ConversationId,
+) -> Vec<impl PartialEq + std::fmt::Debug + use<>> {
     let all = person.engine.history(of, None, 100_000).unwrap();
     all.into_iter().map(shown).collect()
 }
