@@ -235,7 +235,7 @@ impl Work<'_> {
     }
 
     /// What the others know better is not told to them.
-    fn forget_changes(&mut self, kind: u32, key: &[u8]) -> Result<(), Error> {
+    pub(super) fn forget_changes(&mut self, kind: u32, key: &[u8]) -> Result<(), Error> {
         self.db.clear_dirty(&RecordName { kind, key: key.to_vec() })
     }
 

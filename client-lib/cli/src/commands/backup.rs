@@ -71,7 +71,8 @@ pub(super) async fn restore(
     let told = desk.collect().await;
     desk.client.shutdown().await?;
     out.object(&RestoredLine { account, name: &name, contacts });
-    out.say(&format!("You are {name} again, on a new device, with {contacts} contacts."));
+    let known = if contacts == 1 { "1 contact" } else { &format!("{contacts} contacts") };
+    out.say(&format!("You are {name} again, on a new device, with {known}."));
     out.say(
         "What was said can be read. In the conversations you can write when this device has been\n\
          let into them again. Lost devices: restante device list, restante device remove NUMBER",

@@ -3,7 +3,7 @@
 use restante_spec::archive::{
     Conversation, Head, KeptKind, KeptMessage, Member, Purpose, Record, SegmentReader, Tombstone,
 };
-use restante_spec::content::{Content, GroupState};
+use restante_spec::content::{Content, GroupState, StateRecord};
 
 use crate::engine::commands::cleaned_nickname;
 use crate::engine::{Work, outbox};
@@ -53,6 +53,7 @@ impl Work<'_> {
             }
         };
         self.db.put_conversation(&row)?;
+        self.forget_changes(StateRecord::CONVERSATION, id.as_bytes())?;
         self.tell_conversation(&row)
     }
 

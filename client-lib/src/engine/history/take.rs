@@ -11,7 +11,7 @@ use crate::engine::large::name_of;
 use crate::engine::transfers::new_row;
 use crate::engine::{Engine, Work};
 use crate::error::Error;
-use crate::events::Event;
+use crate::events::{Event, Notice};
 use crate::home::io_error;
 use crate::limits::{HISTORY_FETCHES, HISTORY_RETRY};
 use crate::store::{ArchiveRow, SegmentRow};
@@ -143,6 +143,8 @@ impl Work<'_> {
         }
         if refused > 0 {
             tracing::warn!(refused, "records of history were refused");
+            // ARC-2
+            self.notice(Notice::Junk { conversation: None });
         }
         Ok(())
     }
