@@ -23,7 +23,9 @@ async fn until<T>(client: &Client, what: &str, is_so: impl AsyncFn(&Client) -> O
 async fn until_texts(client: &Client, of: ConversationId, count: usize) -> Vec<Message> {
     until(client, "texts", async |client| {
         let all = client.history(of, None, 1_000).await.ok()?;
-        let all: Vec<_> = all.into_iter().filter(|m| m.kind == MessageKind::Text).collect();
+        // One that has no place yet is on its way.
+        let placed = |m: &Message| m.kind == MessageKind::Text && m.seq.is_some();
+        let all: Vec<_> = all.into_iter().filter(placed).collect();
         (all.len() >= count).then_some(all)
     })
     .await
