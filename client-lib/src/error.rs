@@ -217,6 +217,10 @@ pub enum Error {
     /// The client was not started, or has been shut down.
     #[error("the client is not running")]
     Stopped,
+    /// An archive or recovery file holds what it cannot hold, or is of a newer version. Nothing of
+    /// it was taken.
+    #[error("{0}")]
+    Archive(#[from] restante_spec::archive::ArchiveError),
     /// A cryptographic step was refused.
     #[error("{0}")]
     Crypto(#[from] restante_crypto::Error),
@@ -296,7 +300,7 @@ impl Error {
             | Self::StoreTooNew { .. }
             | Self::Storage(_)
             | Self::Damaged(_) => ErrorKind::Storage,
-            Self::Crypto(_) => ErrorKind::Crypto,
+            Self::Archive(_) | Self::Crypto(_) => ErrorKind::Crypto,
         }
     }
 
@@ -355,6 +359,7 @@ impl Error {
             | Self::NoLink
             | Self::NoSuchDevice
             | Self::Stopped
+            | Self::Archive(_)
             | Self::Crypto(_) => false,
         }
     }
@@ -420,6 +425,7 @@ impl Error {
             Self::NoLink => "no_link",
             Self::NoSuchDevice => "no_such_device",
             Self::Stopped => "stopped",
+            Self::Archive(_) => "archive",
             Self::Crypto(_) => "crypto",
         }
     }

@@ -9,7 +9,8 @@ use tokio::sync::broadcast;
 use crate::limits::EVENT_QUEUE;
 use crate::transfer::TransferState;
 use crate::types::{
-    Contact, ContactId, Conversation, ConversationId, Fate, Message, MessageId, TransferId,
+    Contact, ContactId, Conversation, ConversationId, Fate, HistoryProgress, Message, MessageId,
+    TransferId,
 };
 
 /// Something an app may want to show.
@@ -76,6 +77,8 @@ pub enum Event {
         /// How it stands.
         state: TransferState,
     },
+    /// More history has come from another device of the account: read the lists again.
+    History(HistoryProgress),
     /// Something a person should know.
     Notice(Notice),
 }

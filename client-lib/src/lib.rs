@@ -42,6 +42,7 @@ mod key;
 mod limits;
 mod media;
 mod net;
+mod recovery;
 mod sealing;
 #[cfg(feature = "simulation")]
 pub mod simulation;
@@ -56,7 +57,8 @@ pub use error::{Error, ErrorKind};
 pub use events::{Event, EventStream, Notice};
 pub use key::StoreKey;
 pub use media::{PictureError, PreparedImage, prepare_image};
-pub use restante_crypto::SafetyNumber;
+pub use recovery::{RecoverySecret, recovery_kind};
+pub use restante_crypto::{RecoveryKind, SafetyNumber};
 pub use restante_spec::address::{AddressError, RelayAddress};
 pub use restante_spec::codes::Code;
 pub use restante_spec::content::{Policy, Role, Who};
@@ -66,9 +68,9 @@ pub use sealing::AttachmentReader;
 pub use transfer::{BlobAddress, Direction, Transfer, TransferFailure, TransferState};
 pub use types::{
     Collected, ConnectionState, Contact, ContactId, ContactState, Conversation, ConversationId,
-    ConversationKind, Device, Fate, Gap, GapState, Goal, GroupChange, GroupMember, InviteLink,
-    InviteOptions, Joins, Match, Message, MessageId, MessageKind, Position, Privacy, Reach,
-    Reaction, Recipient, ReplyTo, Standing, TransferId,
+    ConversationKind, Device, Fate, Gap, GapState, Goal, GroupChange, GroupMember, HistoryProgress,
+    InviteLink, InviteOptions, Joins, Match, Message, MessageId, MessageKind, Position, Privacy,
+    Reach, Reaction, Recipient, ReplyTo, Standing, TransferId,
 };
 
 /// The example in the README compiles too.

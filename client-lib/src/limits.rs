@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use restante_spec::ids::Seconds;
-use restante_spec::limits::{BLOB_PART_BYTES, BLOB_READS_IN_FLIGHT};
+use restante_spec::limits::{BLOB_PART_BYTES, BLOB_READS_IN_FLIGHT, SEGMENT_BYTES};
 use restante_spec::message::{Credit, Rate};
 
 /// Events an [`crate::EventStream`] holds; one more drops the oldest and becomes `Resync`.
@@ -213,6 +213,26 @@ pub(crate) const ATTACHMENT_FETCHES: usize = 4;
 /// Bytes of a picture whose metadata is taken out: all of it is in memory meanwhile. A larger one
 /// is `bad_file_size`, unless it is to be sent as it is.
 pub(crate) const PICTURE_FILE_BYTES: u64 = 32 * 1024 * 1024;
+/// Bytes of a segment of history or of a recovery file; the record that reaches it is its last one.
+/// So much is in memory, and taken in one transaction: about 2,000 messages.
+pub(crate) const SEGMENT_GOAL_BYTES: usize = 512 * 1024;
+/// Segments of history that are at the relay for a device; the next one waits until it has one.
+pub(crate) const HISTORY_AHEAD: u32 = 8;
+/// Segments of history that are fetched at once; the next one waits.
+pub(crate) const HISTORY_FETCHES: usize = 2;
+/// Records of an archive that are looked up at once.
+pub(crate) const HISTORY_PAGE: u32 = 64;
+/// A new device is given other history while it is not in a conversation after so long.
+pub(crate) const HISTORY_WAIT: Seconds = Seconds::new(60);
+/// After a segment of history could not be stored, or kept, it is tried again so much later.
+pub(crate) const HISTORY_RETRY: Seconds = Seconds::new(600);
+
+/// A restored device has a number so far above those its recovery file knows: others may have been
+/// given since ...
+pub(crate) const RESTORED_NUMBER_GAP: u32 = 64;
+/// ... and up to so much further, at random: of two restored from one file each has its own.
+pub(crate) const RESTORED_NUMBER_SPREAD: u32 = 192;
+
 /// Pixels of a picture that is decoded for its thumbnail (FIL-6); one with more gets none.
 pub(crate) const PICTURE_PIXELS: u64 = 50_000_000;
 /// Bytes a decoder may take for it; a picture that needs more gets no thumbnail.
@@ -221,6 +241,9 @@ pub(crate) const PICTURE_BYTES: u64 = 512 * 1024 * 1024;
 pub(crate) const THUMBNAIL_TRIES: [(u32, u8); 5] =
     [(160, 75), (160, 50), (160, 25), (80, 50), (80, 25)];
 const _: () = {
+    assert!(SEGMENT_GOAL_BYTES + restante_spec::limits::RECORD_BYTES < SEGMENT_BYTES);
+    assert!((HISTORY_AHEAD as usize) < restante_spec::limits::BLOBS);
+    assert!(HISTORY_AHEAD as usize <= restante_spec::limits::MANIFEST_SEGMENTS);
     assert!(RECIPIENTS_KEPT.get() > restante_spec::limits::TTL_MAX.get());
     assert!(RECEIPT_DELAY.get() + RECEIPT_SPREAD_MAX.get() <= 60);
 };

@@ -22,7 +22,7 @@ use crate::error::Error;
 pub use self::done::{Privacy, Reach, Reaction, Recipient, ReplyTo};
 pub use self::gaps::{Gap, GapState};
 pub use self::invites::{InviteLink, InviteOptions, Joins};
-pub use self::people::{Device, GroupMember, Match};
+pub use self::people::{Device, GroupMember, HistoryProgress, Match};
 
 /// Declares an id of 16 bytes that is written as 32 hexadecimal digits.
 macro_rules! hex_id {
@@ -208,6 +208,9 @@ pub enum Standing {
     Removed,
     /// The log cannot be read on; a notice said why.
     Broken,
+    /// It came from a recovery file: it can be read, and written in when this device has been let
+    /// into it again.
+    Restored,
 }
 
 impl ConversationKind {
@@ -233,6 +236,7 @@ impl Standing {
             Self::Left => "left",
             Self::Removed => "removed",
             Self::Broken => "broken",
+            Self::Restored => "restored",
         }
     }
 }

@@ -182,6 +182,7 @@ fn a_second_device_is_linked() {
         Process::start(&place.path().join("data"), "127.0.0.1:0", &place.path().join("log"));
     let [alice, bob] = ["Alice", "Bob"].map(|name| Person::new(name, &relay));
     introduce(&alice, &bob, "Bob");
+    alice.run(&["send", "Bob", "said before"]);
     let laptop = Person { place: tempfile::tempdir().unwrap() };
     let address = relay.address().to_string();
     let code = laptop.json(&["device", "new", "--relay", &address]).remove(0);
@@ -198,6 +199,9 @@ fn a_second_device_is_linked() {
         alice.run(&["sync"]);
         laptop.run(&["sync"]);
     }
+    let progress = laptop.json(&["history"]).remove(0);
+    assert_eq!((&progress["complete"], &progress["done"]), (&true.into(), &1.into()));
+    assert!(laptop.run(&["history", "Bob"]).contains("you: said before"));
     laptop.run(&["send", "Bob", "from my laptop"]);
     assert!(bob.run(&["history", "Alice"]).contains("Alice: from my laptop"));
     assert!(alice.run(&["history", "Bob"]).contains("you: from my laptop"));

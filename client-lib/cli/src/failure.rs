@@ -130,6 +130,10 @@ const fn not_so_standing(standing: Standing) -> &'static str {
         Standing::Left => "you are not in this group any more; a member may add you again",
         Standing::Removed => "you were removed from this group; a member may add you again",
         Standing::Broken => "this conversation cannot be read on",
+        Standing::Restored => {
+            "this conversation came from a recovery file: it can be read, and written in when this \
+             device has been let into it again"
+        }
     }
 }
 

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use restante_client::{
     Attachment, Collected, Contact, ContactId, Conversation, ConversationId, Device, Gap,
-    GroupChange, GroupMember, Message, MessageId, MessageKind, Policy, Privacy, Reach, Reaction,
-    Recipient, Role, Seconds, UnixTime, Who,
+    GroupChange, GroupMember, HistoryProgress, Message, MessageId, MessageKind, Policy, Privacy,
+    Reach, Reaction, Recipient, Role, Seconds, UnixTime, Who,
 };
 use serde::Serialize;
 
@@ -64,6 +64,38 @@ impl<'a> From<&'a Device> for DeviceLine<'a> {
             this: device.is_this,
         }
     }
+}
+
+/// How far the history is that another device gives.
+#[derive(Serialize)]
+pub(crate) struct HistoryLine {
+    done: u64,
+    total: u64,
+    complete: bool,
+}
+
+impl From<HistoryProgress> for HistoryLine {
+    fn from(progress: HistoryProgress) -> Self {
+        let HistoryProgress { done, total, is_complete } = progress;
+        Self { done, total, complete: is_complete }
+    }
+}
+
+/// A recovery file that was written.
+#[derive(Serialize)]
+pub(crate) struct BackupLine<'a> {
+    pub(crate) file: &'a str,
+    pub(crate) messages: u64,
+    /// The 24 words that open it; null: a passphrase does.
+    pub(crate) words: Option<&'a str>,
+}
+
+/// An account that came back.
+#[derive(Serialize)]
+pub(crate) struct RestoredLine<'a> {
+    pub(crate) account: String,
+    pub(crate) name: &'a str,
+    pub(crate) contacts: usize,
 }
 
 /// A contact.

@@ -78,6 +78,15 @@ impl Output {
         }
     }
 
+    /// What is to be typed now, where a person types it.
+    pub(crate) fn ask(self, what: &str) {
+        if io::stdin().is_terminal() {
+            let mut err = io::stderr().lock();
+            // Where nobody reads stderr there is nobody to ask.
+            let _ = write!(err, "{what}").and_then(|()| err.flush());
+        }
+    }
+
     /// Something that went not quite as wished, beside what is printed.
     pub(crate) fn warn(self, line: &str) {
         if !self.json {

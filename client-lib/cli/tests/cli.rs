@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -50,6 +51,17 @@ impl Person {
 
     fn run(&self, words: &[&str]) -> Ran {
         Ran::from(self.command(words).output().unwrap())
+    }
+
+    /// The same with something on stdin.
+    fn typed(&self, words: &[&str], line: &str) -> (Value, i32) {
+        let words = [&["--json", "--offline"], words].concat();
+        let mut command = self.command(&words);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(line.as_bytes()).unwrap();
+        let ran = Ran::from(child.wait_with_output().unwrap());
+        (serde_json::from_str(ran.out.lines().next().unwrap_or_default()).unwrap(), ran.code)
     }
 
     /// The one object a command prints, and the exit code.
@@ -434,4 +446,40 @@ fn a_token_is_taken_with_the_address_or_apart() {
     let refused = Person::new(&dir, "carol").run(&["init", "--relay", &short, "--name", "Carol"]);
     assert_eq!(refused.code, 2);
     assert!(refused.err.contains("26 characters"), "{}", refused.err);
+}
+
+/// The words of a recovery file are shown once, and open it in an empty home; others do not, and
+/// leave nothing; a passphrase is read from stdin.
+#[test]
+fn a_backup_makes_a_home() {
+    let dir = tempfile::tempdir().unwrap();
+    let alice = Person::with_account(&dir, "alice");
+    let file = dir.path().join("drawer");
+    let path = file.to_str().unwrap();
+    let (made, code) = alice.json(&["backup", "create", path]);
+    assert_eq!((code, fields(&made)), (0, vec!["file", "messages", "words"]));
+    let words = made["words"].as_str().unwrap();
+    assert_eq!(words.split(' ').count(), 24);
+    assert_eq!(alice.json(&["backup", "create", path]).0["code"], "file_exists");
+
+    let again = Person::new(&dir, "again");
+    let other = "abandon ".repeat(23) + "art";
+    assert_eq!(again.typed(&["backup", "restore", path], &other).0["code"], "crypto");
+    assert_eq!(again.typed(&["backup", "restore", path], "").0["code"], "no_secret");
+    assert!(!again.home.join("store").exists());
+    let (restored, code) = again.typed(&["backup", "restore", path], words);
+    assert_eq!((code, fields(&restored)), (0, vec!["account", "contacts", "name"]));
+    assert_eq!(restored["name"], "alice");
+    assert_eq!(again.typed(&["backup", "restore", path], words).0["code"], "store_exists");
+    assert_eq!(again.run(&["--json", "--offline", "device", "list"]).out.lines().count(), 2);
+    let none = again.run(&["--offline", "history"]);
+    assert!(none.code == 0 && none.out.contains("No other device"), "{}", none.out);
+
+    let secret = dir.path().join("secret");
+    let create = ["backup", "create", secret.to_str().unwrap(), "--passphrase"];
+    let (made, _) = alice.typed(&create, "correct horse\n");
+    assert!(made["words"].is_null());
+    let third = Person::new(&dir, "third");
+    let restore = ["backup", "restore", secret.to_str().unwrap()];
+    assert_eq!(third.typed(&restore, "correct horse").1, 0);
 }

@@ -7,6 +7,7 @@ mod attachments;
 mod devices;
 mod groups;
 mod messages;
+mod recovery;
 mod repair;
 mod transfers;
 

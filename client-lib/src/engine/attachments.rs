@@ -206,31 +206,42 @@ impl Work<'_> {
         message: Message,
         said: &Said,
     ) -> Result<Message, Error> {
-        // DEV-17
-        if self.is_removed()? {
-            return Ok(message);
-        }
-        let of = message.conversation;
-        let log = self.db.log(&said.mailbox)?.filter(|log| log.conversation == of);
-        // CNT-8
-        let relay = log.map(|log| log.relay).filter(|relay| same_relay(relay, said));
-        let relay = relay.filter(|_| (1..=FILE_BYTES).contains(&said.size));
         let limit = match self.db.meta(Meta::FetchBytes)? {
             Some(_) => self.db.meta_number(Meta::FetchBytes)?,
             None => ATTACHMENT_FETCH_BYTES,
         };
+        let (of, id) = (message.conversation, message.id);
+        self.note_attachment(of, id, said, said.size <= limit)?;
+        self.db.message_of(of, &id)?.ok_or(Error::NoSuchMessage)
+    }
+
+    /// Notes what a message says of its file, and whether it is fetched before anybody asks.
+    pub(super) fn note_attachment(
+        &mut self,
+        of: ConversationId,
+        message: MessageId,
+        said: &Said,
+        wanted: bool,
+    ) -> Result<(), Error> {
+        // DEV-17
+        if self.is_removed()? {
+            return Ok(());
+        }
+        let log = self.db.log(&said.mailbox)?.filter(|log| log.conversation == of);
+        // CNT-8
+        let relay = log.map(|log| log.relay).filter(|relay| same_relay(relay, said));
+        let relay = relay.filter(|_| (1..=FILE_BYTES).contains(&said.size));
         self.db.put_attachment(&AttachmentRow {
             conversation: of,
-            message: message.id,
+            message,
             body: body_of(without_words(said.clone()))?,
-            wanted: relay.is_some() && said.size <= limit,
+            wanted: wanted && relay.is_some(),
             relay,
             file: new_file_name()?,
             whole: false,
             transfer: None,
             failure: None,
-        })?;
-        self.db.message_of(of, &message.id)?.ok_or(Error::NoSuchMessage)
+        })
     }
 
     fn fetch_attachment(&mut self, mut kept: AttachmentRow) -> Result<(), Error> {

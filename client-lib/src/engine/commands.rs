@@ -152,6 +152,10 @@ impl Work<'_> {
     /// Whether this account may write here.
     pub(super) fn check_writable(&self, to: ConversationId) -> Result<(), Error> {
         let conversation = self.db.need_conversation(to)?;
+        // REV-6
+        if conversation.standing == Standing::Restored {
+            return Err(Error::WrongStanding { standing: Standing::Restored });
+        }
         match conversation.state.kind {
             GroupKind::Direct => match self.db.need_contact(to.contact())?.state {
                 ContactState::Invited | ContactState::Requested | ContactState::Active => Ok(()),

@@ -204,6 +204,8 @@ impl Work<'_> {
         if own && !merged.added.is_empty() {
             // DEV-9
             self.tell_everything()?;
+            // DEV-16
+            self.owe_history(&merged.added)?;
         }
         self.tell_roster(log, &merged)
     }

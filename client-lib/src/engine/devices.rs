@@ -56,6 +56,7 @@ impl Work<'_> {
         self.note_struck(Some(list.as_bytes()), next.as_bytes())?;
         self.db.set_meta(Meta::DeviceList, next.as_bytes())?;
         self.stale = true;
+        self.stop_giving(device)?;
         let given = self.db.device_keys()?.into_iter().find(|(of, _)| of == device);
         if let Some((_, seed)) = given {
             self.db.drop_device_key(device)?;
@@ -241,7 +242,7 @@ impl Work<'_> {
     }
 
     /// What the others know better is not told to them.
-    fn forget_changes(&mut self, kind: u32, key: &[u8]) -> Result<(), Error> {
+    pub(super) fn forget_changes(&mut self, kind: u32, key: &[u8]) -> Result<(), Error> {
         self.db.clear_dirty(&RecordName { kind, key: key.to_vec() })
     }
 

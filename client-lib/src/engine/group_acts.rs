@@ -389,6 +389,9 @@ impl Work<'_> {
 
     fn group_members(&mut self, id: ConversationId) -> Result<Vec<GroupMember>, Error> {
         let row = self.db.need_conversation(id)?;
+        if row.standing == Standing::Restored {
+            return self.known_members(&row);
+        }
         let Some(mailbox) = row.log else { return Ok(Vec::new()) };
         let leaves = self.members(&mailbox)?;
         let mut shown = Vec::new();
@@ -403,6 +406,21 @@ impl Work<'_> {
             });
         }
         Ok(shown)
+    }
+
+    /// Who was in a group that this device is not in.
+    fn known_members(&self, row: &ConversationRow) -> Result<Vec<GroupMember>, Error> {
+        let known = self.db.members(row.id)?.into_iter();
+        let shown = known.map(|member| {
+            Ok(GroupMember {
+                id: id_of_key(&member.account),
+                nickname: self.nickname_of(row.id, &member.account)?,
+                role: row.state.role(&member.account),
+                devices: 0,
+                is_me: member.account == *self.account.id().key(),
+            })
+        });
+        shown.collect()
     }
 
     /// What an account is called in a conversation; empty if nobody has said so.

@@ -344,8 +344,8 @@ pub(super) fn is_theirs(error: &Error) -> bool {
         Error::Crypto(error) => {
             !matches!(error, E::Storage { .. } | E::Randomness | E::Internal { .. })
         }
-        // One stranger too many.
-        Error::TooMany { .. } => true,
+        // One stranger too many; an archive that is none.
+        Error::TooMany { .. } | Error::Archive(_) => true,
         _ => false,
     }
 }

@@ -35,7 +35,7 @@ pub(super) fn is_own(name: &str) -> bool {
 }
 
 /// The name of a blob's file.
-fn name_of(blob: &BlobId) -> String {
+pub(super) fn name_of(blob: &BlobId) -> String {
     format!(".{}", HEXLOWER.encode(blob.as_bytes()))
 }
 

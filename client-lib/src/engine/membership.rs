@@ -274,9 +274,11 @@ impl Work<'_> {
         self.db.drop_wishes(&log.mailbox)?;
         conversation.standing = match conversation.standing {
             Standing::Leaving | Standing::Left => Standing::Left,
-            Standing::Invited | Standing::Open | Standing::Removed | Standing::Broken => {
-                Standing::Removed
-            }
+            Standing::Invited
+            | Standing::Open
+            | Standing::Removed
+            | Standing::Broken
+            | Standing::Restored => Standing::Removed,
         };
         self.db.put_conversation(&conversation)?;
         self.refuse_outbox(conversation.id, restante_spec::codes::Code::Revoked)?;

@@ -23,6 +23,7 @@ mod first_contact;
 mod giving;
 mod group_acts;
 mod groups;
+mod history;
 mod inbox;
 mod job_rules;
 mod joining;

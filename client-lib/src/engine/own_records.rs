@@ -286,7 +286,8 @@ const fn standing_number(standing: Standing) -> u32 {
         Standing::Leaving => 3,
         Standing::Left => 4,
         Standing::Removed => 5,
-        Standing::Broken => 6,
+        // Another device is no more in it than this one.
+        Standing::Broken | Standing::Restored => 6,
     }
 }
 

@@ -39,6 +39,7 @@ impl Engine {
             next.push(self.store.read().next_wish(self.now)?);
             next.push(self.store.read().next_repair()?);
             next.push(self.store.read().next_return()?);
+            next.push(self.work_on_history()?);
         }
         self.take_fetched()?;
         self.next_due = next.into_iter().flatten().min();

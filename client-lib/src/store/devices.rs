@@ -72,7 +72,8 @@ impl Db<'_> {
              DELETE FROM device_keys; DELETE FROM claims; DELETE FROM synced; DELETE FROM letters;
              DELETE FROM dirty; DELETE FROM authors; DELETE FROM kept; DELETE FROM joined;
              DELETE FROM absences; DELETE FROM owed; DELETE FROM given; DELETE FROM returns;
-             DELETE FROM restarts; DELETE FROM callers; UPDATE conversations SET log = NULL;
+             DELETE FROM restarts; DELETE FROM callers; DELETE FROM shares;
+             DELETE FROM archives; DELETE FROM segments; UPDATE conversations SET log = NULL;
              UPDATE outbox SET mailbox = NULL, content = NULL, sealed = NULL, sealed_epoch = NULL;
              DELETE FROM outbox WHERE kind = 9;",
         )?)

@@ -376,7 +376,7 @@ fn changes_of(row: &Row<'_>, kind: MessageKind) -> rusqlite::Result<Vec<GroupCha
 }
 
 /// Layout: the number of each fate in the table, and the code beside it.
-const fn fate_numbers(fate: Fate) -> (u8, u32) {
+pub(super) const fn fate_numbers(fate: Fate) -> (u8, u32) {
     match fate {
         Fate::Queued => (0, 0),
         Fate::Accepted => (1, 0),
@@ -388,7 +388,7 @@ const fn fate_numbers(fate: Fate) -> (u8, u32) {
     }
 }
 
-fn fate_of(number: u8, code: u32) -> Fate {
+pub(super) fn fate_of(number: u8, code: u32) -> Fate {
     match number {
         0 => Fate::Queued,
         1 => Fate::Accepted,
@@ -401,7 +401,7 @@ fn fate_of(number: u8, code: u32) -> Fate {
 }
 
 /// Layout: the number of each kind in the table.
-const fn kind_number(kind: MessageKind) -> u8 {
+pub(super) const fn kind_number(kind: MessageKind) -> u8 {
     match kind {
         MessageKind::Text => 0,
         MessageKind::Unknown => 1,
@@ -413,7 +413,7 @@ const fn kind_number(kind: MessageKind) -> u8 {
     }
 }
 
-const fn kind_of(number: u8) -> MessageKind {
+pub(super) const fn kind_of(number: u8) -> MessageKind {
     match number {
         0 => MessageKind::Text,
         1 => MessageKind::Unknown,

@@ -4,12 +4,14 @@
 //! the rows. Everything that belongs together is written in one transaction ([`Store::write`]).
 
 mod acts;
+mod archives;
 mod attachments;
 mod authors;
 mod contacts;
 mod conversations;
 mod devices;
 mod gaps;
+mod history;
 mod invites;
 mod jobs;
 mod logs;
@@ -33,12 +35,14 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use zeroize::Zeroizing;
 
 pub(crate) use acts::{ActKind, ActRow};
+pub(crate) use archives::{ArchiveRow, Mark, SegmentRow, Stage};
 pub(crate) use attachments::AttachmentRow;
 pub(crate) use authors::{AuthorRow, KeptRow};
 pub(crate) use contacts::{ContactRow, InboxRef};
 pub(crate) use conversations::ConversationRow;
 pub(crate) use devices::{ClaimRow, LastWord, LinkRow, RecordName};
 pub(crate) use gaps::{GapRow, OwedRow};
+pub(crate) use history::Put;
 pub(crate) use invites::InviteRow;
 pub(crate) use jobs::{Job, JobId, JobKind, NewJob};
 pub(crate) use logs::{LogRow, LogState, PendingCommit};

@@ -197,7 +197,7 @@ impl Db<'_> {
 }
 
 /// Layout: the number of each step in the table.
-const fn reach_number(how: Reach) -> u8 {
+pub(super) const fn reach_number(how: Reach) -> u8 {
     match how {
         Reach::Sent => 0,
         Reach::Delivered => 1,
@@ -205,7 +205,7 @@ const fn reach_number(how: Reach) -> u8 {
     }
 }
 
-const fn reach_of(number: u8) -> Reach {
+pub(super) const fn reach_of(number: u8) -> Reach {
     match number {
         0 => Reach::Sent,
         1 => Reach::Delivered,

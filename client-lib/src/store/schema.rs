@@ -242,6 +242,21 @@ CREATE INDEX attachments_moving ON attachments (transfer) WHERE transfer IS NOT 
 CREATE INDEX attachments_wanted ON attachments (conversation) WHERE wanted = 1;
 
 CREATE TABLE litter (file TEXT PRIMARY KEY, held INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE shares (
+    device BLOB NOT NULL, conversation BLOB NOT NULL, since INTEGER NOT NULL, archive BLOB,
+    PRIMARY KEY (device, conversation)
+) WITHOUT ROWID;
+CREATE TABLE archives (
+    id BLOB PRIMARY KEY, device BLOB, relay TEXT NOT NULL, messages INTEGER NOT NULL,
+    done INTEGER NOT NULL, manifests INTEGER NOT NULL, segments INTEGER NOT NULL,
+    taken INTEGER NOT NULL, whole INTEGER NOT NULL, rest BLOB, due INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE segments (
+    archive BLOB NOT NULL, number INTEGER NOT NULL, blob BLOB NOT NULL, read_key BLOB NOT NULL,
+    file_key BLOB NOT NULL, size INTEGER NOT NULL, messages INTEGER NOT NULL,
+    newest INTEGER NOT NULL, oldest INTEGER NOT NULL, begins BLOB, told INTEGER NOT NULL,
+    PRIMARY KEY (archive, number)
+) WITHOUT ROWID;
 ";
 
 /// Layout of version 1, what follows by itself: the account's other devices are told of whatever

@@ -24,7 +24,9 @@ pub use letter::{
 };
 pub use message::{Body, Content, LogPosition, UnixMillis};
 pub use passing::{Profile, Receipts, Repair, RepairEntry, RepairRange, RepairRequest};
-pub use state::{AccountState, ContactState, ConversationState, InviteState, StateRecord};
+pub use state::{
+    AccountState, ContactState, ConversationState, HistoryTaken, InviteState, StateRecord,
+};
 
 #[cfg(test)]
 mod tests;

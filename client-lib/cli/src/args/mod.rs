@@ -2,6 +2,7 @@
 //!
 //! Knows words and their meaning for `clap`; must not know how anything is done.
 
+mod backup;
 mod device;
 mod file;
 mod group;
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use restante_client::{AdmissionToken, Entrance};
 
+pub(crate) use self::backup::BackupCommand;
 pub(crate) use self::device::{DeviceCommand, NewDevice};
 pub(crate) use self::file::{Attach, Fetch};
 pub(crate) use self::group::{GroupCommand, GroupLink, GroupPicture, GroupPolicy, NewGroup};
@@ -101,7 +103,7 @@ pub(crate) enum Command {
     Delete(Delete),
     /// Shows how far a message of yours has come, with each it went to.
     Receipts(Receipts),
-    /// Shows a conversation, oldest message first.
+    /// Shows a conversation, oldest message first; or how much has come from your first device.
     History(History),
     /// Finds messages that hold all the words.
     Search(Search),
@@ -131,6 +133,12 @@ pub(crate) enum Command {
         /// What to do.
         #[command(subcommand)]
         command: DeviceCommand,
+    },
+    /// Writes everything into an encrypted file for a drawer, or makes a home of one.
+    Backup {
+        /// What to do.
+        #[command(subcommand)]
+        command: BackupCommand,
     },
     /// Shows or sets what others are told without being written to.
     Privacy(Privacy),
@@ -240,9 +248,10 @@ pub(crate) enum Wait {
 /// What of a conversation to show.
 #[derive(Args, Debug)]
 pub(crate) struct History {
-    /// With whom, or in which group.
+    /// With whom, or in which group; without it, how far the history is that your first device
+    /// gives to this one.
     #[arg(value_name = "WHO|GROUP")]
-    pub(crate) who: String,
+    pub(crate) who: Option<String>,
     /// The newest so many messages.
     #[arg(long, short = 'n', value_name = "N", default_value_t = PAGE)]
     pub(crate) limit: u32,

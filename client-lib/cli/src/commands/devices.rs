@@ -86,8 +86,9 @@ async fn confirm(equal: bool, different: bool, desk: &mut Desk) -> Result<(), Fa
         desk.client.finish_link().await?;
         desk.collect().await?;
         desk.out.say(
-            "This device is yours now. Contacts and conversations come when your first device\n\
-             runs restante sync, and this one after it.",
+            "This device is yours now. Contacts, conversations and history come when your first\n\
+             device runs restante sync, and this one after it: restante history shows how far\n\
+             they are.",
         );
     } else {
         desk.out.say(&format!(

@@ -1,10 +1,11 @@
-//! `history`: a conversation, oldest message first.
+//! `history`: a conversation, oldest message first; or how far it has come from another device.
 
-use restante_client::{ConversationId, ConversationKind, Gap, Message, Position};
+use restante_client::{ConversationId, ConversationKind, Gap, HistoryProgress, Message, Position};
 
 use crate::args::History;
 use crate::desk::Desk;
 use crate::failure::Failure;
+use crate::json::HistoryLine;
 use crate::limits::PAGE;
 use crate::names::Names;
 use crate::output::place_of;
@@ -12,7 +13,8 @@ use crate::output::place_of;
 /// Shows it; what was shown counts as read.
 pub(super) async fn run(args: &History, desk: &mut Desk) -> Result<(), Failure> {
     desk.try_collect().await;
-    let conversation = desk.conversation(&args.who).await?;
+    let Some(who) = &args.who else { return progress(desk).await };
+    let conversation = desk.conversation(who).await?;
     let id = conversation.id;
     let messages = if args.all {
         whole(id, desk).await?
@@ -55,6 +57,25 @@ async fn gaps_in(
         gaps.retain(|gap| earlier.first().is_none_or(|earlier| gap.before > earlier.position));
     }
     Ok(gaps)
+}
+
+/// How far the history is that the account's first device gives to this one.
+async fn progress(desk: &Desk) -> Result<(), Failure> {
+    let Some(progress) = desk.client.history_progress().await? else {
+        desk.out.say("No other device gives history to this one.");
+        return Ok(());
+    };
+    desk.out.object(&HistoryLine::from(progress));
+    let HistoryProgress { done, total, is_complete } = progress;
+    desk.out.say(&if is_complete {
+        format!("All history is here: {done} messages.")
+    } else {
+        format!(
+            "{done} of {total} messages are here, the newest first. More come with restante sync,\n\
+             on your first device and here in turn."
+        )
+    });
+    Ok(())
 }
 
 /// All of it, page by page from the end.

@@ -2,6 +2,7 @@
 //!
 //! Knows the order of things: find the home, open it, work, close it. Must not print.
 
+mod backup;
 mod contacts;
 mod devices;
 mod files;
@@ -20,7 +21,7 @@ mod which;
 
 use clap::CommandFactory;
 
-use crate::args::{Cli, Command, DeviceCommand};
+use crate::args::{BackupCommand, Cli, Command, DeviceCommand};
 use crate::chat;
 use crate::desk::Desk;
 use crate::failure::Failure;
@@ -40,6 +41,9 @@ pub(crate) async fn run(cli: Cli, out: Output) -> Result<(), Failure> {
     }
     if let Command::Device { command: DeviceCommand::New(args) } = &command {
         return devices::new(args, &home, out).await;
+    }
+    if let Command::Backup { command: BackupCommand::Restore { file } } = &command {
+        return backup::restore(file, &home, common.offline, out).await;
     }
     let mut desk = Desk::start(home.open()?, out, common.offline)?;
     let done = work(&command, &mut desk).await;
@@ -68,6 +72,9 @@ async fn work(command: &Command, desk: &mut Desk) -> Result<(), Failure> {
         Command::Move(args) => repair::relocate(args, desk).await,
         Command::Readmit(args) => repair::readmit(args, desk).await,
         Command::Device { command } => devices::run(command, desk).await,
+        Command::Backup { command: BackupCommand::Create { file, passphrase } } => {
+            backup::create(file, *passphrase, desk).await
+        }
         Command::Privacy(args) => privacy::run(args, desk).await,
         Command::History(args) => history::run(args, desk).await,
         Command::Search(args) => search::run(args, desk).await,
@@ -76,6 +83,6 @@ async fn work(command: &Command, desk: &mut Desk) -> Result<(), Failure> {
         Command::Block { who } => safety::block(who, desk).await,
         Command::Sync(args) => sync::run(args, desk).await,
         // These need no account and were done before.
-        Command::Init(_) | Command::Completions { .. } => Ok(()),
+        Command::Init(_) | Command::Completions { .. } | Command::Backup { .. } => Ok(()),
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn settle(post: &mut Post, everybody: &mut [&mut Person]) {
 }
 
 /// Links a new device to an account, as two people with two screens would.
-fn link(post: &mut Post, first: &mut Person) -> Person {
+pub(super) fn link(post: &mut Post, first: &mut Person) -> Person {
     let mut new = new_device();
     finish(post, first, &mut new);
     new
