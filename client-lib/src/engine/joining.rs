@@ -155,7 +155,10 @@ impl Work<'_> {
                 return Err(not_a_member());
             }
             Some(row) => row,
-            None => ConversationRow::new(id, state.clone()),
+            None => ConversationRow {
+                standing: Standing::Invited,
+                ..ConversationRow::new(id, state.clone())
+            },
         };
         row.state = state;
         row.log = Some(log.mailbox);

@@ -55,8 +55,15 @@ fn manifest() -> Manifest {
 fn records_come_back() {
     let (link, secret) = (Zeroizing::new("link".into()), Zeroizing::new([8; 32]));
     let (expires_at, created_at) = (UnixTime::new(2), UnixTime::new(1));
-    let (group, accepts) = (Some([6; 16]), true);
-    let invite = InviteState { link, secret, uses: 1, expires_at, created_at, group, accepts };
+    let invite = InviteState {
+        link,
+        secret,
+        uses: 1,
+        expires_at,
+        created_at,
+        group: Some([6; 16]),
+        accepts: true,
+    };
     let records = [
         StateRecord::Account(account(5)),
         StateRecord::Contact([1; 16], contact(4)),
