@@ -241,7 +241,7 @@ fn objects_have_their_fields() {
     let (message, _) = bob.json(&["history", who]);
     let expected = concat!(
         "at attachment author changes conversation deleted_by edited expires_at fate from_me id ",
-        "kind reactions reply_to seq text"
+        "kind reactions reply_to seq text unconfirmed"
     );
     assert_eq!(fields(&message).join(" "), expected);
     assert_eq!((&message["kind"], &message["changes"]), (&"text".into(), &Value::Array(vec![])));

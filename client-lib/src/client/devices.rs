@@ -65,7 +65,8 @@ impl Client {
     }
 
     /// After [`Error::Cloned`] or [`crate::Notice::ShutOut`]: throws this device's keys away and
-    /// begins to be linked anew, in the same home. What was said stays. Its inbox for that is on `entrance`'s relay.
+    /// begins to be linked anew, in the same home. What was said stays. Its inbox for that is on
+    /// `entrance`'s relay.
     ///
     /// # Errors
     /// [`Error::NoLink`] if it was neither copied nor shut out; [`Error::FirstDevice`].
