@@ -384,7 +384,7 @@ fn archives_end_at_their_bound() {
     let last = restante_spec::limits::SEGMENTS - 1;
     let almost = |db: crate::store::Db<'_>| {
         let mut row = db.archives()?.remove(0);
-        (row.segments, row.taken) = (last, last);
+        (row.segments, row.taken, row.manifests) = (last, last, 1);
         db.put_archive(&row)
     };
     alice.engine.store.write(almost).unwrap();
