@@ -6,13 +6,13 @@ use restante_crypto::{FileKey, Member, SigningKey, random_bytes};
 use restante_spec::archive::{Manifest, ManifestSegment, Purpose, SegmentWriter};
 use restante_spec::content::{HistoryTaken, StateRecord};
 use restante_spec::ids::{ArchiveId, BlobId, BlobSize, PublicKey, UnixTime};
+use restante_spec::limits::SEGMENTS;
 
 use super::write::Written;
 use crate::engine::membership::account;
 use crate::engine::transfers::new_row;
 use crate::engine::{Engine, Work};
 use crate::error::Error;
-use crate::home::io_error;
 use crate::limits::{HISTORY_AHEAD, HISTORY_RETRY, HISTORY_WAIT};
 use crate::store::{ArchiveRow, LogState, Mark, SegmentRow, Stage};
 use crate::transfer::{BlobAddress, Direction, TransferState};
@@ -39,9 +39,10 @@ impl Engine {
         })
     }
 
-    /// Writes what there is room for, and tells what is at the relay.
+    /// Writes a segment if there is room for one, and tells what is at the relay. With the first
+    /// answer to its upload the next one is written: no step takes longer than one.
     pub(super) fn give(&mut self, mut archive: ArchiveRow) -> Result<(), Error> {
-        while archive.rest.is_some() && archive.segments - archive.taken < HISTORY_AHEAD {
+        if archive.rest.is_some() && archive.segments - archive.taken < HISTORY_AHEAD {
             archive = self.transact(|work| work.give_segment(archive))?;
         }
         self.transact(|work| work.tell_segments(archive))
@@ -126,7 +127,10 @@ impl Work<'_> {
     /// Writes a segment, as a file that is to be stored. All of it is noted, or none.
     fn give_segment(&mut self, mut archive: ArchiveRow) -> Result<ArchiveRow, Error> {
         let Some(begins) = archive.rest.take() else { return Ok(archive) };
-        let Some(log) = self.own_log()? else { return self.put_off(archive) };
+        let Some(log) = self.own_log()? else {
+            archive.rest = Some(begins);
+            return self.put_off(archive);
+        };
         let writer = match archive.segments {
             0 => SegmentWriter::first(&self.head(Some(&archive.id))?),
             _ => SegmentWriter::following(Purpose::History),
@@ -150,13 +154,17 @@ impl Work<'_> {
             told: false,
         };
         // Written again, it has the same name: a try that was cut off leaves nothing behind.
-        let put = self.files.put(&file_of(&segment), &sealed);
-        put.map_err(|error| io_error("write a file", &error))?;
-        let address = address_of(&segment, &log.relay)?;
-        let name = file_of(&segment);
+        let (address, name) = (address_of(&segment, &log.relay)?, file_of(&segment));
+        if let Err(error) = self.files.put(&name, &sealed) {
+            tracing::warn!(kind = %error.kind(), "a segment of history could not be written");
+            archive.rest = segment.begins;
+            return self.put_off(archive);
+        }
         self.db.put_transfer(&new_row(Direction::Upload, &address, Some(log.mailbox), &name)?)?;
         self.db.put_segment(&segment)?;
-        (archive.rest, archive.segments) = (rest, archive.segments + 1);
+        archive.segments += 1;
+        // ARC-6: what is older is left out.
+        archive.rest = rest.filter(|_| archive.segments < SEGMENTS);
         self.db.put_archive(&archive)?;
         Ok(archive)
     }

@@ -12,7 +12,6 @@ use crate::engine::transfers::new_row;
 use crate::engine::{Engine, Work};
 use crate::error::Error;
 use crate::events::{Event, Notice};
-use crate::home::io_error;
 use crate::limits::{HISTORY_FETCHES, HISTORY_RETRY};
 use crate::store::{ArchiveRow, SegmentRow};
 use crate::transfer::{Direction, TransferFailure, TransferState};
@@ -151,10 +150,16 @@ impl Work<'_> {
 
     fn fetch_segment(&mut self, archive: &ArchiveRow, at: &SegmentRow) -> Result<Next, Error> {
         let name = name_of(&at.blob);
-        let here = self.files.read(&name).map_err(|error| io_error("read a file", &error))?;
-        if let Some(file) = here {
-            self.forget_large(&[at.blob]);
-            return Ok(Next::Here(file));
+        match self.files.read(&name) {
+            Ok(Some(file)) => {
+                self.forget_large(&[at.blob]);
+                return Ok(Next::Here(file));
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(kind = %error.kind(), "a segment of history could not be read");
+                return Ok(Next::Later);
+            }
         }
         match self.db.transfer_of(&at.blob)?.map(|transfer| transfer.state) {
             Some(TransferState::Waiting | TransferState::Running) => Ok(Next::Waiting),

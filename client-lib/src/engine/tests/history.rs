@@ -128,8 +128,9 @@ fn a_new_device_shows_the_same_history() {
 fn history_comes_newest_first() {
     let (mut post, mut alice, _bob) = with_history(6_000, 1_000);
     let mut laptop = link(&mut post, &mut alice);
-    alice.engine.housekeeping(true).unwrap();
-    alice.engine.housekeeping(true).unwrap();
+    for _ in 0..=HISTORY_AHEAD + 1 {
+        alice.engine.housekeeping(true).unwrap();
+    }
     let uploads = alice.engine.owed_transfers().unwrap().len();
     assert_eq!(uploads, HISTORY_AHEAD as usize);
     post.move_blobs(&mut alice);
@@ -198,7 +199,7 @@ fn history_outlives_restarts_at_every_step() {
 fn lost_segments_are_given_anew() {
     let (mut post, mut alice, _bob) = with_history(3_000, 1_000);
     let mut laptop = link(&mut post, &mut alice);
-    for _ in 0..2 {
+    for _ in 0..5 {
         alice.engine.housekeeping(true).unwrap();
     }
     fail(&mut alice, TransferFailure::Full);
@@ -366,4 +367,32 @@ fn only_what_follows_is_taken() {
     assert_eq!(take(own, manifest(0, 0)), 1);
     assert_eq!(take(own, manifest(1, 2)), 1);
     assert_eq!(take(own, manifest(1, 1)), 2);
+}
+
+/// ARC-6: of a history that needs more segments than an archive has the oldest messages are left
+/// out; a segment that cannot be written is written later, and nothing else is held up.
+#[test]
+fn archives_end_at_their_bound() {
+    let (mut post, mut alice, _bob) = with_history(3_000, 1_000);
+    let mut laptop = link(&mut post, &mut alice);
+    let folder = alice.home.path().join("files");
+    std::fs::write(&folder, "no folder").unwrap();
+    alice.engine.housekeeping(true).unwrap();
+    let archive = |person: &Person| person.engine.store.read().archives().unwrap().remove(0);
+    assert!(archive(&alice).rest.is_some() && archive(&alice).segments == 0);
+    std::fs::remove_file(folder).unwrap();
+    let last = restante_spec::limits::SEGMENTS - 1;
+    let almost = |db: crate::store::Db<'_>| {
+        let mut row = db.archives()?.remove(0);
+        (row.segments, row.taken, row.manifests) = (last, last, 1);
+        db.put_archive(&row)
+    };
+    alice.engine.store.write(almost).unwrap();
+    wait(&mut alice, Duration::from_secs(u64::from(HISTORY_RETRY.get())));
+    let ended = archive(&alice);
+    assert!(ended.rest.is_none() && ended.segments == last + 1);
+    post.move_blobs(&mut alice);
+    alice.engine.housekeeping(true).unwrap();
+    assert!(archive(&alice).whole);
+    settle(&mut post, &mut [&mut alice, &mut laptop]);
 }
