@@ -160,10 +160,11 @@ impl Work<'_> {
                 ..ConversationRow::new(id, state.clone())
             },
         };
+        // The person has agreed on another device before the letter came to this one.
+        let is_agreed = row.standing == Standing::Open && row.log.is_none();
         row.state = state;
         row.log = Some(log.mailbox);
-        if row.standing == Standing::Open {
-            // The person has agreed on another device before the letter came to this one.
+        if is_agreed {
             log.state = LogState::Live;
             self.db.put_log(&log)?;
         } else {
