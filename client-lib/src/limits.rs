@@ -224,6 +224,9 @@ pub(crate) const HISTORY_FETCHES: usize = 2;
 pub(crate) const HISTORY_PAGE: u32 = 64;
 /// A new device is given other history while it is not in a conversation after so long.
 pub(crate) const HISTORY_WAIT: Seconds = Seconds::new(60);
+/// Receipts of messages that are not here, on a device that is given history; with one more the
+/// oldest is dropped.
+pub(crate) const EARLY_RECEIPTS: u32 = 10_000;
 /// After a segment of history could not be stored, or kept, it is tried again so much later.
 pub(crate) const HISTORY_RETRY: Seconds = Seconds::new(600);
 

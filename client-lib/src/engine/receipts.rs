@@ -13,7 +13,8 @@ use super::membership::accounts;
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::limits::{
-    RECEIPT_DELAY, RECEIPT_SPREAD, RECEIPT_SPREAD_MAX, RECEIPT_SPREAD_PER_MEMBER, RECIPIENTS_KEPT,
+    EARLY_RECEIPTS, RECEIPT_DELAY, RECEIPT_SPREAD, RECEIPT_SPREAD_MAX, RECEIPT_SPREAD_PER_MEMBER,
+    RECIPIENTS_KEPT,
 };
 use crate::store::{ConversationRow, LogRow, LogState};
 use crate::types::{ContactId, ContactState, ConversationId, MessageId, Reach, Standing};
@@ -160,6 +161,10 @@ impl Work<'_> {
                 if self.db.settle_fate(of, &message)? {
                     self.tell_fate(of, id)?;
                 }
+            } else if self.account.key.is_none() {
+                // DEV-16: its message may still come from the account's first device.
+                let read = how == Reach::Read;
+                self.db.put_early_receipt(of, id, who, read, EARLY_RECEIPTS)?;
             }
         }
         Ok(())

@@ -140,6 +140,45 @@ impl Db<'_> {
         Ok(changed > 0)
     }
 
+    /// A receipt of a message that is not here waits for it; of those that wait the oldest are
+    /// dropped beyond `most`. Of one that is here nothing is noted.
+    pub(crate) fn put_early_receipt(
+        self,
+        of: ConversationId,
+        id: &EnvelopeId,
+        account: ContactId,
+        read: bool,
+        most: u32,
+    ) -> Result<(), Error> {
+        let sql = "INSERT INTO early_receipts (conversation, id, account, read)
+            SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS (
+                SELECT 1 FROM messages WHERE conversation = ?1 AND id = ?2)
+            ON CONFLICT (conversation, id, account) DO UPDATE SET read = max(read, ?4)";
+        let receipt = (of.as_bytes(), id.as_bytes(), account.as_bytes(), read);
+        if self.sql.prepare_cached(sql)?.execute(receipt)? > 0 {
+            let sql = "DELETE FROM early_receipts WHERE row <= (SELECT row FROM early_receipts
+                ORDER BY row DESC LIMIT 1 OFFSET ?1)";
+            self.sql.prepare_cached(sql)?.execute([most])?;
+        }
+        Ok(())
+    }
+
+    /// Takes the receipts that have waited for a message: whose, and whether it was read there.
+    pub(crate) fn take_early_receipts(
+        self,
+        of: ConversationId,
+        id: &EnvelopeId,
+    ) -> Result<Vec<(ContactId, Reach)>, Error> {
+        let sql = "DELETE FROM early_receipts WHERE conversation = ?1 AND id = ?2
+            RETURNING account, read";
+        let mut query = self.sql.prepare_cached(sql)?;
+        let rows = query.query_map((of.as_bytes(), id.as_bytes()), |row| {
+            let how = if row.get(1)? { Reach::Read } else { Reach::Delivered };
+            Ok((ContactId::new(row.get(0)?), how))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// A message's fate is that of the recipient who has come least far; says whether it has
     /// changed.
     pub(crate) fn settle_fate(

@@ -103,6 +103,10 @@ CREATE TABLE reached (
 ) WITHOUT ROWID;
 CREATE INDEX reached_of ON reached (conversation, account) WHERE how = 0;
 CREATE INDEX reached_at ON reached (at);
+CREATE TABLE early_receipts (
+    row INTEGER PRIMARY KEY AUTOINCREMENT, conversation BLOB NOT NULL, id BLOB NOT NULL,
+    account BLOB NOT NULL, read INTEGER NOT NULL, UNIQUE (conversation, id, account)
+);
 
 CREATE TABLE log_hashes (
     mailbox BLOB NOT NULL, seq INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (mailbox, seq)

@@ -88,6 +88,21 @@ impl Work<'_> {
             // What was done to it came before it.
             self.settle_acts(of, &id)?;
         }
+        if put == Put::New && kept.author.is_none() {
+            self.settle_receipts(of, kept)?;
+        }
+        Ok(())
+    }
+
+    /// Receipts that came before their message have waited for it.
+    fn settle_receipts(&mut self, of: ConversationId, kept: &KeptMessage) -> Result<(), Error> {
+        let mut is_new = false;
+        for (who, how) in self.db.take_early_receipts(of, &kept.id)? {
+            is_new |= self.db.reach(of, &kept.id, who, how, self.now)?;
+        }
+        if is_new && self.db.settle_fate(of, &MessageId::new(*kept.id.as_bytes()))? {
+            self.tell_fate(of, &kept.id)?;
+        }
         Ok(())
     }
 

@@ -396,3 +396,37 @@ fn archives_end_at_their_bound() {
     assert!(archive(&alice).whole);
     settle(&mut post, &mut [&mut alice, &mut laptop]);
 }
+
+/// DEV-16: receipts that come before their message, because it was written into the archive before
+/// them, count when it is here; those that wait are bounded.
+#[test]
+fn early_receipts_wait_for_their_message() {
+    let (mut post, mut alice, mut bob) = friends();
+    let [one, two] = ["one", "two"].map(|text| alice.engine.send(alice.talk(), text).unwrap().id);
+    settle(&mut post, &mut [&mut alice, &mut bob]);
+    let mut laptop = link(&mut post, &mut alice);
+    for _ in 0..3 {
+        alice.engine.housekeeping(true).unwrap();
+        post.move_blobs(&mut alice);
+    }
+    wait(&mut bob, Duration::from_secs(60));
+    settle(&mut post, &mut [&mut bob, &mut alice, &mut laptop]);
+    let of = alice.talk();
+    assert_eq!(alice.engine.message(one).unwrap().fate, Fate::Delivered);
+    assert!(laptop.engine.message(one).is_err());
+    let put = |db: crate::store::Db<'_>, number: u8, most| {
+        let id = EnvelopeId::new([number; 16]);
+        db.put_early_receipt(of, &id, of.contact(), true, most)
+    };
+    laptop.engine.store.write(|db| (1..=3).try_for_each(|number| put(db, number, 5))).unwrap();
+    let waits = |laptop: &mut Person, number: u8| {
+        let id = EnvelopeId::new([number; 16]);
+        laptop.engine.store.write(|db| db.take_early_receipts(of, &id)).unwrap().len()
+    };
+    go_on(&mut post, &mut [&mut alice, &mut laptop, &mut bob]);
+    assert_eq!(laptop.engine.message(two).unwrap().fate, Fate::Delivered);
+    assert_eq!(history(&laptop, of), history(&alice, of));
+    assert_eq!([1, 2, 3].map(|number| waits(&mut laptop, number)), [1, 1, 1]);
+    laptop.engine.store.write(|db| (4..=7).try_for_each(|number| put(db, number, 3))).unwrap();
+    assert_eq!([4, 5, 6, 7].map(|number| waits(&mut laptop, number)), [0, 1, 1, 1]);
+}
