@@ -1,10 +1,11 @@
 //! Tests of several devices of one account, with envelopes carried by hand.
 
 use restante_crypto::DeviceList;
+use restante_spec::content::StateRecord;
 
 use super::post::{Person, Post, events, new_device, person, wait};
 use super::*;
-use crate::store::{LogState, Meta};
+use crate::store::{LogState, Meta, RecordName};
 use crate::types::{
     ContactId, ContactState, ConversationId, ConversationKind, Fate, InviteOptions, MessageKind,
     Standing,
@@ -186,6 +187,45 @@ fn groups_hold_every_device() {
     }
     let members = alice.engine.group_members(group).unwrap();
     assert_eq!(members.iter().map(|member| member.devices).collect::<Vec<_>>(), [2, 2]);
+}
+
+/// DEV-8: a group that was agreed to on one device is open on another one, also if that hears so
+/// before its letter has come.
+#[test]
+fn group_agreed_to_elsewhere_is_open() {
+    let (mut post, mut alice, mut bob) = super::friends();
+    let mut tablet = link(&mut post, &mut bob);
+    settle(&mut post, &mut [&mut alice, &mut bob, &mut tablet]);
+    let group = alice.engine.create_group("Three", false).unwrap().id;
+    alice.engine.add_member(group, alice.contact().id).unwrap();
+    settle(&mut post, &mut [&mut alice, &mut tablet]);
+    tablet.engine.accept_group(group).unwrap();
+    settle(&mut post, &mut [&mut alice, &mut tablet]);
+    let own = bob.engine.transact(|work| work.make_own_conversation()).unwrap();
+    post.bring_log(&mut bob, own);
+    assert_eq!(bob.engine.conversation(group).unwrap().standing, Standing::Open);
+    settle(&mut post, &mut [&mut bob, &mut alice, &mut tablet]);
+    assert_eq!(bob.engine.conversation(group).unwrap().standing, Standing::Open);
+    alice.engine.send(group, "to both").unwrap();
+    settle(&mut post, &mut [&mut alice, &mut bob, &mut tablet]);
+    assert_eq!((texts(&bob, group).len(), texts(&tablet, group).len()), (1, 1));
+}
+
+/// IDN-7, DEV-14: an older list of a contact's devices, told by an own device that has not heard of
+/// the newer one yet, changes nothing: the newer device is heard.
+#[test]
+fn older_list_strikes_nobody() {
+    let (mut post, mut alice, mut laptop, mut bob) = three();
+    let key = alice.contact().id.as_bytes().to_vec();
+    let name = RecordName { kind: StateRecord::CONTACT, key };
+    let old = laptop.engine.transact(|work| work.state_record(&name)).unwrap().unwrap();
+    let mut tablet = link(&mut post, &mut bob);
+    settle(&mut post, &mut [&mut alice, &mut laptop, &mut bob, &mut tablet]);
+    let old = StateRecord::from_record(&old).unwrap().unwrap();
+    alice.engine.transact(|work| work.apply(old)).unwrap();
+    tablet.engine.send(tablet.talk(), "from a new one").unwrap();
+    settle(&mut post, &mut [&mut tablet, &mut alice, &mut laptop]);
+    assert_eq!(alice.texts(), ["from a new one"]);
 }
 
 /// DEV-8: nickname, verification, read marks, drafts, settings, invites and blocks are the same on
