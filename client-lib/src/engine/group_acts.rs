@@ -336,33 +336,38 @@ impl Work<'_> {
     }
 
     pub(super) fn accept_group(&mut self, id: ConversationId) -> Result<Conversation, Error> {
-        let (mut row, mut log) = self.invitation(id)?;
-        log.state = LogState::Live;
-        self.db.put_log(&log)?;
+        let (mut row, log) = self.invitation(id)?;
         self.take_part(&mut row)?;
-        self.add_own_devices(id, &log.mailbox)?;
+        // Without one, the letter came to another device of this account, which hears of it.
+        if let Some(mut log) = log {
+            log.state = LogState::Live;
+            self.db.put_log(&log)?;
+            self.add_own_devices(id, &log.mailbox)?;
+        }
         self.show_conversation(&row)
     }
 
     /// Nobody is told: whoever is not there is not read to, and can be removed.
     fn decline_group(&mut self, id: ConversationId) -> Result<Conversation, Error> {
-        let (mut row, mut log) = self.invitation(id)?;
-        log.state = LogState::Closed;
-        self.db.put_log(&log)?;
-        self.db.drop_wishes(&log.mailbox)?;
+        let (mut row, log) = self.invitation(id)?;
+        if let Some(mut log) = log {
+            log.state = LogState::Closed;
+            self.db.put_log(&log)?;
+            self.db.drop_wishes(&log.mailbox)?;
+        }
         row.standing = Standing::Left;
         self.db.put_conversation(&row)?;
         self.tell_conversation(&row)?;
         self.show_conversation(&row)
     }
 
-    fn invitation(&self, id: ConversationId) -> Result<(ConversationRow, LogRow), Error> {
+    fn invitation(&self, id: ConversationId) -> Result<(ConversationRow, Option<LogRow>), Error> {
         let row = self.db.need_conversation(id)?;
         if row.standing != Standing::Invited {
             return Err(Error::WrongStanding { standing: row.standing });
         }
-        let mailbox = row.log.ok_or(Error::Damaged("an invitation without a log"))?;
-        Ok((row, self.db.need_log(&mailbox)?))
+        let log = row.log.map(|mailbox| self.db.need_log(&mailbox)).transpose()?;
+        Ok((row, log))
     }
 
     fn open_group(&self, id: ConversationId) -> Result<(ConversationRow, MailboxId), Error> {

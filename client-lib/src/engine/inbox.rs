@@ -61,10 +61,11 @@ impl Work<'_> {
         if sender.device() == &self.account.device.public() {
             return Ok(());
         }
+        let device = *sender.device();
         // LET-6
-        arrived.letter.check_number(self.db.letter_number(sender.device())?)?;
+        let taken = self.db.letters_taken(&device)?.take(arrived.letter.number)?;
         self.read_letter(&arrived)?;
-        self.db.set_letter_number(arrived.letter.sender.device(), arrived.letter.number)
+        self.db.set_letters_taken(&device, taken)
     }
 
     fn read_letter(&mut self, arrived: &Arrived) -> Result<(), Error> {

@@ -224,9 +224,13 @@ impl Work<'_> {
             row.standing = standing;
             if let Some(mailbox) = row.log {
                 let mut log = self.db.need_log(&mailbox)?;
-                log.state =
-                    if standing == Standing::Open { LogState::Live } else { LogState::Closed };
+                let is_agreed = standing == Standing::Open;
+                log.state = if is_agreed { LogState::Live } else { LogState::Closed };
                 self.db.put_log(&log)?;
+                if is_agreed {
+                    // Whichever agreed may not be in it yet.
+                    self.add_own_devices(id, &mailbox)?;
+                }
             }
         }
         self.db.put_conversation(&row)?;

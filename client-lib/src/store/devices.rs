@@ -1,6 +1,7 @@
 //! What belongs to the account's own devices: links under way, the keys each device was given, what
 //! is to be told to the others, and what they told.
 
+use restante_crypto::LettersTaken;
 use restante_spec::ids::{EnvelopeId, PublicKey, Seq, UnixTime};
 use rusqlite::{OptionalExtension, Row};
 use zeroize::Zeroizing;
@@ -143,17 +144,21 @@ impl Db<'_> {
         Ok(query.exists([device.as_bytes()])?)
     }
 
-    /// The number of the last letter taken from a device.
-    pub(crate) fn letter_number(self, device: &PublicKey) -> Result<Option<u64>, Error> {
-        let sql = "SELECT number FROM letter_numbers WHERE device = ?1";
-        let number = self.sql.query_row(sql, [device.as_bytes()], |row| row.get(0));
-        Ok(number.optional()?.map(from_sql))
+    /// The letters taken from a device.
+    pub(crate) fn letters_taken(self, device: &PublicKey) -> Result<LettersTaken, Error> {
+        let sql = "SELECT taken FROM letter_numbers WHERE device = ?1";
+        let taken = self.sql.query_row(sql, [device.as_bytes()], |row| row.get(0));
+        Ok(taken.optional()?.map(LettersTaken::from_bytes).unwrap_or_default())
     }
 
     /// A letter of a device was taken.
-    pub(crate) fn set_letter_number(self, device: &PublicKey, number: u64) -> Result<(), Error> {
-        let sql = "INSERT OR REPLACE INTO letter_numbers (device, number) VALUES (?1, ?2)";
-        self.sql.execute(sql, (device.as_bytes(), to_sql(number)))?;
+    pub(crate) fn set_letters_taken(
+        self,
+        device: &PublicKey,
+        taken: LettersTaken,
+    ) -> Result<(), Error> {
+        let sql = "INSERT OR REPLACE INTO letter_numbers (device, taken) VALUES (?1, ?2)";
+        self.sql.execute(sql, (device.as_bytes(), taken.to_bytes()))?;
         Ok(())
     }
 

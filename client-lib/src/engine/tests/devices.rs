@@ -211,6 +211,27 @@ fn group_agreed_to_elsewhere_is_open() {
     assert_eq!((texts(&bob, group).len(), texts(&tablet, group).len()), (1, 1));
 }
 
+/// DEV-8: of a group whose letter came to one device only, another one may agree: the first brings
+/// it in.
+#[test]
+fn group_can_be_agreed_to_where_no_letter_came() {
+    let (mut post, mut alice, mut bob) = super::friends();
+    let mut tablet = link(&mut post, &mut bob);
+    let group = alice.engine.create_group("Three", false).unwrap().id;
+    // Alice has not heard of the tablet.
+    alice.engine.add_member(group, alice.contact().id).unwrap();
+    post.round(&mut alice);
+    settle(&mut post, &mut [&mut bob, &mut tablet]);
+    let shown = tablet.engine.conversation(group).unwrap();
+    assert_eq!(shown.standing, Standing::Invited);
+    assert!(tablet.engine.store.read().need_conversation(group).unwrap().log.is_none());
+    tablet.engine.accept_group(group).unwrap();
+    settle(&mut post, &mut [&mut tablet, &mut bob, &mut alice]);
+    alice.engine.send(group, "to both").unwrap();
+    settle(&mut post, &mut [&mut alice, &mut bob, &mut tablet]);
+    assert_eq!((texts(&bob, group).len(), texts(&tablet, group).len()), (1, 1));
+}
+
 /// IDN-7, DEV-14: an older list of a contact's devices, told by an own device that has not heard of
 /// the newer one yet, changes nothing: the newer device is heard.
 #[test]
