@@ -234,7 +234,7 @@ fn objects_have_their_fields() {
 
     let (contact, code) = bob.json(&["accept", link, "--message", "hello\tAlice"]);
     assert_eq!((&contact["state"], code), (&Value::from("invited"), 0));
-    assert_eq!(fields(&contact), ["contact", "name", "state", "unread", "verified"]);
+    assert_eq!(fields(&contact), ["contact", "joins", "name", "state", "unread", "verified"]);
     let who = contact["contact"].as_str().unwrap();
     assert_eq!(who.len(), 32);
 
