@@ -62,7 +62,7 @@ impl Work<'_> {
         contact: &mut ContactRow,
     ) -> Result<(), Error> {
         // INV-6
-        if !contact.joins.as_ref().is_some_and(|asked| asked.group == id) {
+        if contact.joins.as_ref().is_none_or(|asked| asked.group != id) {
             return Ok(());
         }
         contact.joins = None;

@@ -146,7 +146,8 @@ fn a_disk_that_stays_full_is_not_tried_with_every_append() {
     for number in 1_000..1_200 {
         rig.act(1, Act::Append(large(number))).unwrap_err();
     }
-    assert_eq!(disk.failures(), 2, "it was tried once more");
+    // How often depends on how long 200 refusals take.
+    assert!((1..20).contains(&disk.failures()), "tried {} times", disk.failures());
     assert_eq!(rig.ids(1, NOW).len(), stored);
     disk.heal();
     rig.act(1, Act::Append(large(1))).unwrap_err();
