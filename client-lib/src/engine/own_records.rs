@@ -63,6 +63,10 @@ impl Work<'_> {
 
     fn contact_record(&self, id: ContactId) -> Result<Option<StateRecord>, Error> {
         let Some(row) = self.db.contact(id)? else { return Ok(None) };
+        // DEV-8: known from the conversation only; the others know better.
+        if row.state == ContactState::Active && row.own_key.is_none() {
+            return Ok(None);
+        }
         let inbox = row.inbox.map(|inbox| -> Result<_, Error> {
             let relay = inbox.relay.parse()?;
             Ok(InboxGrant { relay, inbox: inbox.mailbox, key: inbox.key })

@@ -232,6 +232,30 @@ fn group_can_be_agreed_to_where_no_letter_came() {
     assert_eq!((texts(&bob, group).len(), texts(&tablet, group).len()), (1, 1));
 }
 
+/// DEV-8: a device that knows a contact from their conversation only, as one does that has just come
+/// in, tells nothing of them: what the others know stays.
+#[test]
+fn who_knows_little_of_a_contact_tells_nothing() {
+    let (mut post, mut alice, mut laptop, mut bob) = three();
+    let who = alice.contact().id;
+    alice.engine.set_verified(who, true).unwrap();
+    settle(&mut post, &mut [&mut alice, &mut laptop, &mut bob]);
+    let forget = |work: &mut Work<'_>| {
+        let mut row = work.db.need_contact(who)?;
+        (row.inbox, row.own_key, row.verified) = (None, None, false);
+        work.db.put_contact(&row)
+    };
+    laptop.engine.transact(forget).unwrap();
+    bob.engine.set_nickname("Robert").unwrap();
+    settle(&mut post, &mut [&mut bob, &mut laptop, &mut alice]);
+    let known = alice.engine.store.read().need_contact(who).unwrap();
+    assert!(known.own_key.is_some() && known.inbox.is_some() && known.verified);
+    let group = alice.engine.create_group("Three", false).unwrap().id;
+    alice.engine.add_member(group, who).unwrap();
+    settle(&mut post, &mut [&mut alice, &mut laptop, &mut bob]);
+    assert_eq!(bob.engine.conversation(group).unwrap().standing, Standing::Invited);
+}
+
 /// IDN-7, DEV-14: an older list of a contact's devices, told by an own device that has not heard of
 /// the newer one yet, changes nothing: the newer device is heard.
 #[test]
