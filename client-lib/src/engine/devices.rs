@@ -94,6 +94,7 @@ impl Work<'_> {
         self.db.set_meta(Meta::Cloned, &REMOVED)?;
         self.notice(Notice::Unlinked);
         // DEV-17
+        self.db.forget_attachment_contents()?;
         self.forget_attachments()
     }
 
@@ -205,7 +206,7 @@ impl Work<'_> {
             self.attempt(|work| work.take_welcome_back(work.own_contact(), welcome))?;
             return Ok(());
         }
-        if self.db.log(&welcome.mailbox)?.is_some() {
+        if !self.may_join(&welcome.mailbox)? {
             return Ok(());
         }
         if let WelcomePart::Blob(at) = &welcome.welcome {

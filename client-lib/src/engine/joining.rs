@@ -19,14 +19,8 @@ impl Work<'_> {
         contact: &mut ContactRow,
         welcome: &WelcomeLetter,
     ) -> Result<(), Error> {
-        match self.db.log(&welcome.mailbox)? {
-            // Who was removed may be invited again.
-            Some(log) if log.state == LogState::Closed => {
-                self.forget_group(&log.mailbox)?;
-                self.db.forget_authors(&log.mailbox)?;
-            }
-            Some(_) => return Ok(()),
-            None => {}
+        if !self.may_join(&welcome.mailbox)? {
+            return Ok(());
         }
         if let WelcomePart::Blob(at) = &welcome.welcome {
             return self.keep_welcome(contact.id, welcome, at);
@@ -52,6 +46,20 @@ impl Work<'_> {
                 self.take_invitation(id, state, log, contact.id)?;
                 self.agree_if_asked_for(id, contact)
             }
+        }
+    }
+
+    /// Whether a Welcome leads into a log this device does not read. Who was removed may be let in
+    /// again: what was known of the log before is forgotten.
+    pub(super) fn may_join(&mut self, mailbox: &MailboxId) -> Result<bool, Error> {
+        match self.db.log(mailbox)? {
+            None => Ok(true),
+            Some(log) if log.state == LogState::Closed => {
+                self.forget_group(mailbox)?;
+                self.db.forget_authors(mailbox)?;
+                Ok(true)
+            }
+            Some(_) => Ok(false),
         }
     }
 

@@ -200,7 +200,11 @@ impl Work<'_> {
         let contact = self.db.contact(id_of_key(account))?;
         let contact = contact.filter(|contact| contact.state == ContactState::Active);
         let (inbox, devices, contact, grant) = match contact {
-            Some(contact) if contact.inbox.is_some() && contact.devices.is_some() => {
+            Some(contact)
+                if contact.inbox.is_some()
+                    && contact.devices.is_some()
+                    && contact.own_key.is_some() =>
+            {
                 let grant = self.grant(&contact)?;
                 (contact.inbox, contact.devices, Some(contact.id), grant)
             }

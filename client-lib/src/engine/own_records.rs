@@ -149,7 +149,11 @@ impl Work<'_> {
         let state = state_of(facts.state);
         let mut row = match self.db.contact(id)? {
             Some(row) => row,
-            None => self.new_contact(id, state)?,
+            None => {
+                let fresh = self.new_contact(id, state)?;
+                self.forget_changes(StateRecord::CONVERSATION, id.as_bytes())?;
+                fresh
+            }
         };
         // DEV-10: that the log has ended is no word against a person's.
         let state = match (row.state, state) {

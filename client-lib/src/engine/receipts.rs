@@ -16,7 +16,7 @@ use crate::limits::{
     EARLY_RECEIPTS, RECEIPT_DELAY, RECEIPT_SPREAD, RECEIPT_SPREAD_MAX, RECEIPT_SPREAD_PER_MEMBER,
     RECIPIENTS_KEPT,
 };
-use crate::store::{ConversationRow, LogRow, LogState};
+use crate::store::{ConversationRow, LogRow, LogState, Meta};
 use crate::types::{ContactId, ContactState, ConversationId, MessageId, Reach, Standing};
 
 impl Engine {
@@ -30,7 +30,8 @@ impl Engine {
         self.let_go()?;
         self.end_typing();
         let mut next = vec![self.store.read().next_to_disappear()?, self.next_typing_end()];
-        if online {
+        // DEV-13, REC-5: a removed device, or a copied home, does nothing more by itself.
+        if online && self.store.read().meta(Meta::Cloned)?.is_none() {
             self.send_due_receipts()?;
             self.repairs()?;
             self.returns()?;

@@ -147,6 +147,13 @@ impl Db<'_> {
         Ok(())
     }
 
+    /// Forgets contents that name files: what is kept for others, and what waits to be sent.
+    pub(crate) fn forget_attachment_contents(self) -> Result<(), Error> {
+        self.sql.execute("DELETE FROM kept", [])?;
+        self.sql.execute("DELETE FROM outbox WHERE kind = ?1", [Body::ATTACHMENT])?;
+        Ok(())
+    }
+
     /// Whether the exact bytes of a message are kept.
     #[cfg(test)]
     pub(crate) fn keeps_content(self, of: ConversationId, id: &MessageId) -> Result<bool, Error> {

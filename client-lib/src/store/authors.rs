@@ -21,7 +21,7 @@ pub(crate) struct AuthorRow {
 }
 
 /// A content that can be given again.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct KeptRow {
     pub(crate) mailbox: MailboxId,
     pub(crate) device: PublicKey,

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::types::{Contact, ContactId, ContactState, ConversationId, Joins};
 
 /// What is known of a contact.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct ContactRow {
     pub(crate) id: ContactId,
     /// Known once their card or letter was read.
@@ -37,7 +37,7 @@ pub(crate) struct ContactRow {
 }
 
 /// An inbox of somebody else, and the key to write to it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct InboxRef {
     pub(crate) relay: String,
     pub(crate) mailbox: MailboxId,

@@ -19,15 +19,11 @@ use restante_spec::ids::UnixTime;
 
 use super::Engine;
 use crate::error::Error;
-use crate::store::Meta;
 use crate::types::HistoryProgress;
 
 impl Engine {
     /// Gives and takes history as far as it can be now; tells when to look again.
     pub(super) fn work_on_history(&mut self) -> Result<Option<UnixTime>, Error> {
-        if self.store.read().meta(Meta::Cloned)?.is_some() {
-            return Ok(None);
-        }
         let mut next = self.begin_archives()?;
         for archive in self.store.read().archives()? {
             if archive.is_over() {
