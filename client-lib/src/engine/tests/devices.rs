@@ -255,8 +255,8 @@ fn all_devices_come_back_into_a_group() {
     assert_eq!(texts(&laptop, group), ["to both", "to both"]);
 }
 
-/// DEV-8: a device that knows a contact from their conversation only, as one does that has just come
-/// in, tells nothing of them: what the others know stays.
+/// DEV-8: a device that knows a contact from their conversation only, as one does that has just
+/// come in, tells nothing of them: what the others know stays.
 #[test]
 fn who_knows_little_of_a_contact_tells_nothing() {
     let (mut post, mut alice, mut laptop, mut bob) = three();
