@@ -102,7 +102,7 @@ pub enum Error {
     /// No transfer has this id (any more).
     #[error("there is no such transfer")]
     NoSuchTransfer,
-    /// There is no file of this name among the home's files.
+    /// There is no file of this name, or none in this message.
     #[error("there is no such file")]
     NoSuchFile,
     /// There is a file of this name already, or one is on its way. Choose another name.
@@ -115,14 +115,29 @@ pub enum Error {
         /// The most that fits.
         max: usize,
     },
-    /// A blob has 1 to `max` bytes. Split the file.
-    #[error("the file has {bytes} bytes; a blob has 1 to {max}")]
+    /// What is sent has 1 to `max` bytes. Split the file.
+    #[error("the file has {bytes} bytes; 1 to {max} can be sent")]
     BadFileSize {
         /// Its size.
         bytes: u64,
         /// The most that fits.
         max: u64,
     },
+    /// The file is a picture that cannot be cleaned. Ask whether to send it as it is.
+    #[error("{0}")]
+    BadPicture(#[from] crate::media::PictureError),
+    /// What is to be sent along has signs in it that no reader takes. Choose another.
+    #[error("the {what} has signs in it that would mislead its reader")]
+    Misleading {
+        /// What it is.
+        what: &'static str,
+    },
+    /// The file is not on this device. Fetch it first.
+    #[error("the file is not on this device yet")]
+    NotHere,
+    /// The message names a place its conversation has nothing to do with, or no file.
+    #[error("the message names no file that is fetched")]
+    Unfetchable,
     /// The text is no id.
     #[error("an id is 32 hexadecimal digits")]
     BadId,
@@ -217,6 +232,10 @@ pub enum Error {
     /// The client was not started, or has been shut down.
     #[error("the client is not running")]
     Stopped,
+    /// An archive or recovery file holds what it cannot hold, or is of a newer version. Nothing of
+    /// it was taken.
+    #[error("{0}")]
+    Archive(#[from] restante_spec::archive::ArchiveError),
     /// A cryptographic step was refused.
     #[error("{0}")]
     Crypto(#[from] restante_crypto::Error),
@@ -264,6 +283,8 @@ impl Error {
             | Self::TooLong { .. }
             | Self::BadFileName { .. }
             | Self::BadFileSize { .. }
+            | Self::BadPicture(_)
+            | Self::Misleading { .. }
             | Self::Ambiguous { .. } => ErrorKind::Usage,
             Self::NoSuchContact
             | Self::NoSuchConversation
@@ -283,6 +304,8 @@ impl Error {
             | Self::WrongState { .. }
             | Self::StoreExists
             | Self::FileExists
+            | Self::NotHere
+            | Self::Unfetchable
             | Self::Cloned
             | Self::NotFirstDevice
             | Self::FirstDevice
@@ -297,7 +320,7 @@ impl Error {
             | Self::StoreTooNew { .. }
             | Self::Storage(_)
             | Self::Damaged(_) => ErrorKind::Storage,
-            Self::Crypto(_) => ErrorKind::Crypto,
+            Self::Archive(_) | Self::Crypto(_) => ErrorKind::Crypto,
         }
     }
 
@@ -335,6 +358,10 @@ impl Error {
             | Self::FileExists
             | Self::BadFileName { .. }
             | Self::BadFileSize { .. }
+            | Self::BadPicture(_)
+            | Self::Misleading { .. }
+            | Self::NotHere
+            | Self::Unfetchable
             | Self::BadId
             | Self::BadAddress(_)
             | Self::BadToken(_)
@@ -357,6 +384,7 @@ impl Error {
             | Self::NoLink
             | Self::NoSuchDevice
             | Self::Stopped
+            | Self::Archive(_)
             | Self::Crypto(_) => false,
         }
     }
@@ -397,6 +425,10 @@ impl Error {
             Self::FileExists => "file_exists",
             Self::BadFileName { .. } => "bad_file_name",
             Self::BadFileSize { .. } => "bad_file_size",
+            Self::BadPicture(_) => "bad_picture",
+            Self::Misleading { .. } => "misleading",
+            Self::NotHere => "not_here",
+            Self::Unfetchable => "unfetchable",
             Self::BadId => "bad_id",
             Self::BadAddress(_) => "bad_address",
             Self::BadToken(_) => "bad_token",
@@ -423,6 +455,7 @@ impl Error {
             Self::NoLink => "no_link",
             Self::NoSuchDevice => "no_such_device",
             Self::Stopped => "stopped",
+            Self::Archive(_) => "archive",
             Self::Crypto(_) => "crypto",
         }
     }

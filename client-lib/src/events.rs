@@ -9,7 +9,8 @@ use tokio::sync::broadcast;
 use crate::limits::EVENT_QUEUE;
 use crate::transfer::TransferState;
 use crate::types::{
-    Contact, ContactId, Conversation, ConversationId, Fate, Message, MessageId, TransferId,
+    Contact, ContactId, Conversation, ConversationId, Fate, HistoryProgress, Message, MessageId,
+    TransferId,
 };
 
 /// Something an app may want to show.
@@ -20,7 +21,8 @@ pub enum Event {
     Resync,
     /// A message was received.
     Message(Message),
-    /// A message looks different now: edited, reacted to, taken back, or gone.
+    /// A message looks different now: edited, reacted to, taken back, or gone; its file has
+    /// come, or has not.
     Changed(Message),
     /// Somebody began or ceased to write. It ends by itself if nothing more is heard of it.
     Typing {
@@ -53,6 +55,16 @@ pub enum Event {
     Contact(Contact),
     /// A group is new or has changed: name, members, standing, unread.
     Conversation(Conversation),
+    /// Messages are found missing here, or some of them have come: look at
+    /// [`crate::Client::gaps`].
+    Gaps(ConversationId),
+    /// A device of a member asks to be added, which is in the group no more; `consent` decides.
+    AsksToReturn {
+        /// Where.
+        conversation: ConversationId,
+        /// Whose it is.
+        who: ContactId,
+    },
     /// A transfer has come further, at most once for each part of the blob; or it has ended.
     Transfer {
         /// Which.
@@ -65,6 +77,8 @@ pub enum Event {
         /// How it stands.
         state: TransferState,
     },
+    /// More history has come from another device of the account: read the lists again.
+    History(HistoryProgress),
     /// Something a person should know.
     Notice(Notice),
 }
@@ -83,17 +97,22 @@ pub enum Notice {
         /// The first one that is here again.
         before: Seq,
     },
-    /// The relay no longer has what this device would need to read on.
+    /// The relay no longer has what this device would need to read on; it asks others to let it in
+    /// again.
     #[error(
-        "this conversation cannot be read on: the other side has left or blocked it, or this \
-             device was away for longer than the relay keeps letters"
+        "this conversation cannot be read on: this device was away for longer than the relay keeps \
+             letters, or was removed meanwhile, or the relay has lost it; others are asked to let \
+             this device in again"
     )]
     Gone {
         /// In which conversation.
         conversation: ConversationId,
     },
-    /// The relay says it does not know the conversation.
-    #[error("the relay does not know this conversation any more: it may have lost its data")]
+    /// Nobody has let this device in again.
+    #[error(
+        "nobody could let this device in again: the other side has left or blocked this \
+             conversation, or the relay has lost its data"
+    )]
     ConversationLost {
         /// Which conversation.
         conversation: ConversationId,
@@ -101,6 +120,13 @@ pub enum Notice {
     /// The relay says it does not know the own inbox; it is made again.
     #[error("the relay did not know this account's inbox any more and was given it again")]
     InboxLost,
+    /// The relay does not let this linked device into the account's inbox: which it is, cannot be
+    /// known here. [`crate::Client::relink`] begins anew.
+    #[error(
+        "the relay does not let this device into the account's inbox: it was removed from the \
+             account, or the relay has lost the inbox and the first device must make it again"
+    )]
+    ShutOut,
     /// A commit was accepted that members cannot follow: somebody holds the log.
     #[error("this conversation was taken over by a commit that does not fit and must be restarted")]
     Captured {

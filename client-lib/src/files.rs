@@ -18,7 +18,7 @@ const FOLDER: &str = "files";
 const PART: &str = ".part";
 
 /// The folder of files, for its owner only; it is made with the first file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Files {
     home: PathBuf,
     folder: PathBuf,
@@ -88,22 +88,29 @@ impl Files {
 
     /// Removes a file; one that is not there is removed.
     pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
-        match fs::remove_file(self.folder.join(name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            Ok(()) | Err(_) => Ok(()),
-        }
+        remove(&self.folder.join(name))
     }
 
     /// Forgets an unfinished file; one that is not there is forgotten.
     pub(crate) fn forget_part(&self, name: &str) -> io::Result<()> {
-        match fs::remove_file(self.part(name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            Ok(()) | Err(_) => Ok(()),
-        }
+        remove(&self.part(name))
+    }
+
+    /// Forgets a file, finished or not; one that is not there is forgotten.
+    pub(crate) fn forget(&self, name: &str) -> io::Result<()> {
+        self.forget_part(name)?;
+        self.remove(name)
     }
 
     fn part(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}{PART}"))
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 
@@ -148,6 +155,28 @@ impl OpenFile {
     /// Keeps so many bytes from the beginning and nothing behind them.
     pub(crate) fn keep(&self, size: u64) -> io::Result<()> {
         self.0.set_len(size)
+    }
+}
+
+impl Read for OpenFile {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.0.read(into)
+    }
+}
+
+impl Seek for OpenFile {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.0.seek(to)
+    }
+}
+
+impl Write for OpenFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 

@@ -29,6 +29,7 @@
 //!
 //! `examples/` has bots, to begin with.
 
+mod attachment;
 mod client;
 mod clock;
 mod driver;
@@ -41,6 +42,8 @@ mod key;
 mod limits;
 mod media;
 mod net;
+mod recovery;
+mod sealing;
 #[cfg(feature = "simulation")]
 pub mod simulation;
 mod store;
@@ -48,23 +51,26 @@ mod tasks;
 mod transfer;
 mod types;
 
+pub use attachment::{AttachOptions, Attachment, AttachmentState};
 pub use client::{Builder, Client};
 pub use error::{Error, ErrorKind};
 pub use events::{Event, EventStream, Notice};
 pub use key::StoreKey;
 pub use media::{PictureError, PreparedImage, prepare_image};
-pub use restante_crypto::SafetyNumber;
+pub use recovery::{RecoverySecret, recovery_kind};
+pub use restante_crypto::{RecoveryKind, SafetyNumber};
 pub use restante_spec::address::{AddressError, RelayAddress};
 pub use restante_spec::codes::Code;
 pub use restante_spec::content::{Policy, Role, Who};
 pub use restante_spec::ids::{Seconds, Seq, UnixTime};
 pub use restante_spec::token::{AdmissionToken, Entrance, EntranceError, TokenError};
+pub use sealing::AttachmentReader;
 pub use transfer::{BlobAddress, Direction, Transfer, TransferFailure, TransferState};
 pub use types::{
     Collected, ConnectionState, Contact, ContactId, ContactState, Conversation, ConversationId,
-    ConversationKind, Device, Fate, Goal, GroupChange, GroupMember, InviteLink, InviteOptions,
-    Match, Message, MessageId, MessageKind, Position, Privacy, Reach, Reaction, Recipient, ReplyTo,
-    RoomLink, Standing, TransferId,
+    ConversationKind, Device, Fate, Gap, GapState, Goal, GroupChange, GroupMember, HistoryProgress,
+    InviteLink, InviteOptions, Joins, Match, Message, MessageId, MessageKind, Position, Privacy,
+    Reach, Reaction, Recipient, ReplyTo, RoomLink, Standing, TransferId,
 };
 
 /// The example in the README compiles too.

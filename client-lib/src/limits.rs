@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use restante_spec::ids::Seconds;
-use restante_spec::limits::{BLOB_PART_BYTES, BLOB_READS_IN_FLIGHT};
+use restante_spec::limits::{BLOB_PART_BYTES, BLOB_READS_IN_FLIGHT, SEGMENT_BYTES};
 use restante_spec::message::{Credit, Rate};
 
 /// Events an [`crate::EventStream`] holds; one more drops the oldest and becomes `Resync`.
@@ -140,6 +140,52 @@ pub(crate) const LINK_CLOSE_WAIT: Duration = Duration::from_secs(2);
 /// after so many, by either after twice as many.
 pub(crate) const UPDATE_EVERY: u32 = 100;
 
+/// Contents that are found missing are asked for no sooner than this ...
+pub(crate) const REPAIR_DELAY: Seconds = Seconds::new(5);
+/// ... and up to so much later, at random.
+pub(crate) const REPAIR_SPREAD: Seconds = Seconds::new(10);
+/// How long an answer is waited for, one after the other; then they are shown as lost.
+pub(crate) const REPAIR_WAITS: [Seconds; 4] =
+    [Seconds::new(180), Seconds::new(3_600), Seconds::new(86_400), Seconds::new(86_400)];
+/// Whoever may answer waits so long for each of those whose turn is before.
+pub(crate) const REPAIR_TURN: Seconds = Seconds::new(10);
+/// Turns of a request; who would come later does not answer.
+pub(crate) const REPAIR_TURNS: usize = 8;
+/// Between two repairs of this device in a conversation.
+pub(crate) const REPAIR_PAUSE: Seconds = Seconds::new(2);
+/// Repairs an account is given in a conversation in [`REPAIR_RATE_TIME`]; more waits.
+pub(crate) const REPAIR_RATE: u32 = 256;
+/// See [`REPAIR_RATE`].
+pub(crate) const REPAIR_RATE_TIME: Seconds = Seconds::new(3_600);
+/// Bytes of one repair; with more another one follows.
+pub(crate) const REPAIR_BYTES: usize = 63_400;
+/// Ranges that others have asked for in a conversation and were not given yet; more is not noted.
+pub(crate) const REPAIRS_OWED: usize = 256;
+/// Contents of the own conversation that are kept for the other devices; with one more the oldest
+/// goes. A device that misses more is told everything when it is added again.
+pub(crate) const OWN_KEPT: u32 = 1_024;
+/// Gaps of a conversation; with one more the oldest is no longer shown.
+pub(crate) const GAPS: usize = 1_024;
+
+/// A device that cannot read a conversation on asks no sooner than this to be added again ...
+pub(crate) const RETURN_DELAY: Seconds = Seconds::new(2);
+/// ... and up to so much later, at random.
+pub(crate) const RETURN_SPREAD: Seconds = Seconds::new(8);
+/// How long each of those it asks is waited for: so long in the first round, and so on; after the
+/// last round it is shown as broken.
+pub(crate) const RETURN_WAITS: [Seconds; 3] =
+    [Seconds::new(120), Seconds::new(3_600), Seconds::new(86_400)];
+/// Devices that wait for a person's consent in a conversation; one more is not noted.
+pub(crate) const CALLERS: usize = 64;
+
+/// A conversation that cannot go on is begun anew by itself no sooner than this ...
+pub(crate) const RESTART_DELAY: Seconds = Seconds::new(5);
+/// ... and up to so much later, at random: whoever comes second sees that it was done.
+pub(crate) const RESTART_SPREAD: Seconds = Seconds::new(60);
+/// Between two such beginnings of a conversation.
+pub(crate) const RESTART_EVERY: Seconds = Seconds::new(86_400);
+/// A log that a conversation has left is closed after so long: until then others may write there.
+pub(crate) const MOVED_CLOSE: Seconds = Seconds::new(14 * 86_400);
 /// A Welcome that goes into its letter, bytes; a larger one lies in a blob (CNT-6). A letter has
 /// 64,800 bytes, of which the slots take 9,400 and the device list up to 12,500.
 pub(crate) const WELCOME_BYTES: usize = 36_000;
@@ -168,6 +214,37 @@ const _: () = {
     // At the link's bound no message would be taken behind the parts.
     assert!(TRANSFER_WINDOW * BLOB_PART_BYTES < LINK_OUTPUT_BYTES);
 };
+/// An attachment up to so many bytes is fetched by itself, unless the app names another number; a
+/// larger one waits until it is asked for.
+pub(crate) const ATTACHMENT_FETCH_BYTES: u64 = 256 * 1024;
+/// Downloads under way up to which attachments are fetched by themselves; the next one waits.
+pub(crate) const ATTACHMENT_FETCHES: usize = 4;
+/// Bytes of a picture whose metadata is taken out: all of it is in memory meanwhile. A larger one
+/// is `bad_file_size`, unless it is to be sent as it is.
+pub(crate) const PICTURE_FILE_BYTES: u64 = 32 * 1024 * 1024;
+/// Bytes of a segment of history or of a recovery file; the record that reaches it is its last one.
+/// So much is in memory, and taken in one transaction: about 2,000 messages.
+pub(crate) const SEGMENT_GOAL_BYTES: usize = 512 * 1024;
+/// Segments of history that are at the relay for a device; the next one waits until it has one.
+pub(crate) const HISTORY_AHEAD: u32 = 8;
+/// Segments of history that are fetched at once; the next one waits.
+pub(crate) const HISTORY_FETCHES: usize = 2;
+/// Records of an archive that are looked up at once.
+pub(crate) const HISTORY_PAGE: u32 = 64;
+/// A new device is given other history while it is not in a conversation after so long.
+pub(crate) const HISTORY_WAIT: Seconds = Seconds::new(60);
+/// Receipts of messages that are not here, on a device that is given history; with one more the
+/// oldest is dropped.
+pub(crate) const EARLY_RECEIPTS: u32 = 10_000;
+/// After a segment of history could not be stored, or kept, it is tried again so much later.
+pub(crate) const HISTORY_RETRY: Seconds = Seconds::new(600);
+
+/// A restored device has a number so far above those its recovery file knows: others may have been
+/// given since ...
+pub(crate) const RESTORED_NUMBER_GAP: u32 = 64;
+/// ... and up to so much further, at random: of two restored from one file each has its own.
+pub(crate) const RESTORED_NUMBER_SPREAD: u32 = 192;
+
 /// Pixels of a picture that is decoded for its thumbnail (FIL-6); one with more gets none.
 pub(crate) const PICTURE_PIXELS: u64 = 50_000_000;
 /// Bytes a decoder may take for it; a picture that needs more gets no thumbnail.
@@ -176,6 +253,9 @@ pub(crate) const PICTURE_BYTES: u64 = 512 * 1024 * 1024;
 pub(crate) const THUMBNAIL_TRIES: [(u32, u8); 5] =
     [(160, 75), (160, 50), (160, 25), (80, 50), (80, 25)];
 const _: () = {
+    assert!(SEGMENT_GOAL_BYTES + restante_spec::limits::RECORD_BYTES < SEGMENT_BYTES);
+    assert!((HISTORY_AHEAD as usize) < restante_spec::limits::BLOBS);
+    assert!(HISTORY_AHEAD as usize <= restante_spec::limits::MANIFEST_SEGMENTS);
     assert!(RECIPIENTS_KEPT.get() > restante_spec::limits::TTL_MAX.get());
     assert!(RECEIPT_DELAY.get() + RECEIPT_SPREAD_MAX.get() <= 60);
 };

@@ -25,6 +25,16 @@ impl Spawner {
     }
 }
 
+/// Does what waits for a disk or takes long, where it holds up no task.
+///
+/// # Errors
+/// [`Error::Stopped`] outside of a runtime, or if it ends.
+pub(crate) async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    Spawner::here()?.0.spawn_blocking(work).await.map_err(|_| Error::Stopped)?
+}
+
 /// Starts a task on the current runtime.
 ///
 /// # Errors

@@ -3,6 +3,8 @@
 //! Knows meanings; must not know the store, the network or any key.
 
 mod done;
+mod gaps;
+mod invites;
 mod people;
 mod rooms;
 
@@ -15,10 +17,13 @@ use restante_spec::content::{Policy, Role};
 use restante_spec::ids::{Seconds, Seq, UnixTime};
 use serde::{Deserialize, Serialize};
 
+use crate::attachment::Attachment;
 use crate::error::Error;
 
 pub use self::done::{Privacy, Reach, Reaction, Recipient, ReplyTo};
-pub use self::people::{Device, GroupMember, Match};
+pub use self::gaps::{Gap, GapState};
+pub use self::invites::{InviteLink, InviteOptions, Joins};
+pub use self::people::{Device, GroupMember, HistoryProgress, Match};
 pub use self::rooms::RoomLink;
 
 /// Declares an id of 16 bytes that is written as 32 hexadecimal digits.
@@ -95,6 +100,9 @@ pub struct Contact {
     pub unread: u32,
     /// The safety number was compared and found equal.
     pub verified: bool,
+    /// The group they ask to be in, while they are [`ContactState::Incoming`]; the one this account
+    /// asked them to be in, until they have added it.
+    pub joins: Option<Joins>,
 }
 
 /// How far an acquaintance has come.
@@ -204,6 +212,9 @@ pub enum Standing {
     Removed,
     /// The log cannot be read on; a notice said why.
     Broken,
+    /// It came from a recovery file: it can be read, and written in when this device has been let
+    /// into it again.
+    Restored,
 }
 
 impl ConversationKind {
@@ -230,6 +241,7 @@ impl Standing {
             Self::Left => "left",
             Self::Removed => "removed",
             Self::Broken => "broken",
+            Self::Restored => "restored",
         }
     }
 }
@@ -256,6 +268,9 @@ pub enum GroupChange {
     Role(ContactId, String),
     /// Something was done by somebody who may not: it counts as not done.
     Improper,
+    /// It was begun anew in another log, perhaps at another relay; who could not be reached is not
+    /// in it.
+    Restarted,
     /// Safety numbers with an account were compared and found equal, or that was taken back.
     Verified(ContactId, bool),
     /// The audience of a room may write from now on, or not any more.
@@ -275,9 +290,9 @@ pub struct Message {
     pub conversation: ConversationId,
     /// Who wrote it; `None`: this account. Of an event: who did it, `None` if that is unclear.
     pub author: Option<ContactId>,
-    /// What it says now; empty for every kind but `Text`.
+    /// What it says now, of an attachment what was written to it; else empty.
     pub text: String,
-    /// Whether `text` is what the person wrote.
+    /// What it is.
     pub kind: MessageKind,
     /// What happened, if it is an event.
     pub changes: Vec<GroupChange>,
@@ -287,6 +302,8 @@ pub struct Message {
     pub at: UnixTime,
     /// What became of it.
     pub fate: Fate,
+    /// It was missing, and somebody else gave it: nothing proves that its author wrote it.
+    pub is_unconfirmed: bool,
     /// Where it stands in the history; hand it to `history` to page further back.
     pub position: Position,
     /// The message it answers.
@@ -299,6 +316,8 @@ pub struct Message {
     pub reactions: Vec<Reaction>,
     /// When it disappears from this device; `None`: not, or not before it is read.
     pub expires_at: Option<UnixTime>,
+    /// The file in it, if it is an attachment.
+    pub attachment: Option<Box<Attachment>>,
 }
 
 impl Message {
@@ -320,6 +339,8 @@ impl Message {
 pub enum MessageKind {
     /// Text of a person.
     Text,
+    /// A file; `text` is what was written to it.
+    Attachment,
     /// A kind a newer version wrote: it needs one to be shown.
     Unknown,
     /// What came could not be opened; it is shown so that its absence is not silent.
@@ -330,6 +351,18 @@ pub enum MessageKind {
     Deleted,
     /// Its time has passed: nothing of it is left here. No page of a history shows it.
     Disappeared,
+}
+
+impl MessageKind {
+    /// Whether a person said it, and something of it is left.
+    pub(crate) const fn is_said(self) -> bool {
+        matches!(self, Self::Text | Self::Attachment | Self::Unknown)
+    }
+
+    /// Whether it has words that can be edited.
+    pub(crate) const fn has_words(self) -> bool {
+        matches!(self, Self::Text | Self::Attachment)
+    }
 }
 
 /// What became of a message. True at all times: nothing is claimed before it is known.
@@ -417,51 +450,6 @@ pub struct Position {
     pub(crate) generation: u32,
     pub(crate) seq: u64,
     pub(crate) row: i64,
-}
-
-/// How an invite may be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InviteOptions {
-    /// How many people may use it.
-    pub uses: u32,
-    /// How long it holds, in seconds from now.
-    pub expires_in: restante_spec::ids::Seconds,
-}
-
-impl Default for InviteOptions {
-    /// For one person, for a week.
-    fn default() -> Self {
-        Self { uses: 1, expires_in: crate::limits::INVITE_TTL }
-    }
-}
-
-/// An invite as text: a link that is also short enough for a QR code. Whoever has it may write
-/// one first letter; it shows nothing in `Debug`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct InviteLink(String);
-
-impl InviteLink {
-    pub(crate) const fn from_text(text: String) -> Self {
-        Self(text)
-    }
-
-    /// The link.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for InviteLink {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for InviteLink {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("InviteLink(..)")
-    }
 }
 
 /// What `collect` found and left.

@@ -77,8 +77,8 @@ pub enum Error {
         /// The version known.
         known: u64,
     },
-    /// A letter whose number does not rise. It is a copy: drop it.
-    #[error("letter number {number} is not above {last}")]
+    /// A letter whose number was taken, or is far below the last. It is a copy: drop it.
+    #[error("letter number {number} was taken, or is too far below {last}")]
     OldLetter {
         /// The letter's number.
         number: u64,

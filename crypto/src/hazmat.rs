@@ -10,7 +10,7 @@ use crate::aead::{NONCE, SealKey};
 use crate::error::Error;
 use crate::file::FileKey;
 use crate::identity::{DeviceCertificate, DeviceKey};
-use crate::invite::Invite;
+use crate::invite::{Card, Invite};
 use crate::labels::Label;
 use crate::letter::{Letter, Randomness};
 use crate::live::{LiveKey, LiveSender};
@@ -18,7 +18,6 @@ use crate::record::{LeafNumber, RecordKey, RecordPlace};
 use crate::recovery::{Cost, RecoveryHeader, RecoverySecret, RecoveryWriter};
 use crate::room::{PostBody, RoomCard, RoomKey, RoomLink};
 use crate::signing::sha256;
-use crate::xwing::KemPublic;
 
 /// Seals a letter; everything random comes from `seed`.
 ///
@@ -91,12 +90,10 @@ pub fn seal_live(
 pub fn seal_card(
     invite: &Invite,
     device: &DeviceKey,
-    certificate: &DeviceCertificate,
-    letter_key: &KemPublic,
-    nick: &str,
+    card: &Card,
     nonce: &[u8; NONCE],
 ) -> Result<Vec<u8>, Error> {
-    invite.seal_card_with(device, certificate, letter_key, nick, nonce)
+    invite.seal_card_with(device, card, nonce)
 }
 
 /// Seals a room's card with a given nonce, whoever signed it.

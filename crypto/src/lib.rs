@@ -74,9 +74,9 @@ pub use identity::{
     ListedDevice, SafetyNumber, SignedLetterKey,
 };
 #[cfg(feature = "e2e")]
-pub use invite::{Card, Invite, LinkCode, link_check};
+pub use invite::{Card, CardGroup, Invite, LinkCode, link_check};
 #[cfg(feature = "e2e")]
-pub use letter::{Letter, LetterKeys, LetterPlace, OpenedLetter, Recipient};
+pub use letter::{Letter, LetterKeys, LetterPlace, LettersTaken, OpenedLetter, Recipient};
 #[cfg(feature = "e2e")]
 pub use live::{LiveKey, LiveSender, OpenedLive};
 #[cfg(feature = "e2e")]

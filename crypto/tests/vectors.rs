@@ -109,7 +109,7 @@ fn proofs() {
     });
 }
 
-/// LET-1 to LET-5; IDN-3, IDN-5, IDN-8, IDN-9; INV-1, INV-3 to INV-5.
+/// LET-1 to LET-5; IDN-3, IDN-5, IDN-8, IDN-9; INV-1, INV-3 to INV-6.
 #[test]
 fn letters() {
     run("letter", 20, |v| {
@@ -152,7 +152,10 @@ fn card(v: &Vector) -> Result<(), String> {
     let write_key = invite.write_key().map_err(class)?.public();
     same(write_key.as_bytes(), &array(v, "write_key"))?;
     same(&card.letter_key.as_bytes()[..], field(v, "letter_key"))?;
-    same(card.nick.as_bytes(), field(v, "nick"))
+    same(card.nick.as_bytes(), field(v, "nick"))?;
+    let group = card.group.map(|group| (group.id.to_vec(), group.name.into_bytes()));
+    let named = |id: &[u8]| (id.to_vec(), field(v, "group_name").to_vec());
+    same(group, v.field("group").map(named))
 }
 
 /// REC-1 to REC-4.

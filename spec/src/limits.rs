@@ -221,19 +221,19 @@ pub const FILE_BYTES: u64 = 63 * 1024 * 1024 - 8;
 /// Content of a segment of an archive, bytes (ARC-1): what does not fit begins the next one.
 pub const SEGMENT_BYTES: usize = 8 * 1024 * 1024;
 /// Encoded record of an archive, bytes (ARC-2): one more is refused.
-pub const RECORD_BYTES: usize = 128 * 1024;
-/// Device list, state or value in a record, bytes (ARC-2): one more is refused.
+pub const RECORD_BYTES: usize = 384 * 1024;
+/// Device list or state in a record, bytes (ARC-2): one more is refused.
 pub const RECORD_PART_BYTES: usize = 65_536;
-/// Name of a conversation or key of a setting, bytes of UTF-8 (ARC-2): one more is refused.
-pub const RECORD_NAME_BYTES: usize = 256;
+/// Reactions and edits on one message in an archive (ARC-2): one more is refused.
+pub const RECORD_ACTS: usize = 1_024;
 /// Generations of one conversation in an archive (ARC-2): one more is refused.
 pub const RECORD_LOGS: usize = 256;
 /// Segments of an archive (ARC-6): of a history that needs more the oldest messages are left out.
 pub const SEGMENTS: u32 = 4_096;
 /// Segments one manifest names (ARC-6): what is beyond stands in the next one.
-pub const MANIFEST_SEGMENTS: usize = 256;
-/// Encoded manifest, bytes (ARC-6): one more is refused, as it must fit a content.
-pub const MANIFEST_BYTES: usize = 60_000;
+pub const MANIFEST_SEGMENTS: usize = 128;
+/// Encoded manifest, bytes (ARC-6): one more is refused, as it is the value of a record (CNT-11).
+pub const MANIFEST_BYTES: usize = SYNC_VALUE_BYTES;
 /// Memory of Argon2id for a recovery file's passphrase, KiB (REV-3; RFC 9106 section 4).
 pub const RECOVERY_MEMORY_KIB: u32 = 64 * 1024;
 /// Passes over it (REV-3).
@@ -266,6 +266,6 @@ const _: () = {
     assert!(CONTENT_BYTES < BODY_BYTES);
     assert!(FILE_STREAM_MIN < FILE_CHUNK_BYTES as u64 && FILE_BYTES < BLOB_BYTES);
     assert!(SEGMENT_BYTES as u64 <= FILE_BYTES && RECORD_BYTES < SEGMENT_BYTES);
-    assert!(CONTENT_BYTES + CLASSICAL_LEAVES * 40 < RECORD_BYTES);
+    assert!(CONTENT_BYTES + TEXT_BYTES + CLASSICAL_LEAVES * 40 + RECORD_ACTS * 128 < RECORD_BYTES);
     assert!(RECORD_PART_BYTES < RECORD_BYTES && MANIFEST_BYTES < CONTENT_BYTES);
 };

@@ -263,7 +263,7 @@ def check_device_list(f):
 
 
 def check_card(f):
-    """INV-1, INV-3 to INV-5."""
+    """INV-1, INV-3 to INV-6."""
     coded = f["link"].decode().split("/i1#")[1]
     parts = urlsafe_b64decode(coded + "=" * (-len(coded) % 4))
     inbox, seed, account_print = parts[:16], parts[16:48], parts[48:]
@@ -276,6 +276,9 @@ def check_card(f):
     account, device, _ = certificate(c.take(c.number(2)))
     letter_key, signature = c.take(1216), c.take(64)
     nick = c.take(c.number(1))
+    group = None
+    if c.rest():
+        group = c.take(16), c.take(c.number(1))
     c.finish()
     if fingerprint(account) != account_print:
         raise Refused("wrong_account")
@@ -284,6 +287,7 @@ def check_card(f):
     same(raw(write.public_key()), f["write_key"])
     same(letter_key, f["letter_key"])
     same(nick, f["nick"])
+    same(group, (f["group"], f["group_name"]) if "group" in f else None)
 
 
 def check_letter(f):

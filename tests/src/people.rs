@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use restante_client::{
-    Client, Contact, ContactId, ContactState, Event, InviteOptions, Message, StoreKey, Transfer,
-    TransferId,
+    Client, Contact, ContactId, ContactState, Event, InviteOptions, Message, Notice, StoreKey,
+    Transfer, TransferId,
 };
 use restante_spec::address::RelayAddress;
 use tempfile::TempDir;
@@ -32,6 +32,41 @@ impl Person {
             .expect("an account");
         client.start().expect("started");
         Self { client, home, key }
+    }
+
+    /// A second device of somebody, linked: a code on one screen, a number on both. Both stay
+    /// connected.
+    pub async fn linked(first: &Self, relay: &RelayAddress) -> Self {
+        let home = tempfile::tempdir().expect("a home");
+        let key = crate::wire::random();
+        let client = Client::builder(home.path())
+            .store_key(StoreKey::from_bytes(key))
+            .link(relay)
+            .expect("a new device");
+        client.start().expect("started");
+        client.collect(WITHIN).await.expect("its inbox is made");
+        let mut events = client.events();
+        let code = client.link_code().await.expect("asked").expect("a code");
+        let check = first.client.link_device(&code, "second").await.expect("taken in");
+        client.connect().await.expect("connects");
+        first.client.connect().await.expect("connects");
+        loop {
+            if let Event::Notice(Notice::LinkOffered { check: shown }) =
+                events.next().await.expect("events")
+            {
+                assert_eq!(shown, check, "both screens show one number");
+                break;
+            }
+        }
+        client.finish_link().await.expect("linked");
+        Self { client, home, key }
+    }
+
+    /// Closes the client, so that the app can open the home.
+    pub async fn leave_to_the_app(&self) {
+        self.client.shutdown().await.expect("closed");
+        let key = data_encoding::HEXLOWER.encode(&self.key);
+        std::fs::write(self.home().join("key"), key).expect("written");
     }
 
     /// The folder the account lives in.

@@ -1,7 +1,9 @@
 //! The app as people use it: the real program, a real relay, three homes.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use restante_tests::relay::{Process, client_program};
 use serde_json::Value;
@@ -71,6 +73,31 @@ fn picture(place: &Path) -> String {
     path.to_str().unwrap().to_owned()
 }
 
+/// A file of an app's.
+fn file(place: &Path, name: &str, size: usize) -> String {
+    let path = place.join(name);
+    let bytes: Vec<u8> = b"known words ".iter().copied().cycle().take(size).collect();
+    std::fs::write(&path, bytes).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn same(one: &str, other: &Path) -> bool {
+    std::fs::read(one).unwrap() == std::fs::read(other).unwrap()
+}
+
+/// Presses Ctrl-C as soon as a command says how far it is.
+fn interrupt(person: &Person, words: &[&str]) {
+    let mut command = person.command(&[&["--json"], words].concat());
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.next().unwrap().contains("done"), "progress comes first");
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let last: Value = serde_json::from_str(&lines.last().unwrap()).unwrap();
+    assert_eq!(last["code"], "interrupted");
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+}
+
 /// What is done with a message is seen by the others: an answer, a reaction, other words, none.
 #[test]
 fn messages_are_answered_edited_and_taken_back() {
@@ -105,6 +132,48 @@ fn messages_are_answered_edited_and_taken_back() {
     assert_eq!(relay.terminate(), Some(0));
 }
 
+/// FIL-1: files go there and back by commands; one that was interrupted on its way goes on with the
+/// next command that waits for it, there and here.
+#[test]
+fn files_are_sent_and_fetched() {
+    let place = tempfile::tempdir().unwrap();
+    let relay =
+        Process::start(&place.path().join("data"), "127.0.0.1:0", &place.path().join("log"));
+    let [alice, bob] = ["Alice", "Bob"].map(|name| Person::new(name, &relay));
+    introduce(&alice, &bob, "Bob");
+    let notes = file(place.path(), "notes.txt", 300_000);
+    let said = alice.run(&["attach", "Bob", &notes, "--caption", "to be read"]);
+    assert!(said.contains("To Bob: safe at the relay."), "{said}");
+    let seen = bob.run(&["history", "Alice"]);
+    assert!(seen.contains("Alice: [notes.txt, 300 kB, not fetched] to be read"), "{seen}");
+    assert_eq!(bob.json(&["history", "Alice"])[0]["attachment"]["state"], "at_relay");
+    let into = place.path().to_str().unwrap();
+    assert_eq!(bob.refused(&["fetch", "Alice", "last", "--to", into]), "file_exists");
+    let folder = tempfile::tempdir().unwrap();
+    let into = folder.path().to_str().unwrap();
+    let said = bob.run(&["--offline", "fetch", "Alice", "last", "--to", into]);
+    assert!(said.contains("notes.txt is there now, 300 kB."), "{said}");
+    assert!(same(&notes, &folder.path().join("notes.txt")));
+    assert!(bob.run(&["history", "Alice"]).contains("[notes.txt, 300 kB] to be read"));
+
+    let film = file(place.path(), "film", 40_000_000);
+    interrupt(&alice, &["attach", "Bob", &film]);
+    assert!(alice.run(&["--offline", "history", "Bob"]).contains("[film, 40.0 MB, on its way]"));
+    std::fs::remove_file(&film).unwrap();
+    alice.run(&["sync"]);
+    let seen = bob.run(&["history", "Alice"]);
+    assert!(seen.contains("Alice: [film, 40.0 MB, not fetched]"), "{seen}");
+    let fetch = ["fetch", "Alice", "last", "--to", into];
+    interrupt(&bob, &fetch);
+    bob.run(&fetch);
+    let film = file(place.path(), "film", 40_000_000);
+    assert!(same(&film, &folder.path().join("film")));
+    bob.run(&["react", "Alice", "last", "🍿"]);
+    alice.run(&["delete", "Bob", "last"]);
+    assert!(bob.run(&["history", "Alice"]).contains("Alice: [taken back]"));
+    assert_eq!(relay.terminate(), Some(0));
+}
+
 /// A second device is linked by a code and a number, has the contacts, and is removed again.
 #[test]
 fn a_second_device_is_linked() {
@@ -113,6 +182,7 @@ fn a_second_device_is_linked() {
         Process::start(&place.path().join("data"), "127.0.0.1:0", &place.path().join("log"));
     let [alice, bob] = ["Alice", "Bob"].map(|name| Person::new(name, &relay));
     introduce(&alice, &bob, "Bob");
+    alice.run(&["send", "Bob", "said before"]);
     let laptop = Person { place: tempfile::tempdir().unwrap() };
     let address = relay.address().to_string();
     let code = laptop.json(&["device", "new", "--relay", &address]).remove(0);
@@ -129,6 +199,9 @@ fn a_second_device_is_linked() {
         alice.run(&["sync"]);
         laptop.run(&["sync"]);
     }
+    let progress = laptop.json(&["history"]).remove(0);
+    assert_eq!((&progress["complete"], &progress["done"]), (&true.into(), &1.into()));
+    assert!(laptop.run(&["history", "Bob"]).contains("you: said before"));
     laptop.run(&["send", "Bob", "from my laptop"]);
     assert!(bob.run(&["history", "Alice"]).contains("Alice: from my laptop"));
     assert!(alice.run(&["history", "Bob"]).contains("you: from my laptop"));
@@ -137,13 +210,74 @@ fn a_second_device_is_linked() {
         devices.iter().map(|one| (one["label"].as_str(), one["this"].as_bool())).collect();
     assert_eq!(labels.last(), Some(&(Some("laptop"), Some(false))));
 
+    assert_eq!(laptop.refused(&["device", "relink", "--relay", &address]), "no_link");
     let number = devices.last().unwrap()["device"].to_string();
     let first = devices[0]["device"].to_string();
     assert_eq!(laptop.refused(&["device", "remove", &first]), "not_first_device");
     alice.run(&["device", "remove", &number]);
     assert_eq!(alice.json(&["device", "list"]).len(), 1);
+    // It is linked anew in the same home, and what was said is still there.
+    laptop.run(&["sync"]);
+    let code = laptop.json(&["device", "relink", "--relay", &address]).pop().unwrap();
+    alice.run(&["device", "link", code["code"].as_str().unwrap()]);
+    laptop.run(&["device", "confirm", "--equal"]);
+    for _ in 0..3 {
+        alice.run(&["sync"]);
+        laptop.run(&["sync"]);
+    }
+    laptop.run(&["send", "Bob", "still from my laptop"]);
+    let seen = laptop.run(&["history", "Bob"]);
+    assert!(seen.contains("you: from my laptop") && seen.contains("you: still from"), "{seen}");
     assert_eq!(alice.refused(&["device", "remove", "77"]), "no_such_device");
     assert_eq!(relay.terminate(), Some(0));
+}
+
+/// CNV-20: a conversation is begun anew, and moves to another relay; a group does so too, and who
+/// may not is told.
+#[test]
+fn conversations_move_to_another_relay() {
+    let place = tempfile::tempdir().unwrap();
+    let start = |name: &str| {
+        let (data, log) = (place.path().join(name), place.path().join(format!("{name}.log")));
+        Process::start(&data, "127.0.0.1:0", &log)
+    };
+    let (relay, other) = (start("one"), start("two"));
+    let alice = Person::new("Alice", &relay);
+    let bob = Person::new("Bob", &relay);
+    introduce(&alice, &bob, "Bob");
+    alice.run(&["group", "new", "Tea", "Bob"]);
+    bob.run(&["group", "accept", "Tea"]);
+    for (at, who) in [(&alice, "Bob"), (&alice, "Tea"), (&bob, "Alice"), (&bob, "Tea")] {
+        at.run(&["send", who, "before"]);
+    }
+    assert_eq!(bob.refused(&["reboot", "Tea"]), "not_allowed");
+    assert_eq!(alice.refused(&["reboot", "Bob", "--large"]), "not_a_group");
+    assert_eq!(alice.refused(&["move", "Nobody", &relay.address().to_string()]), {
+        "no_such_conversation"
+    });
+    assert_eq!(alice.json(&["reboot", "Tea"]).last().unwrap()["standing"], "open");
+    let address = other.address().to_string();
+    for place in ["Bob", "Tea"] {
+        assert!(alice.run(&["move", place, &address]).contains(&address));
+    }
+    for _ in 0..3 {
+        bob.run(&["sync"]);
+        alice.run(&["sync"]);
+    }
+    assert_eq!(alice.refused(&["readmit", "Tea", "Bob"]), "nobody_asks");
+    assert_eq!(alice.json(&["readmit", "Bob"]), Vec::<Value>::new());
+    for (from, to, place) in [(&alice, &bob, ["Bob", "Alice"]), (&bob, &alice, ["Tea", "Tea"])] {
+        from.run(&["send", place[0], "after"]);
+        let seen = to.json(&["history", place[1]]);
+        let texts: Vec<_> =
+            seen.iter().filter(|m| m["kind"] == "text").map(|m| m["text"].clone()).collect();
+        assert_eq!(texts, ["before", "before", "after"]);
+        let anew = |m: &&Value| m["changes"][0]["change"] == "restarted";
+        assert!(seen.iter().any(|m| anew(&m)), "{seen:?}");
+        assert!(to.json(&["gaps", place[1], "--ask"]).is_empty());
+    }
+    assert!(bob.run(&["gaps", "Tea"]).starts_with("Nothing is missing"));
+    assert_eq!((relay.terminate(), other.terminate()), (Some(0), Some(0)));
 }
 
 /// CNV-13, CNV-15: a group from its beginning to its end, by commands alone.
@@ -197,7 +331,15 @@ fn three_people_have_a_group() {
     // Who goes, and what the others read of it.
     bob.run(&["group", "remove", "Tea time", "Carol"]);
     let id = shown["conversation"].as_str().unwrap();
-    carol.run(&["sync"]);
+    // The relay may have let go of what she would read: then she asks, and is told.
+    let standing = || carol.json(&["group", "show", id]).pop().unwrap()["standing"].clone();
+    let until = Instant::now() + Duration::from_secs(60);
+    while standing() != "removed" {
+        assert!(Instant::now() < until, "{}", standing());
+        for person in [&carol, &alice, &bob] {
+            person.run(&["sync"]);
+        }
+    }
     assert_eq!(carol.refused(&["send", id, "still here?"]), "wrong_standing");
     bob.run(&["group", "leave", "Tea time"]);
     let story = alice.run(&["history", "Tea time"]);

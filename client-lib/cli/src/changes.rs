@@ -48,6 +48,7 @@ fn sentence(change: &GroupChange, by: &str, names: &Names) -> String {
         GroupChange::Improper => {
             "somebody did what their role does not allow; it does not count".to_owned()
         }
+        GroupChange::Restarted => "this conversation was begun anew".to_owned(),
         _ => format!("{by} did something that needs a newer version to be shown"),
     }
 }
@@ -86,6 +87,7 @@ mod tests {
                 "Bob set messages to disappear 1 hour after they were read",
             ),
             (GroupChange::Policy, "Bob changed who may do what"),
+            (GroupChange::Restarted, "this conversation was begun anew"),
             (GroupChange::Role(me, "owner".to_owned()), "Bob made you an owner"),
             (GroupChange::Audience(true), "Bob gave the audience the word"),
             (GroupChange::Audience(false), "Bob took the word from the audience"),

@@ -11,7 +11,7 @@ use restante_client::{
 
 use crate::failure::Failure;
 use crate::limits::{COLLECT_WAIT, REACH_WAIT};
-use crate::output::Output;
+use crate::output::{Output, short_id};
 
 /// An account at work.
 pub(crate) struct Desk {
@@ -83,10 +83,16 @@ impl Desk {
     async fn tell_notices(&mut self) {
         while let Ok(Some(event)) = tokio::time::timeout(Duration::ZERO, self.events.next()).await {
             // Of another relay's identity the failure speaks that comes with it.
-            if let Event::Notice(notice) = event
-                && notice != Notice::WrongRelay
-            {
-                self.out.notice(&notice, conversation_of(&notice));
+            match event {
+                Event::Notice(notice) if notice != Notice::WrongRelay => {
+                    self.out.notice(&notice, conversation_of(&notice));
+                }
+                Event::AsksToReturn { conversation: of, .. } => {
+                    let id = short_id(of);
+                    let text = format!("a device asks to be let in again: restante readmit {id}");
+                    self.out.notice(text, Some(of));
+                }
+                _ => {}
             }
         }
     }

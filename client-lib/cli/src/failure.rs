@@ -89,10 +89,16 @@ fn words(error: &Error) -> String {
         Error::TokenRefused => {
             "; ask its operator for another, and give it with: restante sync --token TOKEN"
         }
+        Error::FileExists => "; name another folder with: --to DIR",
+        Error::BadPicture(_) => "; to send it as it is: restante attach --keep-metadata",
         Error::NotLinked => "; go on with: restante device confirm",
         Error::NoLink => "; your first device does so with: restante device link CODE",
         Error::NoSuchDevice => "; restante device list shows those there are",
-        Error::Cloned => "; make a new account in a new home",
+        Error::Cloned => {
+            "; link it anew with: restante device relink; \
+             if it is your first device, make a new account in a new home"
+        }
+        Error::FirstDevice => "; make a new account in a new home",
         _ => "",
     };
     format!("{error}{more}")
@@ -130,6 +136,10 @@ const fn not_so_standing(standing: Standing) -> &'static str {
         }
         Standing::Removed => "you were removed from this group; a member may add you again",
         Standing::Broken => "this conversation cannot be read on",
+        Standing::Restored => {
+            "this conversation came from a recovery file: it can be read, and written in when this \
+             device has been let into it again"
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER_PERMISSIVE;
-use restante_client::{AdmissionToken, Builder, Client, Entrance, Error, StoreKey};
+use restante_client::{AdmissionToken, Builder, Client, Entrance, Error, RecoverySecret, StoreKey};
 use zeroize::Zeroizing;
 
 use crate::args::Common;
@@ -86,6 +86,15 @@ impl Home {
     /// Makes a device in this home that is to be linked to an account.
     pub(crate) fn link(&self, entrance: &Entrance) -> Result<(Client, KeptIn), Failure> {
         self.make(entrance.token.clone(), |builder| builder.link(&entrance.address))
+    }
+
+    /// Makes a new device in this home, of the account of a recovery file.
+    pub(crate) fn restore(
+        &self,
+        file: &Path,
+        secret: &RecoverySecret,
+    ) -> Result<(Client, KeptIn), Failure> {
+        self.make(None, |builder| builder.restore(file, secret))
     }
 
     fn make(

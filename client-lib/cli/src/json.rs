@@ -3,15 +3,19 @@
 //! Knows names of fields; must not print. Text from others stands in it as it came, escaped where a
 //! terminal would obey it.
 
+mod groups;
+
 use std::borrow::Cow;
+use std::path::Path;
 
 use restante_client::{
-    Collected, Contact, Conversation, ConversationId, Device, GroupChange, GroupMember, Message,
-    MessageId, MessageKind, Policy, Privacy, Reach, Reaction, Recipient, Role, Seconds, UnixTime,
-    Who,
+    Attachment, Collected, Contact, ContactId, ConversationId, Device, Gap, GroupChange,
+    HistoryProgress, Message, MessageId, MessageKind, Privacy, Reach, Reaction, Recipient,
+    UnixTime,
 };
 use serde::Serialize;
 
+pub(crate) use self::groups::{ConversationLine, GroupLine, who_name};
 use crate::failure::Failure;
 use crate::text;
 
@@ -65,6 +69,38 @@ impl<'a> From<&'a Device> for DeviceLine<'a> {
     }
 }
 
+/// How far the history is that another device gives.
+#[derive(Serialize)]
+pub(crate) struct HistoryLine {
+    done: u64,
+    total: u64,
+    complete: bool,
+}
+
+impl From<HistoryProgress> for HistoryLine {
+    fn from(progress: HistoryProgress) -> Self {
+        let HistoryProgress { done, total, is_complete } = progress;
+        Self { done, total, complete: is_complete }
+    }
+}
+
+/// A recovery file that was written.
+#[derive(Serialize)]
+pub(crate) struct BackupLine<'a> {
+    pub(crate) file: &'a str,
+    pub(crate) messages: u64,
+    /// The 24 words that open it; null: a passphrase does.
+    pub(crate) words: Option<&'a str>,
+}
+
+/// An account that came back.
+#[derive(Serialize)]
+pub(crate) struct RestoredLine<'a> {
+    pub(crate) account: String,
+    pub(crate) name: &'a str,
+    pub(crate) contacts: usize,
+}
+
 /// A contact.
 #[derive(Serialize)]
 pub(crate) struct ContactLine<'a> {
@@ -73,6 +109,15 @@ pub(crate) struct ContactLine<'a> {
     state: &'static str,
     unread: u32,
     verified: bool,
+    /// A group they ask to be in, or are asked to.
+    joins: Option<JoinsLine<'a>>,
+}
+
+/// A group, before one is in it.
+#[derive(Serialize)]
+struct JoinsLine<'a> {
+    group: String,
+    name: &'a str,
 }
 
 impl<'a> From<&'a Contact> for ContactLine<'a> {
@@ -83,6 +128,10 @@ impl<'a> From<&'a Contact> for ContactLine<'a> {
             state: contact.state.name(),
             unread: contact.unread,
             verified: contact.verified,
+            joins: contact
+                .joins
+                .as_ref()
+                .map(|joins| JoinsLine { group: joins.group.to_string(), name: &joins.name }),
         }
     }
 }
@@ -95,7 +144,7 @@ pub(crate) struct MessageLine<'a> {
     /// The contact or member; null: this account.
     author: Option<String>,
     from_me: bool,
-    /// `text`, `unknown`, `unreadable`, `event`, `deleted` or `disappeared`.
+    /// `text`, `attachment`, `unknown`, `unreadable`, `event`, `deleted` or `disappeared`.
     kind: &'static str,
     text: &'a str,
     /// What happened, if it is an event.
@@ -104,9 +153,12 @@ pub(crate) struct MessageLine<'a> {
     reply_to: Option<String>,
     /// `text` is not what it said at first.
     edited: bool,
+    /// It was missing and given by somebody else: nothing proves that its author wrote it.
+    unconfirmed: bool,
     /// Who took it back.
     deleted_by: Option<String>,
     reactions: Vec<ReactionLine<'a>>,
+    attachment: Option<AttachmentLine<'a>>,
     /// When it disappears; null: not, or not before it is read.
     expires_at: Option<u64>,
     seq: Option<u64>,
@@ -126,13 +178,106 @@ impl<'a> From<&'a Message> for MessageLine<'a> {
             changes: message.changes.iter().map(ChangeLine::from).collect(),
             reply_to: message.reply_to.map(|answered| answered.message.to_string()),
             edited: message.edited,
+            unconfirmed: message.is_unconfirmed,
             deleted_by: message.deleted_by.map(|who| who.to_string()),
             reactions: message.reactions.iter().map(ReactionLine::from).collect(),
+            attachment: message.attachment.as_deref().map(AttachmentLine::from),
             expires_at: message.expires_at.map(UnixTime::get),
             seq: message.seq.map(restante_client::Seq::get),
             at: message.at.get(),
             fate: message.fate.name(),
         }
+    }
+}
+
+/// The file in a message; all but `state` is what its sender says.
+#[derive(Serialize)]
+struct AttachmentLine<'a> {
+    name: &'a str,
+    media_type: &'a str,
+    /// Bytes.
+    size: u64,
+    /// Pixels; 0: unknown.
+    width: u32,
+    height: u32,
+    /// 0: unknown.
+    duration_ms: u64,
+    /// `at_relay`, `moving`, `here`, `failed` or `unfetchable`.
+    state: &'static str,
+}
+
+impl<'a> From<&'a Attachment> for AttachmentLine<'a> {
+    fn from(file: &'a Attachment) -> Self {
+        Self {
+            name: &file.name,
+            media_type: &file.media_type,
+            size: file.size,
+            width: file.width,
+            height: file.height,
+            duration_ms: file.duration_ms,
+            state: file.state.name(),
+        }
+    }
+}
+
+/// Messages that are missing.
+#[derive(Serialize)]
+pub(crate) struct GapLine {
+    conversation: String,
+    /// How many.
+    gap: u64,
+    /// Who wrote them; null: another device of this account.
+    author: Option<String>,
+    /// They stand before this place of the log.
+    before: u64,
+    /// `asked`: the others are asked for them; `lost`: nobody has them any more, or may give them.
+    state: &'static str,
+}
+
+impl From<&Gap> for GapLine {
+    fn from(gap: &Gap) -> Self {
+        Self {
+            conversation: gap.conversation.to_string(),
+            gap: gap.count,
+            author: gap.author.map(|author| author.to_string()),
+            before: gap.seq.get(),
+            state: gap.state.name(),
+        }
+    }
+}
+
+/// How far files on their way have come.
+#[derive(Serialize)]
+pub(crate) struct ProgressLine {
+    /// Bytes, sealed.
+    pub(crate) done: u64,
+    pub(crate) size: u64,
+}
+
+/// A file that was written.
+#[derive(Serialize)]
+pub(crate) struct FileLine {
+    message: String,
+    path: String,
+}
+
+impl FileLine {
+    pub(crate) fn new(message: MessageId, path: &Path) -> Self {
+        Self { message: message.to_string(), path: path.display().to_string() }
+    }
+}
+
+/// Somebody whose device asks to be let in again.
+#[derive(Serialize)]
+pub(crate) struct CallerLine<'a> {
+    conversation: String,
+    contact: String,
+    name: &'a str,
+}
+
+impl<'a> CallerLine<'a> {
+    pub(crate) fn new(of: ConversationId, who: ContactId, name: &'a str) -> Self {
+        Self { conversation: of.to_string(), contact: who.to_string(), name }
     }
 }
 
@@ -153,6 +298,7 @@ impl<'a> From<&'a Reaction> for ReactionLine<'a> {
 const fn kind_name(kind: MessageKind) -> &'static str {
     match kind {
         MessageKind::Text => "text",
+        MessageKind::Attachment => "attachment",
         MessageKind::Unknown => "unknown",
         MessageKind::Unreadable => "unreadable",
         MessageKind::Event => "event",
@@ -165,7 +311,8 @@ const fn kind_name(kind: MessageKind) -> &'static str {
 #[derive(Serialize)]
 struct ChangeLine<'a> {
     /// `added`, `removed`, `left`, `named`, `picture`, `timer`, `policy`, `role`, `verified`,
-    /// `unverified`, `muted`, `unmuted`, `host`, `no_host`, `key`, `improper` or `unknown`.
+    /// `unverified`, `muted`, `unmuted`, `host`, `no_host`, `key`, `improper`, `restarted` or
+    /// `unknown`.
     change: &'static str,
     /// To whom.
     who: Option<String>,
@@ -192,6 +339,7 @@ impl<'a> From<&'a GroupChange> for ChangeLine<'a> {
             GroupChange::Host(who, false) => ("no_host", Some(who), None),
             GroupChange::Key => ("key", None, None),
             GroupChange::Improper => ("improper", None, None),
+            GroupChange::Restarted => ("restarted", None, None),
             _ => ("unknown", None, None),
         };
         Self { change, who: who.map(ToString::to_string), value }
@@ -250,110 +398,6 @@ pub(crate) struct VerifyLine<'a> {
     pub(crate) contact: String,
     pub(crate) safety_number: &'a str,
     pub(crate) verified: bool,
-}
-
-/// A conversation: a group, or with one contact.
-#[derive(Serialize)]
-pub(crate) struct ConversationLine<'a> {
-    conversation: String,
-    /// `direct`, `group`, `room` or `own`.
-    kind: &'static str,
-    name: &'a str,
-    /// `invited`, `open`, `leaving`, `left`, `removed` or `broken`.
-    standing: &'static str,
-    unread: u32,
-    /// Seconds messages are kept after they were read; null: without end.
-    timer: Option<u32>,
-    /// This account's: `member`, `administrator` or `owner`.
-    role: &'static str,
-    /// Bytes of the picture; 0: there is none.
-    picture: usize,
-    policy: PolicyLine,
-}
-
-/// Who may do what: `everybody` or `administrators`.
-#[derive(Serialize)]
-struct PolicyLine {
-    add: &'static str,
-    write: &'static str,
-    edit: &'static str,
-}
-
-impl<'a> From<&'a Conversation> for ConversationLine<'a> {
-    fn from(of: &'a Conversation) -> Self {
-        let Policy { adders, writers, editors } = of.policy;
-        Self {
-            conversation: of.id.to_string(),
-            kind: of.kind.name(),
-            name: &of.name,
-            standing: of.standing.name(),
-            unread: of.unread,
-            timer: of.timer.map(Seconds::get),
-            role: role_name(of.role),
-            picture: of.picture.len(),
-            policy: PolicyLine {
-                add: who_name(adders),
-                write: who_name(writers),
-                edit: who_name(editors),
-            },
-        }
-    }
-}
-
-/// A group and those who are in it.
-#[derive(Serialize)]
-pub(crate) struct GroupLine<'a> {
-    #[serde(flatten)]
-    group: ConversationLine<'a>,
-    members: Vec<MemberLine<'a>>,
-}
-
-impl<'a> GroupLine<'a> {
-    pub(crate) fn new(group: &'a Conversation, members: &'a [GroupMember]) -> Self {
-        Self { group: group.into(), members: members.iter().map(MemberLine::from).collect() }
-    }
-}
-
-/// Somebody in a group.
-#[derive(Serialize)]
-struct MemberLine<'a> {
-    contact: String,
-    name: &'a str,
-    /// `member`, `administrator` or `owner`.
-    role: &'static str,
-    /// How many of their devices are in the group; 0 in a room: nobody knows.
-    devices: u32,
-    /// It is this account.
-    me: bool,
-}
-
-impl<'a> From<&'a GroupMember> for MemberLine<'a> {
-    fn from(member: &'a GroupMember) -> Self {
-        Self {
-            contact: member.id.to_string(),
-            name: &member.nickname,
-            role: role_name(member.role),
-            devices: member.devices,
-            me: member.is_me,
-        }
-    }
-}
-
-/// The stable name of a role.
-pub(crate) const fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::Member => "member",
-        Role::Administrator => "administrator",
-        Role::Owner => "owner",
-    }
-}
-
-/// The stable name of those who may.
-pub(crate) const fn who_name(who: Who) -> &'static str {
-    match who {
-        Who::Everybody => "everybody",
-        Who::Administrators => "administrators",
-    }
 }
 
 /// What `sync` found and left.
@@ -420,12 +464,13 @@ mod tests {
             state: ContactState::Active,
             unread: 2,
             verified: false,
+            joins: None,
         };
         assert_eq!(
             line(&ContactLine::from(&contact)),
             concat!(
                 r#"{"contact":"abababababababababababababababab","name":"Bob","#,
-                r#""state":"active","unread":2,"verified":false}"#
+                r#""state":"active","unread":2,"verified":false,"joins":null}"#
             )
         );
         assert_eq!(line(&InviteLine { link: "x" }), r#"{"link":"x"}"#);

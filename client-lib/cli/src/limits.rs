@@ -8,6 +8,8 @@ use std::time::Duration;
 pub(crate) const REACH_WAIT: Duration = Duration::from_secs(4);
 /// How long a command waits for what the relay has.
 pub(crate) const COLLECT_WAIT: Duration = Duration::from_secs(20);
+/// How long files on their way are waited for without anything happening.
+pub(crate) const TRANSFER_STALL: Duration = Duration::from_secs(30);
 /// How long `send` waits for its goal unless told otherwise, seconds.
 pub(crate) const SEND_WAIT_SECONDS: u64 = 30;
 /// Messages `history` and `search` show unless told otherwise.
@@ -20,6 +22,8 @@ pub(crate) const CHAT_RESYNC: u32 = 200;
 pub(crate) const INVITE_DAYS: u32 = 7;
 /// The most days an invite may hold.
 pub(crate) const INVITE_DAYS_MAX: u32 = 365;
+/// People a link to a group is for unless told otherwise.
+pub(crate) const GROUP_LINK_USES: u32 = 100;
 /// Seconds of a day, a ratio of two units.
 pub(crate) const DAY_SECONDS: u32 = 86_400;
 /// Characters of a message that its fate repeats.

@@ -9,14 +9,14 @@ use std::io::{self, IsTerminal, Write};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use restante_client::{
-    Code, Contact, ContactState, Conversation, ConversationId, Fate, Message, MessageKind, Notice,
-    UnixTime,
+    Attachment, AttachmentState, Code, Contact, ContactState, Conversation, ConversationId, Fate,
+    Gap, GapState, Message, MessageKind, UnixTime,
 };
 use serde::Serialize;
 
 use crate::changes;
 use crate::failure::Failure;
-use crate::json::{self, ContactLine, ErrorLine, MessageLine, NoticeLine};
+use crate::json::{self, ContactLine, ErrorLine, GapLine, MessageLine, NoticeLine, ProgressLine};
 use crate::names::Names;
 use crate::text;
 
@@ -55,6 +55,35 @@ impl Output {
     pub(crate) fn object(self, object: &impl Serialize) {
         if self.json {
             print(&json::line(object));
+        }
+    }
+
+    /// How far files on their way have come: a line that is written over again, for people at a
+    /// terminal.
+    pub(crate) fn progress(self, done: u64, size: u64, percent: u64) {
+        self.object(&ProgressLine { done, size });
+        self.overwrite(&format!("{percent:>3} % of {}", size_words(size)));
+    }
+
+    /// Takes the line of progress away.
+    pub(crate) fn end_progress(self) {
+        self.overwrite(&format!("{:24}\r", ""));
+    }
+
+    fn overwrite(self, line: &str) {
+        if self.is_terminal() {
+            let mut stdout = io::stdout().lock();
+            // Where nobody reads there is nobody to tell.
+            let _ = write!(stdout, "\r{line}").and_then(|()| stdout.flush());
+        }
+    }
+
+    /// What is to be typed now, where a person types it.
+    pub(crate) fn ask(self, what: &str) {
+        if io::stdin().is_terminal() {
+            let mut err = io::stderr().lock();
+            // Where nobody reads stderr there is nobody to ask.
+            let _ = write!(err, "{what}").and_then(|()| err.flush());
         }
     }
 
@@ -97,6 +126,12 @@ impl Output {
         self.say(&format!("{id}{}", message_line(message, names)));
     }
 
+    /// Messages that are missing, where they are.
+    pub(crate) fn gap(self, gap: &Gap, names: &Names) {
+        self.object(&GapLine::from(gap));
+        self.say(&gap_line(gap, names));
+    }
+
     /// A message among those of other conversations, so `who` says where it stands too.
     pub(crate) fn found(self, message: &Message, who: &str) {
         self.object(&MessageLine::from(message));
@@ -104,7 +139,7 @@ impl Output {
     }
 
     /// Something a person should know.
-    pub(crate) fn notice(self, notice: &Notice, of: Option<ConversationId>) {
+    pub(crate) fn notice(self, notice: impl fmt::Display, of: Option<ConversationId>) {
         self.object(&NoticeLine::new(notice.to_string(), of));
         self.warn(&notice.to_string());
     }
@@ -130,6 +165,21 @@ pub(crate) fn plain_line(message: &Message, names: &Names) -> String {
     said_line(message, &names.author(message))
 }
 
+/// What is missing, how much of it, and why.
+fn gap_line(gap: &Gap, names: &Names) -> String {
+    let whose =
+        gap.author.map_or_else(|| "another device of yours".to_owned(), |who| names.of(who));
+    let (what, are, them) = match gap.count {
+        1 => ("1 message".to_owned(), "is", "it"),
+        n => (format!("{n} messages"), "are", "them"),
+    };
+    let why = match gap.state {
+        GapState::Asked => format!("others are asked for {them}"),
+        GapState::Lost => format!("nobody has {them} any more, or may give {them}"),
+    };
+    format!("[{what} of {whose} {are} missing here: {why}]")
+}
+
 fn with_fate(message: &Message, line: String) -> String {
     match message.fate {
         Fate::Received => line,
@@ -145,6 +195,10 @@ fn said_line(message: &Message, who: &str) -> String {
         .map_or_else(String::new, |of| format!("[answers {}] ", short_id(of.message)));
     let body = match message.kind {
         MessageKind::Text => text::lines(&message.text, &indent),
+        MessageKind::Attachment => {
+            let file = file_words(message.attachment.as_deref());
+            format!("[{file}] {}", text::lines(&message.text, &indent)).trim_end().to_owned()
+        }
         MessageKind::Unknown => "[needs a newer version]".to_owned(),
         MessageKind::Unreadable => "[cannot be opened]".to_owned(),
         MessageKind::Deleted => "[taken back]".to_owned(),
@@ -153,7 +207,31 @@ fn said_line(message: &Message, who: &str) -> String {
         MessageKind::Event => String::new(),
     };
     let edited = if message.edited { "  (edited)" } else { "" };
-    format!("{head}{answers}{body}{edited}")
+    let doubt = if message.is_unconfirmed { "  (given by others, not proven)" } else { "" };
+    format!("{head}{answers}{body}{edited}{doubt}")
+}
+
+/// What the file of a message is, and where.
+pub(crate) fn file_words(file: Option<&Attachment>) -> String {
+    let Some(file) = file else { return "a file that is not here any more".to_owned() };
+    let name = if file.name.is_empty() { "a file".to_owned() } else { text::one_line(&file.name) };
+    let place = match file.state {
+        AttachmentState::AtRelay => ", not fetched".to_owned(),
+        AttachmentState::Moving(_) => ", on its way".to_owned(),
+        AttachmentState::Here => String::new(),
+        AttachmentState::Failed(failure) => format!(", failed: {failure}"),
+        AttachmentState::Unfetchable => ", cannot be fetched".to_owned(),
+    };
+    format!("{name}, {}{place}", size_words(file.size))
+}
+
+/// A size as people say it.
+pub(crate) fn size_words(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} bytes"),
+        1_000..1_000_000 => format!("{} kB", bytes.div_ceil(1_000)),
+        _ => format!("{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10),
+    }
 }
 
 /// The name of a contact, fit for a terminal.

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -52,6 +53,17 @@ impl Person {
         Ran::from(self.command(words).output().unwrap())
     }
 
+    /// The same with something on stdin.
+    fn typed(&self, words: &[&str], line: &str) -> (Value, i32) {
+        let words = [&["--json", "--offline"], words].concat();
+        let mut command = self.command(&words);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(line.as_bytes()).unwrap();
+        let ran = Ran::from(child.wait_with_output().unwrap());
+        (serde_json::from_str(ran.out.lines().next().unwrap_or_default()).unwrap(), ran.code)
+    }
+
     /// The one object a command prints, and the exit code.
     fn json(&self, words: &[&str]) -> (Value, i32) {
         let ran = self.run(&[&["--json", "--offline"], words].concat());
@@ -86,6 +98,8 @@ fn wrong_usage_is_exit_code_2() {
         &["send", "Bob", "hi", "--wait", "eternally"],
         &["invite", "--uses", "0"],
         &["completions", "tcsh-of-old"],
+        &["attach", "Bob"],
+        &["fetch", "Bob"],
         &["group", "add", "Tea"],
         &["group", "role", "Tea", "Bob", "king"],
         &["group", "policy", "Tea"],
@@ -220,14 +234,14 @@ fn objects_have_their_fields() {
 
     let (contact, code) = bob.json(&["accept", link, "--message", "hello\tAlice"]);
     assert_eq!((&contact["state"], code), (&Value::from("invited"), 0));
-    assert_eq!(fields(&contact), ["contact", "name", "state", "unread", "verified"]);
+    assert_eq!(fields(&contact), ["contact", "joins", "name", "state", "unread", "verified"]);
     let who = contact["contact"].as_str().unwrap();
     assert_eq!(who.len(), 32);
 
     let (message, _) = bob.json(&["history", who]);
     let expected = concat!(
-        "at author changes conversation deleted_by edited expires_at fate from_me id ",
-        "kind reactions reply_to seq text"
+        "at attachment author changes conversation deleted_by edited expires_at fate from_me id ",
+        "kind reactions reply_to seq text unconfirmed"
     );
     assert_eq!(fields(&message).join(" "), expected);
     assert_eq!((&message["kind"], &message["changes"]), (&"text".into(), &Value::Array(vec![])));
@@ -291,6 +305,49 @@ fn groups_have_their_fields() {
     assert_eq!((&sent["conversation"], &sent["fate"]), (&id.into(), &"queued".into()));
     let found = alice.run(&["--offline", "search", "anybody"]);
     assert!(found.out.contains("you in Tea time: anybody here?"), "{}", found.out);
+}
+
+/// A file waits with its message until there is a network, and is read back from where it waits;
+/// what cannot be sent or written is said in stable codes.
+#[test]
+fn files_wait_with_their_messages() {
+    let dir = tempfile::tempdir().unwrap();
+    let alice = Person::with_account(&dir, "Alice");
+    alice.json(&["group", "new", "Tea"]);
+    let path = dir.path().join(".notes");
+    std::fs::write(&path, "bread, butter").unwrap();
+    let path = path.to_str().unwrap();
+    let (sent, code) = alice.json(&["attach", "Tea", path, "--caption", "to bring"]);
+    let expected = ["duration_ms", "height", "media_type", "name", "size", "state", "width"];
+    let file = &sent["attachment"];
+    assert_eq!((fields(file), code), (expected.to_vec(), 0));
+    assert_eq!((&sent["kind"], &sent["fate"]), (&"attachment".into(), &"queued".into()));
+    assert_eq!((&file["name"], &file["state"]), (&".notes".into(), &"moving".into()));
+    assert_eq!(file["size"], 13);
+    let shown = alice.run(&["--offline", "history", "Tea"]);
+    assert!(shown.out.contains("you: [.notes, 13 bytes, on its way] to bring"), "{}", shown.out);
+
+    let id = sent["id"].as_str().unwrap();
+    let folder = dir.path().to_str().unwrap();
+    for (words, code) in [
+        (&["attach", "Tea", "/nowhere/at/all"][..], "no_such_file"),
+        (&["attach", "Nobody", path], "no_such_conversation"),
+        (&["fetch", "Tea", "last", "--to", folder], "no_such_message"),
+        (&["fetch", "Tea", id, "--to", "/nowhere/at/all"], "storage"),
+    ] {
+        let (error, exit) = alice.json(words);
+        assert_eq!((&error["code"], exit), (&code.into(), 1), "{words:?}");
+    }
+    let (written, code) = alice.json(&["fetch", "Tea", id, "--to", folder]);
+    assert_eq!((fields(&written), code), (vec!["message", "path"], 0));
+    let out = dir.path().join("notes");
+    assert_eq!(std::fs::read_to_string(&out).unwrap(), "bread, butter", "and it is not hidden");
+    assert_private(&out);
+    let (error, _) = alice.json(&["fetch", "Tea", id, "--to", folder]);
+    assert_eq!(error["code"], "file_exists");
+    alice.json(&["delete", "Tea", id]);
+    let (error, _) = alice.json(&["fetch", "Tea", id]);
+    assert_eq!(error["code"], "no_such_file");
 }
 
 /// What cannot be done with a group is said in stable codes, with words that say how to go on.
@@ -389,4 +446,40 @@ fn a_token_is_taken_with_the_address_or_apart() {
     let refused = Person::new(&dir, "carol").run(&["init", "--relay", &short, "--name", "Carol"]);
     assert_eq!(refused.code, 2);
     assert!(refused.err.contains("26 characters"), "{}", refused.err);
+}
+
+/// The words of a recovery file are shown once, and open it in an empty home; others do not, and
+/// leave nothing; a passphrase is read from stdin.
+#[test]
+fn a_backup_makes_a_home() {
+    let dir = tempfile::tempdir().unwrap();
+    let alice = Person::with_account(&dir, "alice");
+    let file = dir.path().join("drawer");
+    let path = file.to_str().unwrap();
+    let (made, code) = alice.json(&["backup", "create", path]);
+    assert_eq!((code, fields(&made)), (0, vec!["file", "messages", "words"]));
+    let words = made["words"].as_str().unwrap();
+    assert_eq!(words.split(' ').count(), 24);
+    assert_eq!(alice.json(&["backup", "create", path]).0["code"], "file_exists");
+
+    let again = Person::new(&dir, "again");
+    let other = "abandon ".repeat(23) + "art";
+    assert_eq!(again.typed(&["backup", "restore", path], &other).0["code"], "crypto");
+    assert_eq!(again.typed(&["backup", "restore", path], "").0["code"], "no_secret");
+    assert!(!again.home.join("store").exists());
+    let (restored, code) = again.typed(&["backup", "restore", path], words);
+    assert_eq!((code, fields(&restored)), (0, vec!["account", "contacts", "name"]));
+    assert_eq!(restored["name"], "alice");
+    assert_eq!(again.typed(&["backup", "restore", path], words).0["code"], "store_exists");
+    assert_eq!(again.run(&["--json", "--offline", "device", "list"]).out.lines().count(), 2);
+    let none = again.run(&["--offline", "history"]);
+    assert!(none.code == 0 && none.out.contains("No other device"), "{}", none.out);
+
+    let secret = dir.path().join("secret");
+    let create = ["backup", "create", secret.to_str().unwrap(), "--passphrase"];
+    let (made, _) = alice.typed(&create, "correct horse\n");
+    assert!(made["words"].is_null());
+    let third = Person::new(&dir, "third");
+    let restore = ["backup", "restore", secret.to_str().unwrap()];
+    assert_eq!(third.typed(&restore, "correct horse").1, 0);
 }

@@ -5,7 +5,7 @@ use restante_spec::token::Entrance;
 use super::Client;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::types::{ConversationId, Device};
+use crate::types::{ConversationId, Device, HistoryProgress};
 
 impl Client {
     /// On a device made with [`crate::Builder::link`]: what the account's first device needs, as
@@ -27,6 +27,16 @@ impl Client {
     pub async fn link_device(&self, code: &str, label: &str) -> Result<String, Error> {
         let (code, label) = (code.to_owned(), label.to_owned());
         self.ask(move |engine| engine.link_device(&code, &label)).await
+    }
+
+    /// How far the history is that another device of the account gives to this one; `None`: none
+    /// does. It comes newest first while the client is connected, also after a restart, and what is
+    /// here can be read; [`crate::Event::History`] tells of more.
+    ///
+    /// # Errors
+    /// [`Error::Storage`], [`Error::Stopped`].
+    pub async fn history_progress(&self) -> Result<Option<HistoryProgress>, Error> {
+        self.ask(|engine| engine.history_progress()).await
     }
 
     /// On the new device: the twelve digits, once an account would take it in.
@@ -54,11 +64,12 @@ impl Client {
         self.ask(Engine::refuse_link).await
     }
 
-    /// After [`Error::Cloned`]: throws this device's keys away and begins to be linked anew, in the
-    /// same home. What was said stays. Its inbox for that is on `entrance`'s relay.
+    /// After [`Error::Cloned`] or [`crate::Notice::ShutOut`]: throws this device's keys away and
+    /// begins to be linked anew, in the same home. What was said stays. Its inbox for that is on
+    /// `entrance`'s relay.
     ///
     /// # Errors
-    /// [`Error::NoLink`] if it was neither copied nor removed; [`Error::FirstDevice`].
+    /// [`Error::NoLink`] if it was neither copied nor shut out; [`Error::FirstDevice`].
     pub async fn relink(&self, entrance: Entrance) -> Result<(), Error> {
         self.ask(move |engine| engine.relink(&entrance)).await
     }

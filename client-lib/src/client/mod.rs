@@ -3,9 +3,12 @@
 //!
 //! Knows the requests and how to wait for their answers; must not know SQL, keys or frames.
 
+mod attachments;
 mod devices;
 mod groups;
 mod messages;
+mod recovery;
+mod repair;
 mod rooms;
 mod transfers;
 

@@ -53,6 +53,7 @@ impl Desk<'_> {
             }
             JobKind::FirstLetter
             | JobKind::Letter
+            | JobKind::Readd
             | JobKind::TakePrekey
             | JobKind::AddReader
             | JobKind::Link
@@ -118,7 +119,11 @@ impl Desk<'_> {
         };
         let elsewhere = matches!(
             job.what.kind,
-            JobKind::FirstLetter | JobKind::Letter | JobKind::TakePrekey | JobKind::Link
+            JobKind::FirstLetter
+                | JobKind::Letter
+                | JobKind::Readd
+                | JobKind::TakePrekey
+                | JobKind::Link
         ) && !self.engine.is_own_inbox(&mailbox);
         if elsewhere || matches!(job.what.kind, JobKind::AddReader | JobKind::DeleteInbox) {
             // An inbox of somebody else is open for as long as there is a letter to it.

@@ -189,6 +189,9 @@ impl super::pump::Desk<'_> {
         if self.engine.waits_for_blobs(&self.relay.name)? {
             return Ok(false);
         }
+        if self.engine.is_own_relay(&self.relay.name) && self.engine.is_moving_history()? {
+            return Ok(false);
+        }
         for mailbox in self.engine.conversations_on(&self.relay.name)? {
             if self.relay.is_paused(&mailbox) {
                 continue;

@@ -25,6 +25,7 @@ impl Driver {
     /// Begins what can be begun. What is live is sent now or never.
     pub(super) fn pump(&mut self) -> Result<(), Error> {
         self.engine.housekeeping(self.online)?;
+        self.engine.remove_litter()?;
         if self.online {
             self.begin()?;
         }
@@ -33,6 +34,7 @@ impl Driver {
     }
 
     fn begin(&mut self) -> Result<(), Error> {
+        self.engine.fetch_wanted()?;
         let transfers = self.engine.owed_transfers()?;
         let wanted = self.engine.wanted_relays()?;
         self.relays.retain(|name, _| wanted.contains(name));

@@ -27,7 +27,10 @@ impl Desk<'_> {
             if quiet && let Some(commit) = self.engine.commit(&mailbox)? {
                 self.append(mailbox, commit);
             }
-            return Ok(());
+            // What was wished may have been pointless: then contents need not wait.
+            if !quiet || self.engine.wants_commit(&mailbox)? {
+                return Ok(());
+            }
         }
         for outgoing in self.engine.outgoing(&mailbox, sent, room)? {
             self.append(mailbox, outgoing);

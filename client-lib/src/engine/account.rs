@@ -7,12 +7,16 @@ use restante_crypto::{
     KemSecret, LinkCode, SigningKey, Suite, generate_reader, random_bytes,
 };
 use restante_spec::address::RelayAddress;
+use restante_spec::archive;
 use restante_spec::ids::{MailboxId, ReaderSecret, Slot, UnixTime};
+use restante_spec::limits::DEVICES;
 use restante_spec::token::Entrance;
+use zeroize::Zeroizing;
 
 use super::group_acts::slot;
+use super::linking::entries;
 use crate::error::Error;
-use crate::limits::LINK_TTL;
+use crate::limits::{LINK_TTL, RESTORED_NUMBER_GAP, RESTORED_NUMBER_SPREAD};
 use crate::store::{Db, JobKind, Meta, NewJob};
 
 /// What this device is and holds.
@@ -89,6 +93,47 @@ impl Account {
             ..NewJob::new(account.relay.to_string(), account.inbox, JobKind::AllowInvite)
         })?;
         Ok(())
+    }
+
+    /// Makes a new device of the account of a recovery file, and notes that the inbox is to know it
+    /// (REV-6).
+    pub(super) fn restore(db: Db<'_>, kept: &archive::Account, now: UnixTime) -> Result<(), Error> {
+        let (key, device) = (AccountKey::from_seed(&kept.seed), DeviceKey::generate()?);
+        let (letter_key, known) = (KemSecret::generate()?, DeviceList::parse(&kept.devices)?);
+        if known.account() != key.id() {
+            return Err(restante_crypto::Error::WrongAccount.into());
+        }
+        let last = known.devices().last().map_or(0, |listed| listed.certificate.number().get());
+        let [by] = random_bytes::<1>()?;
+        let gap = RESTORED_NUMBER_GAP + u32::from(by) % RESTORED_NUMBER_SPREAD;
+        // REV-6
+        let number = kept.next_device.max(last.saturating_add(1)).saturating_add(gap);
+        let version = known.version().saturating_add(1).max(now.get());
+        let number_of = DeviceNumber::new(number);
+        let certificate = key.certify(&device.public(), number_of, now, "")?;
+        let mut devices = entries(&known);
+        devices.drain(..devices.len().saturating_sub(DEVICES - 1));
+        devices.push((certificate, device.sign_letter_key(&letter_key.public(), now)));
+        let list = key.sign_list(version, &devices)?;
+        let own = SigningKey::generate()?.seed();
+        db.set_meta(Meta::AccountKey, kept.seed.as_ref())?;
+        db.set_meta(Meta::DeviceKey, device.seed().as_ref())?;
+        db.set_meta(Meta::DeviceList, list.as_bytes())?;
+        db.set_meta(Meta::LetterKey, letter_key.seed().as_ref())?;
+        db.set_meta(Meta::Nickname, kept.nick.as_bytes())?;
+        db.set_meta(Meta::Relay, kept.relay.to_string().as_bytes())?;
+        db.set_meta(Meta::Inbox, kept.inbox.as_bytes())?;
+        db.set_meta(Meta::ManageKey, kept.manage_key.as_ref())?;
+        db.set_meta(Meta::InboxReader, generate_reader()?.as_bytes())?;
+        db.set_meta(Meta::OwnKey, own.as_ref())?;
+        db.set_meta_number(Meta::NextDevice, u64::from(number) + 1)?;
+        let job = |kind, key: &Zeroizing<[u8; 32]>| NewJob {
+            key: Some(key.clone()),
+            ..NewJob::new(kept.relay.to_string(), kept.inbox, kind)
+        };
+        db.put_job(&job(JobKind::AddReader, &kept.manage_key))?;
+        db.put_job(&job(JobKind::AllowDevice, &own))?;
+        Self::load(db)?.note_prekeys(db)
     }
 
     /// Notes that prekeys are to be stored: key packages of this device for either suite.

@@ -116,6 +116,9 @@ impl Engine {
                 // Opened only to be made a reader of.
                 return Ok(None);
             }
+            if self.store.read().meta(Meta::ShutOut)?.is_some() {
+                self.transact(|work| work.db.drop_meta(Meta::ShutOut))?;
+            }
             let cursor = self.store.read().meta_number(Meta::InboxCursor)?;
             return Ok(Some((self.account.reader.clone(), Seq::new(cursor))));
         }
@@ -124,7 +127,10 @@ impl Engine {
             // The key that was opened is that of the group's epoch: this is the epoch's name.
             row.epoch = opened.epoch.or(row.epoch);
             // Whoever joined stands at the commit that added it.
-            row.cursor = row.cursor.max(opened.from);
+            if opened.from > row.cursor {
+                row.cursor = opened.from;
+                work.note_seen(&row, opened.from)?;
+            }
             work.db.put_log(&row)?;
             Ok(Some((row.reader, row.cursor)))
         })
@@ -216,17 +222,23 @@ impl Engine {
 
     /// A relay does not deliver what this device would read next.
     pub(crate) fn reading_refused(&mut self, mailbox: &MailboxId, code: Code) -> Result<(), Error> {
-        let state = match code {
-            Code::Expired if self.store.read().is_room(mailbox)? => LogState::Lost,
-            Code::NotFound | Code::Denied | Code::Revoked | Code::AckAhead => LogState::Lost,
-            Code::Gone => LogState::Gone,
-            _ => return Ok(()),
-        };
         if self.store.read().log(mailbox)?.is_none() {
             // The own inbox, which says when it is opened what became of it; or one that is gone.
             return Ok(());
         }
-        self.transact(|work| work.end_log(mailbox, state, code))
+        match code {
+            // Of a key that was replaced longer ago than envelopes are kept the relay knows
+            // nothing: that is the same as knowing nothing of the conversation.
+            Code::NotFound | Code::Denied | Code::Revoked | Code::Gone => {
+                self.transact(|work| work.lose_track(mailbox, code))
+            }
+            Code::AckAhead => self.transact(|work| work.end_log(mailbox, LogState::Lost, code)),
+            // Of a room: its link was for so long.
+            Code::Expired if self.store.read().is_room(mailbox)? => {
+                self.transact(|work| work.end_log(mailbox, LogState::Lost, code))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether a commit must go out before anything else.
@@ -280,8 +292,11 @@ impl Work<'_> {
             return Ok(());
         }
         if self.account.key.is_none() {
-            // The first device makes it again; this one can only wait.
-            self.notice(Notice::InboxLost);
+            // The first device makes it again; this one can only wait, if it was not removed.
+            if self.db.meta(Meta::ShutOut)?.is_none() {
+                self.db.set_meta(Meta::ShutOut, &[1])?;
+                self.notice(Notice::ShutOut);
+            }
             return Ok(());
         }
         self.notice(Notice::InboxLost);

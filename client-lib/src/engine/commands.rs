@@ -152,6 +152,10 @@ impl Work<'_> {
     /// Whether this account may write here.
     pub(super) fn check_writable(&self, to: ConversationId) -> Result<(), Error> {
         let conversation = self.db.need_conversation(to)?;
+        // REV-6
+        if conversation.standing == Standing::Restored {
+            return Err(Error::WrongStanding { standing: Standing::Restored });
+        }
         match conversation.state.kind {
             GroupKind::Direct => match self.db.need_contact(to.contact())?.state {
                 ContactState::Invited | ContactState::Requested | ContactState::Active => Ok(()),
@@ -280,8 +284,13 @@ pub(super) fn checked_nickname(nickname: &str) -> Result<&str, Error> {
 
 /// A nickname somebody else chose, fit to be shown.
 pub(super) fn cleaned_nickname(nickname: &str) -> String {
-    let line: String = nickname.chars().filter(|c| !c.is_control()).collect();
-    let mut end = line.len().min(NICK_BYTES);
+    cleaned_name(nickname, NICK_BYTES)
+}
+
+/// The same for a name of at most so many bytes.
+pub(super) fn cleaned_name(name: &str, max: usize) -> String {
+    let line: String = name.chars().filter(|c| !c.is_control()).collect();
+    let mut end = line.len().min(max);
     while !line.is_char_boundary(end) {
         end -= 1;
     }

@@ -4,12 +4,13 @@
 //! or somebody else's commit does. Nothing is merged or thrown away before that. What a commit
 //! should do stands as wishes, and who lost makes the next one of those that are left.
 
-use restante_crypto::{DeviceList, Recipient, prove_possession, random_bytes, random_secret};
+use restante_crypto::{prove_possession, random_bytes, random_secret};
 use restante_spec::content::{GroupKind, InboxGrant, LetterContent, WelcomeLetter, WelcomePart};
 use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey};
 use restante_spec::message::{Commit, Deliver, EnvelopeClass, NextKey};
 
 use super::commands::id_of_key;
+use super::letting::Way;
 use super::membership::{Merged, accounts};
 use super::plan::Plan;
 use super::{Engine, Outgoing, Work};
@@ -120,30 +121,27 @@ impl Work<'_> {
         if account == self.account.id().key() {
             return self.queue_own_welcome(log, commit, welcome);
         }
-        let contact = self.db.need_contact(id_of_key(account))?;
-        let inbox = contact.inbox.clone().ok_or(Error::Damaged("a contact without inbox"))?;
-        let devices = contact.devices.as_deref().ok_or(Error::Damaged("a contact's devices"))?;
-        let list = DeviceList::parse(devices)?;
+        let row = self.db.need_conversation(log.conversation)?;
+        let Some(way) = self.way_to(&row, account)? else {
+            return self.notice_unaddable(&row, account);
+        };
+        let Way { inbox, list, grant, contact } = way;
+        let allowed = contact.map(|id| self.db.job_for(id, JobKind::AllowContact));
         let content = LetterContent::Welcome(WelcomeLetter {
             devices: self.account.list.as_bytes().to_vec(),
             nick: self.db.need_text(Meta::Nickname)?,
             relay: log.relay.parse()?,
             mailbox: log.mailbox,
             welcome,
-            inbox: self.grant(&contact)?,
+            inbox: grant,
         });
-        let envelope = EnvelopeId::new(random_bytes()?);
-        let recipient = Recipient::Account(&list);
-        let body = self.seal_letter(inbox.mailbox, Some(envelope), recipient, &content)?;
+        let job = self.letter_job(JobKind::Letter, &inbox, &list, &content)?;
         self.db.put_job(&NewJob {
-            contact: Some(contact.id),
+            contact,
             conversation: Some(log.conversation),
-            key: Some(inbox.key),
-            envelope: Some(envelope),
-            body: Some(body),
-            after: self.db.job_for(contact.id, JobKind::AllowContact)?,
+            after: allowed.transpose()?.flatten(),
             held_by: Some(*commit),
-            ..NewJob::new(inbox.relay, inbox.mailbox, JobKind::Letter)
+            ..job
         })?;
         Ok(())
     }
@@ -165,16 +163,9 @@ impl Work<'_> {
             // Its own devices have a way in: this key is allowed nowhere.
             inbox: InboxGrant { relay, inbox, key: random_secret()? },
         });
-        let envelope = EnvelopeId::new(random_bytes()?);
-        let recipient = Recipient::Account(&self.account.list);
-        let body = self.seal_letter(inbox, Some(envelope), recipient, &content)?;
-        self.db.put_job(&NewJob {
-            key: Some(self.account.need_own_key()?.seed()),
-            envelope: Some(envelope),
-            body: Some(body),
-            held_by: Some(*commit),
-            ..self.own_job(JobKind::Letter)
-        })?;
+        let (inbox, list) = (self.own_inbox()?, &self.account.list);
+        let job = self.letter_job(JobKind::Letter, &inbox, list, &content)?;
+        self.db.put_job(&NewJob { held_by: Some(*commit), ..job })?;
         Ok(())
     }
 
@@ -200,12 +191,10 @@ impl Work<'_> {
         let after = self.members(&log.mailbox)?;
         let state = self.group_context(&log.mailbox)?;
         self.begin_epoch(log, 0)?;
-        // A leaf freed by the commit may be taken again by it: devices tell them apart.
+        // A leaf freed by the commit may be taken again by it, by the same device even: its reader
+        // tells them apart.
         let without = |all: &[_], others: &[restante_crypto::Member]| {
-            let is_in = |m: &restante_crypto::Member| {
-                others.iter().any(|o| o.leaf == m.leaf && o.device == m.device)
-            };
-            all.iter().filter(|member| !is_in(member)).cloned().collect::<Vec<_>>()
+            all.iter().filter(|member| !others.contains(member)).cloned().collect::<Vec<_>>()
         };
         let merged = Merged {
             committer: Some(*self.account.id().key()),
@@ -218,6 +207,8 @@ impl Work<'_> {
         if own && !merged.added.is_empty() {
             // DEV-9
             self.tell_everything()?;
+            // DEV-16
+            self.owe_history(&merged.added)?;
         }
         self.tell_roster(log, &merged)
     }

@@ -28,15 +28,29 @@ impl Work<'_> {
             Ok(_) | Err(_) => return self.keep_unreadable(log, envelope),
         };
         self.compare_logs(log, &content)?;
+        self.take_said(log, author, envelope, &content, bytes)
+    }
+
+    /// Does what a content says, whether it came in its order or was missing here.
+    pub(super) fn take_said(
+        &mut self,
+        log: &LogRow,
+        author: &PublicKey,
+        envelope: &Deliver,
+        content: &Content,
+        bytes: &[u8],
+    ) -> Result<(), Error> {
         match &content.body {
             Body::Receipts(receipts) => self.take_receipts(log, author, receipts),
             Body::Profile(profile) => self.take_profile(log, author, profile),
+            Body::RepairRequest(request) => self.take_repair_request(log, author, request),
+            Body::Repair(repair) => self.take_repair(log, author, repair),
             Body::Sync(sync) => {
                 self.take_sync(log.conversation, author, &place_of(log, envelope), sync)
             }
             Body::Leave => self.take_leave(log, author),
             Body::Roster(roster) => self.take_roster(log, roster),
-            Body::Verified(said) => self.take_verified(log, author, envelope, &content, said),
+            Body::Verified(said) => self.take_verified(log, author, envelope, content, said),
             Body::Room(grant) => self.take_room_grant(log, author, grant),
             Body::Reaction(Reaction { to, emoji }) => {
                 let act = Act { kind: ActKind::Reaction, targets: &[*to], text: emoji };
@@ -50,7 +64,7 @@ impl Work<'_> {
                 let act = Act { kind: ActKind::Delete, targets: of, text: "" };
                 self.take_act(log, author, envelope, act)
             }
-            body if body.is_kept() => self.keep_message(log, author, envelope, &content, bytes),
+            body if body.is_kept() => self.keep_message(log, author, envelope, content, bytes),
             // It has done its work, or is of a newer version, or should have been live (CNT-13).
             _ => Ok(()),
         }
@@ -132,7 +146,13 @@ impl Work<'_> {
             self.db.set_recipients(conversation.id, &envelope.id, &others, self.now)?;
         } else {
             self.owe_delivered(&conversation, &envelope.id)?;
+            // It may stand before what was read already.
+            self.db.begin_timer_if_read(conversation.id, &message.id, self.now)?;
         }
+        let message = match &content.body {
+            Body::Attachment(said) => self.keep_attachment(message, said)?,
+            _ => message,
+        };
         self.events.push(Event::Message(message));
         // What came before it has waited for it.
         self.settle_acts(log.conversation, &MessageId::new(*envelope.id.as_bytes()))

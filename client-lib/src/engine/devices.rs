@@ -56,12 +56,16 @@ impl Work<'_> {
         self.note_struck(Some(list.as_bytes()), next.as_bytes())?;
         self.db.set_meta(Meta::DeviceList, next.as_bytes())?;
         self.stale = true;
+        self.stop_giving(device)?;
         let given = self.db.device_keys()?.into_iter().find(|(of, _)| of == device);
         if let Some((_, seed)) = given {
             self.db.drop_device_key(device)?;
             self.revoke(&SigningKey::from_seed(&seed).public())?;
         }
         for log in self.db.live_logs()? {
+            if self.db.is_room(&log.mailbox)? {
+                continue;
+            }
             let wish = Wish::RemoveDevice { device: *device.as_bytes() };
             self.db.put_wish(&log.mailbox, &wish, self.now)?;
         }
@@ -85,13 +89,21 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// This device was removed: it says so and stops (DEV-13).
+    /// This device was removed: it says so, stops (DEV-13) and lets go of files (DEV-17).
     pub(super) fn take_unlinked(&mut self) -> Result<(), Error> {
-        if !self.is_cloned()? {
-            self.db.set_meta(Meta::Cloned, &[1])?;
-            self.notice(Notice::Unlinked);
+        if self.is_removed()? {
+            return Ok(());
         }
-        Ok(())
+        self.db.set_meta(Meta::Cloned, &REMOVED)?;
+        self.notice(Notice::Unlinked);
+        // DEV-17
+        self.db.forget_attachment_contents()?;
+        self.forget_attachments()
+    }
+
+    /// Whether this device was removed, and not only its home copied.
+    pub(super) fn is_removed(&self) -> Result<bool, Error> {
+        Ok(self.db.meta(Meta::Cloned)?.is_some_and(|why| *why == REMOVED))
     }
 
     /// A newer list of some account has come: who is in it no more is not heard any more (DEV-14).
@@ -193,7 +205,11 @@ impl Work<'_> {
     /// meant for others of them is left alone (DEV-7).
     pub(super) fn join_own(&mut self, welcome: &WelcomeLetter) -> Result<(), Error> {
         self.learn_own_list(&welcome.devices)?;
-        if self.db.log(&welcome.mailbox)?.is_some() {
+        if self.is_awaited(welcome)? {
+            self.attempt(|work| work.take_welcome_back(work.own_contact(), welcome))?;
+            return Ok(());
+        }
+        if !self.may_join(&welcome.mailbox)? {
             return Ok(());
         }
         if let WelcomePart::Blob(at) = &welcome.welcome {
@@ -207,34 +223,30 @@ impl Work<'_> {
             GroupKind::Group(id) => ConversationId::new(id),
             GroupKind::Direct => self.direct_with(&welcome.mailbox)?.id.into(),
         };
-        let (relay, generation) = (welcome.relay.to_string(), state.generation);
-        let log = LogRow::new(welcome.mailbox, id, relay, generation, LogState::Live, reader);
-        self.db.put_log(&log)?;
-        self.db.put_wish(&log.mailbox, &Wish::Update, self.now)?;
+        let log = self.joined_log(id, welcome, &state, LogState::Live, reader)?;
         if state.kind == GroupKind::Direct {
             let contact = self.db.need_contact(id.contact())?;
             self.choose_log(&contact, &log.mailbox)?;
             return self.tell_contact(&contact);
         }
-        self.enter(id, state, &log.mailbox)
+        self.enter(id, state, &log)
     }
 
-    fn enter(
-        &mut self,
-        id: ConversationId,
-        state: GroupState,
-        mailbox: &MailboxId,
-    ) -> Result<(), Error> {
+    fn enter(&mut self, id: ConversationId, state: GroupState, log: &LogRow) -> Result<(), Error> {
         let known = self.db.conversation(id)?;
         let mut row = known.unwrap_or_else(|| ConversationRow::new(id, state.clone()));
-        (row.state, row.standing, row.log) = (state, Standing::Open, Some(*mailbox));
+        if row.log.is_some() && row.state.generation < state.generation {
+            // CNV-20
+            return self.go_on_in(&mut row, state, log);
+        }
+        (row.state, row.standing, row.log) = (state, Standing::Open, Some(log.mailbox));
         self.db.put_conversation(&row)?;
         self.forget_changes(StateRecord::CONVERSATION, id.as_bytes())?;
         self.tell_conversation(&row)
     }
 
     /// What the others know better is not told to them.
-    fn forget_changes(&mut self, kind: u32, key: &[u8]) -> Result<(), Error> {
+    pub(super) fn forget_changes(&mut self, kind: u32, key: &[u8]) -> Result<(), Error> {
         self.db.clear_dirty(&RecordName { kind, key: key.to_vec() })
     }
 
@@ -264,8 +276,11 @@ impl Work<'_> {
     }
 }
 
+/// Layout: what stands in [`Meta::Cloned`] of a device that was removed.
+const REMOVED: [u8; 1] = [2];
+
 /// Of two lists of one account the one with the higher version; what cannot be read is none.
-fn newest(a: Option<Vec<u8>>, b: Option<Vec<u8>>) -> Option<Vec<u8>> {
+pub(super) fn newest(a: Option<Vec<u8>>, b: Option<Vec<u8>>) -> Option<Vec<u8>> {
     let version = |list: &Vec<u8>| DeviceList::parse(list).ok().map(|list| list.version());
     [a, b].into_iter().flatten().filter(|list| version(list).is_some()).max_by_key(version)
 }

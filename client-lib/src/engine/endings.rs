@@ -130,12 +130,16 @@ impl Work<'_> {
                 Notice::ConversationClosed { conversation: id }
             }
         };
+        if state == LogState::Captured && self.plan_restart(&conversation)? {
+            self.notice(notice);
+            return Ok(());
+        }
         if conversation.is_group() {
             self.notice(notice);
             conversation.standing = Standing::Broken;
             self.db.put_conversation(&conversation)?;
-            self.tell_conversation(&conversation)?;
-            return self.refuse_outbox(id, code);
+            // What waits goes on when the conversation does.
+            return self.tell_conversation(&conversation);
         }
         let mut contact = self.db.need_contact(id.contact())?;
         if contact.state != ContactState::Active {

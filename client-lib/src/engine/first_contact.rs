@@ -1,16 +1,18 @@
 //! First contact, this side's acts: inviting, taking an invite, writing the first letter, agreeing.
 
 use restante_crypto::{
-    Invite, KemSecret, Letter, LetterPlace, Recipient, SigningKey, Suite, random_bytes,
+    Card, CardGroup, Invite, KemSecret, Letter, LetterPlace, Recipient, SigningKey, Suite,
+    random_bytes,
 };
 use restante_spec::content::{
     FirstLetter, FirstMessage, GroupKind, GroupState, InboxGrant, LetterContent, Text,
 };
 use restante_spec::ids::{EnvelopeId, MailboxId};
+use restante_spec::limits::GROUP_NAME_BYTES;
 use zeroize::Zeroizing;
 
 use super::Work;
-use super::commands::{account_of, id_of};
+use super::commands::{account_of, cleaned_name, id_of};
 use crate::error::Error;
 use crate::limits::INVITES;
 use crate::store::{
@@ -18,7 +20,7 @@ use crate::store::{
     NewMessage, Wish,
 };
 use crate::types::{
-    ContactId, ContactState, ConversationId, Fate, InviteLink, InviteOptions, MessageKind,
+    ContactId, ContactState, ConversationId, Fate, InviteLink, InviteOptions, Joins, MessageKind,
 };
 
 impl Work<'_> {
@@ -33,6 +35,9 @@ impl Work<'_> {
         if open.count() >= INVITES {
             return Err(Error::TooMany { what: "open invites", max: INVITES });
         }
+        if let Some(group) = options.group {
+            self.check_may_add(group)?;
+        }
         let account = self.account;
         let invite = Invite::generate(account.relay.clone(), account.inbox, account.id())?;
         let row = InviteRow {
@@ -42,6 +47,8 @@ impl Work<'_> {
             uses: options.uses.max(1),
             expires_at: self.now.after(options.expires_in),
             created_at: self.now,
+            group: options.group,
+            accepts: options.accepts,
         };
         self.db.put_invite(&row)?;
         self.allow_invite(&row)?;
@@ -52,9 +59,14 @@ impl Work<'_> {
     pub(super) fn allow_invite(&mut self, row: &InviteRow) -> Result<(), Error> {
         let invite = row.parse()?;
         let account = self.account;
-        let nickname = self.db.need_text(Meta::Nickname)?;
-        let public = row.kem()?.public();
-        let card = invite.seal_card(&account.device, account.certificate()?, &public, &nickname)?;
+        let group = row.group.map(|group| self.db.conversation(group)).transpose()?.flatten();
+        let card = Card {
+            certificate: account.certificate()?.clone(),
+            letter_key: row.kem()?.public(),
+            nick: self.db.need_text(Meta::Nickname)?,
+            group: group.map(|it| CardGroup { id: *it.id.as_bytes(), name: it.state.name }),
+        };
+        let card = invite.seal_card(&account.device, &card)?;
         let job = NewJob {
             key: Some(invite.write_key()?.seed()),
             body: Some(card),
@@ -174,6 +186,11 @@ impl Work<'_> {
         let card = Invite::parse(link)?.open_card(card)?;
         contact.account = Some(*card.certificate.account().key());
         contact.nickname = card.nick.clone();
+        // INV-6
+        contact.joins = card.group.map(|group| Joins {
+            group: ConversationId::new(group.id),
+            name: cleaned_name(&group.name, GROUP_NAME_BYTES),
+        });
         self.put_contact(&contact)?;
         let message = match job.what.first_message {
             None => None,
@@ -248,7 +265,11 @@ impl Work<'_> {
         }
         contact.state = ContactState::Active;
         contact.came_by = None;
+        let joins = contact.joins.take();
         self.db.put_contact(&contact)?;
+        if let Some(joins) = joins {
+            self.admit(joins.group, &contact)?;
+        }
         if self.shares_state()? {
             self.claim_contact(contact.id)?;
             return Ok(contact);

@@ -4,7 +4,7 @@
 use restante_crypto::{DeviceList, SigningKey, Suite, generate_reader, random_bytes};
 use restante_spec::codes::Code;
 use restante_spec::content::{Body, GroupKind, GroupState, Policy, Role};
-use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey, Seconds, Slot};
+use restante_spec::ids::{MailboxId, PublicKey, Seconds, Slot};
 use restante_spec::limits::{GROUP_NAME_BYTES, GROUP_PICTURE_BYTES};
 use zeroize::Zeroizing;
 
@@ -12,6 +12,7 @@ use super::commands::id_of_key;
 use super::membership::{account, accounts};
 use super::{Engine, Work};
 use crate::error::Error;
+use crate::events::Notice;
 use crate::limits::CONVERSATIONS;
 use crate::store::{ContactRow, ConversationRow, Job, JobKind, LogRow, LogState, NewJob, Wish};
 use crate::types::{
@@ -138,8 +139,17 @@ impl Work<'_> {
         row: &ConversationRow,
         suite: Suite,
     ) -> Result<MailboxId, Error> {
+        self.create_log_on(row, suite, self.account.relay.to_string())
+    }
+
+    /// The same on any relay.
+    pub(super) fn create_log_on(
+        &mut self,
+        row: &ConversationRow,
+        suite: Suite,
+        relay: String,
+    ) -> Result<MailboxId, Error> {
         let mailbox = MailboxId::new(random_bytes()?);
-        let relay = self.account.relay.to_string();
         let (generation, reader) = (row.state.generation, generate_reader()?);
         let mut log =
             LogRow::new(mailbox, row.id, relay.clone(), generation, LogState::Creating, reader);
@@ -187,11 +197,30 @@ impl Work<'_> {
         }
     }
 
-    fn add_member(&mut self, id: ConversationId, who: ContactId) -> Result<(), Error> {
+    /// The log of a group this account may add somebody to.
+    pub(super) fn check_may_add(&self, id: ConversationId) -> Result<MailboxId, Error> {
         let (row, mailbox) = self.open_group(id)?;
         if !row.state.policy.adders.includes(row.state.role(self.account.id().key())) {
             return Err(Error::NotAllowed);
         }
+        Ok(mailbox)
+    }
+
+    /// Adds a contact who came by a link to a group (INV-6), if that can still be done.
+    pub(super) fn admit(&mut self, id: ConversationId, contact: &ContactRow) -> Result<(), Error> {
+        match self.check_may_add(id) {
+            Ok(mailbox) => self.wish_contact(id, &mailbox, contact),
+            Err(Error::NotAllowed | Error::WrongStanding { .. } | Error::NoSuchConversation) => {
+                let nickname = contact.nickname.clone();
+                self.notice(Notice::CannotAdd { conversation: id, nickname });
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn add_member(&mut self, id: ConversationId, who: ContactId) -> Result<(), Error> {
+        let mailbox = self.check_may_add(id)?;
         let contact = self.db.need_contact(who)?;
         if contact.state != ContactState::Active {
             return Err(Error::WrongState { state: contact.state });
@@ -214,36 +243,20 @@ impl Work<'_> {
         };
         let list = DeviceList::parse(devices)?;
         let suite = self.suite_of(mailbox)?;
-        let missing = u8::try_from(list.devices().len()).unwrap_or(u8::MAX);
-        let wish = Wish::Add { account: *account.as_bytes(), packages: Vec::new(), missing };
-        self.db.put_wish(mailbox, &wish, self.now)?;
-        for device in list.devices() {
-            let number = device.certificate.number().get();
-            self.db.put_job(&NewJob {
-                contact: Some(contact.id),
-                conversation: Some(id),
-                slot: slot(number, suite),
-                key: Some(inbox.key.clone()),
-                envelope: Some(EnvelopeId::new(random_bytes()?)),
-                ..NewJob::new(inbox.relay.clone(), inbox.mailbox, JobKind::TakePrekey)
-            })?;
-        }
-        Ok(())
+        self.take_packages(id, mailbox, account, suite, (inbox, &list))
     }
 
     /// A key package of an account that is to be added is here, or will not come.
     pub(super) fn prekey_taken(&mut self, job: &Job, package: Option<&[u8]>) -> Result<(), Error> {
         let Some(id) = job.what.conversation else { return Ok(()) };
         let row = self.db.need_conversation(id)?;
-        let account = match job.what.contact {
-            Some(who) => self.db.need_contact(who)?.account,
-            // A device of this account.
-            None => Some(*self.account.id().key()),
-        };
-        let (Some(mailbox), Some(key)) = (row.log, account) else { return Ok(()) };
+        let Some(mailbox) = row.log else { return Ok(()) };
+        // Without a contact: a device of this account.
+        let who = job.what.contact.unwrap_or_else(|| self.own_contact());
         for mut wish in self.db.wishes(&mailbox)? {
             let Wish::Add { account, packages, missing } = &mut wish.what else { continue };
-            if account != key.as_bytes() || *missing == 0 {
+            let key = PublicKey::new(*account);
+            if id_of_key(&key) != who || *missing == 0 {
                 continue;
             }
             packages.extend(package.map(<[u8]>::to_vec));
@@ -322,34 +335,39 @@ impl Work<'_> {
         self.show_conversation(&row)
     }
 
-    fn accept_group(&mut self, id: ConversationId) -> Result<Conversation, Error> {
-        let (mut row, mut log) = self.invitation(id)?;
-        log.state = LogState::Live;
-        self.db.put_log(&log)?;
+    pub(super) fn accept_group(&mut self, id: ConversationId) -> Result<Conversation, Error> {
+        let (mut row, log) = self.invitation(id)?;
         self.take_part(&mut row)?;
-        self.add_own_devices(id, &log.mailbox)?;
+        // Without one, the letter came to another device of this account, which hears of it.
+        if let Some(mut log) = log {
+            log.state = LogState::Live;
+            self.db.put_log(&log)?;
+            self.add_own_devices(id, &log.mailbox)?;
+        }
         self.show_conversation(&row)
     }
 
     /// Nobody is told: whoever is not there is not read to, and can be removed.
     fn decline_group(&mut self, id: ConversationId) -> Result<Conversation, Error> {
-        let (mut row, mut log) = self.invitation(id)?;
-        log.state = LogState::Closed;
-        self.db.put_log(&log)?;
-        self.db.drop_wishes(&log.mailbox)?;
+        let (mut row, log) = self.invitation(id)?;
+        if let Some(mut log) = log {
+            log.state = LogState::Closed;
+            self.db.put_log(&log)?;
+            self.db.drop_wishes(&log.mailbox)?;
+        }
         row.standing = Standing::Left;
         self.db.put_conversation(&row)?;
         self.tell_conversation(&row)?;
         self.show_conversation(&row)
     }
 
-    fn invitation(&self, id: ConversationId) -> Result<(ConversationRow, LogRow), Error> {
+    fn invitation(&self, id: ConversationId) -> Result<(ConversationRow, Option<LogRow>), Error> {
         let row = self.db.need_conversation(id)?;
         if row.standing != Standing::Invited {
             return Err(Error::WrongStanding { standing: row.standing });
         }
-        let mailbox = row.log.ok_or(Error::Damaged("an invitation without a log"))?;
-        Ok((row, self.db.need_log(&mailbox)?))
+        let log = row.log.map(|mailbox| self.db.need_log(&mailbox)).transpose()?;
+        Ok((row, log))
     }
 
     fn open_group(&self, id: ConversationId) -> Result<(ConversationRow, MailboxId), Error> {
@@ -376,6 +394,9 @@ impl Work<'_> {
 
     fn group_members(&mut self, id: ConversationId) -> Result<Vec<GroupMember>, Error> {
         let row = self.db.need_conversation(id)?;
+        if row.standing == Standing::Restored {
+            return self.known_members(&row);
+        }
         let Some(mailbox) = row.log else { return Ok(Vec::new()) };
         if row.is_room {
             return self.room_people(&row);
@@ -393,6 +414,21 @@ impl Work<'_> {
             });
         }
         Ok(shown)
+    }
+
+    /// Who was in a group that this device is not in.
+    fn known_members(&self, row: &ConversationRow) -> Result<Vec<GroupMember>, Error> {
+        let known = self.db.members(row.id)?.into_iter();
+        let shown = known.map(|member| {
+            Ok(GroupMember {
+                id: id_of_key(&member.account),
+                nickname: self.nickname_of(row.id, &member.account)?,
+                role: row.state.role(&member.account),
+                devices: 0,
+                is_me: member.account == *self.account.id().key(),
+            })
+        });
+        shown.collect()
     }
 
     /// What an account is called in a conversation; empty if nobody has said so.

@@ -116,6 +116,19 @@ impl<'a> Work<'a> {
         Ok(reader.ok_or(restante_crypto::Error::NotAMember)?)
     }
 
+    /// The group of a log is over for this device: what MLS has of it goes.
+    pub(super) fn forget_group(&mut self, mailbox: &MailboxId) -> Result<(), Error> {
+        let group = self.groups.0.remove(mailbox);
+        let group = match group {
+            Some(group) => Some(group),
+            None => Conversation::load(&self.db.provider(), *mailbox)?,
+        };
+        match group {
+            Some(group) => Ok(group.delete(&self.db.provider())?),
+            None => Ok(()),
+        }
+    }
+
     /// Whether an account is in the group of this conversation.
     pub(super) fn has_member(
         &mut self,

@@ -14,7 +14,7 @@ use super::{Work, outbox};
 use crate::error::Error;
 use crate::events::{Event, Notice};
 use crate::store::{ContactRow, InboxRef, InviteRow, Meta, NewMessage, Place};
-use crate::types::{ContactState, Fate};
+use crate::types::{ContactState, ConversationId, Fate, Joins};
 
 /// An opened letter and the way it came.
 pub(super) struct Arrived {
@@ -61,10 +61,11 @@ impl Work<'_> {
         if sender.device() == &self.account.device.public() {
             return Ok(());
         }
+        let device = *sender.device();
         // LET-6
-        arrived.letter.check_number(self.db.letter_number(sender.device())?)?;
+        let taken = self.db.letters_taken(&device)?.take(arrived.letter.number)?;
         self.read_letter(&arrived)?;
-        self.db.set_letter_number(arrived.letter.sender.device(), arrived.letter.number)
+        self.db.set_letters_taken(&device, taken)
     }
 
     fn read_letter(&mut self, arrived: &Arrived) -> Result<(), Error> {
@@ -82,8 +83,23 @@ impl Work<'_> {
                 Some(invite) => self.take_first_letter(arrived, invite, known, first),
                 None => Ok(()),
             },
+            LetterContent::Welcome(welcome) if self.is_awaited(&welcome)? => {
+                self.check_listed(&arrived.letter, &welcome.mailbox)?;
+                let writer = id_of(account);
+                if self.account.has_others() {
+                    // It may let only others of this account's devices in.
+                    self.attempt(|work| work.take_welcome_back(writer, &welcome))?;
+                    return Ok(());
+                }
+                self.take_welcome_back(writer, &welcome)
+            }
+            LetterContent::Readd(readd) => self.take_readd(&arrived.letter, &readd),
+            LetterContent::Removed(removed) => self.take_removed(&arrived.letter, &removed),
             LetterContent::Welcome(welcome) => match (known, &arrived.invite) {
                 (Some(contact), None) => self.take_welcome(arrived, contact, welcome),
+                (None, None) if self.may_move(&arrived.letter)? => {
+                    self.join_moved(id_of(account), &welcome)
+                }
                 _ => Ok(()),
             },
             // A newer version's; what it would have done here is not known.
@@ -104,6 +120,9 @@ impl Work<'_> {
                     Some(_) => self.join_own(&welcome),
                     None => Ok(()),
                 }
+            }
+            LetterContent::Readd(readd) if self.is_own_device(arrived) => {
+                self.take_readd(&arrived.letter, &readd)
             }
             _ => Ok(()),
         }
@@ -152,6 +171,9 @@ impl Work<'_> {
         };
         // Both asked: both agreed.
         let both = matches!(contact.state, ContactState::Invited | ContactState::Requested);
+        let theirs = contact.joins.take().filter(|_| both);
+        // INV-6
+        contact.joins = invite.group.map(|group| self.joins(group)).transpose()?.flatten();
         self.learn(&mut contact, arrived, &first.devices, &first.nick, first.inbox.clone())?;
         contact.state = ContactState::Incoming;
         contact.came_by = Some(invite.key);
@@ -160,10 +182,17 @@ impl Work<'_> {
         if let Some(message) = &first.message {
             self.take_first_message(&contact, arrived, &message.id, &message.content)?;
         }
-        if both {
+        if both || invite.accepts {
             contact = self.accept_contact(contact)?;
+            contact.joins = theirs;
         }
         self.put_contact(&contact)
+    }
+
+    /// A group somebody asks to be in, as it is called now.
+    fn joins(&self, group: ConversationId) -> Result<Option<Joins>, Error> {
+        let row = self.db.conversation(group)?;
+        Ok(row.map(|row| Joins { group, name: row.state.name }))
     }
 
     /// Whether somebody known may ask (again) with this invite: who was declined or blocked only
@@ -237,7 +266,10 @@ impl Work<'_> {
         self.db.put_contact(&contact)?;
         if self.account.has_others() {
             // It may let only others of this account's devices in: they add this one.
-            self.attempt(|work| work.join(&mut contact.clone(), &welcome))?;
+            let mut joined = contact.clone();
+            if self.attempt(|work| work.join(&mut joined, &welcome))?.is_some() {
+                contact = joined;
+            }
         } else {
             self.join(&mut contact, &welcome)?;
         }
@@ -313,8 +345,8 @@ pub(super) fn is_theirs(error: &Error) -> bool {
         Error::Crypto(error) => {
             !matches!(error, E::Storage { .. } | E::Randomness | E::Internal { .. })
         }
-        // One stranger too many.
-        Error::TooMany { .. } => true,
+        // One stranger too many; an archive that is none.
+        Error::TooMany { .. } | Error::Archive(_) => true,
         _ => false,
     }
 }

@@ -57,7 +57,7 @@ impl Engine {
                 Ok(Some((Command::TakePrekeys { handle, slot, request }, Vec::new())))
             }
             JobKind::FirstLetter => work.first_letter(job, handle, card),
-            JobKind::Letter => {
+            JobKind::Letter | JobKind::Readd => {
                 let body = job.what.body.clone().ok_or(Error::Damaged("a letter without body"))?;
                 Ok(Some((append_letter(job, handle)?, body)))
             }
@@ -103,6 +103,10 @@ impl Engine {
                     work.end_log(&job.what.mailbox, LogState::Lost, code)
                 }
                 JobKind::TakePrekey => work.prekey_taken(job, None),
+                JobKind::Readd => match job.what.conversation {
+                    Some(of) => work.db.hasten_return(of, work.now),
+                    None => Ok(()),
+                },
                 JobKind::Link => work.link_refused(job),
                 // What is to be struck, or could not be stored, is not there: that is all there is.
                 JobKind::CreateInbox

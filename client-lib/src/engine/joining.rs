@@ -1,13 +1,15 @@
 //! Joining: what a Welcome lets this device into, and which of two conversations is kept.
 
-use restante_spec::content::{GroupKind, GroupState, WelcomeLetter, WelcomePart};
-use restante_spec::ids::MailboxId;
+use restante_crypto::OpenedLetter;
+use restante_spec::content::{GroupKind, GroupState, Role, WelcomeLetter, WelcomePart};
+use restante_spec::ids::{MailboxId, ReaderSecret};
 
 use super::Work;
-use super::commands::account_of;
+use super::commands::{account_of, id_of_key};
+use super::membership::accounts;
 use crate::error::Error;
 use crate::store::{ContactRow, ConversationRow, LogRow, LogState, Wish};
-use crate::types::{ConversationId, Standing};
+use crate::types::{ContactId, ConversationId, Standing};
 
 impl Work<'_> {
     /// Joins the conversation a contact has let this device into. A direct one was agreed to with
@@ -17,7 +19,7 @@ impl Work<'_> {
         contact: &mut ContactRow,
         welcome: &WelcomeLetter,
     ) -> Result<(), Error> {
-        if self.db.log(&welcome.mailbox)?.is_some() {
+        if !self.may_join(&welcome.mailbox)? {
             return Ok(());
         }
         if let WelcomePart::Blob(at) = &welcome.welcome {
@@ -34,25 +36,106 @@ impl Work<'_> {
             // Only the own account lets its devices in there.
             GroupKind::Own => return Err(not_a_member()),
         };
-        let mut log = LogRow::new(
-            welcome.mailbox,
-            id,
-            welcome.relay.to_string(),
-            state.generation,
-            log_state,
-            reader,
-        );
-        log.chain = Some(self.begun_chain(&log.mailbox)?);
-        self.db.put_log(&log)?;
-        // Whoever joins renews its leaf soon: that keeps later commits small.
-        self.db.put_wish(&log.mailbox, &Wish::Update, self.now)?;
+        let log = self.joined_log(id, welcome, &state, log_state, reader)?;
         match state.kind {
             GroupKind::Direct => {
                 self.choose_log(contact, &welcome.mailbox)?;
                 self.add_own_devices(id, &welcome.mailbox)
             }
-            GroupKind::Group(_) | GroupKind::Own => self.take_invitation(id, state, &log),
+            GroupKind::Group(_) | GroupKind::Own => {
+                self.take_invitation(id, state, log, contact.id)?;
+                self.agree_if_asked_for(id, contact)
+            }
         }
+    }
+
+    /// Whether a Welcome leads into a log this device does not read. Who was removed may be let in
+    /// again: what was known of the log before is forgotten.
+    pub(super) fn may_join(&mut self, mailbox: &MailboxId) -> Result<bool, Error> {
+        match self.db.log(mailbox)? {
+            None => Ok(true),
+            Some(log) if log.state == LogState::Closed => {
+                self.forget_group(mailbox)?;
+                self.db.forget_authors(mailbox)?;
+                Ok(true)
+            }
+            Some(_) => Ok(false),
+        }
+    }
+
+    /// Agrees to an invitation that answers what was asked for by a link (INV-6).
+    fn agree_if_asked_for(
+        &mut self,
+        id: ConversationId,
+        contact: &mut ContactRow,
+    ) -> Result<(), Error> {
+        // INV-6
+        if contact.joins.as_ref().is_none_or(|asked| asked.group != id) {
+            return Ok(());
+        }
+        contact.joins = None;
+        self.db.put_contact(contact)?;
+        if self.db.need_conversation(id)?.standing == Standing::Invited {
+            self.accept_group(id)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the writer of a letter may say where a group of this account goes on (CNV-20).
+    pub(super) fn may_move(&self, letter: &OpenedLetter) -> Result<bool, Error> {
+        for row in self.db.conversations()? {
+            if row.is_group()
+                && row.state.role(letter.sender.account().key()) >= Role::Administrator
+                && self.is_listed(row.id, &letter.sender)?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Joins where a group goes on that somebody who is no contact has begun anew (CNV-20).
+    pub(super) fn join_moved(
+        &mut self,
+        writer: ContactId,
+        welcome: &WelcomeLetter,
+    ) -> Result<(), Error> {
+        if self.db.log(&welcome.mailbox)?.is_some() {
+            return Ok(());
+        }
+        if let WelcomePart::Blob(at) = &welcome.welcome {
+            return self.keep_welcome(writer, welcome, at);
+        }
+        let reader = self.join_group(welcome)?;
+        let state = self.agreed(&welcome.mailbox)?;
+        let known = self.db.conversations()?;
+        let row = known.into_iter().find(|row| row.state.kind == state.kind && row.is_group());
+        let row = row.filter(|row| is_move(row, &state, &welcome.mailbox, writer));
+        let row = row.ok_or_else(not_a_member)?;
+        let members = accounts(&self.members(&welcome.mailbox)?);
+        if !members.iter().any(|account| id_of_key(account) == writer) {
+            return Err(not_a_member());
+        }
+        let log = self.joined_log(row.id, welcome, &state, LogState::Invited, reader)?;
+        self.take_invitation(row.id, state, log, writer)
+    }
+
+    /// The log a Welcome has let this device into. Whoever joins renews its leaf soon: that keeps
+    /// later commits small.
+    pub(super) fn joined_log(
+        &mut self,
+        id: ConversationId,
+        welcome: &WelcomeLetter,
+        agreed: &GroupState,
+        state: LogState,
+        reader: ReaderSecret,
+    ) -> Result<LogRow, Error> {
+        let (mailbox, relay) = (welcome.mailbox, welcome.relay.to_string());
+        let mut log = LogRow::new(mailbox, id, relay, agreed.generation, state, reader);
+        log.chain = Some(self.begun_chain(&mailbox)?);
+        self.db.put_log(&log)?;
+        self.db.put_wish(&mailbox, &Wish::Update, self.now)?;
+        Ok(log)
     }
 
     /// A contact has added this account to a group.
@@ -60,9 +143,19 @@ impl Work<'_> {
         &mut self,
         id: ConversationId,
         state: GroupState,
-        log: &LogRow,
+        mut log: LogRow,
+        writer: ContactId,
     ) -> Result<(), Error> {
         let mut row = match self.db.conversation(id)? {
+            Some(mut row) if is_move(&row, &state, &log.mailbox, writer) => {
+                let old = row.log.ok_or_else(not_a_member)?;
+                if !self.is_weaker(&log.mailbox, &old)? {
+                    log.state = LogState::Live;
+                    self.db.put_log(&log)?;
+                    return self.go_on_in(&mut row, state, &log);
+                }
+                row
+            }
             // Who is in it cannot be let in again.
             Some(row)
                 if !row.is_group() || (row.standing == Standing::Open && row.log.is_some()) =>
@@ -70,11 +163,21 @@ impl Work<'_> {
                 return Err(not_a_member());
             }
             Some(row) => row,
-            None => ConversationRow::new(id, state.clone()),
+            None => ConversationRow {
+                standing: Standing::Invited,
+                ..ConversationRow::new(id, state.clone())
+            },
         };
+        // The person has agreed on another device before the letter came to this one.
+        let is_agreed = row.standing == Standing::Open && row.log.is_none();
         row.state = state;
-        row.standing = Standing::Invited;
         row.log = Some(log.mailbox);
+        if is_agreed {
+            log.state = LogState::Live;
+            self.db.put_log(&log)?;
+        } else {
+            row.standing = Standing::Invited;
+        }
         self.db.put_conversation(&row)?;
         self.tell_conversation(&row)
     }
@@ -87,7 +190,17 @@ impl Work<'_> {
         joined: &MailboxId,
     ) -> Result<(), Error> {
         let mut row = self.db.need_conversation(contact.id.into())?;
-        row.state = self.agreed(joined)?;
+        let (was, state) = (row.state.generation, self.agreed(joined)?);
+        if let Some(old) = row.log.filter(|_| state.generation > was && was > 0) {
+            // CNV-20
+            if self.is_weaker(joined, &old)? {
+                return Err(not_a_member());
+            }
+            let log = self.db.need_log(joined)?;
+            return self.go_on_in(&mut row, state, &log);
+        }
+        let older = state.generation < was;
+        row.state = state;
         let before = row.log.map(|before| self.db.need_log(&before));
         let in_use = [LogState::Live, LogState::Creating];
         let before = before.transpose()?.filter(|before| in_use.contains(&before.state));
@@ -96,6 +209,9 @@ impl Work<'_> {
             self.db.put_conversation(&row)?;
             return self.db.forget_contents(row.id, 0);
         };
+        if older {
+            return Err(not_a_member());
+        }
         if *joined < before.mailbox {
             // Made here: nobody else will close it.
             if before.state == LogState::Creating {
@@ -119,6 +235,24 @@ impl Work<'_> {
     }
 }
 
-fn not_a_member() -> Error {
+/// Whether a new log is where a conversation goes on: a later one, or of two the lower; made by who
+/// may (CNV-20).
+fn is_move(
+    row: &ConversationRow,
+    state: &GroupState,
+    mailbox: &MailboxId,
+    writer: ContactId,
+) -> bool {
+    let (now, new) = (row.state.generation, state.generation);
+    let lower = row.log.is_none_or(|log| *mailbox < log);
+    let here = matches!(row.standing, Standing::Open | Standing::Leaving | Standing::Broken);
+    let mut officers = row.state.officers.iter();
+    let able = officers
+        .any(|(account, role)| id_of_key(account) == writer && *role >= Role::Administrator);
+    // CNV-20
+    here && able && (new > now || (new == now && now > 1 && lower))
+}
+
+pub(super) fn not_a_member() -> Error {
     Error::Crypto(restante_crypto::Error::NotAMember)
 }

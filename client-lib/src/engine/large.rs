@@ -35,7 +35,7 @@ pub(super) fn is_own(name: &str) -> bool {
 }
 
 /// The name of a blob's file.
-fn name_of(blob: &BlobId) -> String {
+pub(super) fn name_of(blob: &BlobId) -> String {
     format!(".{}", HEXLOWER.encode(blob.as_bytes()))
 }
 
@@ -178,7 +178,7 @@ impl Work<'_> {
         at: &BlobRef,
     ) -> Result<(), Error> {
         let relay = welcome.relay.to_string();
-        if !self.is_used(&relay, contact)? {
+        if !self.is_used(&relay, contact, &welcome.mailbox)? {
             return Err(restante_crypto::Error::Unsupported { what: "a welcome elsewhere" }.into());
         }
         let letter = LetterContent::Welcome(welcome.clone());
@@ -189,11 +189,14 @@ impl Work<'_> {
     }
 
     /// Whether this account has to do with a relay already, or its own devices say so.
-    fn is_used(&self, relay: &str, says: ContactId) -> Result<bool, Error> {
+    fn is_used(&self, relay: &str, says: ContactId, log: &MailboxId) -> Result<bool, Error> {
+        if self.db.log(log)?.is_some_and(|log| log.relay == relay) {
+            return Ok(true);
+        }
         if says == id_of(self.account.id()) || relay == self.account.relay.to_string() {
             return Ok(true);
         }
-        let inbox = self.db.need_contact(says)?.inbox;
+        let inbox = self.db.contact(says)?.and_then(|contact| contact.inbox);
         let live = self.db.live_logs()?;
         Ok(inbox.is_some_and(|inbox| inbox.relay == relay)
             || live.iter().any(|log| log.relay == relay))
@@ -224,8 +227,13 @@ impl Work<'_> {
             if id == id_of(work.account.id()) {
                 return work.join_own(&welcome);
             }
-            let mut contact = work.db.need_contact(id)?;
-            work.join(&mut contact, &welcome)
+            if work.is_awaited(&welcome)? {
+                return work.take_welcome_back(id, &welcome);
+            }
+            match work.db.contact(id)? {
+                Some(mut contact) => work.join(&mut contact, &welcome),
+                None => work.join_moved(id, &welcome),
+            }
         })?;
         if joined.is_none() {
             self.notice(Notice::Junk { conversation: None });

@@ -209,7 +209,7 @@ impl Work<'_> {
     }
 
     fn begin_anew(&mut self, entrance: &Entrance) -> Result<(), Error> {
-        if !self.is_cloned()? {
+        if !self.is_cloned()? && self.db.meta(Meta::ShutOut)?.is_none() {
             return Err(Error::NoLink);
         }
         if self.account.key.is_some() {
@@ -217,7 +217,9 @@ impl Work<'_> {
             return Err(Error::FirstDevice);
         }
         self.db.forget_device()?;
-        for gone in [Meta::Cloned, Meta::OwnKey, Meta::LetterNumber, Meta::InboxCursor] {
+        for gone in
+            [Meta::Cloned, Meta::ShutOut, Meta::OwnKey, Meta::LetterNumber, Meta::InboxCursor]
+        {
             self.db.drop_meta(gone)?;
         }
         self.groups.forget_all();

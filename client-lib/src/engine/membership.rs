@@ -39,6 +39,12 @@ impl Work<'_> {
     ) -> Result<(), Error> {
         let mut conversation = self.db.need_conversation(log.conversation)?;
         let members = self.members(&log.mailbox)?;
+        self.note_joined(log, envelope.seq, merged, &members)?;
+        self.take_returned(log, merged, &members)?;
+        if conversation.log != Some(log.mailbox) {
+            // Nothing is agreed on any more in a log the conversation has left.
+            return Ok(());
+        }
         let leaving = self.leaving(&conversation)?;
         let muted = self.db.muted(&log.mailbox)?;
         let parties = self.parties(&conversation)?;
@@ -115,8 +121,14 @@ impl Work<'_> {
         members: &[Member],
     ) -> Result<(), Error> {
         let here = accounts(members);
+        let wishes = self.db.wishes(&log.mailbox)?;
+        let comes = |known: &PublicKey| {
+            wishes.iter().any(
+                |w| matches!(&w.what, Wish::Add { account, .. } if account == known.as_bytes()),
+            )
+        };
         for known in self.db.members(conversation.id)? {
-            if !here.contains(&known.account) {
+            if !here.contains(&known.account) && !comes(&known.account) {
                 self.db.drop_member(conversation.id, &known.account)?;
             }
         }
@@ -262,9 +274,11 @@ impl Work<'_> {
         self.db.drop_wishes(&log.mailbox)?;
         conversation.standing = match conversation.standing {
             Standing::Leaving | Standing::Left => Standing::Left,
-            Standing::Invited | Standing::Open | Standing::Removed | Standing::Broken => {
-                Standing::Removed
-            }
+            Standing::Invited
+            | Standing::Open
+            | Standing::Removed
+            | Standing::Broken
+            | Standing::Restored => Standing::Removed,
         };
         self.db.put_conversation(&conversation)?;
         self.refuse_outbox(conversation.id, restante_spec::codes::Code::Revoked)?;

@@ -11,6 +11,8 @@
 
 mod account;
 mod asked;
+mod attachments;
+mod authors;
 mod commands;
 mod commits;
 mod contents;
@@ -18,13 +20,16 @@ mod devices;
 mod endings;
 mod finding;
 mod first_contact;
+mod giving;
 mod group_acts;
 mod groups;
+mod history;
 mod inbox;
 mod job_rules;
 mod joining;
 mod kinds;
 mod large;
+mod letting;
 mod linking;
 mod membership;
 mod moving;
@@ -34,8 +39,11 @@ mod own_records;
 mod parts;
 mod plan;
 mod policy;
+mod readd;
+mod reboot;
 mod receipts;
 mod records;
+mod repair;
 mod rooms;
 mod transfers;
 
@@ -117,7 +125,8 @@ impl Engine {
 
     /// Opens the account of a home.
     pub(crate) fn open(home: &Path, key: &StoreKey, now: UnixTime) -> Result<Self, Error> {
-        let store = Store::open(home, key)?;
+        let mut store = Store::open(home, key)?;
+        store.write(|db| db.release_litter())?;
         let account = Account::load(store.read())?;
         let own_relay = account.relay.to_string();
         let (groups, live, events) = (Groups::default(), Live::default(), Vec::new());

@@ -164,6 +164,7 @@ impl Work<'_> {
         id: &EnvelopeId,
         place: &Place,
     ) -> Result<(), Error> {
+        self.keep_own(id, place)?;
         if let Some(row) = self.db.outbox_row(id)?
             && let Ok(Body::Sync(sync)) = Body::decode(row.kind, &row.body)
         {
@@ -259,6 +260,7 @@ pub(super) fn closing_content(
 pub(super) fn shown(content: &Content) -> Shown {
     let (kind, text, reply_to) = match &content.body {
         Body::Text(text) => (MessageKind::Text, text.text.clone(), text.reply_to),
+        Body::Attachment(file) => (MessageKind::Attachment, file.caption.clone(), file.reply_to),
         _ => (MessageKind::Unknown, String::new(), None),
     };
     Shown { kind, text, reply_to, at: content.at.seconds() }

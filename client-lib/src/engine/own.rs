@@ -15,7 +15,7 @@ use super::commands::id_of_key;
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::limits::{CLAIM_WAIT, NOTES, SYNC_CHUNK};
-use crate::store::{ClaimRow, ConversationRow, LastWord, LogState, Place, RecordName};
+use crate::store::{ClaimRow, ConversationRow, LastWord, LogRow, LogState, Place, RecordName};
 use crate::types::{ContactId, ContactState, ConversationId};
 
 impl Engine {
@@ -157,6 +157,9 @@ impl Work<'_> {
                 self.take_claim(ContactId::new(contact), device, place.seq)?;
                 continue;
             }
+            if self.take_history(&state, foreign)? {
+                continue;
+            }
             let name = RecordName { kind: record.kind, key: record.key.clone() };
             let last = self.db.last_word(&name)?;
             let here = (place.generation, place.seq);
@@ -174,6 +177,32 @@ impl Work<'_> {
             self.db.set_last_word(&name, LastWord { generation, seq, foreign })?;
         }
         Ok(())
+    }
+
+    /// What is said of history is no state (DEV-16); says whether it was that.
+    fn take_history(&mut self, said: &StateRecord, foreign: bool) -> Result<bool, Error> {
+        match said {
+            StateRecord::History(device, manifest) if foreign => {
+                self.take_manifest(device, manifest)?;
+            }
+            StateRecord::Taken(archive, taken) if foreign => self.take_taken(archive, *taken)?,
+            StateRecord::History(..) | StateRecord::Taken(..) => {}
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Tells the other devices a record that is no state.
+    pub(super) fn tell_record(&mut self, said: &StateRecord) -> Result<(), Error> {
+        let record = said.to_record().map_err(super::outbox::unwritable)?;
+        self.queue_records(vec![record])
+    }
+
+    /// The log of the own conversation, while it is in use.
+    pub(super) fn own_log(&self) -> Result<Option<LogRow>, Error> {
+        let mailbox = self.own_conversation()?.and_then(|own| own.log);
+        let log = mailbox.map(|mailbox| self.db.need_log(&mailbox)).transpose()?;
+        Ok(log.filter(|log| log.state == LogState::Live))
     }
 
     /// A draft or a setting is another now.
@@ -220,9 +249,7 @@ impl Work<'_> {
     /// This device would.
     pub(super) fn claim_contact(&mut self, contact: ContactId) -> Result<(), Error> {
         let device = self.account.device.public();
-        let claim = StateRecord::Accepted(*contact.as_bytes(), device);
-        let record = claim.to_record().map_err(super::outbox::unwritable)?;
-        self.queue_records(vec![record])
+        self.tell_record(&StateRecord::Accepted(*contact.as_bytes(), device))
     }
 
     /// A device would: the one that stands first in the log does.

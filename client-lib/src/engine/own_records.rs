@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::Work;
 use super::commands::cleaned_nickname;
+use super::devices::newest;
 use super::outbox::unwritable;
 use crate::error::Error;
 use crate::store::{ContactRow, ConversationRow, InboxRef, InviteRow, LogState, Meta, RecordName};
@@ -66,6 +67,10 @@ impl Work<'_> {
 
     fn contact_record(&self, id: ContactId) -> Result<Option<StateRecord>, Error> {
         let Some(row) = self.db.contact(id)? else { return Ok(None) };
+        // DEV-8: known from the conversation only; the others know better.
+        if row.state == ContactState::Active && row.own_key.is_none() {
+            return Ok(None);
+        }
         let inbox = row.inbox.map(|inbox| -> Result<_, Error> {
             let relay = inbox.relay.parse()?;
             Ok(InboxGrant { relay, inbox: inbox.mailbox, key: inbox.key })
@@ -95,7 +100,8 @@ impl Work<'_> {
         let secret = row.secret.as_slice().try_into().map_err(|_| damaged())?;
         let (uses, expires_at, created_at) = (row.uses, row.expires_at, row.created_at);
         let (link, secret) = (Zeroizing::new(link), Zeroizing::new(secret));
-        let state = InviteState { link, secret, uses, expires_at, created_at };
+        let (group, accepts) = (row.group.map(|group| *group.as_bytes()), row.accepts);
+        let state = InviteState { link, secret, uses, expires_at, created_at, group, accepts };
         Ok(Some(StateRecord::Invite(row.key, state)))
     }
 
@@ -148,7 +154,11 @@ impl Work<'_> {
         let state = state_of(facts.state);
         let mut row = match self.db.contact(id)? {
             Some(row) => row,
-            None => self.new_contact(id, state)?,
+            None => {
+                let fresh = self.new_contact(id, state)?;
+                self.forget_changes(StateRecord::CONVERSATION, id.as_bytes())?;
+                fresh
+            }
         };
         // DEV-10: that the log has ended is no word against a person's.
         let state = match (row.state, state) {
@@ -169,13 +179,15 @@ impl Work<'_> {
             nickname: cleaned_nickname(&facts.nick),
             state,
             verified: facts.verified,
-            devices: bytes(facts.devices).or(row.devices),
+            // Another device may not have read the newest list yet.
+            devices: newest(bytes(facts.devices), row.devices),
             inbox: inbox.or(row.inbox),
             own_key: facts.own_key,
             invite: text(facts.invite),
             came_by: facts.came_by,
             request: bytes(facts.request),
             ended_at: facts.ended_at,
+            joins: row.joins,
         };
         if let Some(devices) = &row.devices {
             self.note_struck(known.as_deref(), devices)?;
@@ -197,6 +209,8 @@ impl Work<'_> {
             uses: state.uses,
             expires_at: state.expires_at,
             created_at: state.created_at,
+            group: state.group.map(ConversationId::new),
+            accepts: state.accepts,
         })
     }
 
@@ -223,9 +237,13 @@ impl Work<'_> {
             row.standing = standing;
             if let Some(mailbox) = row.log {
                 let mut log = self.db.need_log(&mailbox)?;
-                log.state =
-                    if standing == Standing::Open { LogState::Live } else { LogState::Closed };
+                let is_agreed = standing == Standing::Open;
+                log.state = if is_agreed { LogState::Live } else { LogState::Closed };
                 self.db.put_log(&log)?;
+                if is_agreed {
+                    // Whichever agreed may not be in it yet.
+                    self.add_own_devices(id, &mailbox)?;
+                }
             }
         }
         self.db.put_conversation(&row)?;
@@ -285,7 +303,8 @@ pub(super) const fn standing_number(standing: Standing) -> u32 {
         Standing::Leaving => 3,
         Standing::Left => 4,
         Standing::Removed => 5,
-        Standing::Broken => 6,
+        // Another device is no more in it than this one.
+        Standing::Broken | Standing::Restored => 6,
     }
 }
 

@@ -9,8 +9,9 @@ use restante_spec::codes::Code;
 use restante_spec::ids::UnixTime;
 use restante_spec::message::{BlobPart, BlobState};
 
-use super::Engine;
+use super::large::is_own;
 use super::moving::{Moving, part_size, part_start};
+use super::{Engine, Work};
 use crate::error::Error;
 use crate::events::Event;
 use crate::limits::TRANSFERS_ENDED;
@@ -169,19 +170,14 @@ impl Engine {
         }
         let was_open = !row.state.is_final();
         let row = TransferRow { key: None, done, state, owed, ..row };
-        self.save_transfer(&row)?;
-        if was_open {
-            self.tell_transfer(&row, done);
-        }
-        Ok(())
-    }
-
-    pub(super) fn tell_transfer(&mut self, row: &TransferRow, done: u64) {
-        if super::large::is_own(&row.name) {
-            return;
-        }
-        let (id, size, state) = (row.id, row.size, row.state);
-        self.events.push(Event::Transfer { id, done, size, state });
+        self.transact(|work| {
+            work.save_transfer(&row)?;
+            if was_open {
+                work.events.extend(told(&row, done));
+                work.attachment_moved(&row)?;
+            }
+            Ok(())
+        })
     }
 
     /// The transfer, unless it has ended.
@@ -206,15 +202,25 @@ impl Engine {
             self.save_transfer(&row)?;
         }
         if news {
-            self.tell_transfer(&row, done);
+            self.events.extend(told(&row, done));
         }
         Ok(())
     }
 
     fn save_transfer(&mut self, row: &TransferRow) -> Result<(), Error> {
-        self.transact(|work| {
-            work.db.set_transfer(row)?;
-            work.db.forget_transfers(TRANSFERS_ENDED)
-        })
+        self.transact(|work| work.save_transfer(row))
     }
+}
+
+impl Work<'_> {
+    pub(super) fn save_transfer(&mut self, row: &TransferRow) -> Result<(), Error> {
+        self.db.set_transfer(row)?;
+        self.db.forget_transfers(TRANSFERS_ENDED)
+    }
+}
+
+/// What is told of a transfer; nothing of those no app has begun.
+pub(super) fn told(row: &TransferRow, done: u64) -> Option<Event> {
+    let event = Event::Transfer { id: row.id, done, size: row.size, state: row.state };
+    (!is_own(&row.name)).then_some(event)
 }

@@ -56,6 +56,8 @@ struct Draft<'a> {
     members: &'a [Member],
     own: PublicKey,
     rank: Role,
+    /// Accounts that are to be added, by this commit or another.
+    coming: Vec<PublicKey>,
     /// Leaves the group may have.
     room: usize,
     state: GroupState,
@@ -67,6 +69,11 @@ impl Work<'_> {
     pub(super) fn plan(&mut self, log: &LogRow) -> Result<Option<Plan>, Error> {
         let now = self.now;
         let mut wishes = self.db.wishes(&log.mailbox)?;
+        let coming = wishes.iter().filter_map(|wish| match &wish.what {
+            Wish::Add { account, .. } => Some(PublicKey::new(*account)),
+            _ => None,
+        });
+        let coming: Vec<PublicKey> = coming.collect();
         wishes.retain(|wish| wish.what.is_ready() && wish.not_before <= now);
         if wishes.is_empty() {
             return Ok(None);
@@ -88,6 +95,7 @@ impl Work<'_> {
             members: &members,
             own,
             rank: rank(&conversation.state, &self.parties(&conversation)?, &own),
+            coming,
             room: self.leaves_left(&log.mailbox)?,
             state: conversation.state.clone(),
             plan: ChangePlan::default(),
@@ -100,6 +108,9 @@ impl Work<'_> {
                     self.db.take_wish(wish.id)?;
                     if let Some(account) = draft.refused(&wish.what) {
                         self.notice_unaddable(&conversation, &account)?;
+                    }
+                    if let Some(account) = draft.removed(&wish.what) {
+                        self.say_removed(&conversation, log, &account)?;
                     }
                 }
             }
@@ -157,6 +168,7 @@ impl Draft<'_> {
                     member.device.as_ref().is_some_and(|found| *found.device() == device)
                 }))
             }
+            Wish::Readd { device, package } => self.readd(&PublicKey::new(*device), package),
             Wish::Update => Fit::Taken,
             Wish::Name(_) | Wish::Picture(_) | Wish::Timer(_) => {
                 let may = conversation.state.policy.editors.includes(self.rank);
@@ -166,6 +178,10 @@ impl Draft<'_> {
             Wish::Role { account, .. } => {
                 let account = PublicKey::new(*account);
                 let here = accounts(self.members).contains(&account);
+                let own = account == self.own && !self.coming.is_empty();
+                if own || (!here && self.coming.contains(&account)) {
+                    return Fit::Later;
+                }
                 self.apply(wish, here && self.rank >= Role::Administrator)
             }
             Wish::Close { .. } => Fit::Later,
@@ -203,6 +219,35 @@ impl Draft<'_> {
         self.plan.change.add.extend(fresh);
         self.plan.accounts.push(*account);
         Fit::Taken
+    }
+
+    /// A device out and in again: as long as its leaf stands (CNV-19).
+    fn readd(&mut self, device: &PublicKey, package: &[u8]) -> Fit {
+        let is = |m: &Member| m.device.as_ref().is_some_and(|found| found.device() == device);
+        let (member, package) = (self.members.iter().find(|m| is(m)), KeyPackage::parse(package));
+        let (Some(member), Ok(package)) = (member, package) else { return Fit::Pointless };
+        let Some(account) = account(member) else { return Fit::Pointless };
+        if Some(package.device()) != member.device.as_ref()
+            || self.plan.change.remove.contains(&member.leaf)
+        {
+            return Fit::Pointless;
+        }
+        if self.plan.change.add.len() + self.plan.change.remove.len() + 2 > COMMIT_READERS {
+            return Fit::Later;
+        }
+        self.plan.change.remove.push(member.leaf);
+        self.plan.change.add.push(package);
+        if !self.plan.accounts.contains(&account) {
+            self.plan.accounts.push(account);
+        }
+        Fit::Taken
+    }
+
+    /// The account of a device that was to come in again, and was removed before.
+    fn removed(&self, wish: &Wish) -> Option<PublicKey> {
+        let Wish::Readd { package, .. } = wish else { return None };
+        let account = *KeyPackage::parse(package).ok()?.device().account().key();
+        (!accounts(self.members).contains(&account)).then_some(account)
     }
 
     /// The account an addition was refused for, unless it is here.

@@ -13,9 +13,10 @@ use super::membership::accounts;
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::limits::{
-    RECEIPT_DELAY, RECEIPT_SPREAD, RECEIPT_SPREAD_MAX, RECEIPT_SPREAD_PER_MEMBER, RECIPIENTS_KEPT,
+    EARLY_RECEIPTS, RECEIPT_DELAY, RECEIPT_SPREAD, RECEIPT_SPREAD_MAX, RECEIPT_SPREAD_PER_MEMBER,
+    RECIPIENTS_KEPT,
 };
-use crate::store::{ConversationRow, LogRow, LogState};
+use crate::store::{ConversationRow, LogRow, LogState, Meta};
 use crate::types::{ContactId, ContactState, ConversationId, MessageId, Reach, Standing};
 
 impl Engine {
@@ -29,11 +30,18 @@ impl Engine {
         self.let_go()?;
         self.end_typing();
         let mut next = vec![self.store.read().next_to_disappear()?, self.next_typing_end()];
-        if online {
+        // DEV-13, REC-5: a removed device, or a copied home, does nothing more by itself.
+        if online && self.store.read().meta(Meta::Cloned)?.is_none() {
             self.send_due_receipts()?;
+            self.repairs()?;
+            self.returns()?;
+            self.restarts()?;
             let left = self.store.read().receipts_due()?;
             next.push(left.into_iter().map(|(_, due)| due).min());
             next.push(self.store.read().next_wish(self.now)?);
+            next.push(self.store.read().next_repair()?);
+            next.push(self.store.read().next_return()?);
+            next.push(self.work_on_history()?);
         }
         self.take_fetched()?;
         self.next_due = next.into_iter().flatten().min();
@@ -110,12 +118,12 @@ impl Work<'_> {
         let Some(mailbox) = conversation.log else { return self.put_off_receipts(id) };
         match self.db.need_log(&mailbox)?.state {
             LogState::Live if self.takes_part(id)? => {}
-            LogState::Creating | LogState::Invited => return self.put_off_receipts(id),
-            LogState::Live
-            | LogState::Closed
-            | LogState::Captured
-            | LogState::Lost
-            | LogState::Gone => return self.db.drop_receipts(id),
+            LogState::Creating | LogState::Invited | LogState::Gone => {
+                return self.put_off_receipts(id);
+            }
+            LogState::Live | LogState::Closed | LogState::Captured | LogState::Lost => {
+                return self.db.drop_receipts(id);
+            }
         }
         loop {
             let limit = u32::try_from(RECEIPT_IDS).unwrap_or(u32::MAX);
@@ -158,6 +166,10 @@ impl Work<'_> {
                 if self.db.settle_fate(of, &message)? {
                     self.tell_fate(of, id)?;
                 }
+            } else if self.account.key.is_none() {
+                // DEV-16: its message may still come from the account's first device.
+                let read = how == Reach::Read;
+                self.db.put_early_receipt(of, id, who, read, EARLY_RECEIPTS)?;
             }
         }
         Ok(())

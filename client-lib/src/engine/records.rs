@@ -45,6 +45,8 @@ impl Work<'_> {
                 let (after, before) = (log.cursor, envelope.seq);
                 let conversation = Some(log.conversation);
                 self.notice(Notice::Gap { conversation, after, before });
+                self.db.note_absence(mailbox)?;
+                self.note_seen(&log, envelope.seq)?;
             }
             let step = self.take_record(&mut log, &envelope, &body)?;
             if step == Step::Wait {
@@ -93,7 +95,7 @@ impl Work<'_> {
                 Fetched::Here(blob) => self.open_record(log, envelope, body, Some(&blob))?,
                 Fetched::Waiting => return Ok(Step::Wait),
                 Fetched::Gone => {
-                    self.end(log, LogState::Gone, Code::Gone)?;
+                    self.lose(log, Code::Gone)?;
                     return Ok(Step::EpochOver);
                 }
             },
@@ -115,6 +117,10 @@ impl Work<'_> {
             }
             Processed::Commit { next_key, committer, added, removed, state } if envelope.commit => {
                 let committer = account(&committer);
+                if next_key.is_none() && self.is_among(&added) {
+                    self.await_welcome(log)?;
+                    return Ok(Step::EpochOver);
+                }
                 if next_key.is_none() {
                     self.end(log, LogState::Closed, Code::Revoked)?;
                     return Ok(Step::EpochOver);
@@ -147,7 +153,12 @@ impl Work<'_> {
         content: &[u8],
     ) -> Result<Step, Error> {
         match self.speaker(log, sender)? {
-            Some(author) => self.take_content(log, &author, envelope, content)?,
+            Some(author) => {
+                if let Some(device) = &sender.device {
+                    self.note_content(log, device.device(), &author, envelope, content)?;
+                }
+                self.take_content(log, &author, envelope, content)?;
+            }
             None => self.notice(Notice::Junk { conversation: Some(log.conversation) }),
         }
         if envelope.commit {

@@ -10,8 +10,9 @@ use restante_spec::limits::{BLOB_BYTES, BLOB_PART_BYTES};
 use restante_spec::message::{BlobCreate, BlobRead, Command};
 use zeroize::Zeroizing;
 
-use super::Engine;
 use super::moving::part_size;
+use super::parts::told;
+use super::{Engine, Work};
 use crate::error::Error;
 use crate::files::checked_name;
 use crate::home::io_error;
@@ -51,11 +52,9 @@ impl Engine {
             return Err(Error::BadFileSize { bytes: size, max: BLOB_BYTES });
         }
         let (relay, mailbox) = upload_place(self.store.read(), of)?;
-        let key = SigningKey::generate()?.seed();
-        let (relay, blob) = (relay.parse()?, BlobId::new(random_bytes()?));
-        let address = BlobAddress { relay, blob, key, size };
+        let address = new_blob(&relay, size)?;
         let row = new_row(Direction::Upload, &address, Some(mailbox), name)?;
-        self.note_transfer(&row)?;
+        self.transact(|work| work.note_transfer(&row))?;
         Ok((row.id, address))
     }
 
@@ -73,7 +72,7 @@ impl Engine {
         if there.is_some() || under_way.iter().any(same) {
             return Err(Error::FileExists);
         }
-        self.note_transfer(&row)?;
+        self.transact(|work| work.note_transfer(&row))?;
         Ok(row.id)
     }
 
@@ -143,17 +142,6 @@ impl Engine {
         Ok(Some(request))
     }
 
-    fn note_transfer(&mut self, row: &TransferRow) -> Result<(), Error> {
-        self.transact(|work| {
-            if work.db.owed_transfers()?.len() >= TRANSFERS {
-                return Err(Error::TooMany { what: "transfers", max: TRANSFERS });
-            }
-            work.db.put_transfer(row)
-        })?;
-        self.tell_transfer(row, 0);
-        Ok(())
-    }
-
     /// A part of the file; `None`: it cannot be read, and the transfer has failed.
     fn read_part(&mut self, row: &TransferRow, offset: u64) -> Result<Option<Vec<u8>>, Error> {
         let size = usize::try_from(part_size(offset, row.size)).unwrap_or(BLOB_PART_BYTES);
@@ -170,8 +158,27 @@ impl Engine {
     }
 }
 
+impl Work<'_> {
+    /// Notes a new transfer.
+    pub(super) fn note_transfer(&mut self, row: &TransferRow) -> Result<(), Error> {
+        if self.db.owed_transfers()?.len() >= TRANSFERS {
+            return Err(Error::TooMany { what: "transfers", max: TRANSFERS });
+        }
+        self.db.put_transfer(row)?;
+        self.events.extend(told(row, 0));
+        Ok(())
+    }
+}
+
+/// Where a new blob is to be, and the key to read it.
+pub(super) fn new_blob(relay: &str, size: u64) -> Result<BlobAddress, Error> {
+    let key = SigningKey::generate()?.seed();
+    let (relay, blob) = (relay.parse()?, BlobId::new(random_bytes()?));
+    Ok(BlobAddress { relay, blob, key, size })
+}
+
 /// The mailbox uploads of a conversation go to, and its relay.
-fn upload_place(db: Db<'_>, of: ConversationId) -> Result<(String, MailboxId), Error> {
+pub(super) fn upload_place(db: Db<'_>, of: ConversationId) -> Result<(String, MailboxId), Error> {
     if db.meta(Meta::Cloned)?.is_some() {
         return Err(Error::Cloned);
     }

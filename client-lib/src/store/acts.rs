@@ -129,6 +129,16 @@ impl Db<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// An act does not stand, or no more; of an edit nothing is kept either.
+    pub(crate) fn overrule(self, act: &ActRow) -> Result<(), Error> {
+        if act.kind == ActKind::Edit {
+            // CNT-14
+            self.forget_kept(act.conversation, act.id.as_bytes())?;
+        }
+        self.drop_act(act.conversation, &act.id, Some(&act.target))?;
+        Ok(())
+    }
+
     /// Nothing stands on a message any more.
     pub(crate) fn drop_acts_on(self, of: ConversationId, target: &MessageId) -> Result<(), Error> {
         let sql = "DELETE FROM acts WHERE conversation = ?1 AND target = ?2";
@@ -139,6 +149,8 @@ impl Db<'_> {
     /// The message says what an edit says; of the act only its place is kept.
     pub(crate) fn apply_edit(self, act: &ActRow) -> Result<(), Error> {
         self.set_text(act.conversation, &act.target, &act.text)?;
+        // CNT-14
+        self.forget_kept(act.conversation, act.target.as_bytes())?;
         let sql = "UPDATE acts SET text = '', waits = 0
             WHERE conversation = ?1 AND id = ?2 AND target = ?3";
         let row = (act.conversation.as_bytes(), act.id.as_bytes(), act.target.as_bytes());
@@ -167,7 +179,8 @@ impl Db<'_> {
         Ok(())
     }
 
-    /// Gives messages their reactions, and shows them as acts that are still queued will.
+    /// Gives messages their reactions and files, and shows them as acts that are still queued
+    /// will.
     pub(super) fn dress(self, messages: &mut [Message]) -> Result<(), Error> {
         for chunk in messages.chunks_mut(CHUNK) {
             let mut found = self.acts_of(chunk)?;
@@ -175,6 +188,7 @@ impl Db<'_> {
                 if let Some(acts) = found.remove(&(message.conversation, message.id)) {
                     apply(message, acts);
                 }
+                message.attachment = self.shown_attachment(message)?;
             }
         }
         Ok(())

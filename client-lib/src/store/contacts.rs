@@ -7,10 +7,10 @@ use zeroize::Zeroizing;
 
 use super::{Db, fixed, from_sql, maybe, to_sql};
 use crate::error::Error;
-use crate::types::{Contact, ContactId, ContactState};
+use crate::types::{Contact, ContactId, ContactState, ConversationId, Joins};
 
 /// What is known of a contact.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct ContactRow {
     pub(crate) id: ContactId,
     /// Known once their card or letter was read.
@@ -32,10 +32,12 @@ pub(crate) struct ContactRow {
     pub(crate) request: Option<Vec<u8>>,
     /// When it was declined or blocked.
     pub(crate) ended_at: UnixTime,
+    /// The group they asked to be in, or this account asked them to be in (INV-6).
+    pub(crate) joins: Option<Joins>,
 }
 
 /// An inbox of somebody else, and the key to write to it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct InboxRef {
     pub(crate) relay: String,
     pub(crate) mailbox: MailboxId,
@@ -65,6 +67,7 @@ impl ContactRow {
             came_by: None,
             request: None,
             ended_at: UnixTime::new(0),
+            joins: None,
         }
     }
 
@@ -82,6 +85,12 @@ impl ContactRow {
             came_by: maybe(row, "came_by")?.map(PublicKey::new),
             request: row.get("request")?,
             ended_at: UnixTime::new(from_sql(row.get("ended_at")?)),
+            joins: match maybe(row, "joins")? {
+                Some(group) => {
+                    Some(Joins { group: ConversationId::new(group), name: row.get("joins_name")? })
+                }
+                None => None,
+            },
         })
     }
 }
@@ -114,12 +123,14 @@ impl Db<'_> {
     /// Writes a contact, new or changed.
     pub(crate) fn put_contact(self, contact: &ContactRow) -> Result<(), Error> {
         let sql = "INSERT INTO contacts (id, account, nickname, state, verified, devices,
-                inbox_relay, inbox, inbox_key, own_key, invite, request, ended_at, came_by)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+                inbox_relay, inbox, inbox_key, own_key, invite, request, ended_at, came_by,
+                joins, joins_name)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
             ON CONFLICT (id) DO UPDATE SET account = ?2, nickname = ?3, state = ?4, verified = ?5,
                 devices = ?6, inbox_relay = ?7, inbox = ?8, inbox_key = ?9, own_key = ?10,
-                invite = ?11, request = ?12, ended_at = ?13, came_by = ?14";
-        let inbox = contact.inbox.as_ref();
+                invite = ?11, request = ?12, ended_at = ?13, came_by = ?14, joins = ?15,
+                joins_name = ?16";
+        let (inbox, joins) = (contact.inbox.as_ref(), contact.joins.as_ref());
         self.sql.prepare_cached(sql)?.execute(rusqlite::params![
             contact.id.as_bytes(),
             contact.account.as_ref().map(PublicKey::as_bytes),
@@ -135,6 +146,8 @@ impl Db<'_> {
             contact.request,
             to_sql(contact.ended_at.get()),
             contact.came_by.as_ref().map(PublicKey::as_bytes),
+            joins.map(|joins| joins.group.as_bytes()),
+            joins.map_or("", |joins| &joins.name),
         ])?;
         Ok(())
     }
@@ -148,6 +161,7 @@ impl Db<'_> {
             state: contact.state,
             unread,
             verified: contact.verified,
+            joins: contact.joins.clone(),
         })
     }
 }

@@ -116,6 +116,7 @@ const fn standing_number(standing: Standing) -> u8 {
         Standing::Left => 3,
         Standing::Removed => 4,
         Standing::Broken => 5,
+        Standing::Restored => 6,
     }
 }
 
@@ -127,6 +128,7 @@ const fn standing_of(number: u8) -> Standing {
         2 => Standing::Leaving,
         3 => Standing::Left,
         4 => Standing::Removed,
+        6 => Standing::Restored,
         _ => Standing::Broken,
     }
 }

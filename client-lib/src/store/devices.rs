@@ -1,6 +1,7 @@
 //! What belongs to the account's own devices: links under way, the keys each device was given, what
 //! is to be told to the others, and what they told.
 
+use restante_crypto::LettersTaken;
 use restante_spec::ids::{EnvelopeId, PublicKey, Seq, UnixTime};
 use rusqlite::{OptionalExtension, Row};
 use zeroize::Zeroizing;
@@ -70,9 +71,12 @@ impl Db<'_> {
             "DELETE FROM jobs; DELETE FROM wishes; DELETE FROM logs; DELETE FROM muted;
              DELETE FROM readers; DELETE FROM own_ids; DELETE FROM receipts; DELETE FROM links;
              DELETE FROM device_keys; DELETE FROM claims; DELETE FROM synced; DELETE FROM letters;
-             DELETE FROM dirty; DELETE FROM rooms; DELETE FROM room_hosts; DELETE FROM posts;
-             DELETE FROM room_counters;
-             UPDATE conversations SET log = NULL;
+             DELETE FROM dirty; DELETE FROM authors; DELETE FROM kept; DELETE FROM joined;
+             DELETE FROM absences; DELETE FROM owed; DELETE FROM given; DELETE FROM returns;
+             DELETE FROM restarts; DELETE FROM callers; DELETE FROM shares;
+             DELETE FROM archives; DELETE FROM segments; DELETE FROM rooms;
+              DELETE FROM room_hosts; DELETE FROM posts; DELETE FROM room_counters;
+              UPDATE conversations SET log = NULL;
              UPDATE outbox SET mailbox = NULL, content = NULL, sealed = NULL, sealed_epoch = NULL;
              DELETE FROM outbox WHERE kind = 9;",
         )?)
@@ -142,17 +146,21 @@ impl Db<'_> {
         Ok(query.exists([device.as_bytes()])?)
     }
 
-    /// The number of the last letter taken from a device.
-    pub(crate) fn letter_number(self, device: &PublicKey) -> Result<Option<u64>, Error> {
-        let sql = "SELECT number FROM letter_numbers WHERE device = ?1";
-        let number = self.sql.query_row(sql, [device.as_bytes()], |row| row.get(0));
-        Ok(number.optional()?.map(from_sql))
+    /// The letters taken from a device.
+    pub(crate) fn letters_taken(self, device: &PublicKey) -> Result<LettersTaken, Error> {
+        let sql = "SELECT taken FROM letter_numbers WHERE device = ?1";
+        let taken = self.sql.query_row(sql, [device.as_bytes()], |row| row.get(0));
+        Ok(taken.optional()?.map(LettersTaken::from_bytes).unwrap_or_default())
     }
 
     /// A letter of a device was taken.
-    pub(crate) fn set_letter_number(self, device: &PublicKey, number: u64) -> Result<(), Error> {
-        let sql = "INSERT OR REPLACE INTO letter_numbers (device, number) VALUES (?1, ?2)";
-        self.sql.execute(sql, (device.as_bytes(), to_sql(number)))?;
+    pub(crate) fn set_letters_taken(
+        self,
+        device: &PublicKey,
+        taken: LettersTaken,
+    ) -> Result<(), Error> {
+        let sql = "INSERT OR REPLACE INTO letter_numbers (device, taken) VALUES (?1, ?2)";
+        self.sql.execute(sql, (device.as_bytes(), taken.to_bytes()))?;
         Ok(())
     }
 
@@ -171,8 +179,8 @@ impl Db<'_> {
              INSERT OR IGNORE INTO dirty SELECT 3, key FROM invites;
              INSERT OR IGNORE INTO dirty SELECT 4, id FROM conversations WHERE kind < 3;
              INSERT OR IGNORE INTO dirty SELECT 5, conversation FROM read_marks;
-             INSERT OR IGNORE INTO dirty SELECT 16, mailbox FROM rooms;
-             INSERT OR IGNORE INTO dirty SELECT kind, key FROM notes;",
+             INSERT OR IGNORE INTO dirty SELECT kind, key FROM notes;
+             INSERT OR IGNORE INTO dirty SELECT 11, mailbox FROM rooms;",
         )?)
     }
 

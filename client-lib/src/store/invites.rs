@@ -4,9 +4,9 @@ use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey, ReaderHash, ReaderSec
 use rusqlite::{OptionalExtension, Row};
 use zeroize::Zeroizing;
 
-use super::{Db, fixed, from_sql, to_sql};
+use super::{Db, fixed, from_sql, maybe, to_sql};
 use crate::error::Error;
-use crate::types::ContactId;
+use crate::types::{ContactId, ConversationId};
 
 /// A letter that waits for a blob: the log it lets into, who wrote it, what it says.
 pub(crate) type KeptWelcome = (MailboxId, ContactId, Zeroizing<Vec<u8>>);
@@ -23,6 +23,10 @@ pub(crate) struct InviteRow {
     pub(crate) uses: u32,
     pub(crate) expires_at: UnixTime,
     pub(crate) created_at: UnixTime,
+    /// The group it leads to (INV-6).
+    pub(crate) group: Option<ConversationId>,
+    /// Whether whoever takes it is accepted without asking.
+    pub(crate) accepts: bool,
 }
 
 impl InviteRow {
@@ -34,6 +38,8 @@ impl InviteRow {
             uses: row.get("uses")?,
             expires_at: UnixTime::new(from_sql(row.get("expires_at")?)),
             created_at: UnixTime::new(from_sql(row.get("created_at")?)),
+            group: maybe(row, "leads_to")?.map(ConversationId::new),
+            accepts: row.get("accepts")?,
         })
     }
 }
@@ -70,8 +76,9 @@ impl Db<'_> {
 
     /// Keeps a new invite.
     pub(crate) fn put_invite(self, invite: &InviteRow) -> Result<(), Error> {
-        let sql = "INSERT INTO invites (key, invite, secret, uses, expires_at, created_at)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let sql = "INSERT INTO invites
+                (key, invite, secret, uses, expires_at, created_at, leads_to, accepts)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
         self.sql.execute(
             sql,
             rusqlite::params![
@@ -81,6 +88,8 @@ impl Db<'_> {
                 invite.uses,
                 to_sql(invite.expires_at.get()),
                 to_sql(invite.created_at.get()),
+                invite.group.as_ref().map(ConversationId::as_bytes),
+                invite.accepts,
             ],
         )?;
         Ok(())

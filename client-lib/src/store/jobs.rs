@@ -38,6 +38,8 @@ pub(crate) enum JobKind {
     AllowMembers,
     /// Take a key package of one device of an account that is to be added to a conversation.
     TakePrekey,
+    /// Write a letter that asks to be added again.
+    Readd,
     /// Give a device of this account every right in the own inbox.
     AllowDevice,
     /// Register this device's reader at the own inbox.
@@ -193,6 +195,12 @@ impl Db<'_> {
         Ok(self.sql.prepare_cached(sql)?.exists((slot.get(), kind_number(kind)))?)
     }
 
+    /// Whether a job of this kind is noted for this conversation.
+    pub(crate) fn has_job_of(self, of: ConversationId, kind: JobKind) -> Result<bool, Error> {
+        let sql = "SELECT 1 FROM jobs WHERE conversation = ?1 AND kind = ?2";
+        Ok(self.sql.prepare_cached(sql)?.exists((of.as_bytes(), kind_number(kind)))?)
+    }
+
     /// The job of this kind for this contact, if one is noted.
     pub(crate) fn job_for(self, contact: ContactId, kind: JobKind) -> Result<Option<JobId>, Error> {
         let sql = "SELECT max(id) FROM jobs WHERE contact = ?1 AND kind = ?2";
@@ -255,6 +263,7 @@ const fn kind_number(kind: JobKind) -> u8 {
         JobKind::CreateConversation => 8,
         JobKind::AllowMembers => 9,
         JobKind::TakePrekey => 10,
+        JobKind::Readd => 30,
         JobKind::AllowDevice => 20,
         JobKind::AddReader => 21,
         JobKind::Link => 22,
@@ -279,6 +288,7 @@ const fn kind_of(number: u8) -> Option<JobKind> {
         8 => JobKind::CreateConversation,
         9 => JobKind::AllowMembers,
         10 => JobKind::TakePrekey,
+        30 => JobKind::Readd,
         20 => JobKind::AllowDevice,
         21 => JobKind::AddReader,
         22 => JobKind::Link,

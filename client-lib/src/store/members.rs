@@ -7,7 +7,7 @@ use restante_spec::ids::{MailboxId, PublicKey};
 use rusqlite::{OptionalExtension, Row};
 use zeroize::Zeroizing;
 
-use super::{Db, InboxRef, fixed, from_sql, maybe, to_sql};
+use super::{Db, InboxRef, fixed, maybe};
 use crate::error::Error;
 use crate::types::ConversationId;
 
@@ -21,8 +21,6 @@ pub(crate) struct MemberRow {
     pub(crate) devices: Option<Vec<u8>>,
     /// Where members write letters to them.
     pub(crate) inbox: Option<InboxRef>,
-    /// Number of the last letter taken from them as a member.
-    pub(crate) letter_number: u64,
     /// They have said that they leave.
     pub(crate) leaves: bool,
 }
@@ -30,14 +28,7 @@ pub(crate) struct MemberRow {
 impl MemberRow {
     /// An account of which nothing is known.
     pub(crate) const fn new(account: PublicKey) -> Self {
-        Self {
-            account,
-            nickname: String::new(),
-            devices: None,
-            inbox: None,
-            letter_number: 0,
-            leaves: false,
-        }
+        Self { account, nickname: String::new(), devices: None, inbox: None, leaves: false }
     }
 
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
@@ -46,7 +37,6 @@ impl MemberRow {
             nickname: row.get("nickname")?,
             devices: row.get("devices")?,
             inbox: InboxRef::read(row)?,
-            letter_number: from_sql(row.get("letter_number")?),
             leaves: row.get("leaves")?,
         })
     }
@@ -101,8 +91,8 @@ impl Db<'_> {
     /// Writes what is known of an account, new or changed.
     pub(crate) fn put_member(self, of: ConversationId, member: &MemberRow) -> Result<(), Error> {
         let sql = "INSERT OR REPLACE INTO members (conversation, account, nickname, devices,
-                inbox_relay, inbox, inbox_key, letter_number, leaves)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+                inbox_relay, inbox, inbox_key, leaves)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
         let inbox = member.inbox.as_ref();
         self.sql.prepare_cached(sql)?.execute(rusqlite::params![
             of.as_bytes(),
@@ -112,7 +102,6 @@ impl Db<'_> {
             inbox.map(|inbox| inbox.relay.as_str()),
             inbox.map(|inbox| inbox.mailbox.as_bytes()),
             inbox.map(|inbox| &*inbox.key),
-            to_sql(member.letter_number),
             member.leaves,
         ])?;
         Ok(())

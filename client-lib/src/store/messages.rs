@@ -168,9 +168,9 @@ impl Db<'_> {
         self,
         now: UnixTime,
     ) -> Result<Vec<(ConversationId, MessageId)>, Error> {
-        // Layout: 0 and 1 are kinds that a person wrote; in a room (4) nobody gives such a sign.
+        // Layout: 0, 1 and 8 are kinds that a person wrote; in a room (4) nobody gives such a sign.
         let sql = "UPDATE messages SET fate = 3
-            WHERE fate = 1 AND expires_at < ?1 AND kind IN (0, 1)
+            WHERE fate = 1 AND expires_at < ?1 AND kind IN (0, 1, 8)
                 AND conversation NOT IN (SELECT id FROM conversations WHERE kind = 4)
             RETURNING conversation, id";
         let mut update = self.sql.prepare_cached(sql)?;
@@ -238,6 +238,20 @@ impl Db<'_> {
         Ok(())
     }
 
+    /// A message that was read when it came disappears so long from now on as it says.
+    pub(crate) fn begin_timer_if_read(
+        self,
+        conversation: ConversationId,
+        id: &MessageId,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let sql = "UPDATE messages SET gone_at = timer + ?3
+            WHERE conversation = ?1 AND id = ?2 AND timer > 0 AND unread = 0 AND gone_at = 0";
+        let of = (conversation.as_bytes(), id.as_bytes(), to_sql(now.get()));
+        self.sql.prepare_cached(sql)?.execute(of)?;
+        Ok(())
+    }
+
     /// Messages whose time to disappear has come.
     pub(crate) fn to_disappear(
         self,
@@ -270,9 +284,11 @@ impl Db<'_> {
         let sql = "DELETE FROM reached WHERE conversation = ?1 AND id = ?2";
         self.sql.prepare_cached(sql)?.execute(of)?;
         self.drop_acts_on(conversation, id)?;
+        self.drop_kept(conversation, id)?;
         let kind = if by.is_some() { MessageKind::Deleted } else { MessageKind::Disappeared };
         let sql = "UPDATE messages SET kind = ?3, text = '', content = NULL, unread = 0,
-                reply_to = NULL, edited = 0, timer = 0, gone_at = 0, deleted_by = ?4
+                reply_to = NULL, edited = 0, unconfirmed = 0, timer = 0, gone_at = 0,
+                deleted_by = ?4
             WHERE conversation = ?1 AND id = ?2";
         let by = by.as_ref().map(ContactId::as_bytes);
         self.sql.prepare_cached(sql)?.execute((of.0, of.1, kind_number(kind), by))?;
@@ -302,7 +318,8 @@ impl Db<'_> {
 
     /// Messages of this side that are still queued.
     pub(crate) fn queued(self) -> Result<u32, Error> {
-        let sql = "SELECT count(*) FROM messages WHERE fate = 0";
+        // Layout: 4 and 5 are kinds that are gone.
+        let sql = "SELECT count(*) FROM messages WHERE fate = 0 AND kind NOT IN (4, 5)";
         Ok(self.sql.query_row(sql, [], |row| row.get(0))?)
     }
 }
@@ -326,6 +343,7 @@ pub(super) fn read_message(row: &Row<'_>) -> rusqlite::Result<Message> {
         seq: placed.then(|| Seq::new(from_sql(seq))),
         at: UnixTime::new(from_sql(row.get("at")?)),
         fate,
+        is_unconfirmed: row.get("unconfirmed")?,
         position: Position {
             generation: row.get("generation")?,
             seq: from_sql(seq),
@@ -336,11 +354,12 @@ pub(super) fn read_message(row: &Row<'_>) -> rusqlite::Result<Message> {
         deleted_by: maybe(row, "deleted_by")?.map(ContactId::new),
         reactions: Vec::new(),
         expires_at: (gone_at > 0).then(|| UnixTime::new(from_sql(gone_at))),
+        attachment: None,
     })
 }
 
 /// Reads which message it is.
-fn read_name(row: &Row<'_>) -> rusqlite::Result<(ConversationId, MessageId)> {
+pub(super) fn read_name(row: &Row<'_>) -> rusqlite::Result<(ConversationId, MessageId)> {
     Ok((ConversationId::new(row.get(0)?), MessageId::new(row.get(1)?)))
 }
 
@@ -359,7 +378,7 @@ fn changes_of(row: &Row<'_>, kind: MessageKind) -> rusqlite::Result<Vec<GroupCha
 }
 
 /// Layout: the number of each fate in the table, and the code beside it.
-const fn fate_numbers(fate: Fate) -> (u8, u32) {
+pub(super) const fn fate_numbers(fate: Fate) -> (u8, u32) {
     match fate {
         Fate::Queued => (0, 0),
         Fate::Accepted => (1, 0),
@@ -371,7 +390,7 @@ const fn fate_numbers(fate: Fate) -> (u8, u32) {
     }
 }
 
-fn fate_of(number: u8, code: u32) -> Fate {
+pub(super) fn fate_of(number: u8, code: u32) -> Fate {
     match number {
         0 => Fate::Queued,
         1 => Fate::Accepted,
@@ -384,7 +403,7 @@ fn fate_of(number: u8, code: u32) -> Fate {
 }
 
 /// Layout: the number of each kind in the table.
-const fn kind_number(kind: MessageKind) -> u8 {
+pub(super) const fn kind_number(kind: MessageKind) -> u8 {
     match kind {
         MessageKind::Text => 0,
         MessageKind::Unknown => 1,
@@ -392,16 +411,18 @@ const fn kind_number(kind: MessageKind) -> u8 {
         MessageKind::Event => 3,
         MessageKind::Deleted => 4,
         MessageKind::Disappeared => 5,
+        MessageKind::Attachment => 8,
     }
 }
 
-const fn kind_of(number: u8) -> MessageKind {
+pub(super) const fn kind_of(number: u8) -> MessageKind {
     match number {
         0 => MessageKind::Text,
         1 => MessageKind::Unknown,
         3 => MessageKind::Event,
         4 => MessageKind::Deleted,
         5 => MessageKind::Disappeared,
+        8 => MessageKind::Attachment,
         _ => MessageKind::Unreadable,
     }
 }

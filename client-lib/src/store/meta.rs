@@ -35,6 +35,10 @@ pub(crate) enum Meta {
     LetterNumber,
     /// Present: this home was copied, or this device was removed; it must not send.
     Cloned,
+    /// Attachments up to so many bytes are fetched by themselves, if a person said how many.
+    FetchBytes,
+    /// Present: the relay does not let this linked device into the account's inbox.
+    ShutOut,
     /// What others are told without being written to.
     Privacy,
     /// The seed of an allowed key of the own inbox with every right: what this device writes to it
@@ -65,6 +69,8 @@ impl Meta {
             Self::InboxCursor => "inbox_cursor",
             Self::LetterNumber => "letter_number",
             Self::Cloned => "cloned",
+            Self::FetchBytes => "fetch_bytes",
+            Self::ShutOut => "shut_out",
             Self::Privacy => "privacy",
             Self::OwnKey => "own_key",
             Self::NextDevice => "next_device",

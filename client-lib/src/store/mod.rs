@@ -4,9 +4,14 @@
 //! the rows. Everything that belongs together is written in one transaction ([`Store::write`]).
 
 mod acts;
+mod archives;
+mod attachments;
+mod authors;
 mod contacts;
 mod conversations;
 mod devices;
+mod gaps;
+mod history;
 mod invites;
 mod jobs;
 mod logs;
@@ -16,6 +21,7 @@ mod meta;
 mod mls;
 mod outbox;
 mod reached;
+mod returns;
 mod rooms;
 mod schema;
 mod search;
@@ -30,15 +36,21 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use zeroize::Zeroizing;
 
 pub(crate) use acts::{ActKind, ActRow};
+pub(crate) use archives::{ArchiveRow, Mark, SegmentRow, Stage};
+pub(crate) use attachments::AttachmentRow;
+pub(crate) use authors::{AuthorRow, KeptRow};
 pub(crate) use contacts::{ContactRow, InboxRef};
 pub(crate) use conversations::ConversationRow;
 pub(crate) use devices::{ClaimRow, LastWord, LinkRow, RecordName};
+pub(crate) use gaps::{GapRow, OwedRow};
+pub(crate) use history::Put;
 pub(crate) use invites::InviteRow;
 pub(crate) use jobs::{Job, JobId, JobKind, NewJob};
 pub(crate) use logs::{LogRow, LogState, PendingCommit};
 pub(crate) use messages::{NewMessage, Place, pack_changes};
 pub(crate) use meta::Meta;
 pub(crate) use outbox::{OutboxRow, Sealed};
+pub(crate) use returns::{CallerRow, ReturnRow};
 pub(crate) use rooms::{PostKind, PostRow, RoomRow};
 pub(crate) use transfers::{Errand, TransferRow};
 pub(crate) use wishes::{Wish, WishId, WishRow};

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::types::ConversationId;
 
 /// A content on its way.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct OutboxRow {
     pub(crate) row: i64,
     pub(crate) id: EnvelopeId,

@@ -81,7 +81,7 @@ impl Db<'_> {
     }
 
     /// A message of this account goes to these others; it did not go to those named before.
-    /// Layout: 0 and 1 are kinds that a person wrote.
+    /// Layout: 0, 1 and 8 are kinds that a person wrote.
     pub(crate) fn set_recipients(
         self,
         conversation: ConversationId,
@@ -93,7 +93,7 @@ impl Db<'_> {
         self.sql.prepare_cached(sql)?.execute((conversation.as_bytes(), id.as_bytes()))?;
         let sql = "INSERT OR IGNORE INTO reached (conversation, id, account, how, at)
             SELECT ?1, ?2, ?3, 0, ?4 WHERE EXISTS (SELECT 1 FROM messages
-                WHERE conversation = ?1 AND id = ?2 AND author IS NULL AND kind IN (0, 1))";
+                WHERE conversation = ?1 AND id = ?2 AND author IS NULL AND kind IN (0, 1, 8))";
         let mut insert = self.sql.prepare_cached(sql)?;
         for account in accounts {
             let (of, who) = (conversation.as_bytes(), account.as_bytes());
@@ -138,6 +138,45 @@ impl Db<'_> {
             to_sql(now.get()),
         ])?;
         Ok(changed > 0)
+    }
+
+    /// A receipt of a message that is not here waits for it; of those that wait the oldest are
+    /// dropped beyond `most`. Of one that is here nothing is noted.
+    pub(crate) fn put_early_receipt(
+        self,
+        of: ConversationId,
+        id: &EnvelopeId,
+        account: ContactId,
+        read: bool,
+        most: u32,
+    ) -> Result<(), Error> {
+        let sql = "INSERT INTO early_receipts (conversation, id, account, read)
+            SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS (
+                SELECT 1 FROM messages WHERE conversation = ?1 AND id = ?2)
+            ON CONFLICT (conversation, id, account) DO UPDATE SET read = max(read, ?4)";
+        let receipt = (of.as_bytes(), id.as_bytes(), account.as_bytes(), read);
+        if self.sql.prepare_cached(sql)?.execute(receipt)? > 0 {
+            let sql = "DELETE FROM early_receipts WHERE row <= (SELECT row FROM early_receipts
+                ORDER BY row DESC LIMIT 1 OFFSET ?1)";
+            self.sql.prepare_cached(sql)?.execute([most])?;
+        }
+        Ok(())
+    }
+
+    /// Takes the receipts that have waited for a message: whose, and whether it was read there.
+    pub(crate) fn take_early_receipts(
+        self,
+        of: ConversationId,
+        id: &EnvelopeId,
+    ) -> Result<Vec<(ContactId, Reach)>, Error> {
+        let sql = "DELETE FROM early_receipts WHERE conversation = ?1 AND id = ?2
+            RETURNING account, read";
+        let mut query = self.sql.prepare_cached(sql)?;
+        let rows = query.query_map((of.as_bytes(), id.as_bytes()), |row| {
+            let how = if row.get(1)? { Reach::Read } else { Reach::Delivered };
+            Ok((ContactId::new(row.get(0)?), how))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// A message's fate is that of the recipient who has come least far; says whether it has
@@ -197,7 +236,7 @@ impl Db<'_> {
 }
 
 /// Layout: the number of each step in the table.
-const fn reach_number(how: Reach) -> u8 {
+pub(super) const fn reach_number(how: Reach) -> u8 {
     match how {
         Reach::Sent => 0,
         Reach::Delivered => 1,
@@ -205,7 +244,7 @@ const fn reach_number(how: Reach) -> u8 {
     }
 }
 
-const fn reach_of(number: u8) -> Reach {
+pub(super) const fn reach_of(number: u8) -> Reach {
     match number {
         0 => Reach::Sent,
         1 => Reach::Delivered,

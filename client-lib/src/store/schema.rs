@@ -20,7 +20,8 @@ CREATE TABLE contacts (
     id BLOB PRIMARY KEY, account BLOB, nickname TEXT NOT NULL, state INTEGER NOT NULL,
     verified INTEGER NOT NULL DEFAULT 0, devices BLOB, inbox_relay TEXT, inbox BLOB,
     inbox_key BLOB, own_key BLOB, invite TEXT, came_by BLOB,
-    request BLOB, ended_at INTEGER NOT NULL DEFAULT 0
+    request BLOB, ended_at INTEGER NOT NULL DEFAULT 0,
+    joins BLOB, joins_name TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 
 CREATE TABLE conversations (
@@ -31,7 +32,7 @@ CREATE TABLE conversations (
 CREATE TABLE members (
     conversation BLOB NOT NULL, account BLOB NOT NULL, nickname TEXT NOT NULL DEFAULT '',
     devices BLOB, inbox_relay TEXT, inbox BLOB, inbox_key BLOB,
-    letter_number INTEGER NOT NULL DEFAULT 0, leaves INTEGER NOT NULL DEFAULT 0,
+    leaves INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (conversation, account)
 ) WITHOUT ROWID;
 
@@ -66,6 +67,7 @@ CREATE TABLE messages (
     author BLOB, kind INTEGER NOT NULL, text TEXT NOT NULL, content BLOB,
     at INTEGER NOT NULL, fate INTEGER NOT NULL, code INTEGER NOT NULL DEFAULT 0,
     expires_at INTEGER NOT NULL DEFAULT 0, unread INTEGER NOT NULL DEFAULT 0,
+    unconfirmed INTEGER NOT NULL DEFAULT 0,
     reply_to BLOB, edited INTEGER NOT NULL DEFAULT 0, deleted_by BLOB,
     timer INTEGER NOT NULL DEFAULT 0, gone_at INTEGER NOT NULL DEFAULT 0,
     UNIQUE (conversation, id)
@@ -120,9 +122,64 @@ CREATE TABLE reached (
 ) WITHOUT ROWID;
 CREATE INDEX reached_of ON reached (conversation, account) WHERE how = 0;
 CREATE INDEX reached_at ON reached (at);
+CREATE TABLE early_receipts (
+    row INTEGER PRIMARY KEY AUTOINCREMENT, conversation BLOB NOT NULL, id BLOB NOT NULL,
+    account BLOB NOT NULL, read INTEGER NOT NULL, UNIQUE (conversation, id, account)
+);
 
 CREATE TABLE log_hashes (
     mailbox BLOB NOT NULL, seq INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (mailbox, seq)
+) WITHOUT ROWID;
+
+CREATE TABLE authors (
+    mailbox BLOB NOT NULL, device BLOB NOT NULL, counter INTEGER NOT NULL, hash BLOB,
+    seq INTEGER NOT NULL, PRIMARY KEY (mailbox, device)
+) WITHOUT ROWID;
+
+CREATE TABLE kept (
+    mailbox BLOB NOT NULL, device BLOB NOT NULL, counter INTEGER NOT NULL,
+    conversation BLOB NOT NULL, id BLOB NOT NULL, seq INTEGER NOT NULL, content BLOB NOT NULL,
+    about BLOB, PRIMARY KEY (mailbox, device, counter)
+);
+CREATE INDEX kept_by_id ON kept (conversation, id);
+CREATE INDEX kept_about ON kept (conversation, about) WHERE about IS NOT NULL;
+
+CREATE TABLE joined (
+    mailbox BLOB NOT NULL, account BLOB NOT NULL, seq INTEGER NOT NULL,
+    PRIMARY KEY (mailbox, account)
+) WITHOUT ROWID;
+CREATE TABLE absences (mailbox BLOB PRIMARY KEY) WITHOUT ROWID;
+
+CREATE TABLE gaps (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, conversation BLOB NOT NULL, mailbox BLOB NOT NULL,
+    generation INTEGER NOT NULL, device BLOB NOT NULL, account BLOB NOT NULL,
+    first INTEGER NOT NULL, last INTEGER NOT NULL, hash BLOB NOT NULL,
+    after INTEGER NOT NULL, before INTEGER NOT NULL,
+    asks INTEGER NOT NULL, due INTEGER NOT NULL, lost INTEGER NOT NULL
+);
+CREATE INDEX gaps_of_conversation ON gaps (conversation, generation, before);
+CREATE INDEX gaps_due ON gaps (due) WHERE lost = 0;
+
+CREATE TABLE owed (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, asked_in BLOB NOT NULL, account BLOB NOT NULL,
+    mailbox BLOB NOT NULL, device BLOB NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+    due INTEGER NOT NULL, UNIQUE (asked_in, account, mailbox, device, first, last)
+);
+CREATE TABLE given (
+    conversation BLOB NOT NULL, account BLOB NOT NULL, since INTEGER NOT NULL,
+    count INTEGER NOT NULL, PRIMARY KEY (conversation, account)
+) WITHOUT ROWID;
+
+CREATE TABLE returns (
+    mailbox BLOB PRIMARY KEY, asked INTEGER NOT NULL, due INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE callers (
+    conversation BLOB NOT NULL, device BLOB NOT NULL, account BLOB NOT NULL,
+    package BLOB NOT NULL, PRIMARY KEY (conversation, device)
+) WITHOUT ROWID;
+
+CREATE TABLE restarts (
+    conversation BLOB PRIMARY KEY, due INTEGER, last INTEGER
 ) WITHOUT ROWID;
 
 CREATE TABLE outbox (
@@ -145,7 +202,7 @@ CREATE TABLE own_ids (
 CREATE TABLE letters (id BLOB PRIMARY KEY, forget_at INTEGER NOT NULL) WITHOUT ROWID;
 
 CREATE TABLE letter_numbers (
-    device BLOB PRIMARY KEY, number INTEGER NOT NULL
+    device BLOB PRIMARY KEY, taken BLOB NOT NULL
 ) WITHOUT ROWID;
 
 CREATE TABLE links (
@@ -173,7 +230,8 @@ CREATE TABLE dirty (
 
 CREATE TABLE invites (
     key BLOB PRIMARY KEY, invite BLOB NOT NULL, secret BLOB NOT NULL, uses INTEGER NOT NULL,
-    expires_at INTEGER NOT NULL, created_at INTEGER NOT NULL
+    expires_at INTEGER NOT NULL, created_at INTEGER NOT NULL, leads_to BLOB,
+    accepts INTEGER NOT NULL
 ) WITHOUT ROWID;
 
 CREATE TABLE readers (
@@ -197,6 +255,31 @@ CREATE TABLE transfers (
     expires_at INTEGER NOT NULL
 );
 CREATE INDEX transfers_to_do ON transfers (row) WHERE owed = 1;
+
+CREATE TABLE attachments (
+    conversation BLOB NOT NULL, message BLOB NOT NULL, body BLOB NOT NULL, relay TEXT,
+    file TEXT NOT NULL, whole INTEGER NOT NULL, wanted INTEGER NOT NULL, transfer BLOB,
+    failure INTEGER, code INTEGER NOT NULL, PRIMARY KEY (conversation, message)
+) WITHOUT ROWID;
+CREATE INDEX attachments_moving ON attachments (transfer) WHERE transfer IS NOT NULL;
+CREATE INDEX attachments_wanted ON attachments (conversation) WHERE wanted = 1;
+
+CREATE TABLE litter (file TEXT PRIMARY KEY, held INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE shares (
+    device BLOB NOT NULL, conversation BLOB NOT NULL, since INTEGER NOT NULL, archive BLOB,
+    PRIMARY KEY (device, conversation)
+) WITHOUT ROWID;
+CREATE TABLE archives (
+    id BLOB PRIMARY KEY, device BLOB, relay TEXT NOT NULL, messages INTEGER NOT NULL,
+    done INTEGER NOT NULL, manifests INTEGER NOT NULL, segments INTEGER NOT NULL,
+    taken INTEGER NOT NULL, whole INTEGER NOT NULL, rest BLOB, due INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE segments (
+    archive BLOB NOT NULL, number INTEGER NOT NULL, blob BLOB NOT NULL, read_key BLOB NOT NULL,
+    file_key BLOB NOT NULL, size INTEGER NOT NULL, messages INTEGER NOT NULL,
+    newest INTEGER NOT NULL, oldest INTEGER NOT NULL, begins BLOB, told INTEGER NOT NULL,
+    PRIMARY KEY (archive, number)
+) WITHOUT ROWID;
 ";
 
 /// Layout of version 1, what follows by itself: the account's other devices are told of whatever
@@ -232,17 +315,17 @@ BEGIN INSERT INTO dirty SELECT 4, new.id WHERE NOT EXISTS (
     SELECT 1 FROM dirty WHERE kind = 4 AND key = new.id); END;
 
 CREATE TRIGGER room_made AFTER INSERT ON rooms
-BEGIN INSERT INTO dirty SELECT 16, new.mailbox WHERE NOT EXISTS (
-    SELECT 1 FROM dirty WHERE kind = 16 AND key = new.mailbox); END;
+BEGIN INSERT INTO dirty SELECT 11, new.mailbox WHERE NOT EXISTS (
+    SELECT 1 FROM dirty WHERE kind = 11 AND key = new.mailbox); END;
 CREATE TRIGGER room_changed AFTER UPDATE ON rooms
 WHEN (old.number, old.seed, old.card, old.host_key, old.manage_key, old.old_key)
   IS NOT (new.number, new.seed, new.card, new.host_key, new.manage_key, new.old_key)
-BEGIN INSERT INTO dirty SELECT 16, new.mailbox WHERE NOT EXISTS (
-    SELECT 1 FROM dirty WHERE kind = 16 AND key = new.mailbox); END;
+BEGIN INSERT INTO dirty SELECT 11, new.mailbox WHERE NOT EXISTS (
+    SELECT 1 FROM dirty WHERE kind = 11 AND key = new.mailbox); END;
 CREATE TRIGGER room_stands AFTER UPDATE ON conversations
 WHEN new.kind = 4 AND old.standing IS NOT new.standing
-BEGIN INSERT INTO dirty SELECT 16, new.log WHERE NOT EXISTS (
-    SELECT 1 FROM dirty WHERE kind = 16 AND key = new.log); END;
+BEGIN INSERT INTO dirty SELECT 11, new.log WHERE NOT EXISTS (
+    SELECT 1 FROM dirty WHERE kind = 11 AND key = new.log); END;
 
 CREATE TRIGGER message_read AFTER INSERT ON messages
 WHEN new.unread = 1 AND EXISTS (SELECT 1 FROM read_marks WHERE conversation = new.conversation

@@ -177,15 +177,23 @@ const fn state_numbers(state: TransferState) -> (u8, u8, u32) {
         TransferState::Running => (1, 0, 0),
         TransferState::Done => (2, 0, 0),
         TransferState::Cancelled => (4, 0, 0),
-        TransferState::Failed(failure) => match failure {
-            TransferFailure::Gone => (3, 0, 0),
-            TransferFailure::Full => (3, 1, 0),
-            TransferFailure::Ended => (3, 2, 0),
-            TransferFailure::Refused(code) => (3, 3, code.number()),
-            TransferFailure::Mismatch => (3, 4, 0),
-            TransferFailure::DiskFull => (3, 5, 0),
-            TransferFailure::File => (3, 6, 0),
-        },
+        TransferState::Failed(failure) => {
+            let (failure, code) = failure_numbers(failure);
+            (3, failure, code)
+        }
+    }
+}
+
+/// Layout: the numbers of a failure and a code in the tables.
+pub(super) const fn failure_numbers(failure: TransferFailure) -> (u8, u32) {
+    match failure {
+        TransferFailure::Gone => (0, 0),
+        TransferFailure::Full => (1, 0),
+        TransferFailure::Ended => (2, 0),
+        TransferFailure::Refused(code) => (3, code.number()),
+        TransferFailure::Mismatch => (4, 0),
+        TransferFailure::DiskFull => (5, 0),
+        TransferFailure::File => (6, 0),
     }
 }
 
@@ -195,17 +203,21 @@ fn state_of(state: u8, failure: u8, code: u32) -> TransferState {
         (0, _) => TransferState::Waiting,
         (1, _) => TransferState::Running,
         (2, _) => TransferState::Done,
-        (3, 0) => TransferState::Failed(TransferFailure::Gone),
-        (3, 1) => TransferState::Failed(TransferFailure::Full),
-        (3, 2) => TransferState::Failed(TransferFailure::Ended),
-        (3, 3) => {
-            let code = Code::from_number(code).unwrap_or(Code::Internal);
-            TransferState::Failed(TransferFailure::Refused(code))
-        }
-        (3, 4) => TransferState::Failed(TransferFailure::Mismatch),
-        (3, 5) => TransferState::Failed(TransferFailure::DiskFull),
-        (3, _) => TransferState::Failed(TransferFailure::File),
+        (3, failure) => TransferState::Failed(failure_of(failure, code)),
         _ => TransferState::Cancelled,
+    }
+}
+
+/// The failure of these numbers; an unknown one was never written.
+pub(super) fn failure_of(number: u8, code: u32) -> TransferFailure {
+    match number {
+        0 => TransferFailure::Gone,
+        1 => TransferFailure::Full,
+        2 => TransferFailure::Ended,
+        3 => TransferFailure::Refused(Code::from_number(code).unwrap_or(Code::Internal)),
+        4 => TransferFailure::Mismatch,
+        5 => TransferFailure::DiskFull,
+        _ => TransferFailure::File,
     }
 }
 

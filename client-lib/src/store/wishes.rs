@@ -38,6 +38,8 @@ pub(crate) enum Wish {
     Update,
     /// First the other accounts' leaves and readers out, then an end: nobody writes any more.
     Close { removes: bool },
+    /// A device that cannot read on out, and in again with this key package.
+    Readd { device: [u8; 32], package: Vec<u8> },
 }
 
 /// A noted wish.
@@ -88,7 +90,8 @@ impl Wish {
             | Self::Remove { .. }
             | Self::RemoveDevice { .. }
             | Self::Update
-            | Self::Close { .. } => {}
+            | Self::Close { .. }
+            | Self::Readd { .. } => {}
         }
     }
 

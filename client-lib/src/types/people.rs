@@ -37,6 +37,17 @@ pub struct GroupMember {
     pub is_me: bool,
 }
 
+/// How far the history is that another device of the account gives to this one, newest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HistoryProgress {
+    /// Messages that are here.
+    pub done: u64,
+    /// Messages of all of it, as far as it is known.
+    pub total: u64,
+    /// Nothing is missing.
+    pub is_complete: bool,
+}
+
 /// A device of this account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {

@@ -1,8 +1,8 @@
 //! Letters, and what they need to be believed: device lists and cards.
 
 use restante_crypto::{
-    AccountKey, DeviceCertificate, DeviceKey, DeviceList, DeviceNumber, Error, Invite, KemSecret,
-    Letter, LetterPlace, Recipient, hazmat,
+    AccountKey, Card, CardGroup, DeviceCertificate, DeviceKey, DeviceList, DeviceNumber, Error,
+    Invite, KemSecret, Letter, LetterPlace, Recipient, hazmat,
 };
 use restante_spec::address::RelayAddress;
 use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey, UnixTime};
@@ -144,7 +144,9 @@ fn cards() -> Result<Vec<Case>, Error> {
     };
     let invite = make(&certificate)?;
     let letter_key = KemSecret::from_seed(&[15; 32]).public();
-    let card = hazmat::seal_card(&invite, &key, &certificate, &letter_key, "alice", &[16; 24])?;
+    let said =
+        Card { certificate, letter_key: letter_key.clone(), nick: "alice".to_owned(), group: None };
+    let card = hazmat::seal_card(&invite, &key, &said, &[16; 24])?;
     let good = Case::new("letter", "card", "INV-4", "the card behind an invite's link")
         .with("link", invite.link().as_bytes())
         .with("card", &card)
@@ -154,8 +156,10 @@ fn cards() -> Result<Vec<Case>, Error> {
     let opened = ["write_key", "letter_key", "nick"];
     let other = make(&device(2, 1)?.1)?;
     let stranger = DeviceKey::from_seed(&[99; 32]);
-    let forged =
-        hazmat::seal_card(&invite, &stranger, &certificate, &letter_key, "alice", &[16; 24])?;
+    let forged = hazmat::seal_card(&invite, &stranger, &said, &[16; 24])?;
+    let (id, name) = ([17; 16], "friends".to_owned());
+    let of_group = Card { group: Some(CardGroup { id, name }), ..said };
+    let of_group = hazmat::seal_card(&invite, &key, &of_group, &[16; 24])?;
     Ok(vec![
         good.failing("card-changed", "undecryptable", "the relay changed the card")
             .flip("card", 100)
@@ -167,6 +171,12 @@ fn cards() -> Result<Vec<Case>, Error> {
         good.failing("card-forged", "bad_signature", "another device signed the letter key")
             .set("card", &forged)
             .without(&opened),
+        good.clone()
+            .rename("card-of-group", "the card behind a link to a group")
+            .rule("INV-6")
+            .set("card", &of_group)
+            .with("group", &[17; 16])
+            .with("group_name", b"friends"),
         good,
     ])
 }

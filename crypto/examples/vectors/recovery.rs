@@ -4,8 +4,8 @@ use std::error::Error;
 
 use restante_crypto::{RecoverySecret, RecoveryWords, hazmat};
 use restante_spec::archive::{Account, Head, Purpose, Record, SegmentWriter, Tombstone};
-use restante_spec::content::UnixMillis;
-use restante_spec::ids::{ConversationId, EnvelopeId, MailboxId, PublicKey};
+use restante_spec::content::{LogPosition, UnixMillis};
+use restante_spec::ids::{ContactName, ConversationId, EnvelopeId, MailboxId, PublicKey, Seq};
 use zeroize::Zeroizing;
 
 use crate::cases::Case;
@@ -126,7 +126,6 @@ fn segments() -> Result<[Segment; 2], Box<dyn Error>> {
         purpose: Purpose::Recovery,
         account,
         made: UnixMillis::new(1_800_000_000_000),
-        contacts: 0,
         conversations: 0,
         messages: 0,
     };
@@ -146,7 +145,10 @@ fn segments() -> Result<[Segment; 2], Box<dyn Error>> {
     second.push(&Record::Tombstone(Tombstone {
         conversation: ConversationId::new([58; 16]),
         id: EnvelopeId::new([59; 16]),
-        until: UnixMillis::new(1_900_000_000_000),
+        position: LogPosition { generation: 1, seq: Seq::new(60) },
+        author: Some(ContactName::new([61; 16])),
+        by: None,
+        at: UnixMillis::new(1_800_000_000_000),
     }))?;
     Ok([first.finish(), second.finish()])
 }

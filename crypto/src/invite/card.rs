@@ -3,12 +3,13 @@
 //! The relay keeps it with the invite's write key and cannot read it. Layout: nonce (24), then
 //! sealed under the card key with associated data label, inbox id: padded to one size, the length
 //! of the certificate (2), certificate, X-Wing key (1,216), the device's signature (64) over label,
-//! inbox id and X-Wing key, length of the nickname (1), nickname.
+//! inbox id and X-Wing key, length of the nickname (1), nickname; of a link to a group also the
+//! group's id (16), length of its name (1), name.
 
 use std::fmt;
 
 use restante_spec::ids::{MailboxId, Signature};
-use restante_spec::limits::{NICK_BYTES, SEALED_CARD_BYTES};
+use restante_spec::limits::{GROUP_NAME_BYTES, NICK_BYTES, SEALED_CARD_BYTES};
 
 use super::link::Invite;
 use crate::aead::{NONCE, TAG};
@@ -30,6 +31,17 @@ pub struct Card {
     pub letter_key: KemPublic,
     /// What the inviter calls herself; may be empty.
     pub nick: String,
+    /// The group the link leads to, if it does.
+    pub group: Option<CardGroup>,
+}
+
+/// A group, as a card names it (INV-6).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CardGroup {
+    /// Its id.
+    pub id: [u8; 16],
+    /// What it was called when the link was made.
+    pub name: String,
 }
 
 const WHAT: &str = "card";
@@ -38,26 +50,19 @@ impl Invite {
     /// Seals the card that goes to the relay with the write key (INV-4).
     ///
     /// # Errors
-    /// [`Error::TooLarge`] for a nickname above the limit, [`Error::WrongAccount`] if the
+    /// [`Error::TooLarge`] for a name above its limit, [`Error::WrongAccount`] if the
     /// certificate is not of the account the link names, [`Error::Randomness`].
-    pub fn seal_card(
-        &self,
-        device: &DeviceKey,
-        certificate: &DeviceCertificate,
-        letter_key: &KemPublic,
-        nick: &str,
-    ) -> Result<Vec<u8>, Error> {
-        self.seal_card_with(device, certificate, letter_key, nick, &random_bytes()?)
+    pub fn seal_card(&self, device: &DeviceKey, card: &Card) -> Result<Vec<u8>, Error> {
+        self.seal_card_with(device, card, &random_bytes()?)
     }
 
     pub(crate) fn seal_card_with(
         &self,
         device: &DeviceKey,
-        certificate: &DeviceCertificate,
-        letter_key: &KemPublic,
-        nick: &str,
+        card: &Card,
         nonce: &[u8; NONCE],
     ) -> Result<Vec<u8>, Error> {
+        let Card { certificate, letter_key, nick, group } = card;
         if certificate.account().fingerprint() != *self.account() {
             return Err(Error::WrongAccount);
         }
@@ -71,6 +76,10 @@ impl Invite {
         let signature = device.signing().sign(Label::INVITE_KEY, &parts);
         plain.extend_from_slice(signature.as_bytes());
         put_text(&mut plain, "the nickname", nick, NICK_BYTES)?;
+        if let Some(CardGroup { id, name }) = group {
+            plain.extend_from_slice(id);
+            put_text(&mut plain, "the group's name", name, GROUP_NAME_BYTES)?;
+        }
         let max = SEALED_CARD_BYTES - NONCE - TAG;
         let padded = pad_to(&plain, max).ok_or(Error::TooLarge {
             what: "the card",
@@ -100,6 +109,13 @@ impl Invite {
         let letter_key = cursor.slice(KemPublic::SIZE)?;
         let signature = Signature::new(cursor.array()?);
         let nick = cursor.text(NICK_BYTES)?.to_owned();
+        // INV-6
+        let group = if cursor.rest().is_empty() {
+            None
+        } else {
+            let (id, name) = (cursor.array()?, cursor.text(GROUP_NAME_BYTES)?.to_owned());
+            Some(CardGroup { id, name })
+        };
         cursor.finish()?;
         // INV-5
         if certificate.account().fingerprint() != *self.account() {
@@ -108,7 +124,7 @@ impl Invite {
         // INV-4
         let parts: [&[u8]; 2] = [self.inbox().as_bytes(), letter_key];
         verify(certificate.device(), Label::INVITE_KEY, &parts, &signature)?;
-        Ok(Card { certificate, letter_key: KemPublic::from_slice(letter_key)?, nick })
+        Ok(Card { certificate, letter_key: KemPublic::from_slice(letter_key)?, nick, group })
     }
 }
 
@@ -145,19 +161,37 @@ mod tests {
         Inviter { device, certificate, invite }
     }
 
+    fn card(certificate: &DeviceCertificate, nick: &str) -> Card {
+        let letter_key = KemSecret::from_seed(&[5; 32]).public();
+        Card { certificate: certificate.clone(), letter_key, nick: nick.to_owned(), group: None }
+    }
+
     /// INV-4: with the longest names the card has its one size, and opens with the link alone.
     #[test]
     fn card_opens_with_the_link() {
         let Inviter { device, certificate, invite } = inviter();
-        let key = KemSecret::from_seed(&[5; 32]).public();
         for nick in ["", &"n".repeat(NICK_BYTES)] {
-            let sealed = invite.seal_card(&device, &certificate, &key, nick).unwrap();
+            let card = card(&certificate, nick);
+            let sealed = invite.seal_card(&device, &card).unwrap();
             assert_eq!(sealed.len(), SEALED_CARD_BYTES);
-            let card = Invite::parse(&invite.link()).unwrap().open_card(&sealed).unwrap();
-            assert_eq!((card.letter_key, card.nick.as_str()), (key.clone(), nick));
-            assert_eq!(card.certificate, certificate);
+            assert_eq!(Invite::parse(&invite.link()).unwrap().open_card(&sealed), Ok(card));
         }
-        let long = invite.seal_card(&device, &certificate, &key, &"n".repeat(NICK_BYTES + 1));
+        let long = card(&certificate, &"n".repeat(NICK_BYTES + 1));
+        assert!(matches!(invite.seal_card(&device, &long), Err(Error::TooLarge { .. })));
+    }
+
+    /// INV-6: the card of a link to a group names it, with the longest names too.
+    #[test]
+    fn card_names_the_group() {
+        let Inviter { device, certificate, invite } = inviter();
+        let named = |size: usize| Card {
+            group: Some(CardGroup { id: [6; 16], name: "g".repeat(size) }),
+            ..card(&certificate, &"n".repeat(NICK_BYTES))
+        };
+        let sealed = invite.seal_card(&device, &named(GROUP_NAME_BYTES)).unwrap();
+        assert_eq!(sealed.len(), SEALED_CARD_BYTES);
+        assert_eq!(invite.open_card(&sealed), Ok(named(GROUP_NAME_BYTES)));
+        let long = invite.seal_card(&device, &named(GROUP_NAME_BYTES + 1));
         assert!(matches!(long, Err(Error::TooLarge { .. })));
     }
 
@@ -165,8 +199,7 @@ mod tests {
     #[test]
     fn changed_card_is_refused() {
         let Inviter { device, certificate, invite } = inviter();
-        let key = KemSecret::from_seed(&[5; 32]).public();
-        let sealed = invite.seal_card(&device, &certificate, &key, "n").unwrap();
+        let sealed = invite.seal_card(&device, &card(&certificate, "n")).unwrap();
         for at in [0, 30, SEALED_CARD_BYTES - 1] {
             let mut changed = sealed.clone();
             changed[at] ^= 1;
@@ -181,19 +214,19 @@ mod tests {
     #[test]
     fn card_is_of_the_device_and_the_account() {
         let Inviter { device, certificate, invite } = inviter();
-        let key = KemSecret::from_seed(&[5; 32]).public();
         let stranger = DeviceKey::from_seed(&[9; 32]);
-        let forged = invite.seal_card(&stranger, &certificate, &key, "n").unwrap();
+        let forged = invite.seal_card(&stranger, &card(&certificate, "n")).unwrap();
         assert_eq!(invite.open_card(&forged), Err(Error::BadSignature));
         let other = AccountKey::from_seed(&[8; 32]);
         let (number, at) = (DeviceNumber::new(1), UnixTime::new(1));
         let foreign = other.certify(&device.public(), number, at, "l").unwrap();
-        let refused = invite.seal_card(&device, &foreign, &key, "n");
+        let foreign = card(&foreign, "n");
+        let refused = invite.seal_card(&device, &foreign);
         assert_eq!(refused, Err(Error::WrongAccount));
         let relay = invite.relay().clone();
         let theirs =
             Invite::from_parts(relay, *invite.inbox(), invite.seed(), other.id().fingerprint());
-        let sealed = theirs.unwrap().seal_card(&device, &foreign, &key, "n").unwrap();
+        let sealed = theirs.unwrap().seal_card(&device, &foreign).unwrap();
         assert_eq!(invite.open_card(&sealed), Err(Error::WrongAccount));
     }
 }

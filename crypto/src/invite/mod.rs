@@ -8,6 +8,6 @@ mod card;
 mod link;
 mod linking;
 
-pub use card::Card;
+pub use card::{Card, CardGroup};
 pub use link::Invite;
 pub use linking::{LinkCode, link_check};

@@ -8,7 +8,7 @@ mod open;
 mod seal;
 mod slot;
 
-pub use open::{LetterKeys, OpenedLetter};
+pub use open::{LetterKeys, LettersTaken, OpenedLetter};
 pub use seal::{Letter, Recipient};
 
 #[cfg(feature = "vectors")]

@@ -32,11 +32,22 @@ pub enum LetterKeys<'a> {
 pub struct OpenedLetter {
     /// Who wrote it. Whether the device is still one of its account's, the device list tells.
     pub sender: DeviceCertificate,
-    /// The letter's number; see [`OpenedLetter::check_number`].
+    /// The letter's number; see [`LettersTaken::take`].
     pub number: u64,
     /// What it says. Wiped when dropped.
     pub content: Zeroizing<Vec<u8>>,
 }
+
+/// Which letters of a device were taken: the highest number, and which of the 63 below it (LET-6).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LettersTaken {
+    last: u64,
+    /// The lowest bit is the highest number's.
+    bits: u64,
+}
+
+/// Layout: the numbers that are known one by one.
+const BITS: u64 = 64;
 
 impl OpenedLetter {
     /// Opens a letter that stood at `place` (LET-1 to LET-5, LET-8).
@@ -78,19 +89,40 @@ impl OpenedLetter {
         // LET-8
         read_body(unpad(&padded, letter.len())?, &header, &context, slots)
     }
+}
 
-    /// Checks that the number is above the last one known of this device (LET-6).
+impl LettersTaken {
+    /// A letter with this number is taken.
     ///
     /// # Errors
-    /// [`Error::OldLetter`]: the letter is a copy, or older than one read before.
-    pub fn check_number(&self, last: Option<u64>) -> Result<(), Error> {
-        match last {
-            // LET-6
-            Some(last) if self.number <= last => {
-                Err(Error::OldLetter { number: self.number, last })
-            }
-            Some(_) | None => Ok(()),
+    /// [`Error::OldLetter`]: it is a copy, or too old to be told from one.
+    pub const fn take(self, number: u64) -> Result<Self, Error> {
+        let Self { last, bits } = self;
+        if let Some(ahead) = number.checked_sub(last)
+            && ahead > 0
+        {
+            let bits = if ahead < BITS { (bits << ahead) | 1 } else { 1 };
+            return Ok(Self { last: number, bits });
         }
+        let behind = last - number;
+        // LET-6
+        if behind >= BITS || bits & (1 << behind) != 0 {
+            return Err(Error::OldLetter { number, last });
+        }
+        Ok(Self { last, bits: bits | (1 << behind) })
+    }
+
+    /// For a store.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 16] {
+        (u128::from(self.last) << BITS | u128::from(self.bits)).to_be_bytes()
+    }
+
+    /// From a store.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        let both = u128::from_be_bytes(bytes);
+        Self { last: (both >> BITS) as u64, bits: both as u64 }
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, RangedI64ValueParser, RangedU64ValueParser};
 use clap::{Args, Parser, Subcommand};
 use restante_spec::address::{AddressError, RelayAddress};
-use restante_spec::ids::PublicKey;
+use restante_spec::ids::{PublicKey, Seconds};
 use restante_spec::limits;
 use restante_spec::message::{Credit, Limits};
 use tracing_subscriber::EnvFilter;
@@ -172,6 +172,11 @@ pub struct Serve {
           value_parser = clap::value_parser!(u64).range(
               2 * limits::COMMIT_RESERVE_BYTES..=limits::MAILBOX_BYTES))]
     pub mailbox_bytes: u64,
+    /// The longest time that envelopes are kept, in seconds; without it, 14 days, and 30 for who
+    /// asks for them.
+    #[arg(long, env = "RESTANTE_TTL", value_name = "SECONDS",
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::TTL_MAX.get())))]
+    pub ttl: Option<u32>,
     /// Where blobs (attachments and the like) are kept: a directory, or s3://BUCKET or
     /// s3://BUCKET/PREFIX; without it, `blobs` in the data directory.
     #[arg(long, env = "RESTANTE_BLOBS", value_name = "PLACE")]
@@ -336,6 +341,11 @@ impl Serve {
         settings.quota.entries = self.mailbox_entries;
         settings.quota.bytes = self.mailbox_bytes;
         settings.token_needed = self.admission == TOKEN;
+        if let Some(ttl) = self.ttl.map(Seconds::new) {
+            // MBX-11
+            settings.ttl_max = ttl;
+            settings.ttl_default = settings.ttl_default.min(ttl);
+        }
         settings.disk_reserve = self.disk_reserve();
         settings
     }
@@ -468,6 +478,19 @@ pub(crate) fn told_limits(mailbox: &mailbox::Settings) -> Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// MBX-11: envelopes are kept for as long as the operator says, up to the protocol's bound.
+    #[test]
+    fn longest_time_is_the_operators() {
+        let parse =
+            |ttl: u32| Cli::try_parse_from(["restante-relay", "serve", "--ttl", &ttl.to_string()]);
+        for (ttl, default) in [(1, 1), (limits::TTL_MAX.get(), limits::TTL_DEFAULT.get())] {
+            let Command::Serve(serve) = parse(ttl).unwrap().command else { panic!("serve") };
+            let told = told_limits(&serve.mailbox());
+            assert_eq!((told.ttl_max.get(), told.ttl_default.get()), (ttl, default));
+        }
+        assert!(parse(0).is_err() && parse(limits::TTL_MAX.get() + 1).is_err());
+    }
 
     fn address(public: &[&str]) -> Result<String, Error> {
         let words = ["restante-relay", "serve"].iter().chain(public);

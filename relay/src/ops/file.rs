@@ -211,6 +211,7 @@ mod tests {
             ("envelopes", "7"),
             ("mailbox_entries", "1_000"),
             ("mailbox_bytes", "0x20_0000"),
+            ("ttl", "7"),
             ("blobs", "'s3://bucket/prefix'"),
             ("blob_bytes", "0"),
             ("s3_endpoint", "'https://s3.example.org'"),

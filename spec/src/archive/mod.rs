@@ -12,8 +12,10 @@ mod segment;
 
 pub use error::ArchiveError;
 pub use manifest::{Manifest, ManifestSegment};
-pub use people::{Account, Contact, Conversation, ConversationKind, Log, Member, Standing};
-pub use record::{Head, KeptFate, KeptMessage, Purpose, Reached, Record, Setting, Tombstone};
+pub use people::{Account, Conversation, Log, Member};
+pub use record::{
+    Head, KeptAct, KeptFate, KeptKind, KeptMessage, KeptReach, Purpose, Reached, Record, Tombstone,
+};
 pub use segment::{SegmentReader, SegmentWriter};
 
 #[cfg(test)]

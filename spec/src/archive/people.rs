@@ -1,4 +1,4 @@
-//! The records of an archive: the account, contacts, conversations and their members.
+//! The records of an archive: the account, conversations and their members.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::address::RelayAddress;
 use crate::content::InboxGrant;
-use crate::ids::{ContactName, ConversationId, MailboxId, PublicKey, Seconds};
+use crate::ids::{ConversationId, MailboxId, PublicKey};
 
 /// The account and its inbox: what a clean machine needs to be it again (REV-5).
 #[derive(Clone, PartialEq, Eq)]
@@ -27,72 +27,15 @@ pub struct Account {
     pub manage_key: Zeroizing<[u8; 32]>,
 }
 
-/// Somebody else.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Contact {
-    /// Its name on this account's devices.
-    pub id: ContactName,
-    /// The account.
-    pub account: PublicKey,
-    /// What it calls itself; may be empty.
-    pub nick: String,
-    /// How far the acquaintance has come.
-    pub standing: Standing,
-    /// Whether the safety numbers were found equal.
-    pub verified: bool,
-    /// The contact's signed device list, exact bytes; may be empty.
-    pub devices: Vec<u8>,
-    /// How to write to it, if that is known.
-    pub inbox: Option<InboxGrant>,
-    /// Seed of the key it writes to our inbox with. Wiped when dropped.
-    pub own_key: Option<Zeroizing<[u8; 32]>>,
-}
-
-/// How far an acquaintance has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// Their invite was taken; the first letter has not left.
-    Invited,
-    /// The first letter has left; they have not accepted.
-    Requested,
-    /// They wrote a first letter; nobody has decided.
-    Incoming,
-    /// Both agreed.
-    Active,
-    /// Declined.
-    Declined,
-    /// Blocked here.
-    Blocked,
-    /// Ended by the other side, or not to be read on.
-    Ended,
-}
-
 /// A conversation.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Conversation {
     /// Its name on this account's devices.
     pub id: ConversationId,
-    /// Between whom.
-    pub kind: ConversationKind,
-    /// What it is called; may be empty.
-    pub name: String,
-    /// What its members agreed upon, as the client encodes it: exact bytes; may be empty.
+    /// What its members agreed upon: the bytes of a group's context (CNV-13).
     pub state: Vec<u8>,
     /// Where its generations are or were, from the first.
     pub logs: Vec<Log>,
-    /// So long after they were read messages disappear; 0: never.
-    pub timer: Seconds,
-}
-
-/// Between whom a conversation is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConversationKind {
-    /// Two accounts.
-    Direct,
-    /// Several.
-    Group,
-    /// The devices of one.
-    Own,
 }
 
 /// Where a generation of a conversation is or was.
@@ -115,6 +58,8 @@ pub struct Member {
     pub account: PublicKey,
     /// What it calls itself; may be empty.
     pub nick: String,
+    /// Its signed device list, exact bytes; may be empty.
+    pub devices: Vec<u8>,
     /// How to write to it, if that is known.
     pub inbox: Option<InboxGrant>,
 }
@@ -122,12 +67,6 @@ pub struct Member {
 impl fmt::Debug for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Account(..)")
-    }
-}
-
-impl fmt::Debug for Contact {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Contact(..)")
     }
 }
 

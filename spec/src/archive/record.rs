@@ -1,13 +1,11 @@
-//! The records of an archive: what it is, settings, tombstones and messages.
+//! The records of an archive: what it is, states, tombstones and messages.
 
 use std::fmt;
 
-use zeroize::Zeroizing;
-
-use super::people::{Account, Contact, Conversation, Member};
+use super::people::{Account, Conversation, Member};
 use crate::codes::Code;
-use crate::content::{LogPosition, UnixMillis};
-use crate::ids::{ConversationId, EnvelopeId, PublicKey};
+use crate::content::{LogPosition, SyncRecord, UnixMillis};
+use crate::ids::{ContactName, ConversationId, EnvelopeId, PublicKey, Seconds};
 
 /// The first record: whose archive it is, and how much follows (ARC-3).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,11 +16,9 @@ pub struct Head {
     pub account: PublicKey,
     /// When it was made.
     pub made: UnixMillis,
-    /// How many contacts follow, for progress.
-    pub contacts: u64,
-    /// How many conversations.
+    /// How many conversations follow, for progress.
     pub conversations: u64,
-    /// How many messages.
+    /// How many messages and tombstones.
     pub messages: u64,
 }
 
@@ -41,64 +37,86 @@ pub enum Purpose {
 pub enum Record {
     /// The account itself; only in a recovery file.
     Account(Box<Account>),
-    /// A contact.
-    Contact(Box<Contact>),
+    /// What the account's devices tell each other: a contact, an invite, a setting (DEV-8).
+    State(SyncRecord),
     /// A conversation.
     Conversation(Conversation),
     /// A member of a group.
     Member(Box<Member>),
-    /// A setting.
-    Setting(Setting),
-    /// A message that must not come again.
+    /// What is left of a message.
     Tombstone(Tombstone),
     /// A message.
     Message(Box<KeptMessage>),
 }
 
-/// A setting of the person's, the same on every device.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Setting {
-    /// Its name.
-    pub key: String,
-    /// What it is set to. Wiped when dropped.
-    pub value: Zeroizing<Vec<u8>>,
-}
-
-/// A message was taken back or disappeared, and must not come again (ARC-5).
+/// What is left of a message that was taken back or has disappeared (ARC-5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tombstone {
     /// The conversation.
     pub conversation: ConversationId,
     /// The message.
     pub id: EnvelopeId,
-    /// When it may be forgotten.
-    pub until: UnixMillis,
+    /// Where it stood.
+    pub position: LogPosition,
+    /// Who wrote it; `None`: this account.
+    pub author: Option<ContactName>,
+    /// Who took it back; `None`: it disappeared.
+    pub by: Option<ContactName>,
+    /// The time shown beside it.
+    pub at: UnixMillis,
 }
 
-/// A message as a device keeps it: with its exact bytes, so that a kind of a newer version, a
-/// reaction or an edit is a message like any other (ARC-4).
+/// A message as a device keeps it, with what stands on it (ARC-4).
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeptMessage {
     /// The conversation.
     pub conversation: ConversationId,
-    /// Its place; sequence 0 for one that has none.
+    /// Its id.
+    pub id: EnvelopeId,
+    /// Its place; the largest numbers for one that has none.
     pub position: LogPosition,
-    /// Orders messages that have the same place or none, else 0.
-    pub order: u64,
-    /// The account that wrote it.
-    pub author: PublicKey,
-    /// The device that wrote it; `None` for one that came in a letter.
-    pub device: Option<PublicKey>,
-    /// An encoded [`crate::content::Content`], exact bytes.
+    /// Who wrote it; `None`: this account.
+    pub author: Option<ContactName>,
+    /// What it is.
+    pub kind: KeptKind,
+    /// What it says, unless `content` says it.
+    pub text: String,
+    /// An encoded [`crate::content::Content`], exact bytes, if it is kept; of an event, how the
+    /// client encodes it.
     pub content: Vec<u8>,
-    /// When the account had it.
+    /// The time shown beside it.
     pub at: UnixMillis,
     /// What became of it.
     pub fate: KeptFate,
+    /// Until when its relay keeps it.
+    pub relay_until: Option<UnixMillis>,
+    /// The message it answers.
+    pub reply_to: Option<EnvelopeId>,
+    /// It says something else than at first.
+    pub edited: bool,
+    /// It disappears so long after it was read.
+    pub timer: Option<Seconds>,
     /// When it disappears.
     pub expires: Option<UnixMillis>,
-    /// Whom it reached, for an own one.
+    /// Whom it went to, for an own one.
     pub reached: Vec<Reached>,
+    /// What stands on it.
+    pub acts: Vec<KeptAct>,
+}
+
+/// What a kept message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeptKind {
+    /// A text.
+    Text,
+    /// Of a kind that only a newer version knows.
+    Unknown,
+    /// It could not be read.
+    Unreadable,
+    /// Something that happened.
+    Event,
+    /// A file, of which the content is the attachment and the text the caption.
+    File,
 }
 
 /// What became of a message.
@@ -120,13 +138,41 @@ pub enum KeptFate {
     Refused(Code),
 }
 
-/// An account that has a message.
+/// An account a message went to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reached {
     /// The account.
-    pub account: PublicKey,
-    /// Whether a person there has seen it.
-    pub read: bool,
+    pub account: ContactName,
+    /// How far it has come there.
+    pub how: KeptReach,
+    /// Since when.
+    pub at: UnixMillis,
+}
+
+/// How far a message has come with an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeptReach {
+    /// It was sent.
+    Sent,
+    /// A device there has it.
+    Delivered,
+    /// A person there has seen it.
+    Read,
+}
+
+/// A reaction; or the last edit, whose words the message says.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeptAct {
+    /// The content it came in.
+    pub id: EnvelopeId,
+    /// Whose it is.
+    pub author: ContactName,
+    /// An edit; otherwise a reaction.
+    pub is_edit: bool,
+    /// The reaction.
+    pub text: String,
+    /// Where it stands.
+    pub position: LogPosition,
 }
 
 impl KeptMessage {
@@ -139,14 +185,14 @@ impl KeptMessage {
     }
 }
 
-impl fmt::Debug for Setting {
+impl fmt::Debug for KeptMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Setting(..)")
+        write!(f, "KeptMessage({} bytes)", self.content.len() + self.text.len())
     }
 }
 
-impl fmt::Debug for KeptMessage {
+impl fmt::Debug for KeptAct {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeptMessage({} bytes)", self.content.len())
+        f.write_str("KeptAct(..)")
     }
 }

@@ -50,6 +50,12 @@ impl SegmentWriter {
         Ok(fits)
     }
 
+    /// Bytes so far.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// What is sealed.
     #[must_use]
     pub fn finish(self) -> Zeroizing<Vec<u8>> {

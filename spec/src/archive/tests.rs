@@ -5,14 +5,15 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::address::RelayAddress;
 use crate::codes::Code;
-use crate::content::{InboxGrant, LogPosition, UnixMillis};
+use crate::content::{AccountState, InboxGrant, LogPosition, StateRecord, SyncRecord, UnixMillis};
 use crate::ids::{
     ArchiveId, BlobId, BlobSize, ContactName, ConversationId, EnvelopeId, MailboxId, PublicKey,
     Seconds, Seq,
 };
 use crate::limits::{
-    BLOB_BYTES, CLASSICAL_LEAVES, CONTENT_BYTES, MANIFEST_BYTES, MANIFEST_SEGMENTS, NICK_BYTES,
-    RECORD_BYTES, RECORD_LOGS, RECORD_NAME_BYTES, RECORD_PART_BYTES, SEGMENT_BYTES, SEGMENTS,
+    BLOB_BYTES, CLASSICAL_LEAVES, CONTENT_BYTES, EMOJI_BYTES, MANIFEST_BYTES, MANIFEST_SEGMENTS,
+    NICK_BYTES, RECORD_ACTS, RECORD_BYTES, RECORD_LOGS, RECORD_PART_BYTES, SEGMENT_BYTES, SEGMENTS,
+    TEXT_BYTES,
 };
 
 fn relay() -> RelayAddress {
@@ -28,7 +29,6 @@ fn head(purpose: Purpose) -> Head {
         purpose,
         account: PublicKey::new([4; 32]),
         made: UnixMillis::new(1_800_000_000_123),
-        contacts: 1,
         conversations: 2,
         messages: 3,
     }
@@ -46,28 +46,17 @@ fn account() -> Account {
     }
 }
 
-fn contact() -> Contact {
-    Contact {
-        id: ContactName::new([9; 16]),
-        account: PublicKey::new([10; 32]),
-        nick: "bob".into(),
-        standing: Standing::Active,
-        verified: true,
-        devices: vec![11; 1_500],
-        inbox: Some(grant()),
-        own_key: Some(Zeroizing::new([12; 32])),
-    }
+/// A draft of so many bytes.
+fn state(draft: usize) -> SyncRecord {
+    StateRecord::Draft([9; 16], "d".repeat(draft)).to_record().unwrap()
 }
 
 fn conversation(logs: usize) -> Conversation {
     let log = |generation| Log { generation, relay: relay(), mailbox: MailboxId::new([13; 16]) };
     Conversation {
         id: ConversationId::new([14; 16]),
-        kind: ConversationKind::Group,
-        name: "friends".into(),
         state: vec![15; 40],
         logs: (0..u32::try_from(logs).unwrap()).map(log).collect(),
-        timer: Seconds::new(86_400),
     }
 }
 
@@ -76,34 +65,52 @@ fn member() -> Member {
         conversation: ConversationId::new([14; 16]),
         account: PublicKey::new([16; 32]),
         nick: "carol".into(),
+        devices: vec![11; 1_500],
         inbox: Some(grant()),
     }
-}
-
-fn setting(value: usize) -> Setting {
-    Setting { key: "receipts".into(), value: Zeroizing::new(vec![17; value]) }
 }
 
 fn tombstone() -> Tombstone {
     Tombstone {
         conversation: ConversationId::new([14; 16]),
         id: EnvelopeId::new([18; 16]),
-        until: UnixMillis::new(1_900_000_000_000),
+        position: LogPosition { generation: 1, seq: Seq::new(76) },
+        author: None,
+        by: Some(ContactName::new([19; 16])),
+        at: UnixMillis::new(1_800_000_000_000),
+    }
+}
+
+fn act(text: usize) -> KeptAct {
+    KeptAct {
+        id: EnvelopeId::new([27; 16]),
+        author: ContactName::new([28; 16]),
+        is_edit: false,
+        text: "+".repeat(text),
+        position: LogPosition { generation: 1, seq: Seq::new(78) },
     }
 }
 
 fn message(content: usize, reached: usize) -> KeptMessage {
+    let reach = |how| Reached { account: ContactName::new([22; 16]), how, at: UnixMillis::new(9) };
+    let reaches = [KeptReach::Sent, KeptReach::Delivered, KeptReach::Read].map(reach);
     KeptMessage {
         conversation: ConversationId::new([14; 16]),
+        id: EnvelopeId::new([17; 16]),
         position: LogPosition { generation: 1, seq: Seq::new(77) },
-        order: 0,
-        author: PublicKey::new([19; 32]),
-        device: Some(PublicKey::new([20; 32])),
+        author: Some(ContactName::new([19; 16])),
+        kind: KeptKind::Text,
+        text: String::new(),
         content: vec![21; content],
         at: UnixMillis::new(1_800_000_000_000),
         fate: KeptFate::Delivered,
+        relay_until: Some(UnixMillis::new(1_801_000_000_000)),
+        reply_to: Some(EnvelopeId::new([16; 16])),
+        edited: false,
+        timer: Some(Seconds::new(60)),
         expires: Some(UnixMillis::new(1_850_000_000_000)),
-        reached: vec![Reached { account: PublicKey::new([22; 32]), read: true }; reached],
+        reached: reaches.into_iter().cycle().take(reached).collect(),
+        acts: vec![act(5)],
     }
 }
 
@@ -117,32 +124,31 @@ fn records() -> Vec<Record> {
         KeptFate::Expired,
         KeptFate::Refused(Code::Quota),
     ];
-    let standings = [
-        Standing::Invited,
-        Standing::Requested,
-        Standing::Incoming,
-        Standing::Active,
-        Standing::Declined,
-        Standing::Blocked,
-        Standing::Ended,
-    ];
-    let kinds = [ConversationKind::Direct, ConversationKind::Group, ConversationKind::Own];
+    let kinds =
+        [KeptKind::Text, KeptKind::Unknown, KeptKind::Unreadable, KeptKind::Event, KeptKind::File];
     let mut records = vec![Record::Account(Box::new(account()))];
-    let stand = |standing| Record::Contact(Box::new(Contact { standing, ..contact() }));
-    records.extend(standings.map(stand));
-    let bare = Contact { inbox: None, own_key: None, devices: vec![], ..contact() };
-    records.push(Record::Contact(Box::new(bare)));
-    records
-        .extend(kinds.map(|kind| Record::Conversation(Conversation { kind, ..conversation(2) })));
+    records.push(Record::State(state(5)));
+    records.push(Record::Conversation(conversation(2)));
     records.push(Record::Member(Box::new(member())));
     records.push(Record::Member(Box::new(Member { inbox: None, ..member() })));
-    records.push(Record::Setting(setting(5)));
-    records.push(Record::Tombstone(tombstone()));
+    let gone = Tombstone { author: Some(ContactName::new([20; 16])), by: None, ..tombstone() };
+    records.extend([tombstone(), gone].map(Record::Tombstone));
     let fated = |fate| Record::Message(Box::new(KeptMessage { fate, ..message(100, 2) }));
     records.extend(fates.map(fated));
-    let position = LogPosition::default();
-    let letter = KeptMessage { device: None, expires: None, position, order: 4, ..message(9, 0) };
-    records.push(Record::Message(Box::new(letter)));
+    let of_kind = |kind| Record::Message(Box::new(KeptMessage { kind, ..message(100, 3) }));
+    records.extend(kinds.map(of_kind));
+    records.push(Record::Message(Box::new(KeptMessage {
+        author: None,
+        text: "said anew".into(),
+        content: Vec::new(),
+        relay_until: None,
+        reply_to: None,
+        edited: true,
+        timer: None,
+        expires: None,
+        acts: vec![KeptAct { is_edit: true, ..act(0) }],
+        ..message(0, 0)
+    })));
     records
 }
 
@@ -186,13 +192,13 @@ fn segments_end_at_their_bound() {
     let record = |content| Record::Message(Box::new(message(content, 0)));
     let overhead = {
         let mut alone = SegmentWriter::following(Purpose::History);
-        assert!(alone.push(&record(50_000)).unwrap());
-        alone.finish().len() - 50_000
+        assert!(alone.push(&record(57_000)).unwrap());
+        alone.finish().len() - 57_000
     };
-    let whole = 50_000 + overhead;
+    let whole = 57_000 + overhead;
     let (count, rest) = (SEGMENT_BYTES / whole, SEGMENT_BYTES % whole);
     for _ in 0..count {
-        assert!(writer.push(&record(50_000)).unwrap());
+        assert!(writer.push(&record(57_000)).unwrap());
     }
     assert!(!writer.push(&record(rest - overhead + 1)).unwrap());
     assert!(writer.push(&record(rest - overhead)).unwrap());
@@ -208,26 +214,30 @@ fn segments_end_at_their_bound() {
 #[test]
 fn bounds_hold() {
     let nick = |size| Record::Account(Box::new(Account { nick: "n".repeat(size), ..account() }));
-    let devices = |size| Record::Contact(Box::new(Contact { devices: vec![1; size], ..contact() }));
-    let name =
-        |size| Record::Conversation(Conversation { name: "n".repeat(size), ..conversation(1) });
+    let devices = |size| Record::Member(Box::new(Member { devices: vec![1; size], ..member() }));
     let state =
         |size| Record::Conversation(Conversation { state: vec![1; size], ..conversation(1) });
     let logs = |count| Record::Conversation(conversation(count));
-    let value = |size| Record::Setting(setting(size));
-    let key = |size| Record::Setting(Setting { key: "k".repeat(size), ..setting(1) });
     let content = |size| Record::Message(Box::new(message(size, 0)));
     let reached = |count| Record::Message(Box::new(message(CONTENT_BYTES, count)));
+    let text = |size| {
+        let text = "t".repeat(size);
+        Record::Message(Box::new(KeptMessage { text, ..message(CONTENT_BYTES, CLASSICAL_LEAVES) }))
+    };
+    let acts = |count, size| {
+        let acts = vec![act(size); count];
+        Record::Message(Box::new(KeptMessage { acts, ..message(CONTENT_BYTES, CLASSICAL_LEAVES) }))
+    };
     let cases = [
         (nick(NICK_BYTES), nick(NICK_BYTES + 1)),
         (devices(RECORD_PART_BYTES), devices(RECORD_PART_BYTES + 1)),
-        (name(RECORD_NAME_BYTES), name(RECORD_NAME_BYTES + 1)),
         (state(RECORD_PART_BYTES), state(RECORD_PART_BYTES + 1)),
         (logs(RECORD_LOGS), logs(RECORD_LOGS + 1)),
-        (value(RECORD_PART_BYTES), value(RECORD_PART_BYTES + 1)),
-        (key(RECORD_NAME_BYTES), key(RECORD_NAME_BYTES + 1)),
         (content(CONTENT_BYTES), content(CONTENT_BYTES + 1)),
         (reached(CLASSICAL_LEAVES), reached(CLASSICAL_LEAVES + 1)),
+        (text(TEXT_BYTES), text(TEXT_BYTES + 1)),
+        (acts(RECORD_ACTS, EMOJI_BYTES), acts(RECORD_ACTS + 1, EMOJI_BYTES)),
+        (acts(1, EMOJI_BYTES), acts(1, EMOJI_BYTES + 1)),
     ];
     for (at, past) in cases {
         let bytes = segment(std::slice::from_ref(&at));
@@ -245,19 +255,20 @@ fn bounds_hold() {
     }
 }
 
-/// ARC-2, ARC-4: what no device would write is refused: names of several lines, a message without
-/// content, a setting without name, generations out of order.
+/// ARC-2: what no device would write is refused: names of several lines, generations out of order,
+/// a state that is none, or that has a record of its own.
 #[test]
 fn senseless_records_are_refused() {
     let mut turned = conversation(3);
     turned.logs.reverse();
-    let name = "two\nlines".to_owned();
+    let account = AccountState { nick: "alice".into(), devices: vec![], next_number: 3 };
     let bad = [
         Record::Member(Box::new(Member { nick: "\u{1b}[2J".into(), ..member() })),
-        Record::Conversation(Conversation { name, ..conversation(1) }),
         Record::Conversation(turned),
-        Record::Setting(Setting { key: String::new(), ..setting(1) }),
-        Record::Message(Box::new(message(0, 0))),
+        Record::State(StateRecord::Account(account).to_record().unwrap()),
+        Record::State(SyncRecord { kind: StateRecord::HISTORY, ..state(3) }),
+        Record::State(SyncRecord { kind: StateRecord::TAKEN, ..state(3) }),
+        Record::State(SyncRecord { key: vec![1], ..state(3) }),
     ];
     for record in bad {
         let refused = SegmentWriter::following(Purpose::History).push(&record);
@@ -305,7 +316,7 @@ fn head_comes_first() {
     let found = SegmentReader::first(Purpose::Recovery, &history).err();
     assert_eq!(found, Some(ArchiveError::Misplaced { what: "the head" }));
     let mut other = SegmentWriter::following(Purpose::History);
-    assert!(other.push(&Record::Setting(setting(3))).unwrap());
+    assert!(other.push(&Record::State(state(3))).unwrap());
     assert!(SegmentReader::first(Purpose::History, &other.finish()).is_err());
     assert!(SegmentReader::first(Purpose::History, &[]).is_err());
     let mut newer = history.to_vec();
@@ -368,7 +379,7 @@ fn manifest(number: u32, first: u32, count: usize) -> Manifest {
 /// ARC-6: the largest manifest fits a content; one segment more, or none, is refused.
 #[test]
 fn manifests_are_bounded() {
-    let largest = manifest(1, SEGMENTS - 256, MANIFEST_SEGMENTS);
+    let largest = manifest(1, SEGMENTS - 128, MANIFEST_SEGMENTS);
     let bytes = largest.encode().unwrap();
     assert!(bytes.len() <= MANIFEST_BYTES, "{}", bytes.len());
     assert_eq!(Manifest::decode(&bytes), Ok(largest));
@@ -377,7 +388,7 @@ fn manifests_are_bounded() {
     assert!(matches!(past, Err(ArchiveError::TooLarge { what: "the segments", .. })));
     let too_long = Manifest::decode(&[0; MANIFEST_BYTES + 1]);
     assert!(matches!(too_long, Err(ArchiveError::TooLarge { what: "the manifest", .. })));
-    for bad in [manifest(0, 0, 0), manifest(1, SEGMENTS - 255, 256), manifest(0, 5, 2)] {
+    for bad in [manifest(0, 0, 0), manifest(1, SEGMENTS - 127, 128), manifest(0, 5, 2)] {
         assert!(matches!(bad.encode(), Err(ArchiveError::Malformed { what: "segments" })));
     }
     assert!(manifest(1, 0, 2).encode().is_err());
@@ -432,17 +443,12 @@ fn changed_bytes_never_panic() {
 fn archives_do_not_show() {
     let records = [
         Record::Account(Box::new(account())),
-        Record::Contact(Box::new(contact())),
-        Record::Setting(setting(4)),
+        Record::State(state(4)),
         Record::Message(Box::new(message(4, 1))),
     ];
     let shown = records.map(|record| format!("{record:?}"));
-    let expected = [
-        "Account(Account(..))",
-        "Contact(Contact(..))",
-        "Setting(Setting(..))",
-        "Message(KeptMessage(4 bytes))",
-    ];
+    let expected =
+        ["Account(Account(..))", "State(SyncRecord(kind 7))", "Message(KeptMessage(4 bytes))"];
     assert_eq!(shown, expected);
     assert!(format!("{:?}", manifest(0, 0, 1)).contains("[ManifestSegment(0)]"));
 }

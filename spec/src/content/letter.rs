@@ -24,6 +24,8 @@ pub enum LetterContent {
     Link(LinkLetter),
     /// A new device is ready to be added (DEV-6).
     Linked(LinkedLetter),
+    /// The reader, who asked to be added again, is in a group no more (CNV-19).
+    Removed(RemovedLetter),
     /// A kind of a newer version: kept as it is (CNT-2).
     Unknown {
         /// Its number.
@@ -127,6 +129,13 @@ pub struct LinkedLetter {
     pub key_packages: Vec<Vec<u8>>,
 }
 
+/// Which conversation the reader's account is in no more.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RemovedLetter {
+    /// The conversation's mailbox.
+    pub mailbox: MailboxId,
+}
+
 /// A sealed blob in the mailbox of a conversation, at its relay.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BlobRef {
@@ -196,6 +205,12 @@ impl fmt::Debug for LinkLetter {
 impl fmt::Debug for LinkedLetter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "LinkedLetter({} key packages)", self.key_packages.len())
+    }
+}
+
+impl fmt::Debug for RemovedLetter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RemovedLetter(..)")
     }
 }
 

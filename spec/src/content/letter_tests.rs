@@ -61,6 +61,10 @@ fn linked(key_packages: usize) -> LetterContent {
     LetterContent::Linked(LinkedLetter { key_packages: vec![vec![2; 2_700]; key_packages] })
 }
 
+fn removed() -> LetterContent {
+    LetterContent::Removed(RemovedLetter { mailbox: MailboxId::new([6; 16]) })
+}
+
 /// DEV-4, DEV-6: nickname and key packages are bounded, at the bound and one past it.
 #[test]
 fn letters_of_linking_are_bounded() {
@@ -82,6 +86,7 @@ pub(super) fn each() -> Vec<LetterContent> {
         join(1, "carol"),
         link("d"),
         linked(1),
+        removed(),
         unknown,
     ]
 }
@@ -101,7 +106,7 @@ fn letters_round_trip() {
 fn letters_past_their_bounds_are_refused() {
     let past = [first(0), first(DEVICES + 1), join(0, ""), join(DEVICES + 1, ""), join(1, "\n")];
     let welcomes = [welcome(WelcomePart::Here(vec![])), welcome(blob(BLOB_BYTES + 1)), readd(0)];
-    let taken = [0, 1, 4].map(|kind| LetterContent::Unknown { kind, body: vec![] });
+    let taken = [0, 1, 4, 7].map(|kind| LetterContent::Unknown { kind, body: vec![] });
     for letter in past.into_iter().chain(welcomes).chain(taken) {
         assert!(letter.encode().is_err(), "{letter:?}");
     }
@@ -126,7 +131,7 @@ fn a_welcome_in_two_places_is_refused() {
 fn letters_do_not_show() {
     assert_eq!(format!("{:?}", grant()), "InboxGrant(..)");
     assert_eq!(format!("{:?}", blob(9)), "WelcomePart(..)");
-    let shown = each().iter().take(5).map(|letter| format!("{letter:?}")).collect::<Vec<_>>();
+    let shown = each().iter().take(8).map(|letter| format!("{letter:?}")).collect::<Vec<_>>();
     assert_eq!(
         shown,
         [
@@ -135,6 +140,9 @@ fn letters_do_not_show() {
             "Welcome(WelcomeLetter(..))",
             "Readd(ReaddLetter(..))",
             "Join(JoinLetter(1 key packages))",
+            "Link(LinkLetter(..))",
+            "Linked(LinkedLetter(1 key packages))",
+            "Removed(RemovedLetter(..))",
         ]
     );
 }

@@ -20,12 +20,13 @@ pub use kept::{
 };
 pub use letter::{
     BlobRef, FirstLetter, FirstMessage, InboxGrant, JoinLetter, LetterContent, LinkLetter,
-    LinkedLetter, ReaddLetter, WelcomeLetter, WelcomePart,
+    LinkedLetter, ReaddLetter, RemovedLetter, WelcomeLetter, WelcomePart,
 };
 pub use message::{Body, Content, LogPosition, UnixMillis};
 pub use passing::{Profile, Receipts, Repair, RepairEntry, RepairRange, RepairRequest, RoomGrant};
 pub use state::{
-    AccountState, ContactState, ConversationState, InviteState, RoomHost, RoomState, StateRecord,
+    AccountState, ContactState, ConversationState, HistoryTaken, InviteState, RoomHost, RoomState,
+    StateRecord,
 };
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use zeroize::Zeroizing;
 
 use super::letter::InboxGrant;
 use super::message::LogPosition;
-use crate::ids::{PublicKey, UnixTime};
+use crate::archive::Manifest;
+use crate::ids::{ArchiveId, PublicKey, UnixTime};
 
 /// A record whose kind is known. Contacts and conversations are named by ids of 16 bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +29,21 @@ pub enum StateRecord {
     Draft([u8; 16], String),
     /// A device that would make the conversation with a contact (DEV-11).
     Accepted([u8; 16], PublicKey),
+    /// Segments of history for a device (DEV-16).
+    History(PublicKey, Box<Manifest>),
+    /// How far it has taken them (DEV-16).
+    Taken(ArchiveId, HistoryTaken),
     /// A room.
     Room([u8; 16], Box<RoomState>),
+}
+
+/// How far a device has taken the history it is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HistoryTaken {
+    /// Segments it has, from the first.
+    pub segments: u32,
+    /// It cannot fetch the next one: what is left must be given anew.
+    pub anew: bool,
 }
 
 /// What its devices know of the account.
@@ -83,6 +97,10 @@ pub struct InviteState {
     pub expires_at: UnixTime,
     /// Since when.
     pub created_at: UnixTime,
+    /// The group it leads to (INV-6).
+    pub group: Option<[u8; 16]>,
+    /// Whether whoever takes it is accepted without asking.
+    pub accepts: bool,
 }
 
 /// How the account stands in a conversation.
@@ -144,8 +162,12 @@ impl StateRecord {
     pub const DRAFT: u32 = 7;
     /// Layout: a device that would make a conversation.
     pub const ACCEPTED: u32 = 8;
+    /// Layout: segments of history.
+    pub const HISTORY: u32 = 9;
+    /// Layout: how far they were taken.
+    pub const TAKEN: u32 = 10;
     /// Layout: a room.
-    pub const ROOM: u32 = 16;
+    pub const ROOM: u32 = 11;
 }
 
 impl fmt::Debug for ContactState {

@@ -1,7 +1,8 @@
 //! Tests of the records of an account's state.
 
 use super::*;
-use crate::ids::UnixTime;
+use crate::archive::{Manifest, ManifestSegment};
+use crate::ids::{ArchiveId, BlobId, BlobSize, UnixTime};
 use crate::limits::{GROUP_NAME_BYTES, NICK_BYTES, ROOM_HOSTS, SYNC_VALUE_BYTES};
 
 fn contact(state: u32) -> Box<ContactState> {
@@ -42,12 +43,40 @@ fn account(nick: usize) -> AccountState {
     AccountState { nick: "n".repeat(nick), devices: vec![1; 9], next_number: 3 }
 }
 
-/// DEV-8: every record comes back as it was, and one of another kind is left alone.
+fn manifest() -> Manifest {
+    Manifest {
+        archive: ArchiveId::new([10; 16]),
+        number: 0,
+        last: true,
+        messages: 9,
+        relay: grant().relay,
+        segments: vec![ManifestSegment {
+            number: 0,
+            blob: BlobId::new([11; 16]),
+            read_key: Zeroizing::new([12; 32]),
+            file_key: Zeroizing::new([13; 32]),
+            size: BlobSize::new(1_040),
+            messages: 9,
+            newest: UnixMillis::new(2),
+            oldest: UnixMillis::new(1),
+        }],
+    }
+}
+
+/// DEV-8, DEV-16: every record comes back as it was, and one of another kind is left alone.
 #[test]
 fn records_come_back() {
     let (link, secret) = (Zeroizing::new("link".into()), Zeroizing::new([8; 32]));
     let (expires_at, created_at) = (UnixTime::new(2), UnixTime::new(1));
-    let invite = InviteState { link, secret, uses: 1, expires_at, created_at };
+    let invite = InviteState {
+        link,
+        secret,
+        uses: 1,
+        expires_at,
+        created_at,
+        group: Some([6; 16]),
+        accepts: true,
+    };
     let records = [
         StateRecord::Account(account(5)),
         StateRecord::Contact([1; 16], contact(4)),
@@ -58,6 +87,9 @@ fn records_come_back() {
         StateRecord::Setting("theme".into(), None),
         StateRecord::Draft([2; 16], "not yet".into()),
         StateRecord::Accepted([1; 16], PublicKey::new([9; 32])),
+        StateRecord::History(PublicKey::new([9; 32]), Box::new(manifest())),
+        StateRecord::Taken(ArchiveId::new([10; 16]), HistoryTaken { segments: 7, anew: true }),
+        StateRecord::Taken(ArchiveId::new([10; 16]), HistoryTaken { segments: 8, anew: false }),
         StateRecord::Room([2; 16], room(2, ROOM_HOSTS)),
     ];
     for record in records {

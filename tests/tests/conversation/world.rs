@@ -285,14 +285,16 @@ impl World {
             let Event::Notice(notice) = event else { continue };
             match notice {
                 Notice::CannotAdd { conversation, .. } => {
-                    drop(seat.cannot_add.insert(conversation))
+                    seat.cannot_add.insert(conversation);
                 }
                 Notice::Gone { conversation: id } | Notice::Gap { conversation: Some(id), .. } => {
                     seat.gone.insert(id);
                 }
+                // Who says that it was removed may have come into that role since.
+                Notice::Junk { conversation: None } if !seat.gone.is_empty() => {}
                 // Who made a change may have lost the right to it while it was under way.
                 Notice::Improper { .. } => {}
-                notice => panic!("device {number} is told: {notice}"),
+                notice => panic!("device {number} is told: {notice:?}"),
             }
         }
         if !device.is_connected() {

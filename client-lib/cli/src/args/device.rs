@@ -25,6 +25,8 @@ pub(crate) enum DeviceCommand {
         #[arg(long)]
         different: bool,
     },
+    /// On a device that was copied or removed: begins to link it anew, in the same home.
+    Relink(NewDevice),
     /// Lists your devices.
     List,
     /// On your first device: removes another one, which learns nothing more.

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use restante_client::{Role, Who};
 
 use crate::durations::Timer;
+use crate::limits::{GROUP_LINK_USES, INVITE_DAYS, INVITE_DAYS_MAX};
 
 /// What to do with a group.
 #[derive(Debug, Subcommand)]
@@ -27,6 +28,8 @@ pub(crate) enum GroupCommand {
         #[arg(required = true, num_args = 1..)]
         who: Vec<String>,
     },
+    /// Makes a link to a group: whoever takes it asks to be in it, and is when you accept them.
+    Link(GroupLink),
     /// Removes members: they can read nothing that comes after.
     Remove {
         /// From which.
@@ -103,6 +106,24 @@ pub(crate) struct GroupPicture {
     /// No picture from now on.
     #[arg(long, conflicts_with = "file")]
     pub(crate) none: bool,
+}
+
+/// How a link to a group may be used.
+#[derive(Args, Debug)]
+pub(crate) struct GroupLink {
+    /// To which.
+    pub(crate) group: String,
+    /// How many people may use it.
+    #[arg(long, value_name = "N", default_value_t = GROUP_LINK_USES)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) uses: u32,
+    /// How many days it holds.
+    #[arg(long, value_name = "DAYS", default_value_t = INVITE_DAYS,
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(INVITE_DAYS_MAX)))]
+    pub(crate) days: u32,
+    /// Whoever takes it is accepted and added without asking you.
+    #[arg(long)]
+    pub(crate) open: bool,
 }
 
 /// Who may do what; what is not said stays as it is.

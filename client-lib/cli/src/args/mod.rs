@@ -2,9 +2,12 @@
 //!
 //! Knows words and their meaning for `clap`; must not know how anything is done.
 
+mod backup;
 mod device;
+mod file;
 mod group;
 mod message;
+mod repair;
 mod room;
 
 use std::path::PathBuf;
@@ -13,9 +16,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use restante_client::{AdmissionToken, Entrance};
 
+pub(crate) use self::backup::BackupCommand;
 pub(crate) use self::device::{DeviceCommand, NewDevice};
-pub(crate) use self::group::{GroupCommand, GroupPicture, GroupPolicy, NewGroup};
+pub(crate) use self::file::{Attach, Fetch};
+pub(crate) use self::group::{GroupCommand, GroupLink, GroupPicture, GroupPolicy, NewGroup};
 pub(crate) use self::message::{Delete, Edit, Privacy, React, Receipts, Reply, Switch, Which};
+pub(crate) use self::repair::{Gaps, Move, Readmit, Reboot};
 pub(crate) use self::room::{Hosts, NewRoom, RoomCommand, Rotate};
 
 use crate::limits::{INVITE_DAYS, INVITE_DAYS_MAX, PAGE, SEND_WAIT_SECONDS};
@@ -91,6 +97,10 @@ pub(crate) enum Command {
     },
     /// Sends a message; done when it is safe at the relay.
     Send(Send),
+    /// Sends a file; done when all of it and the message are safe at the relay.
+    Attach(Attach),
+    /// Brings the file of a message, and writes it into a folder.
+    Fetch(Fetch),
     /// Answers a message.
     Reply(Reply),
     /// Puts a reaction beside a message.
@@ -101,7 +111,7 @@ pub(crate) enum Command {
     Delete(Delete),
     /// Shows how far a message of yours has come, with each it went to.
     Receipts(Receipts),
-    /// Shows a conversation, oldest message first.
+    /// Shows a conversation, oldest message first; or how much has come from your first device.
     History(History),
     /// Finds messages that hold all the words.
     Search(Search),
@@ -118,11 +128,25 @@ pub(crate) enum Command {
         /// Whom.
         who: String,
     },
+    /// Shows what is missing in a conversation; others are asked for it by themselves.
+    Gaps(Gaps),
+    /// Begins a conversation anew that cannot go on, with the same people and what was said.
+    Reboot(Reboot),
+    /// Moves a conversation to another relay, also when the one it was on is gone.
+    Move(Move),
+    /// Lists whose devices ask to be let into a conversation again, or decides about them.
+    Readmit(Readmit),
     /// Links further devices of yours, and removes them.
     Device {
         /// What to do.
         #[command(subcommand)]
         command: DeviceCommand,
+    },
+    /// Writes everything into an encrypted file for a drawer, or makes a home of one.
+    Backup {
+        /// What to do.
+        #[command(subcommand)]
+        command: BackupCommand,
     },
     /// Shows or sets what others are told without being written to.
     Privacy(Privacy),
@@ -232,9 +256,10 @@ pub(crate) enum Wait {
 /// What of a conversation to show.
 #[derive(Args, Debug)]
 pub(crate) struct History {
-    /// With whom, or in which group.
+    /// With whom, or in which group; without it, how far the history is that your first device
+    /// gives to this one.
     #[arg(value_name = "WHO|GROUP")]
-    pub(crate) who: String,
+    pub(crate) who: Option<String>,
     /// The newest so many messages.
     #[arg(long, short = 'n', value_name = "N", default_value_t = PAGE)]
     pub(crate) limit: u32,

@@ -7,6 +7,7 @@ use crate::desk::Desk;
 use crate::failure::Failure;
 use crate::json::ContactLine;
 use crate::output::{name_of, short_id, word_for};
+use crate::text;
 
 /// Lists them, by name.
 pub(super) async fn list(desk: &mut Desk) -> Result<(), Failure> {
@@ -21,8 +22,12 @@ pub(super) async fn list(desk: &mut Desk) -> Result<(), Failure> {
     }
     for contact in contacts.iter().filter(|contact| contact.state == ContactState::Incoming) {
         let (name, id) = (name_of(contact), short_id(contact.id));
+        let asks = match &contact.joins {
+            Some(joins) => format!("asks to be in {}", text::one_line(&joins.name)),
+            None => "asks to get in touch".to_owned(),
+        };
         desk.out.say(&format!(
-            "\n{name} asks to get in touch. To agree: restante contacts accept {id}\n\
+            "\n{name} {asks}. To agree: restante contacts accept {id}\n\
              To refuse, without telling them: restante contacts decline {id}"
         ));
     }

@@ -2,7 +2,7 @@
 
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
-use restante_client::Error;
+use restante_client::{Entrance, Error};
 
 use crate::args::{DeviceCommand, NewDevice};
 use crate::desk::Desk;
@@ -14,14 +14,29 @@ use crate::text;
 
 /// Makes a device that is to be linked, and shows what the first device needs.
 pub(super) async fn new(args: &NewDevice, home: &Home, out: Output) -> Result<(), Failure> {
+    let (client, _) = home.link(&entrance_of(args))?;
+    let mut desk = Desk::start(client, out, false)?;
+    let shown = show_code(&mut desk).await;
+    let closed = desk.client.shutdown().await;
+    shown.and(closed.map_err(Failure::from))
+}
+
+/// Throws this device's keys away and shows what the first device needs to link it anew.
+async fn relink(args: &NewDevice, desk: &mut Desk) -> Result<(), Failure> {
+    desk.client.relink(entrance_of(args)).await?;
+    show_code(desk).await
+}
+
+fn entrance_of(args: &NewDevice) -> Entrance {
     let mut entrance = args.relay.clone();
     entrance.token = args.token.clone().or(entrance.token);
-    let (client, _) = home.link(&entrance)?;
-    let mut desk = Desk::start(client, out, false)?;
+    entrance
+}
+
+async fn show_code(desk: &mut Desk) -> Result<(), Failure> {
+    let out = desk.out;
     let reached = desk.collect().await;
-    let code = desk.client.link_code().await?;
-    desk.client.shutdown().await?;
-    let code = code.ok_or(Error::NoLink)?;
+    let code = desk.client.link_code().await?.ok_or(Error::NoLink)?;
     out.object(&CodeLine { code: &code });
     out.say(&code);
     if out.is_terminal()
@@ -40,6 +55,7 @@ pub(super) async fn run(command: &DeviceCommand, desk: &mut Desk) -> Result<(), 
     match command {
         DeviceCommand::Link { code, label } => link(code, label, desk).await,
         DeviceCommand::Confirm { equal, different } => confirm(*equal, *different, desk).await,
+        DeviceCommand::Relink(args) => relink(args, desk).await,
         DeviceCommand::List => list(desk).await,
         DeviceCommand::Remove { number } => remove(*number, desk).await,
         // Needs no home and was done before.
@@ -70,8 +86,9 @@ async fn confirm(equal: bool, different: bool, desk: &mut Desk) -> Result<(), Fa
         desk.client.finish_link().await?;
         desk.collect().await?;
         desk.out.say(
-            "This device is yours now. Contacts and conversations come when your first device\n\
-             runs restante sync, and this one after it.",
+            "This device is yours now. Contacts, conversations and history come when your first\n\
+             device runs restante sync, and this one after it: restante history shows how far\n\
+             they are.",
         );
     } else {
         desk.out.say(&format!(

@@ -10,12 +10,28 @@ use crate::failure::Failure;
 use crate::json::{ContactLine, InviteLine};
 use crate::limits::DAY_SECONDS;
 use crate::output::name_of;
+use crate::text;
 
 /// Makes an invite and tells the relay of it, so that it works when the link is given away.
 pub(super) async fn make(args: &Invite, desk: &mut Desk) -> Result<(), Failure> {
     desk.collect().await?;
-    let expires_in = Seconds::new(args.days.saturating_mul(DAY_SECONDS));
-    let link = desk.client.invite(InviteOptions { uses: args.uses, expires_in }).await?;
+    let (uses, expires_in) = (args.uses, days(args.days));
+    let options = InviteOptions { uses, expires_in, ..InviteOptions::default() };
+    offer(options, "When they have written, you see them in: restante contacts", desk).await
+}
+
+/// So many days.
+pub(super) const fn days(days: u32) -> Seconds {
+    Seconds::new(days.saturating_mul(DAY_SECONDS))
+}
+
+/// Makes an invite, shows it and says what comes `next`.
+pub(super) async fn offer(
+    options: InviteOptions,
+    next: &str,
+    desk: &mut Desk,
+) -> Result<(), Failure> {
+    let link = desk.client.invite(options).await?;
     let told = desk.collect().await;
     desk.out.object(&InviteLine { link: link.as_str() });
     desk.out.say(link.as_str());
@@ -28,11 +44,14 @@ pub(super) async fn make(args: &Invite, desk: &mut Desk) -> Result<(), Failure> 
         desk.out.warn("the relay does not know this invite before you run: restante sync");
     }
     if desk.out.is_terminal() {
+        let days = options.expires_in.get() / DAY_SECONDS;
         desk.out.say(&format!(
-            "Give it to {} privately; it holds for {}.\n\
-             When they have written, you see them in: restante contacts",
-            if args.uses == 1 { "one person".to_owned() } else { format!("up to {}", args.uses) },
-            if args.days == 1 { "a day".to_owned() } else { format!("{} days", args.days) },
+            "Give it to {} privately; it holds for {}.\n{next}",
+            match options.uses {
+                1 => "one person".to_owned(),
+                n => format!("up to {n} people"),
+            },
+            if days == 1 { "a day".to_owned() } else { format!("{days} days") },
         ));
     }
     told.map(drop)
@@ -52,7 +71,11 @@ pub(super) async fn take(args: &Accept, desk: &mut Desk) -> Result<(), Failure> 
             desk.out.say("Your request is at their relay. You hear of it when they have accepted.");
         }
         ContactState::Requested => desk.out.say(&format!(
-            "Your request is at {}'s relay. You hear of it when they have accepted.",
+            "Your request{} is at {}'s relay. You hear of it when they have accepted.",
+            match &contact.joins {
+                Some(joins) => format!(" to be in {}", text::one_line(&joins.name)),
+                None => String::new(),
+            },
             name_of(&contact)
         )),
         ContactState::Invited if desk.offline => {

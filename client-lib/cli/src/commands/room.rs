@@ -261,6 +261,6 @@ fn standing_words(room: &Conversation) -> &'static str {
         (Standing::Open, Role::Member, Who::Everybody) => "you read, and may write",
         (Standing::Open, Role::Member, Who::Administrators) => "you read",
         (Standing::Leaving | Standing::Left | Standing::Removed, ..) => "you have left",
-        (Standing::Broken, ..) => "cannot be read on: ask for the new link",
+        (Standing::Broken | Standing::Restored, ..) => "cannot be read on: ask for the new link",
     }
 }

@@ -1,5 +1,8 @@
 //! `sync`: collects what is waiting and sends what is queued.
 
+use restante_client::Collected;
+
+use super::files;
 use crate::args::Sync;
 use crate::desk::Desk;
 use crate::failure::Failure;
@@ -13,7 +16,17 @@ pub(super) async fn run(args: &Sync, desk: &mut Desk) -> Result<(), Failure> {
     if let Some(token) = &args.token {
         desk.client.set_token(token.clone()).await?;
     }
-    let collected = desk.collect().await?;
+    let mut collected = desk.collect().await?;
+    if files::go_on(desk).await? {
+        // Messages leave behind their files.
+        let then = desk.collect().await?;
+        collected = Collected {
+            messages: collected.messages + then.messages,
+            requests: collected.requests + then.requests,
+            sent: collected.sent + then.sent,
+            queued: then.queued,
+        };
+    }
     desk.out.object(&SyncLine::from(collected));
     let mut parts = Vec::new();
     parts.extend(count(collected.messages, "new message", "new messages"));

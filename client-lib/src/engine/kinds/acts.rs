@@ -154,14 +154,14 @@ impl Work<'_> {
     ) -> Result<(), Error> {
         let stands = |act: &ActRow| match act.kind {
             ActKind::Reaction => true,
-            ActKind::Edit => act.author == author && message.kind == MessageKind::Text,
+            ActKind::Edit => act.author == author && message.kind.has_words(),
             ActKind::Delete => false,
         };
         for (n, act) in acts.iter().enumerate() {
             let same = |later: &ActRow| later.kind == act.kind && later.author == act.author;
             // CNT-14
             if !stands(act) || acts.iter().skip(n + 1).any(same) {
-                self.db.drop_act(act.conversation, &act.id, Some(&act.target))?;
+                self.db.overrule(act)?;
             } else if act.kind == ActKind::Edit && !act.text.is_empty() {
                 self.db.apply_edit(act)?;
             }

@@ -38,8 +38,7 @@ impl Work<'_> {
         id: &MessageId,
         place: &Place,
     ) -> Result<(), Error> {
-        let said = matches!(kind, MessageKind::Text | MessageKind::Unknown);
-        let Some(mailbox) = place.mailbox.filter(|_| said) else { return Ok(()) };
+        let Some(mailbox) = place.mailbox.filter(|_| kind.is_said()) else { return Ok(()) };
         let log = self.db.need_log(&mailbox)?;
         // CNT-18
         match self.state_at(&log, place.seq)?.timer {
@@ -57,6 +56,7 @@ impl Work<'_> {
     ) -> Result<(), Error> {
         let unread = self.db.unread_of(of)?;
         // CNT-16
+        self.forget_attachment(of, id)?;
         self.db.bury(of, id, by)?;
         self.tell_changed(of, id)?;
         if self.db.unread_of(of)? == unread {

@@ -34,6 +34,39 @@ impl Work<'_> {
         if same {
             return Ok(());
         }
+        self.hold_from(log, seq, before, now)
+    }
+
+    /// This device was let in again and has not seen what was agreed on in between: of what was
+    /// said there the shorter timer holds.
+    pub(in crate::engine) fn note_unseen(
+        &self,
+        log: &LogRow,
+        before: &GroupState,
+        now: &GroupState,
+    ) -> Result<(), Error> {
+        let timer = before.timer.into_iter().chain(now.timer).min();
+        let between = GroupState { timer, ..now.clone() };
+        self.hold_from(log, Seq::new(log.cursor.get() + 1), before, &between)
+    }
+
+    /// Behind a hole in a log holds what holds now.
+    pub(in crate::engine) fn note_seen(&self, log: &LogRow, seq: Seq) -> Result<(), Error> {
+        let now = self.db.need_conversation(log.conversation)?.state;
+        let at = LogPosition { generation: log.generation, seq };
+        match self.db.state_at(log.conversation, at)? {
+            Some(held) => self.note_state(log, seq, &held, &now),
+            None => Ok(()),
+        }
+    }
+
+    fn hold_from(
+        &self,
+        log: &LogRow,
+        seq: Seq,
+        before: &GroupState,
+        now: &GroupState,
+    ) -> Result<(), Error> {
         let at = LogPosition { generation: log.generation, seq };
         if self.db.state_at(log.conversation, at)?.is_none() {
             let begin = LogPosition { seq: Seq::START, ..at };

@@ -9,7 +9,7 @@ use crate::engine::{Engine, Work};
 use crate::error::Error;
 use crate::limits::OUTBOX;
 use crate::store::{ActKind, ActRow};
-use crate::types::{ConversationId, Fate, Message, MessageId, MessageKind, Reach, Recipient};
+use crate::types::{ConversationId, Fate, Message, MessageId, Reach, Recipient};
 
 impl Engine {
     pub(crate) fn send(&mut self, to: ConversationId, text: &str) -> Result<Message, Error> {
@@ -60,7 +60,7 @@ impl Engine {
         let body = Body::Edit(Edit { of: EnvelopeId::new(*id.as_bytes()), text: text.clone() });
         self.transact(|work| {
             let message = work.shown_message(of, &id)?;
-            if !message.from_me() || message.kind != MessageKind::Text {
+            if !message.from_me() || !message.kind.has_words() {
                 return Err(Error::NotAllowed);
             }
             work.queue_act(of, &body, ActKind::Edit, &[id], &text)?;
@@ -84,8 +84,7 @@ impl Engine {
                 return Ok(());
             }
             if work.privacy()?.read_receipts {
-                let said = |kind| matches!(kind, MessageKind::Text | MessageKind::Unknown);
-                for (message, _) in read.iter().filter(|(_, kind)| said(*kind)) {
+                for (message, _) in read.iter().filter(|(_, kind)| kind.is_said()) {
                     let message = EnvelopeId::new(*message.as_bytes());
                     work.owe_receipt(&conversation, &message, Reach::Read)?;
                 }
@@ -110,10 +109,14 @@ impl Engine {
 
 impl Work<'_> {
     /// A message that something can be done with: others can have it, and it is not gone.
-    fn shown_message(&self, of: ConversationId, id: &MessageId) -> Result<Message, Error> {
+    pub(in crate::engine) fn shown_message(
+        &self,
+        of: ConversationId,
+        id: &MessageId,
+    ) -> Result<Message, Error> {
         let message = self.db.message_of(of, id)?.ok_or(Error::NoSuchMessage)?;
-        let said = matches!(message.kind, MessageKind::Text | MessageKind::Unknown);
-        if !said || matches!(message.fate, Fate::Refused(_)) {
+        let refused = matches!(message.fate, Fate::Refused(_));
+        if !message.kind.is_said() || refused || message.is_uploading() {
             return Err(Error::NoSuchMessage);
         }
         Ok(message)
@@ -175,8 +178,7 @@ impl Work<'_> {
             if message.is_gone() || sent.contains(id) {
                 continue;
             }
-            let said = matches!(message.kind, MessageKind::Text | MessageKind::Unknown);
-            if !said || !(message.from_me() || officer) {
+            if !message.kind.is_said() || !(message.from_me() || officer) {
                 return Err(Error::NotAllowed);
             }
             if self.withdraw(of, &message)? {
@@ -200,7 +202,8 @@ impl Work<'_> {
         }
         let id = EnvelopeId::new(*message.id.as_bytes());
         // What was made ready to be sent may have been.
-        let unsent = self.db.outbox_row(&id)?.is_some_and(|row| row.content.is_none());
+        let waits = self.db.outbox_row(&id)?.is_some_and(|row| row.content.is_none());
+        let unsent = waits || message.is_uploading();
         if !unsent || !message.from_me() {
             return Ok(false);
         }

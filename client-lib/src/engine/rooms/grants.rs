@@ -175,8 +175,10 @@ const fn log_state(standing: Standing) -> LogState {
     match standing {
         Standing::Open => LogState::Live,
         Standing::Invited => LogState::Invited,
-        Standing::Leaving | Standing::Left | Standing::Removed | Standing::Broken => {
-            LogState::Closed
-        }
+        Standing::Leaving
+        | Standing::Left
+        | Standing::Removed
+        | Standing::Broken
+        | Standing::Restored => LogState::Closed,
     }
 }

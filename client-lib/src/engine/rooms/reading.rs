@@ -155,7 +155,7 @@ impl Work<'_> {
         let author = *opened.author.account().key();
         match &opened.body {
             PostBody::Content(content) => {
-                self.take_said(log, envelope, &opened.author, content)?;
+                self.take_post_content(log, envelope, &opened.author, content)?;
                 Ok(Step::On)
             }
             PostBody::Card(card) => {
@@ -175,7 +175,7 @@ impl Work<'_> {
     }
 
     /// A content: its own id names it, so that it stays the same when it is posted again (ROM-12).
-    fn take_said(
+    fn take_post_content(
         &mut self,
         log: &mut LogRow,
         envelope: &Deliver,
@@ -211,7 +211,7 @@ impl Work<'_> {
         }
         // ROM-12
         let named = Deliver { id: content.id, ..*envelope };
-        self.take_content(log, author, &named, bytes)
+        self.take_said(log, author, &named, &content, bytes)
     }
 
     /// Somebody says what they are called.

@@ -1,17 +1,18 @@
 //! Tests of several devices of one account, with envelopes carried by hand.
 
 use restante_crypto::DeviceList;
+use restante_spec::content::StateRecord;
 
 use super::post::{Person, Post, events, new_device, person, wait};
 use super::*;
-use crate::store::{LogState, Meta};
+use crate::store::{LogState, Meta, RecordName};
 use crate::types::{
     ContactId, ContactState, ConversationId, ConversationKind, Fate, InviteOptions, MessageKind,
     Standing,
 };
 
 /// Everybody hears everything, and says what there is to say, until nothing is left.
-fn settle(post: &mut Post, everybody: &mut [&mut Person]) {
+pub(super) fn settle(post: &mut Post, everybody: &mut [&mut Person]) {
     for _ in 0..8 {
         for person in everybody.iter_mut() {
             post.round(person);
@@ -20,7 +21,7 @@ fn settle(post: &mut Post, everybody: &mut [&mut Person]) {
 }
 
 /// Links a new device to an account, as two people with two screens would.
-fn link(post: &mut Post, first: &mut Person) -> Person {
+pub(super) fn link(post: &mut Post, first: &mut Person) -> Person {
     let mut new = new_device();
     finish(post, first, &mut new);
     new
@@ -38,7 +39,7 @@ fn finish(post: &mut Post, first: &mut Person, new: &mut Person) {
 }
 
 /// Alice with two devices, and Bob, her contact.
-fn three() -> (Post, Person, Person, Person) {
+pub(super) fn three() -> (Post, Person, Person, Person) {
     let (mut post, mut alice, mut bob) = (Post::default(), person("Alice"), person("Bob"));
     post.introduce(&mut alice, &mut bob, None);
     let mut laptop = link(&mut post, &mut alice);
@@ -188,6 +189,113 @@ fn groups_hold_every_device() {
     assert_eq!(members.iter().map(|member| member.devices).collect::<Vec<_>>(), [2, 2]);
 }
 
+/// DEV-8: a group that was agreed to on one device is open on another one, also if that hears so
+/// before its letter has come.
+#[test]
+fn group_agreed_to_elsewhere_is_open() {
+    let (mut post, mut alice, mut bob) = super::friends();
+    let mut tablet = link(&mut post, &mut bob);
+    settle(&mut post, &mut [&mut alice, &mut bob, &mut tablet]);
+    let group = alice.engine.create_group("Three", false).unwrap().id;
+    alice.engine.add_member(group, alice.contact().id).unwrap();
+    settle(&mut post, &mut [&mut alice, &mut tablet]);
+    tablet.engine.accept_group(group).unwrap();
+    settle(&mut post, &mut [&mut alice, &mut tablet]);
+    let own = bob.engine.transact(|work| work.make_own_conversation()).unwrap();
+    post.bring_log(&mut bob, own);
+    assert_eq!(bob.engine.conversation(group).unwrap().standing, Standing::Open);
+    settle(&mut post, &mut [&mut bob, &mut alice, &mut tablet]);
+    assert_eq!(bob.engine.conversation(group).unwrap().standing, Standing::Open);
+    alice.engine.send(group, "to both").unwrap();
+    settle(&mut post, &mut [&mut alice, &mut bob, &mut tablet]);
+    assert_eq!((texts(&bob, group).len(), texts(&tablet, group).len()), (1, 1));
+}
+
+/// DEV-8: of a group whose letter came to one device only, another one may agree: the first brings
+/// it in.
+#[test]
+fn group_can_be_agreed_to_where_no_letter_came() {
+    let (mut post, mut alice, mut bob) = super::friends();
+    let mut tablet = link(&mut post, &mut bob);
+    let group = alice.engine.create_group("Three", false).unwrap().id;
+    // Alice has not heard of the tablet.
+    alice.engine.add_member(group, alice.contact().id).unwrap();
+    post.round(&mut alice);
+    settle(&mut post, &mut [&mut bob, &mut tablet]);
+    let shown = tablet.engine.conversation(group).unwrap();
+    assert_eq!(shown.standing, Standing::Invited);
+    assert!(tablet.engine.store.read().need_conversation(group).unwrap().log.is_none());
+    tablet.engine.accept_group(group).unwrap();
+    settle(&mut post, &mut [&mut tablet, &mut bob, &mut alice]);
+    alice.engine.send(group, "to both").unwrap();
+    settle(&mut post, &mut [&mut alice, &mut bob, &mut tablet]);
+    assert_eq!((texts(&bob, group).len(), texts(&tablet, group).len()), (1, 1));
+}
+
+/// DEV-7: an account that was removed from a group and is let in again comes with all its devices,
+/// also with one that only the account's other device can let in.
+#[test]
+fn all_devices_come_back_into_a_group() {
+    let (mut post, mut alice, mut laptop, mut bob) = three();
+    let group = bob.engine.create_group("Three", false).unwrap().id;
+    let who = bob.contact().id;
+    for _ in 0..2 {
+        let hidden = post.hide_prekeys(2);
+        bob.engine.add_member(group, who).unwrap();
+        settle(&mut post, &mut [&mut bob, &mut alice]);
+        post.show_prekeys(hidden);
+        alice.engine.accept_group(group).unwrap();
+        settle(&mut post, &mut [&mut alice, &mut laptop, &mut bob]);
+        bob.engine.send(group, "to both").unwrap();
+        settle(&mut post, &mut [&mut bob, &mut alice, &mut laptop]);
+        assert_eq!(texts(&laptop, group), texts(&alice, group));
+        bob.engine.remove_member(group, who).unwrap();
+        settle(&mut post, &mut [&mut bob, &mut alice, &mut laptop]);
+    }
+    assert_eq!(texts(&laptop, group), ["to both", "to both"]);
+}
+
+/// DEV-8: a device that knows a contact from their conversation only, as one does that has just
+/// come in, tells nothing of them: what the others know stays.
+#[test]
+fn who_knows_little_of_a_contact_tells_nothing() {
+    let (mut post, mut alice, mut laptop, mut bob) = three();
+    let who = alice.contact().id;
+    alice.engine.set_verified(who, true).unwrap();
+    settle(&mut post, &mut [&mut alice, &mut laptop, &mut bob]);
+    let forget = |work: &mut Work<'_>| {
+        let mut row = work.db.need_contact(who)?;
+        (row.inbox, row.own_key, row.verified) = (None, None, false);
+        work.db.put_contact(&row)
+    };
+    laptop.engine.transact(forget).unwrap();
+    bob.engine.set_nickname("Robert").unwrap();
+    settle(&mut post, &mut [&mut bob, &mut laptop, &mut alice]);
+    let known = alice.engine.store.read().need_contact(who).unwrap();
+    assert!(known.own_key.is_some() && known.inbox.is_some() && known.verified);
+    let group = alice.engine.create_group("Three", false).unwrap().id;
+    alice.engine.add_member(group, who).unwrap();
+    settle(&mut post, &mut [&mut alice, &mut laptop, &mut bob]);
+    assert_eq!(bob.engine.conversation(group).unwrap().standing, Standing::Invited);
+}
+
+/// IDN-7, DEV-14: an older list of a contact's devices, told by an own device that has not heard of
+/// the newer one yet, changes nothing: the newer device is heard.
+#[test]
+fn older_list_strikes_nobody() {
+    let (mut post, mut alice, mut laptop, mut bob) = three();
+    let key = alice.contact().id.as_bytes().to_vec();
+    let name = RecordName { kind: StateRecord::CONTACT, key };
+    let old = laptop.engine.transact(|work| work.state_record(&name)).unwrap().unwrap();
+    let mut tablet = link(&mut post, &mut bob);
+    settle(&mut post, &mut [&mut alice, &mut laptop, &mut bob, &mut tablet]);
+    let old = StateRecord::from_record(&old).unwrap().unwrap();
+    alice.engine.transact(|work| work.apply(old)).unwrap();
+    tablet.engine.send(tablet.talk(), "from a new one").unwrap();
+    settle(&mut post, &mut [&mut tablet, &mut alice, &mut laptop]);
+    assert_eq!(alice.texts(), ["from a new one"]);
+}
+
 /// DEV-8: nickname, verification, read marks, drafts, settings, invites and blocks are the same on
 /// every device.
 #[test]
@@ -323,6 +431,27 @@ fn unlisted_device_is_not_heard() {
     post.bring_log(&mut bob, log);
     assert!(bob.texts().is_empty());
     assert_eq!(bob.engine.store.read().need_log(&log).unwrap().state, LogState::Live);
+}
+
+/// DEV-13, DEV-15: a linked device that the inbox is closed to says so once, and may be linked
+/// anew; when it is let in again, that is over.
+#[test]
+fn shut_out_device_may_be_linked_anew() {
+    let (_post, alice, mut laptop, _bob) = three();
+    let relay = laptop.engine.own_address().to_owned();
+    events(&mut laptop);
+    let inbox = laptop.engine.account.inbox;
+    for _ in 0..3 {
+        laptop.engine.open_refused(&relay, &inbox, restante_spec::codes::Code::NotFound).unwrap();
+    }
+    assert_eq!(notices(&mut laptop), [Notice::ShutOut]);
+    let opened = post::opened(restante_spec::ids::Epoch::new([0; 8]), Seq::START);
+    laptop.engine.reading_place(&inbox, &opened).unwrap();
+    assert_eq!(laptop.engine.relink(&alice.entrance()), Err(Error::NoLink));
+    laptop.engine.open_refused(&relay, &inbox, restante_spec::codes::Code::NotFound).unwrap();
+    assert_eq!(notices(&mut laptop), [Notice::ShutOut]);
+    laptop.engine.relink(&alice.entrance()).unwrap();
+    assert!(laptop.engine.link_code().unwrap().is_some());
 }
 
 /// DEV-15, REC-5: of a home that was copied the one that notices is linked anew, under another

@@ -33,6 +33,9 @@ pub(super) struct Person {
     pub(super) home: TempDir,
 }
 
+/// Prekeys that were taken away, and those of last resort.
+pub(super) type Hidden = [BTreeMap<(MailboxId, Slot), Vec<Vec<u8>>>; 2];
+
 /// What lies in mailboxes.
 #[derive(Default)]
 pub(super) struct Post {
@@ -288,6 +291,22 @@ impl Post {
     }
 
     /// Nobody has left a key package in this inbox.
+    /// Takes the prekeys of one device away, until they are put back.
+    pub(super) fn hide_prekeys(&mut self, device: u32) -> Hidden {
+        let theirs = |(_, slot): &(MailboxId, Slot)| slot.get() >> 16 == device;
+        let last = self.last_resorts.extract_if(.., |name, _| theirs(name));
+        let last = last.map(|(name, package)| (name, vec![package])).collect();
+        [self.prekeys.extract_if(.., |name, _| theirs(name)).collect(), last]
+    }
+
+    /// Puts them back.
+    pub(super) fn show_prekeys(&mut self, [all, last]: Hidden) {
+        self.prekeys.extend(all);
+        self.last_resorts.extend(
+            last.into_iter().filter_map(|(name, mut packages)| Some((name, packages.pop()?))),
+        );
+    }
+
     pub(super) fn forget_prekeys(&mut self, inbox: &MailboxId) {
         self.prekeys.retain(|(mailbox, _), _| mailbox != inbox);
         self.last_resorts.retain(|(mailbox, _), _| mailbox != inbox);
@@ -296,6 +315,11 @@ impl Post {
     /// Takes an envelope out of a log, as if its time had passed.
     pub(super) fn lose(&mut self, mailbox: &MailboxId, seq: Seq) {
         self.boxes.get_mut(mailbox).unwrap().retain(|(envelope, _)| envelope.seq != seq);
+    }
+
+    /// Takes everything out of a log that stands there now: its time has passed.
+    pub(super) fn expire(&mut self, mailbox: &MailboxId) {
+        self.boxes.get_mut(mailbox).unwrap().clear();
     }
 
     /// Puts something that is no letter into a person's inbox.
@@ -440,7 +464,7 @@ impl Post {
     }
 }
 
-fn opened(epoch: Epoch, from: Seq) -> Opened {
+pub(super) fn opened(epoch: Epoch, from: Seq) -> Opened {
     Opened {
         class: MailboxClass::Conversation,
         rights: Rights::default(),

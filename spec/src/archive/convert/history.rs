@@ -1,49 +1,34 @@
-//! Settings, tombstones, messages, and the manifests that lead to them.
+//! Tombstones, messages, and the manifests that lead to them.
 
 use prost::Message;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{at_most, check_name, exact, protobuf, secret, wire};
+use super::{at_most, exact, protobuf, secret, wire};
 use crate::archive::error::ArchiveError;
 use crate::archive::manifest::{Manifest, ManifestSegment};
-use crate::archive::record::{KeptFate, KeptMessage, Reached, Setting, Tombstone};
+use crate::archive::record::{
+    KeptAct, KeptFate, KeptKind, KeptMessage, KeptReach, Reached, Tombstone,
+};
 use crate::codes::Code;
 use crate::content::{LogPosition, UnixMillis};
-use crate::ids::{ArchiveId, BlobId, BlobSize, ConversationId, EnvelopeId, PublicKey, Seq};
-use crate::limits::{
-    BLOB_BYTES, CLASSICAL_LEAVES, CONTENT_BYTES, MANIFEST_BYTES, MANIFEST_SEGMENTS,
-    RECORD_NAME_BYTES, RECORD_PART_BYTES, SEGMENTS,
+use crate::ids::{
+    ArchiveId, BlobId, BlobSize, ContactName, ConversationId, EnvelopeId, Seconds, Seq,
 };
-
-impl Setting {
-    pub(super) fn encode(&self) -> Result<Zeroizing<Vec<u8>>, ArchiveError> {
-        self.check()?;
-        let mut setting = wire::Setting { key: self.key.clone(), value: self.value.to_vec() };
-        let bytes = Zeroizing::new(setting.encode_to_vec());
-        setting.value.zeroize();
-        Ok(bytes)
-    }
-
-    pub(super) fn decode(body: &[u8]) -> Result<Self, ArchiveError> {
-        let wire::Setting { key, value } = protobuf("setting", body)?;
-        let setting = Self { key, value: Zeroizing::new(value) };
-        setting.check()?;
-        Ok(setting)
-    }
-
-    fn check(&self) -> Result<(), ArchiveError> {
-        exact("setting", (!self.key.is_empty()).then_some(()))?;
-        check_name("the setting's name", &self.key, RECORD_NAME_BYTES)?;
-        at_most("the setting", self.value.len(), RECORD_PART_BYTES)
-    }
-}
+use crate::limits::{
+    BLOB_BYTES, CLASSICAL_LEAVES, CONTENT_BYTES, EMOJI_BYTES, MANIFEST_BYTES, MANIFEST_SEGMENTS,
+    RECORD_ACTS, SEGMENTS, TEXT_BYTES,
+};
 
 impl Tombstone {
     pub(super) fn encode(&self) -> Zeroizing<Vec<u8>> {
         let tombstone = wire::Tombstone {
             conversation: self.conversation.as_bytes().to_vec(),
             id: self.id.as_bytes().to_vec(),
-            until_ms: self.until.get(),
+            generation: self.position.generation,
+            seq: self.position.seq.get(),
+            author: name_bytes(self.author.as_ref()),
+            by: name_bytes(self.by.as_ref()),
+            at_ms: self.at.get(),
         };
         Zeroizing::new(tombstone.encode_to_vec())
     }
@@ -53,7 +38,10 @@ impl Tombstone {
         Ok(Self {
             conversation: exact("conversation", ConversationId::from_slice(&read.conversation))?,
             id: exact("message id", EnvelopeId::from_slice(&read.id))?,
-            until: UnixMillis::new(read.until_ms),
+            position: place(read.generation, read.seq),
+            author: name_of(&read.author)?,
+            by: name_of(&read.by)?,
+            at: UnixMillis::new(read.at_ms),
         })
     }
 }
@@ -62,62 +50,158 @@ impl KeptMessage {
     pub(super) fn encode(&self) -> Result<Zeroizing<Vec<u8>>, ArchiveError> {
         self.check()?;
         let (fate, code) = self.fate.numbers();
-        let reached = self
-            .reached
-            .iter()
-            .map(|one| wire::Reached { account: one.account.as_bytes().to_vec(), read: one.read });
         let mut message = wire::Message {
             conversation: self.conversation.as_bytes().to_vec(),
+            id: self.id.as_bytes().to_vec(),
             generation: self.position.generation,
             seq: self.position.seq.get(),
-            order: self.order,
-            author: self.author.as_bytes().to_vec(),
-            device: self.device.map(|key| key.as_bytes().to_vec()).unwrap_or_default(),
+            author: name_bytes(self.author.as_ref()),
+            kind: self.kind.number(),
+            text: self.text.clone(),
             content: self.content.clone(),
             at_ms: self.at.get(),
             fate,
             code,
+            relay_until_ms: self.relay_until.map_or(0, UnixMillis::get),
+            reply_to: self.reply_to.map(|id| id.as_bytes().to_vec()).unwrap_or_default(),
+            edited: self.edited,
+            timer: self.timer.map_or(0, Seconds::get),
             expires_ms: self.expires.map_or(0, UnixMillis::get),
-            reached: reached.collect(),
+            reached: self.reached.iter().copied().map(Reached::to_wire).collect(),
+            acts: self.acts.iter().map(KeptAct::to_wire).collect(),
         };
         let bytes = Zeroizing::new(message.encode_to_vec());
         message.content.zeroize();
+        message.text.zeroize();
         Ok(bytes)
     }
 
     pub(super) fn decode(body: &[u8]) -> Result<Self, ArchiveError> {
         let read: wire::Message = protobuf("message", body)?;
-        let device = (!read.device.is_empty())
-            .then(|| exact("device", PublicKey::from_slice(&read.device)))
-            .transpose()?;
-        at_most("the accounts reached", read.reached.len(), CLASSICAL_LEAVES)?;
-        let reached = read.reached.iter().map(|one| {
-            let account = exact("account", PublicKey::from_slice(&one.account))?;
-            Ok(Reached { account, read: one.read })
-        });
-        let seq = Seq::new(read.seq);
+        let time = |ms| (ms > 0).then(|| UnixMillis::new(ms));
+        let reply_to = (!read.reply_to.is_empty())
+            .then(|| exact("message id", EnvelopeId::from_slice(&read.reply_to)));
         let message = Self {
             conversation: exact("conversation", ConversationId::from_slice(&read.conversation))?,
-            position: LogPosition { generation: read.generation, seq },
-            order: read.order,
-            author: exact("author", PublicKey::from_slice(&read.author))?,
-            device,
-            reached: reached.collect::<Result<_, _>>()?,
+            id: exact("message id", EnvelopeId::from_slice(&read.id))?,
+            position: place(read.generation, read.seq),
+            author: name_of(&read.author)?,
+            kind: exact("kind of message", KeptKind::from_number(read.kind))?,
+            text: read.text,
             content: read.content,
             at: UnixMillis::new(read.at_ms),
             fate: exact("fate", KeptFate::from_numbers(read.fate, read.code))?,
-            expires: (read.expires_ms > 0).then(|| UnixMillis::new(read.expires_ms)),
+            relay_until: time(read.relay_until_ms),
+            reply_to: reply_to.transpose()?,
+            edited: read.edited,
+            timer: (read.timer > 0).then(|| Seconds::new(read.timer)),
+            expires: time(read.expires_ms),
+            reached: read.reached.iter().map(Reached::from_wire).collect::<Result<_, _>>()?,
+            acts: read.acts.into_iter().map(KeptAct::from_wire).collect::<Result<_, _>>()?,
         };
         message.check()?;
         Ok(message)
     }
 
     fn check(&self) -> Result<(), ArchiveError> {
-        // ARC-4
-        exact("content", (!self.content.is_empty()).then_some(()))?;
+        at_most("the text", self.text.len(), TEXT_BYTES)?;
         at_most("the content", self.content.len(), CONTENT_BYTES)?;
-        at_most("the accounts reached", self.reached.len(), CLASSICAL_LEAVES)
+        at_most("the accounts reached", self.reached.len(), CLASSICAL_LEAVES)?;
+        at_most("the acts", self.acts.len(), RECORD_ACTS)?;
+        for act in &self.acts {
+            at_most("a reaction", act.text.len(), EMOJI_BYTES)?;
+        }
+        Ok(())
     }
+}
+
+impl KeptKind {
+    const fn number(self) -> u32 {
+        match self {
+            Self::Text => 1,
+            Self::Unknown => 2,
+            Self::Unreadable => 3,
+            Self::Event => 4,
+            Self::File => 5,
+        }
+    }
+
+    const fn from_number(number: u32) -> Option<Self> {
+        Some(match number {
+            1 => Self::Text,
+            2 => Self::Unknown,
+            3 => Self::Unreadable,
+            4 => Self::Event,
+            5 => Self::File,
+            _ => return None,
+        })
+    }
+}
+
+impl Reached {
+    fn to_wire(self) -> wire::Reached {
+        let how = match self.how {
+            KeptReach::Sent => 0,
+            KeptReach::Delivered => 1,
+            KeptReach::Read => 2,
+        };
+        wire::Reached { account: self.account.as_bytes().to_vec(), how, at_ms: self.at.get() }
+    }
+
+    fn from_wire(read: &wire::Reached) -> Result<Self, ArchiveError> {
+        let how = match read.how {
+            0 => Some(KeptReach::Sent),
+            1 => Some(KeptReach::Delivered),
+            2 => Some(KeptReach::Read),
+            _ => None,
+        };
+        Ok(Self {
+            account: exact("account", ContactName::from_slice(&read.account))?,
+            how: exact("reach", how)?,
+            at: UnixMillis::new(read.at_ms),
+        })
+    }
+}
+
+impl KeptAct {
+    fn to_wire(&self) -> wire::Act {
+        wire::Act {
+            id: self.id.as_bytes().to_vec(),
+            author: self.author.as_bytes().to_vec(),
+            kind: if self.is_edit { EDIT } else { REACTION },
+            text: self.text.clone(),
+            generation: self.position.generation,
+            seq: self.position.seq.get(),
+        }
+    }
+
+    fn from_wire(read: wire::Act) -> Result<Self, ArchiveError> {
+        let known = [REACTION, EDIT].contains(&read.kind);
+        Ok(Self {
+            id: exact("act", EnvelopeId::from_slice(&read.id))?,
+            author: exact("author", ContactName::from_slice(&read.author))?,
+            is_edit: exact("act", known.then_some(read.kind == EDIT))?,
+            text: read.text,
+            position: place(read.generation, read.seq),
+        })
+    }
+}
+
+/// Layout: the kind of a reaction's content (CNT-2).
+const REACTION: u32 = 3;
+/// Layout: the kind of an edit's content (CNT-2).
+const EDIT: u32 = 4;
+
+const fn place(generation: u32, seq: u64) -> LogPosition {
+    LogPosition { generation, seq: Seq::new(seq) }
+}
+
+fn name_bytes(name: Option<&ContactName>) -> Vec<u8> {
+    name.map(|name| name.as_bytes().to_vec()).unwrap_or_default()
+}
+
+fn name_of(bytes: &[u8]) -> Result<Option<ContactName>, ArchiveError> {
+    (!bytes.is_empty()).then(|| exact("name", ContactName::from_slice(bytes))).transpose()
 }
 
 impl KeptFate {

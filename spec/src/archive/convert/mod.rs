@@ -10,9 +10,9 @@ use prost::Message;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::error::ArchiveError;
-use super::people::{Account, Contact, Conversation, Member};
-use super::record::{Head, KeptMessage, Purpose, Record, Setting, Tombstone};
-use crate::content::{InboxGrant, UnixMillis};
+use super::people::{Account, Conversation, Member};
+use super::record::{Head, KeptMessage, Purpose, Record, Tombstone};
+use crate::content::{InboxGrant, StateRecord, SyncRecord, UnixMillis};
 use crate::ids::{MailboxId, PublicKey};
 use crate::limits::{NICK_BYTES, RECORD_BYTES};
 
@@ -30,17 +30,15 @@ const HEAD: u32 = 1;
 /// A kind in the layout of records (ARC-1).
 const ACCOUNT: u32 = 2;
 /// A kind in the layout of records (ARC-1).
-const CONTACT: u32 = 3;
+const STATE: u32 = 3;
 /// A kind in the layout of records (ARC-1).
 const CONVERSATION: u32 = 4;
 /// A kind in the layout of records (ARC-1).
 const MEMBER: u32 = 5;
 /// A kind in the layout of records (ARC-1).
-const SETTING: u32 = 6;
+const TOMBSTONE: u32 = 6;
 /// A kind in the layout of records (ARC-1).
-const TOMBSTONE: u32 = 7;
-/// A kind in the layout of records (ARC-1).
-const MESSAGE: u32 = 8;
+const MESSAGE: u32 = 7;
 
 impl Head {
     pub(super) fn encode(&self) -> Zeroizing<Vec<u8>> {
@@ -52,7 +50,6 @@ impl Head {
                 Purpose::History => 1,
                 Purpose::Recovery => 2,
             },
-            contacts: self.contacts,
             conversations: self.conversations,
             messages: self.messages,
         };
@@ -78,7 +75,6 @@ impl Head {
             purpose: exact("head", purpose)?,
             account: exact("account", PublicKey::from_slice(&read.account))?,
             made: UnixMillis::new(read.made_ms),
-            contacts: read.contacts,
             conversations: read.conversations,
             messages: read.messages,
         })
@@ -90,10 +86,9 @@ impl Record {
     pub(super) fn encode(&self) -> Result<Zeroizing<Vec<u8>>, ArchiveError> {
         let (kind, body) = match self {
             Self::Account(account) => (ACCOUNT, account.encode()?),
-            Self::Contact(contact) => (CONTACT, contact.encode()?),
+            Self::State(state) => (STATE, state_bytes(state)?),
             Self::Conversation(conversation) => (CONVERSATION, conversation.encode()?),
             Self::Member(member) => (MEMBER, member.encode()?),
-            Self::Setting(setting) => (SETTING, setting.encode()?),
             Self::Tombstone(tombstone) => (TOMBSTONE, tombstone.encode()),
             Self::Message(message) => (MESSAGE, message.encode()?),
         };
@@ -110,15 +105,38 @@ impl Record {
             // A second head, or no kind at all.
             0 | HEAD => return Err(ArchiveError::Malformed { what: "kind" }),
             ACCOUNT => Self::Account(Box::new(Account::decode(&body)?)),
-            CONTACT => Self::Contact(Box::new(Contact::decode(&body)?)),
+            STATE => Self::State(state_of(&body)?),
             CONVERSATION => Self::Conversation(Conversation::decode(&body)?),
             MEMBER => Self::Member(Box::new(Member::decode(&body)?)),
-            SETTING => Self::Setting(Setting::decode(&body)?),
             TOMBSTONE => Self::Tombstone(Tombstone::decode(&body)?),
             MESSAGE => Self::Message(Box::new(KeptMessage::decode(&body)?)),
             _ => return Ok(None),
         }))
     }
+}
+
+/// Of the kinds that are states: not the account, which has its own record, nor what passes.
+fn check_state(state: &SyncRecord) -> Result<(), ArchiveError> {
+    let is_state = state.kind == StateRecord::ROOM
+        || (StateRecord::CONTACT..=StateRecord::DRAFT).contains(&state.kind);
+    let sound = is_state && matches!(StateRecord::from_record(state), Ok(Some(_)));
+    exact("state", sound.then_some(()))
+}
+
+fn state_bytes(state: &SyncRecord) -> Result<Zeroizing<Vec<u8>>, ArchiveError> {
+    check_state(state)?;
+    let (key, value) = (state.key.clone(), state.value.to_vec());
+    let mut wire = wire::State { kind: state.kind, key, value };
+    let bytes = Zeroizing::new(wire.encode_to_vec());
+    wire.value.zeroize();
+    Ok(bytes)
+}
+
+fn state_of(body: &[u8]) -> Result<SyncRecord, ArchiveError> {
+    let wire::State { kind, key, value } = protobuf("state", body)?;
+    let state = SyncRecord { kind, key, value: Zeroizing::new(value) };
+    check_state(&state)?;
+    Ok(state)
 }
 
 /// A record around its message, whose bytes are wiped.

@@ -44,6 +44,9 @@ mod kind {
 }
 
 impl Body {
+    /// The number of an attachment on the wire (CNT-2).
+    pub const ATTACHMENT: u32 = kind::ATTACHMENT;
+
     /// Its number on the wire (CNT-2).
     #[must_use]
     pub const fn kind(&self) -> u32 {

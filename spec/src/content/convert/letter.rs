@@ -8,7 +8,7 @@ use super::{Part, at_most, check_nick, exact, one_to, protobuf, secret, wire};
 use crate::content::error::ContentError;
 use crate::content::letter::{
     BlobRef, FirstLetter, FirstMessage, InboxGrant, JoinLetter, LetterContent, LinkLetter,
-    LinkedLetter, ReaddLetter, WelcomeLetter, WelcomePart,
+    LinkedLetter, ReaddLetter, RemovedLetter, WelcomeLetter, WelcomePart,
 };
 use crate::content::message::LogPosition;
 use crate::ids::{BlobId, EnvelopeId, LinkToken, MailboxId};
@@ -26,6 +26,8 @@ const JOIN: u32 = 4;
 const LINK: u32 = 5;
 /// A kind in the layout of letters (DEV-6).
 const LINKED: u32 = 6;
+/// A kind in the layout of letters (CNT-6).
+const REMOVED: u32 = 7;
 
 impl LetterContent {
     /// The bytes a letter is sealed over. They hold a secret: wiped when dropped.
@@ -40,7 +42,8 @@ impl LetterContent {
             Self::Join(join) => (JOIN, join.write()?),
             Self::Link(link) => (LINK, link.write()?),
             Self::Linked(linked) => (LINKED, linked.write()?),
-            Self::Unknown { kind: 0..=LINKED, .. } => {
+            Self::Removed(removed) => (REMOVED, removed.write()?),
+            Self::Unknown { kind: 0..=REMOVED, .. } => {
                 return Err(ContentError::Malformed { what: "kind" });
             }
             Self::Unknown { kind, body } => (*kind, Zeroizing::new(body.clone())),
@@ -65,6 +68,7 @@ impl LetterContent {
             JOIN => Part::read(body).map(Self::Join),
             LINK => Part::read(body).map(Self::Link),
             LINKED => Part::read(body).map(Self::Linked),
+            REMOVED => Part::read(body).map(Self::Removed),
             // CNT-2
             kind => Ok(Self::Unknown { kind, body: body.to_vec() }),
         }
@@ -249,6 +253,24 @@ impl Part for LinkedLetter {
     // DEV-6
     fn check(&self) -> Result<(), ContentError> {
         one_to("key packages", self.key_packages.len(), DEVICES)
+    }
+}
+
+impl Part for RemovedLetter {
+    type Wire = wire::Removed;
+    const WHAT: &'static str = "removed letter";
+
+    fn to_wire(&self) -> wire::Removed {
+        wire::Removed { mailbox: self.mailbox.as_bytes().to_vec() }
+    }
+
+    fn from_wire(read: wire::Removed) -> Result<Self, ContentError> {
+        Ok(Self { mailbox: exact("mailbox", MailboxId::from_slice(&read.mailbox))? })
+    }
+
+    // CNT-6
+    fn check(&self) -> Result<(), ContentError> {
+        Ok(())
     }
 }
 

@@ -3,14 +3,16 @@
 use zeroize::Zeroizing;
 
 use super::{Part, at_most, check_nick, exact, maybe_secret, optional, secret, seed_bytes, wire};
+use crate::archive::Manifest;
 use crate::content::error::ContentError;
 use crate::content::kept::SyncRecord;
 use crate::content::letter::InboxGrant;
 use crate::content::message::LogPosition;
 use crate::content::state::{
-    AccountState, ContactState, ConversationState, InviteState, RoomHost, RoomState, StateRecord,
+    AccountState, ContactState, ConversationState, HistoryTaken, InviteState, RoomHost, RoomState,
+    StateRecord,
 };
-use crate::ids::{PublicKey, Seq, UnixTime};
+use crate::ids::{ArchiveId, PublicKey, Seq, UnixTime};
 use crate::limits::{
     GROUP_NAME_BYTES, ROOM_HOSTS, ROOM_LINK_CHARS, SEALED_CARD_BYTES, SYNC_VALUE_BYTES,
 };
@@ -43,6 +45,13 @@ impl StateRecord {
             Self::Accepted(id, device) => {
                 (Self::ACCEPTED, id.to_vec(), Zeroizing::new(device.as_bytes().to_vec()))
             }
+            Self::History(device, manifest) => {
+                let value = manifest.encode().map_err(|_| NO_MANIFEST)?;
+                (Self::HISTORY, device.as_bytes().to_vec(), value)
+            }
+            Self::Taken(archive, taken) => {
+                (Self::TAKEN, archive.as_bytes().to_vec(), taken_bytes(*taken))
+            }
             Self::Room(id, room) => (Self::ROOM, id.to_vec(), room.write()?),
         };
         at_most("sync value", value.len(), SYNC_VALUE_BYTES)?;
@@ -69,6 +78,13 @@ impl StateRecord {
             Self::SETTING => Self::Setting(text(key)?, (!value.is_empty()).then(|| value.to_vec())),
             Self::DRAFT => Self::Draft(id()?, text(value)?),
             Self::ACCEPTED => Self::Accepted(id()?, exact("device", PublicKey::from_slice(value))?),
+            Self::HISTORY => {
+                let manifest = Manifest::decode(value).map_err(|_| NO_MANIFEST)?;
+                Self::History(exact("device", PublicKey::from_slice(key))?, Box::new(manifest))
+            }
+            Self::TAKEN => {
+                Self::Taken(exact("archive", ArchiveId::from_slice(key))?, taken_of(value)?)
+            }
             Self::ROOM => Self::Room(id()?, Box::new(Part::read(value)?)),
             _ => return Ok(None),
         }))
@@ -87,6 +103,27 @@ fn place(bytes: &[u8]) -> Result<LogPosition, ContentError> {
         Some(LogPosition { generation: u32::from_be_bytes(*generation), seq })
     });
     exact("position", read)
+}
+
+/// The error for a manifest that is none.
+const NO_MANIFEST: ContentError = ContentError::Malformed { what: "manifest" };
+
+/// Layout: segments (4 bytes), 1 if the rest is to be given anew, else 0 (1).
+fn taken_bytes(taken: HistoryTaken) -> Zeroizing<Vec<u8>> {
+    let segments = taken.segments.to_be_bytes();
+    Zeroizing::new([&segments[..], &[u8::from(taken.anew)]].concat())
+}
+
+fn taken_of(bytes: &[u8]) -> Result<HistoryTaken, ContentError> {
+    let read = bytes.split_first_chunk::<4>().and_then(|(segments, anew)| {
+        let anew = match anew {
+            [0] => false,
+            [1] => true,
+            _ => return None,
+        };
+        Some(HistoryTaken { segments: u32::from_be_bytes(*segments), anew })
+    });
+    exact("segments taken", read)
 }
 
 fn key_bytes(key: Option<&PublicKey>) -> Vec<u8> {
@@ -168,6 +205,8 @@ impl Part for InviteState {
             uses: self.uses,
             expires_at: self.expires_at.get(),
             created_at: self.created_at.get(),
+            group: self.group.map_or_else(Vec::new, Vec::from),
+            accepts: self.accepts,
         }
     }
 
@@ -178,6 +217,8 @@ impl Part for InviteState {
             uses: read.uses,
             expires_at: UnixTime::new(read.expires_at),
             created_at: UnixTime::new(read.created_at),
+            group: optional("group of an invite", &read.group, |bytes| bytes.try_into().ok())?,
+            accepts: read.accepts,
         })
     }
 

@@ -1,8 +1,10 @@
 //! `group add`, `remove` and `role`: who is in a group, and what they may.
 
-use restante_client::{ContactId, Conversation, ConversationId, Role};
+use restante_client::{ContactId, Conversation, ConversationId, InviteOptions, Role};
 
+use super::super::invite;
 use super::{change, say};
+use crate::args::GroupLink;
 use crate::desk::Desk;
 use crate::failure::Failure;
 use crate::output::{called, place_of, word_for};
@@ -49,6 +51,20 @@ pub(super) async fn say_added(
             )
         })
     }
+}
+
+/// Makes a link to a group.
+pub(super) async fn link(args: &GroupLink, desk: &mut Desk) -> Result<(), Failure> {
+    desk.collect().await?;
+    let group = desk.group(&args.group).await?;
+    let (group, uses, accepts) = (Some(group.id), args.uses, args.open);
+    let options = InviteOptions { uses, expires_in: invite::days(args.days), group, accepts };
+    let next = if args.open {
+        "Whoever takes it is added when restante sync or restante chat runs here."
+    } else {
+        "Whoever asks to be in the group, you see in: restante contacts"
+    };
+    invite::offer(options, next, desk).await
 }
 
 /// Removes members.

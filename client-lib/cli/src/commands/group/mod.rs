@@ -21,6 +21,7 @@ pub(super) async fn run(command: &GroupCommand, desk: &mut Desk) -> Result<(), F
         GroupCommand::List => own::list(desk).await,
         GroupCommand::Show { group } => own::show(group, desk).await,
         GroupCommand::Add { group, who } => members::add(group, who, desk).await,
+        GroupCommand::Link(args) => members::link(args, desk).await,
         GroupCommand::Remove { group, who } => members::remove(group, who, desk).await,
         GroupCommand::Role { group, who, role } => {
             members::role(group, who, (*role).into(), desk).await
@@ -48,7 +49,7 @@ async fn change(
 }
 
 /// Tells the relay what was done, unless it could not be reached before.
-async fn finish(
+pub(super) async fn finish(
     group: &Conversation,
     reached: Result<(), Failure>,
     desk: &mut Desk,
@@ -64,7 +65,7 @@ async fn finish(
 }
 
 /// Says what was done; without the network, that it is yet to come.
-fn say(desk: &Desk, done: &str) {
+pub(super) fn say(desk: &Desk, done: &str) {
     desk.out.say(done);
     if desk.offline {
         desk.out.say("Others see it once the network is there and you run: restante sync");

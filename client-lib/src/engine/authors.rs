@@ -1,0 +1,165 @@
+//! Who has said how much: counters and hashes of devices in a log tell what is missing here
+//! (CNV-16), and what is kept can be given to others.
+
+use restante_crypto::{Member, content_hash};
+use restante_spec::content::{Body, Content, ContentHash, GroupKind};
+use restante_spec::ids::{EnvelopeId, PublicKey, Seq};
+use restante_spec::message::Deliver;
+
+use super::Work;
+use super::membership::{Merged, account, accounts};
+use crate::error::Error;
+use crate::limits::{GAPS, OWN_KEPT, REPAIR_DELAY, REPAIR_SPREAD};
+use crate::store::{AuthorRow, GapRow, KeptRow, LogRow, Place};
+
+impl Work<'_> {
+    /// Counts what a device has said; what it must have said before and is not here is a gap.
+    pub(super) fn note_content(
+        &mut self,
+        log: &LogRow,
+        device: &PublicKey,
+        author: &PublicKey,
+        envelope: &Deliver,
+        bytes: &[u8],
+    ) -> Result<(), Error> {
+        let content = match Content::decode(bytes) {
+            Ok(content) if content.id == envelope.id => content,
+            Ok(_) | Err(_) => return Ok(()),
+        };
+        let kept = content.body.is_kept();
+        let told = content.counter.saturating_sub(u64::from(kept));
+        let previous = previous_of(&content);
+        let row = |counter, hash, seq| {
+            let (mailbox, device) = (log.mailbox, *device);
+            AuthorRow { mailbox, device, counter, hash, seq }
+        };
+        let known = match self.db.author(&log.mailbox, device)? {
+            Some(known) => known,
+            None if self.db.was_absent(&log.mailbox)? => row(0, None, Seq::START),
+            // It may have spoken before this device came.
+            None => row(told, previous, envelope.seq),
+        };
+        // CNV-16
+        let differs = told == known.counter && previous != known.hash;
+        if let Some(hash) = previous.filter(|_| told > known.counter || differs) {
+            let (first, after) =
+                if differs { (told, Seq::START) } else { (known.counter + 1, known.seq) };
+            self.note_gap(log, (device, author), (first, told), hash, (after, envelope.seq))?;
+        }
+        let hash = if kept { Some(*content_hash(bytes).as_bytes()) } else { previous };
+        self.db.put_author(&row(content.counter, hash, envelope.seq))?;
+        if kept {
+            self.keep(log, device, envelope.seq, &content, bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps a content of a device for members that miss it.
+    pub(super) fn keep(
+        &mut self,
+        log: &LogRow,
+        device: &PublicKey,
+        seq: Seq,
+        content: &Content,
+        bytes: &[u8],
+    ) -> Result<(), Error> {
+        let about = match &content.body {
+            Body::Edit(edit) => Some(edit.of),
+            Body::Reaction(reaction) => Some(reaction.to),
+            _ => None,
+        };
+        self.db.keep(&KeptRow {
+            mailbox: log.mailbox,
+            device: *device,
+            counter: content.counter,
+            conversation: log.conversation,
+            id: content.id,
+            about,
+            seq,
+            content: bytes.to_vec(),
+        })?;
+        if self.db.need_conversation(log.conversation)?.state.kind == GroupKind::Own {
+            return self.db.bound_kept(log.conversation, OWN_KEPT);
+        }
+        Ok(())
+    }
+
+    /// A content of this device has its place: it can be given from now on.
+    pub(super) fn keep_own(&mut self, id: &EnvelopeId, place: &Place) -> Result<(), Error> {
+        let (Some(row), Some(mailbox)) = (self.db.outbox_row(id)?, place.mailbox) else {
+            return Ok(());
+        };
+        // In a room nobody asks for what is missing: late readers have its tail.
+        let given = row.kind < Body::PASSING && !self.db.is_room(&mailbox)?;
+        let Some(bytes) = row.content.filter(|_| given) else { return Ok(()) };
+        let Ok(content) = Content::decode(&bytes) else { return Ok(()) };
+        let log = self.db.need_log(&mailbox)?;
+        let device = self.account.device.public();
+        self.keep(&log, &device, place.seq, &content, &bytes)
+    }
+
+    fn note_gap(
+        &mut self,
+        log: &LogRow,
+        (device, author): (&PublicKey, &PublicKey),
+        (first, last): (u64, u64),
+        hash: [u8; 32],
+        (after, before): (Seq, Seq),
+    ) -> Result<(), Error> {
+        let known = self.db.gaps(log.conversation)?;
+        if known.len() >= GAPS
+            && let Some(oldest) = known.first()
+        {
+            self.db.drop_gap(oldest.id)?;
+        }
+        self.db.put_gap(&GapRow {
+            id: 0,
+            conversation: log.conversation,
+            mailbox: log.mailbox,
+            generation: log.generation,
+            device: *device,
+            account: *author,
+            first,
+            last,
+            hash,
+            after,
+            before,
+            asks: 0,
+            due: self.later(REPAIR_DELAY, REPAIR_SPREAD)?,
+            lost: false,
+        })?;
+        self.tell_gaps(log.conversation);
+        Ok(())
+    }
+
+    /// Notes since when accounts are members, and that devices that come in now begin to count.
+    pub(super) fn note_joined(
+        &mut self,
+        log: &LogRow,
+        seq: Seq,
+        merged: &Merged,
+        members: &[Member],
+    ) -> Result<(), Error> {
+        let gone = accounts(&merged.removed);
+        for member in &merged.added {
+            let (Some(account), Some(device)) = (account(member), &member.device) else { continue };
+            let others = |m: &&Member| self::account(m) == Some(account);
+            let fresh = members.iter().filter(others).all(|m| merged.added.contains(m));
+            // CNV-18
+            if fresh && !gone.contains(&account) {
+                self.db.note_joined(&log.mailbox, &account, seq)?;
+            }
+            let again = merged.removed.iter().any(|m| m.device.as_ref() == Some(device));
+            if !again && self.db.author(&log.mailbox, device.device())?.is_none() {
+                let (mailbox, device) = (log.mailbox, *device.device());
+                self.db.put_author(&AuthorRow { mailbox, device, counter: 0, hash: None, seq })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The hash a content names, as it is kept in rows.
+pub(super) fn previous_of(content: &Content) -> Option<[u8; 32]> {
+    content.previous.as_ref().map(ContentHash::as_bytes).copied()
+}

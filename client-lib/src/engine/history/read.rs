@@ -1,0 +1,126 @@
+//! Records of an archive, into the tables: what is here already stays as it is (ARC-5).
+
+use restante_spec::archive::{
+    Conversation, Head, KeptKind, KeptMessage, Member, Purpose, Record, SegmentReader, Tombstone,
+};
+use restante_spec::content::{Body, Content, GroupState, StateRecord};
+
+use crate::engine::commands::cleaned_nickname;
+use crate::engine::{Work, outbox};
+use crate::error::Error;
+use crate::store::{ConversationRow, InboxRef, Put};
+use crate::types::{ContactId, ConversationId, MessageId, Standing};
+
+impl Work<'_> {
+    /// The reader of a segment; of the first one behind its head, which must be this account's.
+    pub(in crate::engine) fn begin_segment<'s>(
+        &self,
+        bytes: &'s [u8],
+        is_first: bool,
+    ) -> Result<SegmentReader<'s>, Error> {
+        if !is_first {
+            return SegmentReader::following(Purpose::History, bytes).map_err(Error::from);
+        }
+        let (head, reader): (Head, _) = SegmentReader::first(Purpose::History, bytes)?;
+        // ARC-3
+        if head.account != *self.account.id().key() {
+            return Err(restante_crypto::Error::WrongAccount.into());
+        }
+        Ok(reader)
+    }
+
+    /// Takes a record of history, or of a recovery file behind the account.
+    pub(in crate::engine) fn take_kept(&mut self, record: Record) -> Result<(), Error> {
+        match record {
+            Record::Conversation(conversation) => self.take_kept_conversation(&conversation),
+            Record::Member(member) => self.take_kept_member(*member),
+            Record::Tombstone(gone) => self.take_tombstone(&gone),
+            Record::Message(message) => self.take_kept_message(&message),
+            // DEV-9: told by themselves. The account was read before anything else.
+            _ => Ok(()),
+        }
+    }
+
+    /// What its members had agreed on, where this device is in no group of it.
+    fn take_kept_conversation(&mut self, kept: &Conversation) -> Result<(), Error> {
+        let id = ConversationId::new(*kept.id.as_bytes());
+        let Ok(state) = GroupState::decode(&kept.state) else { return Ok(()) };
+        let row = match self.db.conversation(id)? {
+            Some(row) if row.log.is_some() => return Ok(()),
+            Some(row) => ConversationRow { state, ..row },
+            None => {
+                ConversationRow { standing: Standing::Broken, ..ConversationRow::new(id, state) }
+            }
+        };
+        self.db.put_conversation(&row)?;
+        self.forget_changes(StateRecord::CONVERSATION, id.as_bytes())?;
+        self.tell_conversation(&row)
+    }
+
+    fn take_kept_member(&mut self, kept: Member) -> Result<(), Error> {
+        let of = ConversationId::new(*kept.conversation.as_bytes());
+        let mut member = self.db.member(of, &kept.account)?;
+        if member.nickname.is_empty() {
+            member.nickname = cleaned_nickname(&kept.nick);
+        }
+        let devices = (!kept.devices.is_empty()).then_some(kept.devices);
+        member.devices = member.devices.or(devices);
+        member.inbox = member.inbox.or(kept.inbox.as_ref().map(InboxRef::from));
+        self.db.put_member(of, &member)
+    }
+
+    fn take_kept_message(&mut self, kept: &KeptMessage) -> Result<(), Error> {
+        // ARC-5
+        if !kept.may_be_kept(self.now.into(), false) {
+            return Ok(());
+        }
+        let of = ConversationId::new(*kept.conversation.as_bytes());
+        let id = MessageId::new(*kept.id.as_bytes());
+        let waited = !self.db.acts_on(of, &id)?.is_empty();
+        let put = self.db.put_kept(kept, &said(kept), self.now)?;
+        if put == Put::New
+            && kept.kind == KeptKind::File
+            && let Ok(Body::Attachment(said)) = Body::decode(Body::ATTACHMENT, &kept.content)
+        {
+            self.note_attachment(of, id, &said, false)?;
+        }
+        if put == Put::New && waited {
+            // What was done to it came before it.
+            self.settle_acts(of, &id)?;
+        }
+        if put == Put::New && kept.author.is_none() {
+            self.settle_receipts(of, kept)?;
+        }
+        Ok(())
+    }
+
+    /// Receipts that came before their message have waited for it.
+    fn settle_receipts(&mut self, of: ConversationId, kept: &KeptMessage) -> Result<(), Error> {
+        let mut is_new = false;
+        for (who, how) in self.db.take_early_receipts(of, &kept.id)? {
+            is_new |= self.db.reach(of, &kept.id, who, how, self.now)?;
+        }
+        if is_new && self.db.settle_fate(of, &MessageId::new(*kept.id.as_bytes()))? {
+            self.tell_fate(of, &kept.id)?;
+        }
+        Ok(())
+    }
+
+    fn take_tombstone(&mut self, gone: &Tombstone) -> Result<(), Error> {
+        if self.db.put_tombstone(gone)? == Put::Bury {
+            let of = ConversationId::new(*gone.conversation.as_bytes());
+            let by = gone.by.map(|by| ContactId::new(*by.as_bytes()));
+            self.bury(of, &MessageId::new(*gone.id.as_bytes()), by)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a message says: it says so itself, or its content does (ARC-4).
+fn said(kept: &KeptMessage) -> String {
+    let silent = kept.text.is_empty() && kept.kind == KeptKind::Text;
+    match Content::decode(&kept.content) {
+        Ok(content) if silent => outbox::shown(&content).text,
+        _ => kept.text.clone(),
+    }
+}

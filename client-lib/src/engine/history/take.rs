@@ -1,0 +1,238 @@
+//! The taker: segments are fetched in their order, each is put into the tables in one transaction
+//! with the note that it is here, and the giver is told (DEV-16).
+
+use restante_crypto::FileKey;
+use restante_spec::archive::{Manifest, ManifestSegment, Record};
+use restante_spec::content::{HistoryTaken, StateRecord};
+use restante_spec::ids::{ArchiveId, PublicKey};
+
+use super::give::address_of;
+use crate::engine::large::name_of;
+use crate::engine::transfers::new_row;
+use crate::engine::{Engine, Work};
+use crate::error::Error;
+use crate::events::{Event, Notice};
+use crate::limits::{HISTORY_FETCHES, HISTORY_RETRY};
+use crate::store::{ArchiveRow, SegmentRow};
+use crate::transfer::{Direction, TransferFailure, TransferState};
+use crate::types::HistoryProgress;
+
+/// How far the next segment is.
+enum Next {
+    /// The sealed file.
+    Here(Vec<u8>),
+    Waiting,
+    /// This device could not keep it: later.
+    Later,
+    /// The relay does not have it, or it is not what it should be.
+    Gone,
+}
+
+impl Engine {
+    /// Takes the segments that are here, and fetches the next ones.
+    pub(super) fn take(&mut self, mut archive: ArchiveRow) -> Result<(), Error> {
+        loop {
+            let goes_on = self.transact(|work| work.take_next(archive))?;
+            let Some(taken) = goes_on else { return Ok(()) };
+            archive = taken;
+        }
+    }
+}
+
+impl Work<'_> {
+    /// A device of the account tells of segments; those for others are theirs.
+    pub(in crate::engine) fn take_manifest(
+        &mut self,
+        device: &PublicKey,
+        manifest: &Manifest,
+    ) -> Result<(), Error> {
+        if *device != self.account.device.public() {
+            return Ok(());
+        }
+        let known = self.db.archive(&manifest.archive)?.filter(|it| it.device.is_none());
+        let Some(mut archive) = self.place_of_manifest(known, manifest)? else { return Ok(()) };
+        for segment in &manifest.segments {
+            self.db.put_segment(&segment_row(&archive.id, segment))?;
+            archive.segments = segment.number + 1;
+        }
+        archive.manifests += 1;
+        archive.whole = manifest.last;
+        self.db.put_archive(&archive)?;
+        self.events.push(Event::History(progress(&archive)));
+        Ok(())
+    }
+
+    /// The archive a manifest goes on with; `None`: it follows nothing that is here.
+    fn place_of_manifest(
+        &mut self,
+        known: Option<ArchiveRow>,
+        manifest: &Manifest,
+    ) -> Result<Option<ArchiveRow>, Error> {
+        let first = manifest.segments.first().map(|segment| segment.number);
+        if let Some(archive) = known {
+            // ARC-6
+            let follows = archive.manifests == manifest.number
+                && Some(archive.segments) == first
+                && !archive.whole;
+            return Ok(follows.then_some(archive));
+        }
+        if manifest.number != 0 {
+            return Ok(None);
+        }
+        for before in self.db.archives()?.iter().filter(|archive| archive.device.is_none()) {
+            self.drop_taken(before)?;
+        }
+        Ok(Some(ArchiveRow {
+            id: manifest.archive,
+            device: None,
+            relay: manifest.relay.to_string(),
+            messages: manifest.messages,
+            done: 0,
+            manifests: 0,
+            segments: 0,
+            taken: 0,
+            whole: false,
+            rest: None,
+            due: self.now,
+        }))
+    }
+
+    /// Takes the next segment if it is here; `None`: nothing more can be done now.
+    fn take_next(&mut self, mut archive: ArchiveRow) -> Result<Option<ArchiveRow>, Error> {
+        let segments = self.db.segments(&archive.id)?;
+        let Some(segment) = segments.first() else { return Ok(None) };
+        let next = self.fetch_segment(&archive, segment)?;
+        for later in segments.iter().take(HISTORY_FETCHES).skip(1) {
+            self.begin_fetching(&archive, later)?;
+        }
+        match next {
+            Next::Waiting => Ok(None),
+            Next::Later => {
+                archive.due = self.now.after(HISTORY_RETRY);
+                self.db.put_archive(&archive)?;
+                Ok(None)
+            }
+            Next::Gone => self.want_anew(&archive).map(|()| None),
+            Next::Here(file) => {
+                let taken = self.attempt(|work| work.take_segment(segment, &file))?;
+                if taken.is_none() {
+                    return self.want_anew(&archive).map(|()| None);
+                }
+                self.db.drop_segment(&archive.id, segment.number)?;
+                archive.taken = segment.number + 1;
+                archive.done += u64::from(segment.messages);
+                self.db.put_archive(&archive)?;
+                self.tell_taken(&archive, false)?;
+                self.events.push(Event::History(progress(&archive)));
+                Ok(Some(archive))
+            }
+        }
+    }
+
+    /// Every record of a segment; of those that are refused it is told (ARC-2).
+    fn take_segment(&mut self, segment: &SegmentRow, file: &[u8]) -> Result<(), Error> {
+        let bytes = FileKey::new(segment.file_key.clone()).open(file)?;
+        let mut refused = 0_u32;
+        for record in self.begin_segment(&bytes, segment.number == 0)? {
+            match record {
+                // REV-5
+                Ok(Record::Account(_)) | Err(_) => refused += 1,
+                Ok(record) => self.take_kept(record)?,
+            }
+        }
+        if refused > 0 {
+            tracing::warn!(refused, "records of history were refused");
+            // ARC-2
+            self.notice(Notice::Junk { conversation: None });
+        }
+        Ok(())
+    }
+
+    fn fetch_segment(&mut self, archive: &ArchiveRow, at: &SegmentRow) -> Result<Next, Error> {
+        let name = name_of(&at.blob);
+        match self.files.read(&name) {
+            Ok(Some(file)) => {
+                self.forget_large(&[at.blob]);
+                return Ok(Next::Here(file));
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(kind = %error.kind(), "a segment of history could not be read");
+                return Ok(Next::Later);
+            }
+        }
+        match self.db.transfer_of(&at.blob)?.map(|transfer| transfer.state) {
+            Some(TransferState::Waiting | TransferState::Running) => Ok(Next::Waiting),
+            Some(TransferState::Failed(TransferFailure::DiskFull | TransferFailure::File)) => {
+                self.put_download(archive, at)?;
+                Ok(Next::Later)
+            }
+            Some(TransferState::Failed(_) | TransferState::Cancelled) => Ok(Next::Gone),
+            // It was here, and what was done with it was undone: it is fetched again.
+            Some(TransferState::Done) | None => {
+                self.put_download(archive, at)?;
+                Ok(Next::Waiting)
+            }
+        }
+    }
+
+    /// The same for one whose turn comes later.
+    fn begin_fetching(&mut self, archive: &ArchiveRow, at: &SegmentRow) -> Result<(), Error> {
+        match self.db.transfer_of(&at.blob)? {
+            None => self.put_download(archive, at),
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn put_download(&mut self, archive: &ArchiveRow, at: &SegmentRow) -> Result<(), Error> {
+        let address = address_of(at, &archive.relay)?;
+        self.db.put_transfer(&new_row(Direction::Download, &address, None, &name_of(&at.blob))?)
+    }
+
+    /// What is left cannot be had so: the giver begins with it anew.
+    fn want_anew(&mut self, archive: &ArchiveRow) -> Result<(), Error> {
+        self.tell_taken(archive, true)?;
+        self.drop_taken(archive)
+    }
+
+    fn tell_taken(&mut self, archive: &ArchiveRow, anew: bool) -> Result<(), Error> {
+        let taken = HistoryTaken { segments: archive.taken, anew };
+        self.tell_record(&StateRecord::Taken(archive.id, taken))
+    }
+
+    fn drop_taken(&mut self, archive: &ArchiveRow) -> Result<(), Error> {
+        for segment in self.db.segments(&archive.id)? {
+            if let Some(mut row) = self.db.transfer_of(&segment.blob)? {
+                row.state = TransferState::Cancelled;
+                row.owed = false;
+                self.db.set_transfer(&row)?;
+            }
+            self.forget_large(&[segment.blob]);
+        }
+        self.db.drop_archive(&archive.id)
+    }
+}
+
+/// How far an archive is that this device takes.
+pub(super) fn progress(archive: &ArchiveRow) -> HistoryProgress {
+    let is_complete = archive.is_over();
+    let total = archive.messages.max(archive.done);
+    let total = if is_complete { archive.done } else { total };
+    HistoryProgress { done: archive.done, total, is_complete }
+}
+
+fn segment_row(archive: &ArchiveId, told: &ManifestSegment) -> SegmentRow {
+    SegmentRow {
+        archive: *archive,
+        number: told.number,
+        blob: told.blob,
+        read_key: told.read_key.clone(),
+        file_key: told.file_key.clone(),
+        size: told.size.get(),
+        messages: told.messages,
+        newest: told.newest.seconds(),
+        oldest: told.oldest.seconds(),
+        begins: None,
+        told: true,
+    }
+}

@@ -1,0 +1,224 @@
+//! Letting devices back in: who asks by letter is removed and added again, or waits for a person's
+//! consent (CNV-19); and how members are written to.
+
+use restante_crypto::{DeviceList, KeyPackage, OpenedLetter, Recipient, random_bytes};
+use restante_spec::content::{InboxGrant, LetterContent, ReaddLetter, RemovedLetter, Role};
+use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey};
+
+use super::commands::id_of_key;
+use super::membership::accounts;
+use super::{Engine, Work};
+use crate::error::Error;
+use crate::events::Event;
+use crate::limits::CALLERS;
+use crate::store::{CallerRow, ConversationRow, InboxRef, JobKind, LogRow, LogState, NewJob, Wish};
+use crate::types::{ContactId, ContactState, ConversationId};
+
+/// How letters are written to a member, and how it may answer.
+pub(super) struct Way {
+    pub(super) inbox: InboxRef,
+    pub(super) list: DeviceList,
+    pub(super) grant: InboxGrant,
+    /// The contact it is, if it is one.
+    pub(super) contact: Option<ContactId>,
+}
+
+impl Engine {
+    pub(crate) fn callers(&self, of: ConversationId) -> Result<Vec<ContactId>, Error> {
+        let db = self.store.read();
+        db.need_conversation(of)?;
+        let mut who: Vec<ContactId> =
+            db.callers(of)?.iter().map(|caller| id_of_key(&caller.account)).collect();
+        who.sort();
+        who.dedup();
+        Ok(who)
+    }
+
+    pub(crate) fn consent(
+        &mut self,
+        of: ConversationId,
+        who: ContactId,
+        agreed: bool,
+    ) -> Result<(), Error> {
+        self.transact(|work| work.consent(of, who, agreed))
+    }
+}
+
+impl Work<'_> {
+    /// A member's device cannot read on. If its leaf stands in the tree it is added again by the
+    /// next commit; a device that does not, of an account that does, needs a person's consent.
+    pub(super) fn take_readd(
+        &mut self,
+        letter: &OpenedLetter,
+        readd: &ReaddLetter,
+    ) -> Result<(), Error> {
+        let Some(log) = self.db.log(&readd.mailbox)? else { return Ok(()) };
+        let row = self.db.need_conversation(log.conversation)?;
+        if row.is_room {
+            return Ok(());
+        }
+        let (account, device) = (*letter.sender.account().key(), *letter.sender.device());
+        self.check_listed(letter, &log.mailbox)?;
+        let members = self.members(&log.mailbox)?;
+        if !accounts(&members).contains(&account) {
+            let told = self.say_removed(&row, &log, &account)?;
+            return if told { Ok(()) } else { Err(super::joining::not_a_member()) };
+        }
+        let package = KeyPackage::parse(&readd.key_package)?;
+        if package.device() != &letter.sender {
+            return Err(Error::Crypto(restante_crypto::Error::WrongAccount));
+        }
+        let mine = account == *self.account.id().key();
+        if matches!(log.state, LogState::Gone | LogState::Lost | LogState::Captured)
+            && row.log == Some(log.mailbox)
+        {
+            // Neither can read on: it must be begun anew, unless others can let both in.
+            if !mine {
+                self.plan_restart(&row)?;
+            }
+            return Ok(());
+        }
+        if !self.can_let_in(&row, &log)? || package.suite() != self.suite_of(&log.mailbox)? {
+            return Ok(());
+        }
+        if !mine && self.way_to(&row, &account)?.is_none() {
+            return Ok(());
+        }
+        let is_in = |m: &restante_crypto::Member| {
+            m.device.as_ref().is_some_and(|found| *found.device() == device)
+        };
+        // CNV-19
+        if members.iter().any(is_in) {
+            return self.wish_readd(&log, &device, &readd.key_package);
+        }
+        if mine {
+            return self.wish_in(&log.mailbox, &account, readd.key_package.clone());
+        }
+        if self.db.callers(row.id)?.len() >= CALLERS {
+            return Ok(());
+        }
+        let (conversation, package) = (row.id, readd.key_package.clone());
+        self.db.put_caller(&CallerRow { conversation, device, account, package })?;
+        self.events.push(Event::AsksToReturn { conversation, who: id_of_key(&account) });
+        Ok(())
+    }
+
+    /// Who asks is in the group no more, and cannot know that; gives whether it can be told.
+    pub(super) fn say_removed(
+        &mut self,
+        row: &ConversationRow,
+        log: &LogRow,
+        account: &PublicKey,
+    ) -> Result<bool, Error> {
+        let able = row.state.role(self.account.id().key()) >= Role::Administrator;
+        let told = row.is_group() && able && self.can_let_in(row, log)?;
+        let Some(way) = self.way_to(row, account)?.filter(|_| told) else {
+            return Ok(false);
+        };
+        // CNV-19
+        let content = LetterContent::Removed(RemovedLetter { mailbox: log.mailbox });
+        let job = self.letter_job(JobKind::Letter, &way.inbox, &way.list, &content)?;
+        self.db.put_job(&NewJob { contact: way.contact, ..job })?;
+        Ok(true)
+    }
+
+    fn can_let_in(&self, row: &ConversationRow, log: &LogRow) -> Result<bool, Error> {
+        let current = log.state == LogState::Live && row.log == Some(log.mailbox);
+        Ok(current && self.takes_part(row.id)?)
+    }
+
+    /// The newest key package of a device is the one it can be reached with.
+    fn wish_readd(
+        &mut self,
+        log: &LogRow,
+        device: &PublicKey,
+        package: &[u8],
+    ) -> Result<(), Error> {
+        for wish in self.db.wishes(&log.mailbox)? {
+            if matches!(&wish.what, Wish::Readd { device: d, .. } if d == device.as_bytes()) {
+                self.db.take_wish(wish.id)?;
+            }
+        }
+        let wish = Wish::Readd { device: *device.as_bytes(), package: package.to_vec() };
+        self.db.put_wish(&log.mailbox, &wish, self.now)
+    }
+
+    fn consent(&mut self, of: ConversationId, who: ContactId, agreed: bool) -> Result<(), Error> {
+        let row = self.db.need_conversation(of)?;
+        for caller in self.db.callers(of)? {
+            if id_of_key(&caller.account) != who {
+                continue;
+            }
+            self.db.drop_caller(of, &caller.device)?;
+            if let Some(mailbox) = row.log.filter(|_| agreed) {
+                self.wish_in(&mailbox, &caller.account, caller.package)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A device that is in the group no more is to be added.
+    fn wish_in(
+        &self,
+        mailbox: &MailboxId,
+        account: &PublicKey,
+        package: Vec<u8>,
+    ) -> Result<(), Error> {
+        let (account, packages) = (*account.as_bytes(), vec![package]);
+        self.db.put_wish(mailbox, &Wish::Add { account, packages, missing: 0 }, self.now)
+    }
+
+    /// A letter to all devices of an account, sealed.
+    pub(super) fn letter_job(
+        &mut self,
+        kind: JobKind,
+        inbox: &InboxRef,
+        list: &DeviceList,
+        content: &LetterContent,
+    ) -> Result<NewJob, Error> {
+        let envelope = EnvelopeId::new(random_bytes()?);
+        let recipient = Recipient::Account(list);
+        let body = self.seal_letter(inbox.mailbox, Some(envelope), recipient, content)?;
+        Ok(NewJob {
+            key: Some(inbox.key.clone()),
+            envelope: Some(envelope),
+            body: Some(body),
+            ..NewJob::new(inbox.relay.clone(), inbox.mailbox, kind)
+        })
+    }
+
+    /// How letters are written to this account's devices.
+    pub(super) fn own_inbox(&self) -> Result<InboxRef, Error> {
+        let (relay, mailbox) = (self.account.relay.to_string(), self.account.inbox);
+        Ok(InboxRef { relay, mailbox, key: self.account.need_own_key()?.seed() })
+    }
+
+    /// How to write letters to an account: as to a contact, else as to a member of this
+    /// conversation; `None`: there is no way.
+    pub(super) fn way_to(
+        &self,
+        row: &ConversationRow,
+        account: &PublicKey,
+    ) -> Result<Option<Way>, Error> {
+        let contact = self.db.contact(id_of_key(account))?;
+        let contact = contact.filter(|contact| contact.state == ContactState::Active);
+        let (inbox, devices, contact, grant) = match contact {
+            Some(contact)
+                if contact.inbox.is_some()
+                    && contact.devices.is_some()
+                    && contact.own_key.is_some() =>
+            {
+                let grant = self.grant(&contact)?;
+                (contact.inbox, contact.devices, Some(contact.id), grant)
+            }
+            Some(_) | None => {
+                let Some(key) = row.own_key.clone() else { return Ok(None) };
+                let member = self.db.member(row.id, account)?;
+                let (relay, inbox) = (self.account.relay.clone(), self.account.inbox);
+                (member.inbox, member.devices, None, InboxGrant { relay, inbox, key })
+            }
+        };
+        let (Some(inbox), Some(devices)) = (inbox, devices) else { return Ok(None) };
+        Ok(Some(Way { inbox, list: DeviceList::parse(&devices)?, grant, contact }))
+    }
+}

@@ -1,0 +1,314 @@
+//! Coming back: a device that cannot read a log on asks a member by letter to remove and add it
+//! again in one commit, and joins anew (CNV-19).
+
+use std::collections::BTreeSet;
+
+use restante_crypto::{DeviceList, Member, OpenedLetter};
+use restante_spec::codes::Code;
+use restante_spec::content::{
+    GroupKind, LetterContent, LogPosition, ReaddLetter, RemovedLetter, Role, WelcomeLetter,
+    WelcomePart,
+};
+use restante_spec::ids::{MailboxId, PublicKey, Seq, UnixTime};
+
+use super::commands::id_of_key;
+use super::joining::not_a_member;
+use super::membership::{account, accounts};
+use super::{Engine, Work};
+use crate::error::Error;
+use crate::events::Notice;
+use crate::limits::{RETURN_DELAY, RETURN_SPREAD, RETURN_WAITS};
+use crate::store::{ConversationRow, InboxRef, JobKind, LogRow, LogState, NewJob, ReturnRow, Wish};
+use crate::types::{ContactId, ContactState, Standing};
+
+impl Engine {
+    /// Asks to be added again where this device cannot read on, if it is time.
+    pub(crate) fn returns(&mut self) -> Result<(), Error> {
+        let due = self.store.read().returns_due(self.now)?;
+        if due.is_empty() {
+            return Ok(());
+        }
+        self.transact(|work| due.iter().try_for_each(|row| work.ask_to_return(row)))
+    }
+}
+
+impl Work<'_> {
+    /// The relay does not deliver what this device would read next: it asks to be added again. What
+    /// waits to be sent waits on.
+    pub(super) fn lose_track(&mut self, mailbox: &MailboxId, code: Code) -> Result<(), Error> {
+        let mut log = self.db.need_log(mailbox)?;
+        if log.state == LogState::Live {
+            self.lose(&mut log, code)?;
+            self.db.put_log(&log)?;
+        }
+        Ok(())
+    }
+
+    /// The same, for a log that its holder writes.
+    pub(super) fn lose(&mut self, log: &mut LogRow, code: Code) -> Result<(), Error> {
+        let row = self.db.need_conversation(log.conversation)?;
+        // Whoever reads a room is let in by its link alone.
+        if row.log != Some(log.mailbox) || row.is_room || !self.reads_on(&row)? {
+            return self.end(log, LogState::Lost, code);
+        }
+        self.notice(Notice::Gone { conversation: row.id });
+        let due = self.later(RETURN_DELAY, RETURN_SPREAD)?;
+        self.wait_outside(log, due)
+    }
+
+    /// This device was taken out and added again by one commit: the way in comes by letter. If it
+    /// does not, it is asked for.
+    pub(super) fn await_welcome(&mut self, log: &mut LogRow) -> Result<(), Error> {
+        let wait = RETURN_WAITS.first().copied().unwrap_or(RETURN_DELAY);
+        let due = self.later(wait, RETURN_SPREAD)?;
+        self.wait_outside(log, due)
+    }
+
+    fn wait_outside(&mut self, log: &mut LogRow, due: UnixTime) -> Result<(), Error> {
+        if let Some(lost) = log.commit.take() {
+            self.drop_commit(&lost)?;
+        }
+        log.state = LogState::Gone;
+        log.epoch = None;
+        self.db.put_return(&ReturnRow { mailbox: log.mailbox, asked: 0, due })
+    }
+
+    /// Whether this account wants to hear more of a conversation.
+    fn reads_on(&self, row: &ConversationRow) -> Result<bool, Error> {
+        Ok(row.standing == Standing::Leaving || self.takes_part(row.id)?)
+    }
+
+    fn ask_to_return(&mut self, row: &ReturnRow) -> Result<(), Error> {
+        let mailbox = row.mailbox;
+        let log = self.db.log(&mailbox)?.filter(|log| log.state == LogState::Gone);
+        let Some(log) = log else { return self.db.drop_return(&mailbox) };
+        let conversation = self.db.need_conversation(log.conversation)?;
+        let first = RETURN_WAITS.first().copied().unwrap_or(RETURN_DELAY);
+        if self.db.has_job_of(conversation.id, JobKind::Readd)? {
+            // The last letter has not left yet.
+            let due = self.later(first, RETURN_SPREAD)?;
+            return self.db.put_return(&ReturnRow { due, ..row.clone() });
+        }
+        let helpers = self.helpers(&conversation, &log)?;
+        let asked = row.asked as usize;
+        let round = asked.checked_div(helpers.len()).unwrap_or(RETURN_WAITS.len());
+        let turn = asked.checked_rem(helpers.len()).unwrap_or(0);
+        let next = RETURN_WAITS.get(round).zip(helpers.get(turn));
+        let wanted = self.reads_on(&conversation)?;
+        let Some((wait, (inbox, list))) = next.filter(|_| wanted) else {
+            self.db.drop_return(&mailbox)?;
+            return self.end_log(&mailbox, LogState::Lost, Code::Gone);
+        };
+        self.write_readd(&log, inbox, list)?;
+        let due = self.later(*wait, RETURN_SPREAD)?;
+        self.db.put_return(&ReturnRow { mailbox, asked: row.asked + 1, due })
+    }
+
+    /// Who can be asked to add this device again, in the order they are asked: the own devices,
+    /// then members this device can write letters to, from the left.
+    fn helpers(
+        &mut self,
+        row: &ConversationRow,
+        log: &LogRow,
+    ) -> Result<Vec<(InboxRef, DeviceList)>, Error> {
+        let mut helpers = Vec::new();
+        // CNV-19
+        if self.account.has_others() {
+            helpers.push((self.own_inbox()?, self.account.list.clone()));
+        }
+        for account in accounts(&self.members(&log.mailbox)?) {
+            if account != *self.account.id().key()
+                && let Some(way) = self.way_to(row, &account)?
+            {
+                helpers.push((way.inbox, way.list));
+            }
+        }
+        Ok(helpers)
+    }
+
+    fn write_readd(
+        &mut self,
+        log: &LogRow,
+        inbox: &InboxRef,
+        list: &DeviceList,
+    ) -> Result<(), Error> {
+        let suite = self.suite_of(&log.mailbox)?;
+        let content = LetterContent::Readd(ReaddLetter {
+            mailbox: log.mailbox,
+            key_package: self.make_key_package(suite, false)?,
+            after: LogPosition { generation: log.generation, seq: log.cursor },
+        });
+        let job = self.letter_job(JobKind::Readd, inbox, list, &content)?;
+        self.db.put_job(&NewJob { conversation: Some(log.conversation), ..job })?;
+        Ok(())
+    }
+
+    /// An administrator says that this account is in a group no more: this device was away when
+    /// that was done.
+    pub(super) fn take_removed(
+        &mut self,
+        letter: &OpenedLetter,
+        removed: &RemovedLetter,
+    ) -> Result<(), Error> {
+        let Some(mut log) = self.db.log(&removed.mailbox)? else { return Ok(()) };
+        if !matches!(log.state, LogState::Gone | LogState::Lost) {
+            return Ok(());
+        }
+        self.check_listed(letter, &log.mailbox)?;
+        let row = self.db.need_conversation(log.conversation)?;
+        let writer = *letter.sender.account().key();
+        let able = row.is_group() && row.state.role(&writer) >= Role::Administrator;
+        // CNV-19
+        if !able || row.log != Some(log.mailbox) {
+            return Err(not_a_member());
+        }
+        self.db.drop_return(&log.mailbox)?;
+        self.end(&mut log, LogState::Closed, Code::Revoked)?;
+        self.db.put_log(&log)
+    }
+
+    /// Whether a Welcome leads back into a log this device is in and cannot read.
+    pub(super) fn is_awaited(&self, welcome: &WelcomeLetter) -> Result<bool, Error> {
+        let log = self.db.log(&welcome.mailbox)?;
+        let outside = [LogState::Gone, LogState::Lost, LogState::Captured];
+        let outside = log.is_some_and(|log| outside.contains(&log.state));
+        Ok(outside && !self.db.is_room(&welcome.mailbox)?)
+    }
+
+    /// DEV-14, of the writer of a letter about a log.
+    pub(super) fn check_listed(
+        &self,
+        letter: &OpenedLetter,
+        mailbox: &MailboxId,
+    ) -> Result<(), Error> {
+        let of = self.db.need_log(mailbox)?.conversation;
+        // DEV-14
+        if self.is_listed(of, &letter.sender)? { Ok(()) } else { Err(not_a_member()) }
+    }
+
+    /// A member, contact or not, has added this device again: nobody need be asked.
+    pub(super) fn take_welcome_back(
+        &mut self,
+        writer: ContactId,
+        welcome: &WelcomeLetter,
+    ) -> Result<(), Error> {
+        let mut log = self.db.need_log(&welcome.mailbox)?;
+        let mut row = self.db.need_conversation(log.conversation)?;
+        let before = self.members(&log.mailbox)?;
+        // CNV-19
+        if row.log != Some(log.mailbox) || !is_of(&before, writer) {
+            return Err(not_a_member());
+        }
+        if let WelcomePart::Blob(at) = &welcome.welcome {
+            return self.keep_welcome(writer, welcome, at);
+        }
+        self.forget_group(&log.mailbox)?;
+        log.reader = self.join_group(welcome)?;
+        let state = self.agreed(&log.mailbox)?;
+        let members = self.members(&log.mailbox)?;
+        let same = (state.kind, state.generation) == (row.state.kind, row.state.generation);
+        if !same || !is_of(&members, writer) {
+            return Err(not_a_member());
+        }
+        self.read_on(&mut log, &before, &members)?;
+        self.note_unseen(&log, &row.state, &state)?;
+        row.state = state;
+        self.be_back(row)
+    }
+
+    /// The log is read on from where this device was added again; it goes on counting where it
+    /// stood.
+    fn read_on(
+        &mut self,
+        log: &mut LogRow,
+        before: &[Member],
+        now: &[Member],
+    ) -> Result<(), Error> {
+        (log.state, log.epoch, log.since_update, log.waits) = (LogState::Live, None, 0, None);
+        (log.chain, log.forked) = (Some(self.begun_chain(&log.mailbox)?), false);
+        self.db.forget_log_hashes(&log.mailbox)?;
+        self.db.put_log(log)?;
+        self.db.forget_own_ids(&log.mailbox)?;
+        self.db.drop_return(&log.mailbox)?;
+        self.db.note_absence(&log.mailbox)?;
+        self.note_new_members(log, before, now)?;
+        self.db.put_wish(&log.mailbox, &Wish::Update, self.now)
+    }
+
+    fn be_back(&mut self, mut row: ConversationRow) -> Result<(), Error> {
+        if row.standing == Standing::Broken {
+            row.standing = Standing::Open;
+        }
+        self.db.put_conversation(&row)?;
+        if row.state.kind != GroupKind::Direct {
+            return self.tell_conversation(&row);
+        }
+        let mut contact = self.db.need_contact(row.id.contact())?;
+        if contact.state == ContactState::Ended {
+            contact.state = ContactState::Active;
+            self.put_contact(&contact)?;
+        }
+        Ok(())
+    }
+
+    /// Whoever came in meanwhile came somewhere before the commit that added this device again.
+    fn note_new_members(
+        &mut self,
+        log: &LogRow,
+        before: &[Member],
+        now: &[Member],
+    ) -> Result<(), Error> {
+        let known = accounts(before);
+        for account in accounts(now).iter().filter(|account| !known.contains(account)) {
+            // CNV-18
+            self.db.note_joined(&log.mailbox, account, Seq::new(u64::MAX))?;
+        }
+        Ok(())
+    }
+
+    /// What a re-adding commit means for the others: it need not be made again, and the device that
+    /// is back is told how far this one has counted, so that it finds what it missed.
+    pub(super) fn take_returned(
+        &mut self,
+        log: &LogRow,
+        merged: &super::membership::Merged,
+        members: &[Member],
+    ) -> Result<(), Error> {
+        let back: BTreeSet<PublicKey> = merged
+            .added
+            .iter()
+            .filter(|m| merged.removed.iter().any(|r| r.device == m.device))
+            .filter_map(|m| m.device.as_ref().map(|device| *device.device()))
+            .collect();
+        if back.is_empty() || back.contains(&self.account.device.public()) {
+            return Ok(());
+        }
+        for wish in self.db.wishes(&log.mailbox)? {
+            if let Wish::Readd { device, .. } = &wish.what
+                && back.contains(&PublicKey::new(*device))
+            {
+                self.db.take_wish(wish.id)?;
+            }
+        }
+        let mine = merged.committer == Some(*self.account.id().key());
+        let few = accounts(members).len() <= crate::limits::UPDATE_MEMBERS;
+        let open = self.db.need_conversation(log.conversation)?.standing == Standing::Open;
+        // CNV-19
+        if log.counter > 0 && open && (few || mine) {
+            self.queue_profile_to(log.conversation)?;
+        }
+        Ok(())
+    }
+
+    /// Whether this device is among those a commit added.
+    pub(super) fn is_among(&self, added: &[Member]) -> bool {
+        let own = self.account.device.public();
+        let is_own = |m: &Member| m.device.as_ref().is_some_and(|d| *d.device() == own);
+        added.iter().any(|member| is_own(member) && account(member).is_some())
+    }
+}
+
+/// Whether an account has a leaf among these.
+fn is_of(members: &[Member], who: ContactId) -> bool {
+    accounts(members).iter().any(|account| id_of_key(account) == who)
+}

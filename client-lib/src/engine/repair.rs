@@ -1,0 +1,283 @@
+//! What is missing here is asked for, and what others give is judged and takes its place (CNV-17).
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use restante_crypto::content_hash;
+use restante_spec::content::{Body, Content, GroupKind, Repair, RepairRange, RepairRequest};
+use restante_spec::ids::{Handle, MailboxId, PublicKey, Seq, UnixTime};
+use restante_spec::limits::{REPAIR_RANGE_CONTENTS, REPAIR_RANGES};
+use restante_spec::message::{Deliver, EnvelopeClass};
+
+use super::authors::previous_of;
+use super::commands::id_of_key;
+use super::{Engine, Work};
+use crate::error::Error;
+use crate::events::Event;
+use crate::limits::{REPAIR_DELAY, REPAIR_SPREAD, REPAIR_WAITS};
+use crate::store::{GapRow, LogRow, LogState};
+use crate::types::{ConversationId, Gap, GapState, MessageId, Position, Standing};
+
+/// A content somebody has given.
+struct Given {
+    device: PublicKey,
+    seq: Seq,
+    content: Content,
+    bytes: Vec<u8>,
+}
+
+impl Engine {
+    pub(crate) fn gaps(&self, of: ConversationId) -> Result<Vec<Gap>, Error> {
+        let db = self.store.read();
+        db.need_conversation(of)?;
+        let own = *self.account.id().key();
+        let show = |gap: GapRow| Gap {
+            conversation: of,
+            author: (gap.account != own).then(|| id_of_key(&gap.account)),
+            count: gap.last - gap.first + 1,
+            before: Position { generation: gap.generation, seq: gap.before.get(), row: 0 },
+            seq: gap.before,
+            state: if gap.lost { GapState::Lost } else { GapState::Asked },
+        };
+        Ok(db.gaps(of)?.into_iter().map(show).collect())
+    }
+
+    /// Asks once more for everything that is missing.
+    pub(crate) fn ask_again(&mut self, of: ConversationId) -> Result<(), Error> {
+        self.transact(|work| {
+            work.db.need_conversation(of)?;
+            for gap in work.db.gaps(of)? {
+                work.db.put_gap(&GapRow { asks: 0, lost: false, due: work.now, ..gap })?;
+                work.tell_gaps(of);
+            }
+            Ok(())
+        })
+    }
+
+    /// Asks for what is missing, and gives what others miss, if it is time.
+    pub(crate) fn repairs(&mut self) -> Result<(), Error> {
+        let (db, now) = (self.store.read(), self.now);
+        if db.next_repair()?.is_none_or(|due| due > now) {
+            return Ok(());
+        }
+        self.transact(|work| {
+            work.ask_what_is_due()?;
+            work.give_what_is_due()
+        })
+    }
+}
+
+impl Work<'_> {
+    fn ask_what_is_due(&mut self) -> Result<(), Error> {
+        let mut due: BTreeMap<(ConversationId, MailboxId), Vec<GapRow>> = BTreeMap::new();
+        for gap in self.db.gaps_due(self.now)? {
+            due.entry((gap.conversation, gap.mailbox)).or_default().push(gap);
+        }
+        for ((of, mailbox), gaps) in due {
+            let (asked, given_up): (Vec<_>, Vec<_>) =
+                gaps.into_iter().partition(|gap| wait(gap.asks).is_some());
+            for gap in given_up {
+                self.db.put_gap(&GapRow { lost: true, ..gap })?;
+                self.tell_gaps(of);
+            }
+            // What all are asked for, and what the own devices are asked for first.
+            let (first, again): (Vec<_>, Vec<_>) = asked.into_iter().partition(|g| g.asks == 0);
+            let own = self.own_devices()?;
+            self.ask(own.unwrap_or(of), mailbox, first)?;
+            self.ask(of, mailbox, again)?;
+        }
+        Ok(())
+    }
+
+    /// Asks in a conversation for what is missing of a log, if it can be written to.
+    fn ask(&mut self, of: ConversationId, log: MailboxId, gaps: Vec<GapRow>) -> Result<(), Error> {
+        let may = self.can_ask(of)?;
+        for some in gaps.chunks(REPAIR_RANGES) {
+            if may {
+                let ranges = some.iter().map(range_of).collect();
+                let request = RepairRequest { conversation: log, ranges };
+                self.queue_body(of, &Body::RepairRequest(request))?;
+            }
+            for gap in some {
+                let mut gap = gap.clone();
+                let pause = wait(if may { gap.asks } else { 0 });
+                gap.due = self.later(pause.unwrap_or(REPAIR_DELAY), REPAIR_SPREAD)?;
+                gap.asks += u32::from(may);
+                self.db.put_gap(&gap)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a request would leave: not while one waits.
+    fn can_ask(&self, of: ConversationId) -> Result<bool, Error> {
+        let row = self.db.need_conversation(of)?;
+        let Some(mailbox) = row.log.filter(|_| row.standing == Standing::Open) else {
+            return Ok(false);
+        };
+        let live = self.db.need_log(&mailbox)?.state == LogState::Live;
+        let kind = Body::RepairRequest(RepairRequest { conversation: mailbox, ranges: Vec::new() });
+        Ok(live && !self.db.waits_in_outbox(of, kind.kind())? && !self.is_cloned()?)
+    }
+
+    /// The conversation of the own devices, if there are others to ask.
+    fn own_devices(&self) -> Result<Option<ConversationId>, Error> {
+        if self.account.list.devices().len() < 2 {
+            return Ok(None);
+        }
+        let own = |row: &&crate::store::ConversationRow| row.state.kind == GroupKind::Own;
+        Ok(self.db.conversations()?.iter().find(own).map(|row| row.id))
+    }
+
+    /// Somebody gives what was missed here, or by another.
+    pub(super) fn take_repair(
+        &mut self,
+        log: &LogRow,
+        giver: &PublicKey,
+        repair: &Repair,
+    ) -> Result<(), Error> {
+        let Some(of) = self.repaired_log(log, &repair.conversation)? else { return Ok(()) };
+        let mut given: Vec<Given> = Vec::new();
+        for entry in repair.entries.iter().filter(|entry| entry.generation == of.generation) {
+            let Ok(content) = Content::decode(&entry.content) else { continue };
+            let (device, seq, bytes) = (entry.device, entry.seq, entry.content.clone());
+            given.push(Given { device, seq, content, bytes });
+        }
+        // From the newest down each names the hash of the one before it.
+        given.sort_by_key(|given| (given.device, Reverse(given.content.counter)));
+        for content in &given {
+            self.take_given(&of, giver, content)?;
+        }
+        for range in repair.missing.iter().filter(|range| range.generation == of.generation) {
+            self.take_missing(&of, giver, range)?;
+        }
+        let given: Vec<(PublicKey, u64)> =
+            given.iter().map(|given| (given.device, given.content.counter)).collect();
+        self.owe_less(log, &of, &given)
+    }
+
+    /// The log a repair in this one is about: of the same conversation, or any in that of the own
+    /// devices.
+    pub(super) fn repaired_log(
+        &self,
+        here: &LogRow,
+        mailbox: &MailboxId,
+    ) -> Result<Option<LogRow>, Error> {
+        let own = self.db.need_conversation(here.conversation)?.state.kind == GroupKind::Own;
+        if *mailbox == here.mailbox {
+            // It knows how far it was read.
+            return Ok(Some(here.clone()));
+        }
+        let of = self.db.log(mailbox)?;
+        Ok(of.filter(|of| own || of.conversation == here.conversation))
+    }
+
+    fn take_given(&mut self, of: &LogRow, giver: &PublicKey, given: &Given) -> Result<(), Error> {
+        let counter = given.content.counter;
+        let Some(gap) = self.db.gap_of(&of.mailbox, &given.device, counter)? else {
+            return Ok(());
+        };
+        if given.seq <= gap.after || given.seq >= gap.before || !given.content.body.is_kept() {
+            return Ok(());
+        }
+        let id = MessageId::new(*given.content.id.as_bytes());
+        let envelope = envelope_of(given);
+        // CNV-17
+        let last = counter == gap.last;
+        let fits = last && *content_hash(&given.bytes).as_bytes() == gap.hash;
+        if fits || (!last && *giver == gap.account) {
+            self.db.drop_unconfirmed(of.conversation, &id)?;
+            self.keep(of, &given.device, given.seq, &given.content, &given.bytes)?;
+            self.narrow(gap.clone(), given)?;
+            self.take_said(of, &gap.account, &envelope, &given.content, &given.bytes)?;
+        } else if !last && matches!(given.content.body, Body::Text(_)) {
+            // It can be shown, but changes nothing.
+            let told = self.events.len();
+            self.take_said(of, &gap.account, &envelope, &given.content, &given.bytes)?;
+            self.mark_unconfirmed(of, &id, told)?;
+        }
+        Ok(())
+    }
+
+    fn mark_unconfirmed(&mut self, of: &LogRow, id: &MessageId, told: usize) -> Result<(), Error> {
+        for event in self.events.iter_mut().skip(told) {
+            if let Event::Message(message) = event
+                && message.id == *id
+            {
+                message.is_unconfirmed = true;
+                self.db.set_unconfirmed(of.conversation, id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One of a gap is here: what stands before and behind it is still missing.
+    fn narrow(&mut self, gap: GapRow, given: &Given) -> Result<(), Error> {
+        let (counter, seq) = (given.content.counter, given.seq);
+        self.db.drop_gap(gap.id)?;
+        let wait = REPAIR_WAITS.first().copied().unwrap_or(REPAIR_DELAY);
+        let due = self.later(wait, REPAIR_SPREAD)?;
+        let left = GapRow { id: 0, asks: 1, due, lost: false, ..gap };
+        if gap.first < counter
+            && let Some(hash) = previous_of(&given.content)
+        {
+            self.db.put_gap(&GapRow { last: counter - 1, hash, before: seq, ..left.clone() })?;
+        }
+        if counter < gap.last {
+            self.db.put_gap(&GapRow { first: counter + 1, after: seq, ..left })?;
+        }
+        self.tell_gaps(gap.conversation);
+        Ok(())
+    }
+
+    /// The author does not have them any more: others may, but it need not be waited for.
+    fn take_missing(
+        &mut self,
+        of: &LogRow,
+        giver: &PublicKey,
+        range: &RepairRange,
+    ) -> Result<(), Error> {
+        for gap in self.db.gaps(of.conversation)? {
+            let about = gap.mailbox == of.mailbox && gap.device == range.device && !gap.lost;
+            let whole = range.from <= gap.first && range.to >= gap.last;
+            if about && whole && *giver == gap.account {
+                self.db.put_gap(&GapRow { lost: true, ..gap })?;
+                self.tell_gaps(of.conversation);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn tell_gaps(&mut self, of: ConversationId) {
+        let event = Event::Gaps(of);
+        if !self.events.contains(&event) {
+            self.events.push(event);
+        }
+    }
+}
+
+/// How long an answer is waited for after so many requests; `None`: it was asked for often enough.
+fn wait(asks: u32) -> Option<restante_spec::ids::Seconds> {
+    REPAIR_WAITS.get(asks as usize).copied()
+}
+
+/// The newest of a gap, as many as one range may name: their hashes lead to those before.
+fn range_of(gap: &GapRow) -> RepairRange {
+    let from = gap.first.max((gap.last + 1).saturating_sub(REPAIR_RANGE_CONTENTS));
+    RepairRange { generation: gap.generation, device: gap.device, from, to: gap.last }
+}
+
+/// The envelope a content came in the first time, as far as it matters.
+const fn envelope_of(given: &Given) -> Deliver {
+    Deliver {
+        handle: Handle::new(0),
+        seq: given.seq,
+        prev: Seq::START,
+        epoch: None,
+        id: given.content.id,
+        class: EnvelopeClass::Normal,
+        expires_at: UnixTime::new(0),
+        commit: false,
+        own: false,
+    }
+}

@@ -1,0 +1,132 @@
+//! Links to groups: who takes one asks to be in the group, and is in it when that is agreed to.
+
+use restante_spec::content::{Policy, Who};
+
+use super::post::{Person, Post, events, person};
+use super::*;
+use crate::types::{Contact, ConversationId, Joins, Standing};
+
+/// Alice and her group, and what a link to it needs.
+struct Host {
+    post: Post,
+    alice: Person,
+    group: ConversationId,
+}
+
+impl Host {
+    fn new() -> Self {
+        let (mut post, mut alice) = (Post::default(), person("Alice"));
+        let group = alice.engine.create_group("friends", false).unwrap().id;
+        post.round(&mut alice);
+        Self { post, alice, group }
+    }
+
+    fn link(&mut self, accepts: bool) -> String {
+        let options =
+            InviteOptions { uses: 2, group: Some(self.group), accepts, ..InviteOptions::default() };
+        let link = self.alice.engine.invite(options).unwrap();
+        self.post.round(&mut self.alice);
+        link.as_str().to_owned()
+    }
+
+    fn settle(&mut self, other: &mut Person) {
+        for _ in 0..4 {
+            self.post.round(&mut self.alice);
+            self.post.round(other);
+        }
+    }
+
+    fn is_in(&mut self, other: &mut Person) -> bool {
+        let shown = other.engine.conversation(self.group);
+        let members = self.alice.engine.group_members(self.group).unwrap();
+        members.len() == 2 && shown.is_ok_and(|shown| shown.standing == Standing::Open)
+    }
+
+    fn friends(&self) -> Option<Joins> {
+        Some(Joins { group: self.group, name: "friends".to_owned() })
+    }
+}
+
+fn only(of: &Person) -> Contact {
+    let mut all = of.engine.contacts().unwrap();
+    assert_eq!(all.len(), 1);
+    all.remove(0)
+}
+
+/// INV-6: both sides see what is asked for; accepting the request is enough for both.
+#[test]
+fn who_takes_a_link_is_in_when_accepted() {
+    let (mut host, mut bob) = (Host::new(), person("Bob"));
+    let link = host.link(false);
+    bob.engine.accept_invite(&link, None).unwrap();
+    host.settle(&mut bob);
+    assert!(!host.is_in(&mut bob));
+    assert_eq!((only(&host.alice).joins, only(&bob).joins), (host.friends(), host.friends()));
+    host.alice.engine.accept_contact(only(&host.alice).id).unwrap();
+    host.settle(&mut bob);
+    assert!(host.is_in(&mut bob));
+    assert_eq!((only(&host.alice).joins, only(&bob).joins), (None, None));
+    assert_eq!(only(&bob).state, ContactState::Active);
+    bob.engine.send(host.group, "here I am").unwrap();
+    host.settle(&mut bob);
+    let read = host.alice.engine.history(host.group, None, 10).unwrap();
+    assert_eq!(read.last().unwrap().text, "here I am");
+}
+
+/// INV-6: an open link lets everybody in who takes it, as many as it has uses.
+#[test]
+fn an_open_link_asks_nobody() {
+    let mut host = Host::new();
+    let link = host.link(true);
+    let mut bob = person("Bob");
+    bob.engine.accept_invite(&link, Some("hello")).unwrap();
+    host.settle(&mut bob);
+    assert!(host.is_in(&mut bob));
+    assert_eq!(only(&host.alice).state, ContactState::Active);
+}
+
+/// INV-6: only the group that was asked for is agreed to, and only once.
+#[test]
+fn another_group_is_an_invitation_as_ever() {
+    let (mut host, mut bob) = (Host::new(), person("Bob"));
+    let link = host.link(false);
+    bob.engine.accept_invite(&link, None).unwrap();
+    host.settle(&mut bob);
+    let who = only(&host.alice).id;
+    host.alice.engine.accept_contact(who).unwrap();
+    let other = host.alice.engine.create_group("others", false).unwrap().id;
+    host.settle(&mut bob);
+    host.alice.engine.add_member(other, who).unwrap();
+    host.settle(&mut bob);
+    assert_eq!(bob.engine.conversation(other).unwrap().standing, Standing::Invited);
+    host.alice.engine.remove_member(host.group, who).unwrap();
+    host.settle(&mut bob);
+    assert_eq!(bob.engine.conversation(host.group).unwrap().standing, Standing::Removed);
+    host.alice.engine.add_member(host.group, who).unwrap();
+    host.settle(&mut bob);
+    assert_eq!(bob.engine.conversation(host.group).unwrap().standing, Standing::Invited);
+}
+
+/// INV-6, CNV-15: who may not add people makes no link; who no longer may when a request is
+/// accepted becomes a contact all the same, and hears that nobody was added.
+#[test]
+fn a_link_gives_no_right_its_maker_lacks() {
+    let (mut host, mut bob) = (Host::new(), person("Bob"));
+    let strict = Policy { adders: Who::Administrators, ..Policy::default() };
+    host.alice.engine.set_policy(host.group, strict).unwrap();
+    let link = host.link(false);
+    bob.engine.accept_invite(&link, None).unwrap();
+    host.settle(&mut bob);
+    let who = only(&host.alice).id;
+    host.alice.engine.leave_group(host.group).unwrap();
+    host.alice.engine.accept_contact(who).unwrap();
+    host.settle(&mut bob);
+    let told = events(&mut host.alice);
+    let cannot = |event: &Event| matches!(event, Event::Notice(Notice::CannotAdd { .. }));
+    assert!(told.iter().any(cannot), "{told:?}");
+    assert_eq!(only(&bob).state, ContactState::Active);
+    assert!(bob.engine.conversation(host.group).is_err());
+    let options = InviteOptions { group: Some(host.group), ..InviteOptions::default() };
+    let refused = host.alice.engine.invite(options);
+    assert!(matches!(refused, Err(Error::WrongStanding { .. })), "{refused:?}");
+}

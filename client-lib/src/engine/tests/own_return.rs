@@ -1,0 +1,137 @@
+//! Devices of one account let each other in again, and go along where a conversation goes on.
+
+use std::time::Duration;
+
+use restante_spec::codes::Code;
+use restante_spec::ids::MailboxId;
+
+use super::devices::{settle, three};
+use super::post::{Person, Post, events, wait};
+use super::*;
+use crate::limits::{RETURN_DELAY, RETURN_SPREAD};
+use crate::store::{LogState, Wish};
+use crate::types::{ConversationId, Standing};
+
+fn soon() -> Duration {
+    Duration::from_secs(u64::from(RETURN_DELAY.get() + RETURN_SPREAD.get()))
+}
+
+fn own_log(person: &Person) -> MailboxId {
+    let own = ConversationId::from(person.engine.own_id().unwrap());
+    person.engine.store.read().need_conversation(own).unwrap().log.unwrap()
+}
+
+fn state(person: &Person, log: &MailboxId) -> LogState {
+    person.engine.store.read().need_log(log).unwrap().state
+}
+
+/// A device was away while others have gone on and the relay has forgotten that.
+fn outlive(post: &mut Post, away: &mut Person, there: &mut [&mut Person], log: MailboxId) {
+    for person in there.iter_mut() {
+        person.wish_update(&log);
+        post.round(person);
+    }
+    for person in there.iter_mut() {
+        post.round(person);
+    }
+    post.expire(&log);
+    away.engine.reading_refused(&log, Code::Gone).unwrap();
+}
+
+/// CNV-19: of all that could be asked a device asks the own ones first; they consent by themselves,
+/// and what was missed comes.
+#[test]
+fn own_device_is_asked_first() {
+    let (mut post, mut alice, mut laptop, mut bob) = three();
+    let log = alice.log();
+    bob.engine.send(bob.talk(), "missed").unwrap();
+    settle(&mut post, &mut [&mut bob, &mut alice]);
+    outlive(&mut post, &mut laptop, &mut [&mut alice, &mut bob], log);
+    wait(&mut laptop, soon());
+    post.do_jobs(&mut laptop);
+    // Bob looks, and nobody has written to him.
+    post.bring_letters(&mut bob);
+    assert!(!bob.engine.wants_commit(&log).unwrap());
+    post.round(&mut alice);
+    post.bring_letters(&mut laptop);
+    assert_eq!(state(&laptop, &log), LogState::Live);
+    for _ in 0..6 {
+        settle(&mut post, &mut [&mut laptop, &mut alice, &mut bob]);
+        for person in [&mut laptop, &mut alice, &mut bob] {
+            wait(person, Duration::from_secs(20));
+        }
+    }
+    settle(&mut post, &mut [&mut laptop, &mut alice, &mut bob]);
+    assert_eq!(laptop.texts(), ["missed"]);
+    assert_eq!(laptop.engine.gaps(laptop.talk()).unwrap(), []);
+}
+
+/// CNV-19, DEV-9: into the own conversation only own devices can let one in again, and then it is
+/// told everything.
+#[test]
+fn own_conversation_is_read_on() {
+    let (mut post, mut alice, mut laptop, mut bob) = three();
+    let log = own_log(&alice);
+    alice.engine.set_setting("colour", b"blue").unwrap();
+    post.round(&mut alice);
+    outlive(&mut post, &mut laptop, &mut [&mut alice], log);
+    wait(&mut laptop, soon());
+    for _ in 0..3 {
+        settle(&mut post, &mut [&mut laptop, &mut alice, &mut bob]);
+        wait(&mut laptop, soon());
+    }
+    assert_eq!(state(&laptop, &log), LogState::Live);
+    assert_eq!(laptop.engine.setting("colour").unwrap().as_deref(), Some(b"blue".as_slice()));
+    let own = ConversationId::from(laptop.engine.own_id().unwrap());
+    assert_eq!(laptop.engine.conversation(own).unwrap().standing, Standing::Open);
+}
+
+/// CNV-19: an own device whose leaf is in the tree no more needs nobody's consent but what its
+/// account's list says.
+#[test]
+fn own_device_outside_the_tree_needs_no_consent() {
+    let (mut post, mut alice, mut laptop, mut bob) = three();
+    let log = alice.log();
+    let device = *laptop.engine.account.device.public().as_bytes();
+    let wish = Wish::RemoveDevice { device };
+    alice.engine.store.write(|db| db.put_wish(&log, &wish, post::NOW)).unwrap();
+    post.round(&mut alice);
+    laptop.engine.reading_refused(&log, Code::Gone).unwrap();
+    wait(&mut laptop, soon());
+    for _ in 0..3 {
+        settle(&mut post, &mut [&mut laptop, &mut alice, &mut bob]);
+    }
+    assert_eq!(state(&laptop, &log), LogState::Live);
+    assert_eq!(alice.engine.callers(alice.talk()).unwrap(), []);
+}
+
+/// CNV-20: where a conversation is begun anew by one device of an account, the others go along.
+#[test]
+fn own_devices_go_along() {
+    let (mut post, mut alice, mut laptop, mut bob) = three();
+    let group = alice.engine.create_group("Group", false).unwrap().id;
+    alice.engine.add_member(group, alice.contact().id).unwrap();
+    settle(&mut post, &mut [&mut alice, &mut laptop, &mut bob]);
+    bob.engine.accept_group(group).unwrap();
+    settle(&mut post, &mut [&mut alice, &mut laptop, &mut bob]);
+    for of in [group, alice.talk()] {
+        alice.engine.send(of, "before").unwrap();
+        settle(&mut post, &mut [&mut alice, &mut laptop, &mut bob]);
+        alice.engine.move_conversation(of, None, false).unwrap();
+        settle(&mut post, &mut [&mut alice, &mut laptop, &mut bob]);
+        events(&mut laptop);
+        laptop.engine.send(of, "after").unwrap();
+        settle(&mut post, &mut [&mut alice, &mut laptop, &mut bob]);
+    }
+    let log = |person: &Person, of| person.engine.store.read().need_conversation(of).unwrap().log;
+    let new = log(&alice, group);
+    for person in [&mut alice, &mut laptop, &mut bob] {
+        for of in [group, person.talk()] {
+            let all = person.engine.history(of, None, 99).unwrap().into_iter();
+            let said = all.filter(|m| m.kind == crate::types::MessageKind::Text).map(|m| m.text);
+            assert_eq!(said.collect::<Vec<_>>(), ["before", "after"]);
+        }
+        assert_eq!(log(person, group), new);
+        assert_eq!(person.engine.group_members(group).unwrap().len(), 2);
+    }
+}

@@ -1,0 +1,323 @@
+//! Devices that were away for longer than the relay keeps envelopes come back.
+
+use restante_crypto::{
+    AccountKey, DeviceKey, DeviceNumber, GeneratedKeyPackage, OpenedLetter, OwnDevice, Suite,
+};
+use restante_spec::content::{LogPosition, ReaddLetter, RemovedLetter};
+use restante_spec::ids::MailboxId;
+use zeroize::Zeroizing;
+
+use super::post::{Person, Post, events, person, wait};
+use super::*;
+use crate::limits::{CALLERS, RETURN_DELAY, RETURN_SPREAD, RETURN_WAITS};
+use crate::store::{CallerRow, Wish};
+use crate::types::{ConversationId, MessageKind, Standing};
+
+fn soon() -> Duration {
+    Duration::from_secs(u64::from(RETURN_DELAY.get() + RETURN_SPREAD.get()))
+}
+
+fn a_bit() -> Duration {
+    Duration::from_secs(20)
+}
+
+fn log_of(person: &Person, of: ConversationId) -> MailboxId {
+    person.engine.store.read().need_conversation(of).unwrap().log.unwrap()
+}
+
+fn said(person: &Person, of: ConversationId) -> Vec<String> {
+    let all = person.engine.history(of, None, 1_000).unwrap().into_iter();
+    all.filter(|message| message.kind == MessageKind::Text).map(|message| message.text).collect()
+}
+
+/// Everything stands in the log again as `person` left it, but nothing of it is kept, and the
+/// epoch is another one.
+fn outlive(post: &mut Post, away: &mut Person, there: &mut Person, log: MailboxId) {
+    there.wish_update(&log);
+    post.round(there);
+    post.expire(&log);
+    away.engine.reading_refused(&log, Code::NotFound).unwrap();
+}
+
+fn state(person: &Person, log: &MailboxId) -> LogState {
+    person.engine.store.read().need_log(log).unwrap().state
+}
+
+/// CNV-19: who was away for longer than envelopes are kept is added again by the contact, without
+/// a person's doing, whoever is restarted in between; what was missed is given, and what waited
+/// to be sent is sent.
+#[test]
+fn absent_device_comes_back_by_itself() {
+    let (mut post, mut alice, mut bob) = friends();
+    let (log, of_bob) = (alice.log(), alice.talk());
+    alice.engine.send(of_bob, "before").unwrap();
+    post.round(&mut alice);
+    post.round(&mut bob);
+    for text in ["missed", "missed too"] {
+        alice.engine.send(of_bob, text).unwrap();
+        post.round(&mut alice);
+    }
+    outlive(&mut post, &mut bob, &mut alice, log);
+    let told = events(&mut bob);
+    let conversation = bob.talk();
+    assert!(told.contains(&Event::Notice(Notice::Gone { conversation })), "{told:?}");
+    bob.engine.send(conversation, "still here").unwrap();
+
+    let mut bob = bob.restart();
+    wait(&mut bob, soon());
+    let mut bob = bob.restart();
+    post.do_jobs(&mut bob);
+    let mut alice = alice.restart();
+    post.bring_letters(&mut alice);
+    let mut alice = alice.restart();
+    post.work(&mut alice);
+    let mut bob = bob.restart();
+    post.bring_letters(&mut bob);
+    assert_eq!(state(&bob, &log), LogState::Live);
+    let mut bob = bob.restart();
+    for _ in 0..3 {
+        post.round(&mut bob);
+        post.round(&mut alice);
+        wait(&mut bob, a_bit());
+        wait(&mut alice, a_bit());
+    }
+    post.round(&mut bob);
+    assert_eq!(bob.texts(), ["before", "missed", "missed too", "still here"]);
+    assert_eq!(alice.texts(), bob.texts());
+    assert_eq!(bob.engine.gaps(bob.talk()).unwrap(), []);
+    assert_eq!(bob.contact().state, ContactState::Active);
+    assert!(bob.engine.store.read().next_return().unwrap().is_none());
+}
+
+/// CNV-19: in a group any member that can be written to helps, one after the other, contact or
+/// not.
+#[test]
+fn members_who_are_no_contacts_let_each_other_in() {
+    let (mut post, mut alice) = (Post::default(), person("Alice"));
+    let (mut bob, mut carol) = (person("Bob"), person("Carol"));
+    let group = post.group(&mut [&mut alice, &mut bob, &mut carol]);
+    let log = log_of(&bob, group);
+    carol.engine.send(group, "missed").unwrap();
+    carol.wish_update(&log);
+    post.round(&mut carol);
+    post.round(&mut alice);
+    post.expire(&log);
+    bob.engine.reading_refused(&log, Code::NotFound).unwrap();
+    // Alice, who is asked first, is away.
+    wait(&mut bob, soon());
+    post.do_jobs(&mut bob);
+    post.round(&mut carol);
+    post.round(&mut bob);
+    assert_eq!(state(&bob, &log), LogState::Gone);
+    let first = Duration::from_secs(u64::from(RETURN_WAITS[0].get() + RETURN_SPREAD.get()));
+    wait(&mut bob, first);
+    post.do_jobs(&mut bob);
+    post.round(&mut carol);
+    post.round(&mut bob);
+    assert_eq!(state(&bob, &log), LogState::Live);
+    assert_eq!(bob.engine.conversation(group).unwrap().standing, Standing::Open);
+    for _ in 0..4 {
+        post.round(&mut carol);
+        wait(&mut carol, a_bit());
+        post.round(&mut bob);
+        wait(&mut bob, a_bit());
+    }
+    assert_eq!(said(&bob, group), ["missed"]);
+
+    // Alice comes back and finds the letter: done once more, it harms nobody.
+    post.round(&mut alice);
+    for _ in 0..3 {
+        post.round(&mut bob);
+        post.round(&mut carol);
+        post.round(&mut alice);
+    }
+    bob.engine.send(group, "here").unwrap();
+    post.round(&mut bob);
+    post.round(&mut alice);
+    post.round(&mut carol);
+    for person in [&alice, &bob, &carol] {
+        assert_eq!(said(person, group), ["missed", "here"]);
+    }
+}
+
+/// CNV-19: if nobody helps in any round, the conversation is shown as ended; a Welcome that comes
+/// later still leads back.
+#[test]
+fn nobody_helps_until_somebody_does() {
+    let (mut post, mut alice, mut bob) = friends();
+    let log = alice.log();
+    outlive(&mut post, &mut bob, &mut alice, log);
+    wait(&mut bob, soon());
+    for pause in RETURN_WAITS {
+        assert_eq!(bob.contact().state, ContactState::Active);
+        post.do_jobs(&mut bob);
+        wait(&mut bob, Duration::from_secs(u64::from(pause.get() + RETURN_SPREAD.get())));
+    }
+    assert_eq!(bob.contact().state, ContactState::Ended);
+    assert_eq!(state(&bob, &log), LogState::Lost);
+    post.round(&mut alice);
+    post.round(&mut bob);
+    assert_eq!((bob.contact().state, state(&bob, &log)), (ContactState::Active, LogState::Live));
+}
+
+/// A letter that has not left is not written again.
+#[test]
+fn letters_do_not_pile_up() {
+    let (mut post, mut alice, mut bob) = friends();
+    let log = alice.log();
+    outlive(&mut post, &mut bob, &mut alice, log);
+    for pause in RETURN_WAITS {
+        wait(&mut bob, Duration::from_secs(u64::from(pause.get() + RETURN_SPREAD.get())));
+    }
+    assert_eq!(bob.engine.runnable_jobs().unwrap().len(), 1);
+    assert_eq!(state(&bob, &log), LogState::Gone);
+}
+
+/// Who was blocked is not let in again, and learns that it is over.
+#[test]
+fn blocked_device_does_not_come_back() {
+    let (mut post, mut alice, mut bob) = friends();
+    let log = alice.log();
+    alice.engine.block(alice.contact().id).unwrap();
+    post.round(&mut alice);
+    post.expire(&log);
+    bob.engine.reading_refused(&log, Code::NotFound).unwrap();
+    wait(&mut bob, soon());
+    for _ in RETURN_WAITS {
+        let jobs = bob.engine.runnable_jobs().unwrap();
+        bob.engine.job_refused(&jobs[0], Code::NotFound).unwrap();
+        wait(&mut bob, Duration::from_secs(1));
+    }
+    assert_eq!(bob.contact().state, ContactState::Ended);
+}
+
+/// CNV-19: who was removed while away is told so by an administrator, and by nobody else.
+#[test]
+fn removal_is_told_to_who_was_away() {
+    let (mut post, mut alice) = (Post::default(), person("Alice"));
+    let (mut bob, mut carol) = (person("Bob"), person("Carol"));
+    let group = post.group(&mut [&mut alice, &mut bob, &mut carol]);
+    let log = log_of(&bob, group);
+    alice.engine.remove_member(group, bob.engine.own_id().unwrap()).unwrap();
+    post.round(&mut alice);
+    post.expire(&log);
+    bob.engine.reading_refused(&log, Code::Gone).unwrap();
+    let sender = carol.engine.account.certificate().unwrap().clone();
+    let letter = OpenedLetter { sender, number: 1, content: Zeroizing::new(Vec::new()) };
+    let removed = RemovedLetter { mailbox: log };
+    assert!(bob.engine.transact(|work| work.take_removed(&letter, &removed)).is_err());
+    assert_eq!(bob.engine.conversation(group).unwrap().standing, Standing::Open);
+    wait(&mut bob, soon());
+    post.do_jobs(&mut bob);
+    post.round(&mut alice);
+    post.round(&mut bob);
+    assert_eq!(bob.engine.conversation(group).unwrap().standing, Standing::Removed);
+    assert_eq!(state(&bob, &log), LogState::Closed);
+    assert!(bob.engine.store.read().next_return().unwrap().is_none());
+}
+
+/// CNV-19: the letter came before the removal: once that is read, it is answered all the same.
+#[test]
+fn removal_is_told_when_it_is_read() {
+    let (mut post, mut alice) = (Post::default(), person("Alice"));
+    let (mut bob, mut carol) = (person("Bob"), person("Carol"));
+    let group = post.group(&mut [&mut alice, &mut bob, &mut carol]);
+    let log = log_of(&bob, group);
+    let who = carol.engine.own_id().unwrap();
+    let role = restante_spec::content::Role::Administrator;
+    alice.engine.set_role(group, who, role).unwrap();
+    for person in [&mut alice, &mut bob, &mut carol] {
+        post.round(person);
+    }
+    carol.engine.remove_member(group, bob.engine.own_id().unwrap()).unwrap();
+    post.round(&mut carol);
+    bob.engine.reading_refused(&log, Code::Gone).unwrap();
+    wait(&mut bob, soon());
+    post.do_jobs(&mut bob);
+    post.bring_letters(&mut alice);
+    assert!(alice.engine.wants_commit(&log).unwrap());
+    post.work(&mut alice);
+    post.round(&mut bob);
+    assert_eq!(bob.engine.conversation(group).unwrap().standing, Standing::Removed);
+}
+
+/// A letter as another device of this account would write it, whose leaf is in no tree.
+fn letter_of_another_device(of: &mut Person, log: &MailboxId) -> (OpenedLetter, ReaddLetter) {
+    let package = of.engine.store.write(|db| {
+        let key = AccountKey::from_seed(&*db.need_fixed(Meta::AccountKey)?);
+        let device = DeviceKey::generate()?;
+        let certificate =
+            key.certify(&device.public(), DeviceNumber::new(2), post::NOW, "restored")?;
+        let own = OwnDevice { key: &device, certificate: &certificate };
+        let made = GeneratedKeyPackage::make(&db.provider(), &own, Suite::Hybrid, false)?;
+        Ok((certificate, made.bytes))
+    });
+    let (sender, key_package) = package.unwrap();
+    let letter = OpenedLetter { sender, number: 1, content: Zeroizing::new(Vec::new()) };
+    (letter, ReaddLetter { mailbox: *log, key_package, after: LogPosition::default() })
+}
+
+/// CNV-19: a device whose leaf does not stand in the tree waits for a person's consent; one of an
+/// account that is no member is not even shown; so many wait and no more.
+#[test]
+fn unknown_device_needs_consent() {
+    let (mut post, mut alice, mut bob) = friends();
+    let (log, of) = (alice.log(), alice.talk());
+    let (letter, readd) = letter_of_another_device(&mut bob, &log);
+    alice.engine.transact(|work| work.take_readd(&letter, &readd)).unwrap();
+    let who = alice.contact().id;
+    let asked = Event::AsksToReturn { conversation: of, who };
+    assert!(events(&mut alice).contains(&asked));
+    assert_eq!(alice.engine.callers(of).unwrap(), [who]);
+    assert!(!alice.engine.wants_commit(&log).unwrap());
+    alice.engine.consent(of, who, false).unwrap();
+    assert_eq!(alice.engine.callers(of).unwrap(), []);
+    assert!(!alice.engine.wants_commit(&log).unwrap());
+
+    let (letter, readd) = letter_of_another_device(&mut bob, &log);
+    alice.engine.transact(|work| work.take_readd(&letter, &readd)).unwrap();
+    alice.engine.consent(of, who, true).unwrap();
+    post.round(&mut alice);
+    let members = alice.engine.group_members(of).unwrap();
+    assert_eq!(members.iter().map(|member| member.devices).sum::<u32>(), 3);
+
+    let mut mallory = person("Mallory");
+    let (letter, readd) = letter_of_another_device(&mut mallory, &log);
+    assert!(alice.engine.transact(|work| work.take_readd(&letter, &readd)).is_err());
+
+    let account = *bob.engine.account.id().key();
+    alice
+        .engine
+        .store
+        .write(|db| {
+            for number in 0..CALLERS {
+                let device = restante_spec::ids::PublicKey::new([number as u8; 32]);
+                let row = CallerRow { conversation: of, device, account, package: Vec::new() };
+                db.put_caller(&row)?;
+            }
+            Ok(())
+        })
+        .unwrap();
+    let (letter, readd) = letter_of_another_device(&mut bob, &log);
+    alice.engine.transact(|work| work.take_readd(&letter, &readd)).unwrap();
+    assert_eq!(alice.engine.store.read().callers(of).unwrap().len(), CALLERS);
+}
+
+/// Of a device that asks again only the newest key package is used.
+#[test]
+fn newest_key_package_counts() {
+    let (mut post, mut alice, mut bob) = friends();
+    let log = alice.log();
+    outlive(&mut post, &mut bob, &mut alice, log);
+    wait(&mut bob, soon());
+    post.do_jobs(&mut bob);
+    wait(&mut bob, Duration::from_secs(u64::from(RETURN_WAITS[0].get() + RETURN_SPREAD.get())));
+    post.do_jobs(&mut bob);
+    post.bring_letters(&mut alice);
+    let wishes = alice.engine.store.read().wishes(&log).unwrap();
+    let readds = wishes.iter().filter(|wish| matches!(wish.what, Wish::Readd { .. }));
+    assert_eq!(readds.count(), 1);
+    post.work(&mut alice);
+    post.bring_letters(&mut bob);
+    assert_eq!(state(&bob, &log), LogState::Live);
+}

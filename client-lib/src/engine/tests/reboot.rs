@@ -1,0 +1,227 @@
+//! Conversations whose log cannot go on go on in another one.
+
+use restante_crypto::Suite;
+use restante_spec::ids::MailboxId;
+
+use super::post::{Person, Post, events, person, wait};
+use super::*;
+use crate::limits::{MOVED_CLOSE, RESTART_DELAY, RESTART_EVERY, RESTART_SPREAD};
+use crate::types::{ConversationId, GroupChange, MessageKind, Standing};
+
+fn soon() -> Duration {
+    Duration::from_secs(u64::from(RESTART_DELAY.get() + RESTART_SPREAD.get()))
+}
+
+fn log_of(person: &Person, of: ConversationId) -> MailboxId {
+    person.engine.store.read().need_conversation(of).unwrap().log.unwrap()
+}
+
+fn said(person: &Person, of: ConversationId) -> Vec<String> {
+    let all = person.engine.history(of, None, 1_000).unwrap().into_iter();
+    all.filter(|message| message.kind == MessageKind::Text).map(|message| message.text).collect()
+}
+
+fn restarts(person: &Person, of: ConversationId) -> usize {
+    let all = person.engine.history(of, None, 1_000).unwrap();
+    all.iter().filter(|message| message.changes == [GroupChange::Restarted]).count()
+}
+
+/// CNV-20: after a capture either of two people begins anew by itself; the other goes along
+/// without being asked, the history stays, and what waited is sent in the new log.
+#[test]
+fn captured_conversation_goes_on_in_a_new_log() {
+    let (mut post, mut alice, mut bob) = friends();
+    let (old, of) = (alice.log(), alice.talk());
+    alice.engine.send(of, "before").unwrap();
+    post.round(&mut alice);
+    post.round(&mut bob);
+    alice.engine.send(of, "unsent").unwrap();
+    post.captured(old);
+    post.bring_log(&mut alice, old);
+    post.bring_log(&mut bob, old);
+    assert_eq!(alice.history().last().unwrap().fate, Fate::Queued);
+
+    let mut alice = alice.restart();
+    wait(&mut alice, soon());
+    // A restart sets the clock of a test back.
+    let mut alice = alice.restart();
+    wait(&mut alice, soon());
+    for _ in 0..3 {
+        post.round(&mut alice);
+        post.round(&mut bob);
+    }
+    let mut bob = bob.restart();
+    assert_ne!(alice.log(), old);
+    assert_eq!(alice.log(), bob.log());
+    assert_eq!((alice.history().len(), restarts(&bob, bob.talk())), (3, 1));
+    assert_eq!(said(&bob, bob.talk()), ["before", "unsent"]);
+    // Bob had planned the same, and sees that it was done.
+    wait(&mut bob, soon());
+    assert_eq!(alice.log(), bob.log());
+    bob.engine.send(bob.talk(), "and back").unwrap();
+    post.round(&mut bob);
+    post.round(&mut alice);
+    assert_eq!(said(&alice, of), ["before", "unsent", "and back"]);
+}
+
+/// CNV-20: both begin anew at the same time; both keep the log with the lower id.
+#[test]
+fn of_two_new_logs_the_lower_is_kept() {
+    let (mut post, mut alice, mut bob) = friends();
+    let old = alice.log();
+    post.captured(old);
+    for person in [&mut alice, &mut bob] {
+        post.bring_log(person, old);
+        wait(person, soon());
+    }
+    let lower = alice.log().min(bob.log());
+    for _ in 0..5 {
+        post.round(&mut alice);
+        post.round(&mut bob);
+    }
+    assert_eq!((alice.log(), bob.log()), (lower, lower));
+    alice.engine.send(alice.talk(), "one way").unwrap();
+    post.round(&mut alice);
+    post.round(&mut bob);
+    assert_eq!(said(&bob, bob.talk()), ["one way"]);
+}
+
+/// CNV-20: a device begins a conversation anew by itself at most once a day, and always by
+/// command.
+#[test]
+fn at_most_once_a_day_by_itself() {
+    let (mut post, mut alice, mut bob) = friends();
+    let of = alice.talk();
+    let capture = |post: &mut Post, alice: &mut Person| {
+        let log = alice.log();
+        post.captured(log);
+        post.bring_log(alice, log);
+        wait(alice, soon());
+        log
+    };
+    let first = capture(&mut post, &mut alice);
+    assert_ne!(alice.log(), first);
+    for _ in 0..3 {
+        post.round(&mut alice);
+        post.round(&mut bob);
+    }
+    let second = capture(&mut post, &mut alice);
+    assert_eq!(alice.log(), second, "not again on this day");
+    alice.engine.move_conversation(of, None, false).unwrap();
+    assert_ne!(alice.log(), second);
+    for _ in 0..3 {
+        post.round(&mut alice);
+        post.round(&mut bob);
+    }
+    wait(&mut alice, Duration::from_secs(u64::from(RESTART_EVERY.get())));
+    let third = capture(&mut post, &mut alice);
+    assert_ne!(alice.log(), third);
+}
+
+/// CNV-20: an administrator moves a group; members go along whether they are contacts or not, with
+/// name, roles and history, and read the old log until it is closed.
+#[test]
+fn group_moves_with_all_its_members() {
+    let (mut post, mut alice) = (Post::default(), person("Alice"));
+    let (mut bob, mut carol) = (person("Bob"), person("Carol"));
+    let group = post.group(&mut [&mut alice, &mut bob, &mut carol]);
+    let who = bob.engine.own_id().unwrap();
+    alice.engine.set_role(group, who, restante_spec::content::Role::Administrator).unwrap();
+    alice.engine.send(group, "before").unwrap();
+    for _ in 0..2 {
+        for person in [&mut alice, &mut bob, &mut carol] {
+            post.round(person);
+        }
+    }
+    let old = log_of(&alice, group);
+    assert_eq!(carol.engine.move_conversation(group, None, false), Err(Error::NotAllowed));
+    // Carol, who is no contact of Bob's, has written to the old log meanwhile.
+    bob.engine.move_conversation(group, None, false).unwrap();
+    carol.engine.send(group, "to the old log").unwrap();
+    post.work(&mut carol);
+    for _ in 0..6 {
+        for person in [&mut bob, &mut carol, &mut alice] {
+            post.round(person);
+        }
+    }
+    for person in [&alice, &bob, &carol] {
+        assert_eq!(log_of(person, group), log_of(&bob, group));
+        assert_ne!(log_of(person, group), old);
+        assert_eq!(said(person, group), ["before", "to the old log"]);
+        assert_eq!(restarts(person, group), 1);
+    }
+    let roles = |person: &mut Person| -> Vec<_> {
+        let all = person.engine.group_members(group).unwrap().into_iter();
+        let mut all: Vec<_> = all.map(|member| (member.id, member.role)).collect();
+        all.sort();
+        all
+    };
+    assert_eq!((roles(&mut bob).len(), roles(&mut alice)), (3, roles(&mut bob)));
+    assert_eq!(alice.engine.conversation(group).unwrap().role, restante_spec::content::Role::Owner);
+    wait(&mut bob, Duration::from_secs(u64::from(MOVED_CLOSE.get())));
+    for _ in 0..2 {
+        for person in [&mut bob, &mut carol, &mut alice] {
+            post.round(person);
+        }
+    }
+    for person in [&mut alice, &mut bob, &mut carol] {
+        assert_eq!(person.engine.store.read().need_log(&old).unwrap().state, LogState::Closed);
+        assert_eq!(person.engine.conversation(group).unwrap().standing, Standing::Open);
+    }
+}
+
+/// CNV-20: into a suite that is less safe a group moves only with each member's consent, and a
+/// direct conversation not at all.
+#[test]
+fn suite_is_never_weakened_unasked() {
+    let (mut post, mut alice, mut bob) = (Post::default(), person("Alice"), person("Bob"));
+    let group = post.group(&mut [&mut alice, &mut bob]);
+    alice.engine.move_conversation(group, None, true).unwrap();
+    for _ in 0..3 {
+        post.round(&mut alice);
+        post.round(&mut bob);
+    }
+    assert_eq!(bob.engine.conversation(group).unwrap().standing, Standing::Invited);
+    bob.engine.accept_group(group).unwrap();
+    post.round(&mut bob);
+    assert_eq!(log_of(&alice, group), log_of(&bob, group));
+
+    let (mut post, mut alice, mut bob) = friends();
+    let old = bob.log();
+    let of = alice.talk();
+    assert_eq!(alice.engine.move_conversation(of, None, true).unwrap_err(), Error::NotAGroup);
+    let moved = alice.engine.transact(|work| {
+        let mut row = work.db.need_conversation(of)?;
+        work.restart(&mut row, None, Suite::Classical)
+    });
+    moved.unwrap();
+    for _ in 0..3 {
+        post.round(&mut alice);
+        post.round(&mut bob);
+    }
+    assert_eq!(bob.log(), old);
+    assert!(events(&mut bob).contains(&Event::Notice(Notice::Junk { conversation: None })));
+}
+
+/// CNV-20: both cannot read on, because the relay has lost the log: who is asked to let the other
+/// in begins anew instead.
+#[test]
+fn lost_log_is_begun_anew() {
+    let (mut post, mut alice, mut bob) = friends();
+    let old = alice.log();
+    for person in [&mut alice, &mut bob] {
+        person.engine.reading_refused(&old, Code::NotFound).unwrap();
+    }
+    bob.engine.send(bob.talk(), "into the new log").unwrap();
+    wait(&mut bob, Duration::from_secs(20));
+    post.do_jobs(&mut bob);
+    post.bring_letters(&mut alice);
+    wait(&mut alice, soon());
+    for _ in 0..4 {
+        post.round(&mut alice);
+        post.round(&mut bob);
+    }
+    assert_ne!(alice.log(), old);
+    assert_eq!(alice.log(), bob.log());
+    assert_eq!(said(&alice, alice.talk()), ["into the new log"]);
+}

@@ -1,0 +1,189 @@
+//! The tables of what devices have said in a log: how far each has counted, the exact bytes of what
+//! is kept, for members that miss it; and since when accounts are members.
+
+use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey, Seq};
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::{Db, fixed, from_sql, maybe, to_sql};
+use crate::error::Error;
+use crate::types::{ConversationId, MessageId};
+
+/// How far a device has counted its kept contents in a log (CNT-1).
+#[derive(Clone, Debug)]
+pub(crate) struct AuthorRow {
+    pub(crate) mailbox: MailboxId,
+    pub(crate) device: PublicKey,
+    pub(crate) counter: u64,
+    /// Of the content with that counter; `None` before there is one.
+    pub(crate) hash: Option<[u8; 32]>,
+    /// Where that was learned.
+    pub(crate) seq: Seq,
+}
+
+/// A content that can be given again.
+#[derive(Clone)]
+pub(crate) struct KeptRow {
+    pub(crate) mailbox: MailboxId,
+    pub(crate) device: PublicKey,
+    pub(crate) counter: u64,
+    pub(crate) conversation: ConversationId,
+    pub(crate) id: EnvelopeId,
+    /// The message it is an edit of, or a reaction to.
+    pub(crate) about: Option<EnvelopeId>,
+    pub(crate) seq: Seq,
+    /// The exact bytes.
+    pub(crate) content: Vec<u8>,
+}
+
+impl KeptRow {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            mailbox: MailboxId::new(fixed(row, "mailbox")?),
+            device: PublicKey::new(fixed(row, "device")?),
+            counter: from_sql(row.get("counter")?),
+            conversation: ConversationId::new(fixed(row, "conversation")?),
+            id: EnvelopeId::new(fixed(row, "id")?),
+            about: maybe(row, "about")?.map(EnvelopeId::new),
+            seq: Seq::new(from_sql(row.get("seq")?)),
+            content: row.get("content")?,
+        })
+    }
+}
+
+impl Db<'_> {
+    /// How far a device has counted; `None`: nothing was heard of it.
+    pub(crate) fn author(
+        self,
+        mailbox: &MailboxId,
+        device: &PublicKey,
+    ) -> Result<Option<AuthorRow>, Error> {
+        let sql = "SELECT * FROM authors WHERE mailbox = ?1 AND device = ?2";
+        let mut query = self.sql.prepare_cached(sql)?;
+        let found = query.query_row((mailbox.as_bytes(), device.as_bytes()), |row| {
+            Ok(AuthorRow {
+                mailbox: *mailbox,
+                device: *device,
+                counter: from_sql(row.get("counter")?),
+                hash: maybe(row, "hash")?,
+                seq: Seq::new(from_sql(row.get("seq")?)),
+            })
+        });
+        Ok(found.optional()?)
+    }
+
+    /// Writes how far a device has counted.
+    pub(crate) fn put_author(self, row: &AuthorRow) -> Result<(), Error> {
+        let sql = "INSERT OR REPLACE INTO authors (mailbox, device, counter, hash, seq)
+            VALUES (?1, ?2, ?3, ?4, ?5)";
+        self.sql.prepare_cached(sql)?.execute(params![
+            row.mailbox.as_bytes(),
+            row.device.as_bytes(),
+            to_sql(row.counter),
+            row.hash,
+            to_sql(row.seq.get()),
+        ])?;
+        Ok(())
+    }
+
+    /// What was counted in a log counts no more.
+    pub(crate) fn forget_authors(self, mailbox: &MailboxId) -> Result<(), Error> {
+        self.sql.execute("DELETE FROM authors WHERE mailbox = ?1", [mailbox.as_bytes()])?;
+        Ok(())
+    }
+
+    /// Keeps a content for members that miss it; not what is here as a tombstone only, or stands on
+    /// one, or says something else by now (layout: 4 and 5 are kinds that are gone).
+    pub(crate) fn keep(self, row: &KeptRow) -> Result<(), Error> {
+        // CNT-16
+        let sql = "INSERT OR REPLACE INTO kept
+                (mailbox, device, counter, conversation, id, seq, content, about)
+            SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE NOT EXISTS (
+                SELECT 1 FROM messages WHERE conversation = ?4 AND (id IN (?5, ?8)
+                    AND kind IN (4, 5) OR id = ?5 AND edited = 1))";
+        self.sql.prepare_cached(sql)?.execute(params![
+            row.mailbox.as_bytes(),
+            row.device.as_bytes(),
+            to_sql(row.counter),
+            row.conversation.as_bytes(),
+            row.id.as_bytes(),
+            to_sql(row.seq.get()),
+            row.content,
+            row.about.as_ref().map(EnvelopeId::as_bytes),
+        ])?;
+        Ok(())
+    }
+
+    /// No more than the newest of a conversation are kept.
+    pub(crate) fn bound_kept(self, of: ConversationId, most: u32) -> Result<(), Error> {
+        let sql = "DELETE FROM kept WHERE conversation = ?1 AND rowid <= (SELECT rowid FROM kept
+            WHERE conversation = ?1 ORDER BY rowid DESC LIMIT 1 OFFSET ?2)";
+        self.sql.prepare_cached(sql)?.execute((of.as_bytes(), most))?;
+        Ok(())
+    }
+
+    /// Of this content nothing is kept any more: it says something else now.
+    pub(super) fn forget_kept(self, of: ConversationId, id: &[u8; 16]) -> Result<(), Error> {
+        let sql = "DELETE FROM kept WHERE conversation = ?1 AND id = ?2";
+        self.sql.prepare_cached(sql)?.execute((of.as_bytes(), id))?;
+        Ok(())
+    }
+
+    /// Of a message and what stands on it nothing is kept any more.
+    pub(super) fn drop_kept(self, of: ConversationId, id: &MessageId) -> Result<(), Error> {
+        let sql = "DELETE FROM kept WHERE conversation = ?1 AND ?2 IN (id, about)";
+        self.sql.prepare_cached(sql)?.execute((of.as_bytes(), id.as_bytes()))?;
+        Ok(())
+    }
+
+    /// What is kept of a device in a range of counters, the newest first.
+    pub(crate) fn kept(
+        self,
+        mailbox: &MailboxId,
+        device: &PublicKey,
+        (first, last): (u64, u64),
+        limit: usize,
+    ) -> Result<Vec<KeptRow>, Error> {
+        let sql = "SELECT * FROM kept WHERE mailbox = ?1 AND device = ?2
+            AND counter BETWEEN ?3 AND ?4 ORDER BY counter DESC LIMIT ?5";
+        let mut query = self.sql.prepare_cached(sql)?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let range =
+            params![mailbox.as_bytes(), device.as_bytes(), to_sql(first), to_sql(last), limit];
+        let rows = query.query_map(range, KeptRow::read)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// An account came into a log here; [`u64::MAX`]: nobody here knows where.
+    pub(crate) fn note_joined(
+        self,
+        mailbox: &MailboxId,
+        account: &PublicKey,
+        seq: Seq,
+    ) -> Result<(), Error> {
+        let sql = "INSERT OR REPLACE INTO joined (mailbox, account, seq) VALUES (?1, ?2, ?3)";
+        let joined = (mailbox.as_bytes(), account.as_bytes(), to_sql(seq.get()));
+        self.sql.prepare_cached(sql)?.execute(joined)?;
+        Ok(())
+    }
+
+    /// Where an account came into a log; the beginning, if it was there before this device.
+    pub(crate) fn joined(self, mailbox: &MailboxId, account: &PublicKey) -> Result<Seq, Error> {
+        let sql = "SELECT seq FROM joined WHERE mailbox = ?1 AND account = ?2";
+        let mut query = self.sql.prepare_cached(sql)?;
+        let seq = query.query_row((mailbox.as_bytes(), account.as_bytes()), |row| row.get(0));
+        Ok(seq.optional()?.map_or(Seq::START, |seq| Seq::new(from_sql(seq))))
+    }
+
+    /// Something of this log was let go before it came here.
+    pub(crate) fn note_absence(self, mailbox: &MailboxId) -> Result<(), Error> {
+        let sql = "INSERT OR IGNORE INTO absences (mailbox) VALUES (?1)";
+        self.sql.prepare_cached(sql)?.execute([mailbox.as_bytes()])?;
+        Ok(())
+    }
+
+    /// Whether something of this log was let go before it came here.
+    pub(crate) fn was_absent(self, mailbox: &MailboxId) -> Result<bool, Error> {
+        let sql = "SELECT 1 FROM absences WHERE mailbox = ?1";
+        Ok(self.sql.prepare_cached(sql)?.exists([mailbox.as_bytes()])?)
+    }
+}

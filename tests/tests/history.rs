@@ -1,0 +1,241 @@
+//! History for a new device, with a relay and processes that are really there: the app's program on
+//! both sides is killed at random moments, and what comes of it is compared row by row.
+//!
+//! `RESTANTE_HISTORY` is how many messages there are, for more than CI's.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use restante_client::{
+    Client, ContactId, Error, Message, MessageKind, RecoverySecret, Standing, StoreKey,
+};
+use restante_tests::people::{Person, WITHIN, introduce};
+use restante_tests::proxy::Proxy;
+use restante_tests::relay::{Process, client_program};
+use restante_tests::wire::random;
+use serde_json::Value;
+use tokio::process::Command;
+
+/// Messages when nothing else is said.
+const MESSAGES: usize = 4_000;
+/// Kills of each side.
+const KILLS: usize = 12;
+/// Messages that are sent before both sides take what is there.
+const BATCH: usize = 400;
+
+fn messages() -> usize {
+    std::env::var("RESTANTE_HISTORY").map_or(MESSAGES, |text| text.parse().expect("a number"))
+}
+
+/// Lets two people say so much to each other, and do something with some of it.
+async fn talk(alice: &Person, of_bob: ContactId, bob: &Person, of_alice: ContactId) {
+    for batch in 0..messages().div_ceil(2 * BATCH) {
+        for number in 0..BATCH {
+            let text = format!("{batch} {number}: {}", "some words of it ".repeat(number % 12));
+            alice.client.send(of_bob, &text).await.unwrap();
+            bob.client.send(of_alice, &text).await.unwrap();
+        }
+        for person in [alice, bob, alice] {
+            person.collect().await;
+        }
+        let mut newest = alice.client.history(of_bob, None, 8).await.unwrap();
+        newest.retain(|message| message.kind == MessageKind::Text && message.seq.is_some());
+        for (number, message) in newest.iter().enumerate() {
+            match (number % 4, message.from_me()) {
+                (0, _) => drop(alice.client.react(of_bob, message.id, Some("+")).await.unwrap()),
+                (1, true) => drop(alice.client.edit(of_bob, message.id, "edited").await.unwrap()),
+                (2, true) => alice.client.delete(of_bob, &[message.id]).await.unwrap(),
+                _ => drop(alice.client.send_reply(of_bob, message.id, "re").await.unwrap()),
+            }
+        }
+        for person in [alice, bob, alice] {
+            person.collect().await;
+        }
+    }
+}
+
+/// Until nothing is queued: a relay that is asked too much takes the rest later.
+async fn send_all(people: &[&Person]) {
+    for person in people {
+        while person.client.collect(WITHIN).await.unwrap().queued > 0 {}
+    }
+    for person in people {
+        person.collect().await;
+    }
+}
+
+/// What two devices must both show of a message.
+fn row(message: Message) -> impl PartialEq + std::fmt::Debug {
+    let Message { id, author, text, kind, changes, seq, at, fate, .. } = message;
+    let Message { reply_to, edited, deleted_by, reactions, expires_at, .. } = message;
+    // Of what is gone a device does not say how far it had come.
+    let fate = (!text.is_empty()).then_some(fate);
+    ((id, author, text, kind, changes, seq), (at, fate, reply_to, edited, deleted_by), {
+        (reactions, expires_at)
+    })
+}
+
+/// Runs the app's `sync` on a home: to its end, or killed at a random moment if that is sooner, the
+/// later the more often that was done; `pace` is what the app takes to do nothing. Says whether it
+/// was killed.
+async fn sync(home: &Path, killed: usize, pace: Duration) -> bool {
+    let mut command = Command::new(client_program("restante"));
+    command.arg("--home").arg(home).arg("sync").stdout(std::process::Stdio::null());
+    let mut child = command.stderr(std::process::Stdio::null()).spawn().unwrap();
+    if killed >= KILLS {
+        child.wait().await.unwrap();
+        return false;
+    }
+    let within = pace * u32::try_from(killed + 2).unwrap() / 2;
+    let moment = within * u32::from(u16::from_be_bytes(random())) / u32::from(u16::MAX);
+    let ended = tokio::time::timeout(moment, child.wait()).await;
+    if ended.is_ok() {
+        return false;
+    }
+    // SIGKILL.
+    child.kill().await.unwrap();
+    true
+}
+
+/// How far the history of a home is that no process has open.
+async fn progress(home: &Path) -> Option<Value> {
+    let mut command = Command::new(client_program("restante"));
+    command.arg("--home").arg(home).args(["--json", "--offline", "history"]);
+    let output = command.output().await.unwrap();
+    serde_json::from_slice(&output.stdout).ok()
+}
+
+/// Syncs both sides, killing each so often, until the new one has everything. Gives the kills and
+/// how often the new one was seen amid it.
+async fn sync_amid_kills(phone: &Person, laptop: &Person) -> (usize, usize) {
+    let begun = Instant::now();
+    progress(laptop.home()).await;
+    let pace = begun.elapsed();
+    let (done, kills) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let first = {
+        let (home, done, kills) = (phone.home().to_owned(), Arc::clone(&done), Arc::clone(&kills));
+        tokio::spawn(async move {
+            let mut killed = 0;
+            while !done.load(Ordering::SeqCst) {
+                killed += usize::from(sync(&home, killed, pace).await);
+            }
+            kills.fetch_add(killed, Ordering::SeqCst);
+        })
+    };
+    let (mut killed, mut amid) = (0, 0);
+    loop {
+        killed += usize::from(sync(laptop.home(), killed, pace).await);
+        match progress(laptop.home()).await {
+            Some(progress) if progress["complete"] == true => break,
+            Some(progress) if progress["done"] != 0 => amid += 1,
+            _ => {}
+        }
+    }
+    done.store(true, Ordering::SeqCst);
+    first.await.unwrap();
+    (killed + kills.load(Ordering::SeqCst), amid)
+}
+
+/// DEV-16, ARC-3 to ARC-6: killed at random moments on both sides, a new device comes to the same
+/// history, row by row, and nothing is there twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_device_has_the_same_history_whatever_is_killed() {
+    client_program("restante");
+    let place = tempfile::tempdir().unwrap();
+    let relay =
+        Process::start(&place.path().join("data"), "127.0.0.1:0", &place.path().join("log"));
+    let proxy = Proxy::start(relay.address()).await;
+    let alice = Person::new("Alice", proxy.address());
+    let bob = Person::new("Bob", relay.address());
+    let (of_bob, of_alice) = introduce(&alice, &bob).await;
+    let begun = Instant::now();
+    talk(&alice, of_bob, &bob, of_alice).await;
+    send_all(&[&alice, &bob]).await;
+    println!("made in {:?}", begun.elapsed());
+
+    let laptop = Person::linked(&alice, proxy.address()).await;
+    for person in [&alice, &laptop] {
+        person.leave_to_the_app().await;
+    }
+    let (begun, before) = (Instant::now(), proxy.carried());
+    let (kills, amid) = sync_amid_kills(&alice, &laptop).await;
+    let (took, after) = (begun.elapsed(), proxy.carried());
+
+    let (mut alice, mut laptop) = (alice, laptop);
+    // What Bob owes he sends with his last words; both devices hear it.
+    bob.client.shutdown().await.unwrap();
+    for device in [&mut alice, &mut laptop] {
+        device.reopen();
+        device.collect().await;
+    }
+    let (ours, theirs) = (alice.history(of_bob).await, laptop.history(of_bob).await);
+    println!(
+        "{} messages in {took:?} with {kills} kills, seen amid it {amid} times; up {} and down {} \
+         bytes",
+        ours.len(),
+        after.0 - before.0,
+        after.1 - before.1
+    );
+    assert_eq!(ours.len(), theirs.len());
+    assert!(kills >= KILLS && ours.len() >= messages(), "{kills} kills");
+    for (one, other) in ours.into_iter().zip(theirs) {
+        assert_eq!(row(one), row(other));
+    }
+    let unread = async |person: &Person| person.client.contact(of_bob).await.unwrap().unread;
+    assert_eq!(unread(&alice).await, unread(&laptop).await);
+    let found = async |person: &Person| person.client.search("edited", 10_000).await.unwrap().len();
+    assert_eq!(found(&alice).await, found(&laptop).await);
+    assert_eq!(relay.terminate(), Some(0));
+}
+
+/// REV-5, REV-6: on a clean machine the file brings back what was there; what was said is read and
+/// not gone on with; letters come to the inbox as before, and new conversations go on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restored_account_is_reached_again() {
+    let place = tempfile::tempdir().unwrap();
+    let relay =
+        Process::start(&place.path().join("data"), "127.0.0.1:0", &place.path().join("log"));
+    let [alice, bob, carol] =
+        ["Alice", "Bob", "Carol"].map(|name| Person::new(name, relay.address()));
+    let (of_bob, of_alice) = introduce(&alice, &bob).await;
+    alice.client.send(of_bob, "before").await.unwrap();
+    alice.collect().await;
+    let invite = alice.client.invite(restante_client::InviteOptions::default()).await.unwrap();
+    alice.client.set_verified(of_bob, true).await.unwrap();
+    alice.collect().await;
+    let before: Vec<_> = alice.history(of_bob).await.into_iter().map(row).collect();
+    let file = place.path().join("drawer");
+    let secret = RecoverySecret::new_words().unwrap();
+    let words = secret.words().unwrap().unwrap();
+    let messages = alice.client.write_recovery(&file, secret).await.unwrap();
+    assert!(messages >= before.len() as u64);
+    drop(alice);
+
+    let home = tempfile::tempdir().unwrap();
+    let key = StoreKey::from_bytes(random());
+    let secret = RecoverySecret::from_words(&words).unwrap();
+    let again = Client::builder(home.path()).store_key(key).restore(&file, &secret).unwrap();
+    again.start().unwrap();
+    let contact = again.contact(of_bob).await.unwrap();
+    assert_eq!((contact.nickname.as_str(), contact.verified), ("Bob", true));
+    let after = again.history(of_bob, None, 100).await.unwrap();
+    assert!(before.into_iter().eq(after.into_iter().map(row)));
+    again.collect(WITHIN).await.unwrap();
+    let refused = again.send(of_bob, "after").await;
+    assert_eq!(refused, Err(Error::WrongStanding { standing: Standing::Restored }));
+
+    carol.client.accept_invite(invite.as_str(), Some("by an old invite")).await.unwrap();
+    carol.collect().await;
+    again.collect(WITHIN).await.unwrap();
+    let of_carol = again.find_contact("Carol").await.unwrap().id;
+    again.accept_contact(of_carol).await.unwrap();
+    again.collect(WITHIN).await.unwrap();
+    carol.collect().await;
+    again.send(of_carol, "as before").await.unwrap();
+    again.collect(WITHIN).await.unwrap();
+    carol.collect().await;
+    assert_eq!(carol.texts(of_alice).await, ["by an old invite", "as before"]);
+    assert_eq!(relay.terminate(), Some(0));
+}
