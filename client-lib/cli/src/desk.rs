@@ -10,6 +10,7 @@ use restante_client::{
 };
 
 use crate::failure::Failure;
+use crate::json::ConversationLine;
 use crate::limits::{COLLECT_WAIT, REACH_WAIT};
 use crate::output::{Output, short_id};
 
@@ -55,6 +56,36 @@ impl Desk {
     pub(crate) async fn try_collect(&mut self) {
         if let Err(failure) = self.collect().await {
             self.out.warn(&format!("{}; showing what is on this device", failure.text));
+        }
+    }
+
+    /// Tells the relay what was done, unless it could not be reached before.
+    pub(crate) async fn tell(
+        &mut self,
+        reached: Result<Collected, Failure>,
+    ) -> Result<(), Failure> {
+        reached?;
+        self.collect().await.map(drop)
+    }
+
+    /// The same of what was done to a conversation; shows and gives it as it is afterwards.
+    pub(crate) async fn tell_of(
+        &mut self,
+        conversation: &Conversation,
+        reached: Result<Collected, Failure>,
+    ) -> Result<Conversation, Failure> {
+        let told = self.tell(reached).await;
+        let now = self.client.conversation(conversation.id).await?;
+        self.out.object(&ConversationLine::from(&now));
+        told.map_err(|it| it.and("; it is kept on this device and done by: restante sync"))?;
+        Ok(now)
+    }
+
+    /// Says what was done; without the network, that it is yet to come.
+    pub(crate) fn say_done(&self, done: &str) {
+        self.out.say(done);
+        if self.offline {
+            self.out.say("Others see it once the network is there and you run: restante sync");
         }
     }
 

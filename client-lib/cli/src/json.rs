@@ -109,7 +109,7 @@ pub(crate) struct ContactLine<'a> {
     state: &'static str,
     unread: u32,
     verified: bool,
-    /// A group they ask to be in, or are asked to.
+    /// A group they ask to be in, or this account asked them to be let into.
     joins: Option<JoinsLine<'a>>,
 }
 

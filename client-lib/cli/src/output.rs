@@ -8,6 +8,8 @@ use std::io::{self, IsTerminal, Write};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use qrcode::QrCode;
+use qrcode::render::unicode::Dense1x2;
 use restante_client::{
     Attachment, AttachmentState, Code, Contact, ContactState, Conversation, ConversationId, Fate,
     Gap, GapState, Message, MessageKind, UnixTime,
@@ -48,6 +50,15 @@ impl Output {
     pub(crate) fn say(self, line: &str) {
         if !self.json {
             print(line);
+        }
+    }
+
+    /// A text as a picture, for people who show it to a camera.
+    pub(crate) fn qr(self, text: &str) {
+        if self.is_terminal()
+            && let Ok(code) = QrCode::new(text)
+        {
+            self.say(&code.render::<Dense1x2>().build());
         }
     }
 

@@ -3,6 +3,8 @@
 use clap::{Args, Subcommand};
 use restante_client::{AdmissionToken, Entrance};
 
+use super::entrance;
+
 /// What to do with devices.
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeviceCommand {
@@ -41,8 +43,15 @@ pub(crate) enum DeviceCommand {
 pub(crate) struct NewDevice {
     /// The relay of your account, or any other.
     #[arg(long, value_name = "ADDRESS")]
-    pub(crate) relay: Entrance,
+    relay: Entrance,
     /// The token the relay's operator gave you, where one is needed.
     #[arg(long, value_name = "TOKEN")]
-    pub(crate) token: Option<AdmissionToken>,
+    token: Option<AdmissionToken>,
+}
+
+impl NewDevice {
+    /// Where the device comes in.
+    pub(crate) fn entrance(&self) -> Entrance {
+        entrance(&self.relay, self.token.as_ref())
+    }
 }

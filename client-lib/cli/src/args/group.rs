@@ -155,7 +155,7 @@ pub(crate) struct PolicyRules {
 pub(crate) enum RoleWord {
     /// May what everybody may.
     Member,
-    /// May also remove members, and name further administrators.
+    /// May also remove members, name further administrators, and do what the policy leaves to them.
     Administrator,
     /// May everything.
     Owner,

@@ -60,13 +60,6 @@ pub(crate) struct Delete {
     pub(crate) messages: Vec<String>,
 }
 
-/// Of which message.
-#[derive(Args, Debug)]
-pub(crate) struct Receipts {
-    #[command(flatten)]
-    pub(crate) which: Which,
-}
-
 /// What others are told; what is not said stays as it is.
 #[derive(Args, Debug)]
 pub(crate) struct Privacy {

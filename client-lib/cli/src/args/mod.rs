@@ -20,7 +20,7 @@ pub(crate) use self::backup::BackupCommand;
 pub(crate) use self::device::{DeviceCommand, NewDevice};
 pub(crate) use self::file::{Attach, Fetch};
 pub(crate) use self::group::{GroupCommand, GroupLink, GroupPicture, GroupPolicy, NewGroup};
-pub(crate) use self::message::{Delete, Edit, Privacy, React, Receipts, Reply, Switch, Which};
+pub(crate) use self::message::{Delete, Edit, Privacy, React, Reply, Switch, Which};
 pub(crate) use self::repair::{Gaps, Move, Readmit, Reboot};
 pub(crate) use self::room::{Hosts, NewRoom, RoomCommand, Rotate};
 
@@ -110,7 +110,7 @@ pub(crate) enum Command {
     /// Takes messages back, everywhere.
     Delete(Delete),
     /// Shows how far a message of yours has come, with each it went to.
-    Receipts(Receipts),
+    Receipts(Which),
     /// Shows a conversation, oldest message first; or how much has come from your first device.
     History(History),
     /// Finds messages that hold all the words.
@@ -165,13 +165,26 @@ pub(crate) struct Init {
     /// The relay where your letters are kept: restante://KEY@host:port, or with a token behind it
     /// what its operator gave you: restante://KEY@host:port/TOKEN.
     #[arg(long, value_name = "ADDRESS")]
-    pub(crate) relay: Entrance,
+    relay: Entrance,
     /// The token the relay's operator gave you, where one is needed.
     #[arg(long, value_name = "TOKEN")]
-    pub(crate) token: Option<AdmissionToken>,
+    token: Option<AdmissionToken>,
     /// What others call you.
     #[arg(long, value_name = "NICK")]
     pub(crate) name: String,
+}
+
+impl Init {
+    /// Where the account comes in.
+    pub(crate) fn entrance(&self) -> Entrance {
+        entrance(&self.relay, self.token.as_ref())
+    }
+}
+
+/// A relay with the token that was given apart, else with the one behind its address.
+fn entrance(relay: &Entrance, token: Option<&AdmissionToken>) -> Entrance {
+    let token = token.cloned().or_else(|| relay.token.clone());
+    Entrance { token, ..relay.clone() }
 }
 
 /// What to collect with.

@@ -1,8 +1,6 @@
 //! `device ...`: a code on one screen, a number on both, and a device more.
 
-use qrcode::QrCode;
-use qrcode::render::unicode::Dense1x2;
-use restante_client::{Entrance, Error};
+use restante_client::Error;
 
 use crate::args::{DeviceCommand, NewDevice};
 use crate::desk::Desk;
@@ -14,7 +12,7 @@ use crate::text;
 
 /// Makes a device that is to be linked, and shows what the first device needs.
 pub(super) async fn new(args: &NewDevice, home: &Home, out: Output) -> Result<(), Failure> {
-    let (client, _) = home.link(&entrance_of(args))?;
+    let (client, _) = home.link(&args.entrance())?;
     let mut desk = Desk::start(client, out, false)?;
     let shown = show_code(&mut desk).await;
     let closed = desk.client.shutdown().await;
@@ -23,14 +21,8 @@ pub(super) async fn new(args: &NewDevice, home: &Home, out: Output) -> Result<()
 
 /// Throws this device's keys away and shows what the first device needs to link it anew.
 async fn relink(args: &NewDevice, desk: &mut Desk) -> Result<(), Failure> {
-    desk.client.relink(entrance_of(args)).await?;
+    desk.client.relink(args.entrance()).await?;
     show_code(desk).await
-}
-
-fn entrance_of(args: &NewDevice) -> Entrance {
-    let mut entrance = args.relay.clone();
-    entrance.token = args.token.clone().or(entrance.token);
-    entrance
 }
 
 async fn show_code(desk: &mut Desk) -> Result<(), Failure> {
@@ -39,11 +31,7 @@ async fn show_code(desk: &mut Desk) -> Result<(), Failure> {
     let code = desk.client.link_code().await?.ok_or(Error::NoLink)?;
     out.object(&CodeLine { code: &code });
     out.say(&code);
-    if out.is_terminal()
-        && let Ok(picture) = QrCode::new(&code)
-    {
-        out.say(&picture.render::<Dense1x2>().build());
-    }
+    out.qr(&code);
     out.say("On your first device: restante device link CODE\nThen here: restante device confirm");
     reached.map(drop).map_err(|failure| {
         failure.and("; the code can be used when restante sync has reached the relay")
@@ -81,7 +69,8 @@ async fn confirm(equal: bool, different: bool, desk: &mut Desk) -> Result<(), Fa
     desk.out.object(&CheckLine { check: &check });
     if different {
         desk.client.refuse_link().await?;
-        desk.out.say("What came was forgotten. Remove this home, and begin with a new one.");
+        desk.out.say("What came was forgotten. Begin again: with restante device relink where there is history,\n\
+             else with a new home.");
     } else if equal {
         desk.client.finish_link().await?;
         desk.collect().await?;

@@ -16,8 +16,7 @@ pub(super) async fn run(
     offline: bool,
     out: Output,
 ) -> Result<(), Failure> {
-    let mut entrance = args.relay.clone();
-    entrance.token = args.token.clone().or(entrance.token);
+    let entrance = args.entrance();
     let relay = &entrance.address;
     let (client, kept) = home.create(&entrance, &args.name)?;
     let mut desk = Desk::start(client, out, offline)?;

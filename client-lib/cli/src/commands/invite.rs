@@ -1,7 +1,5 @@
 //! `invite` and `accept`: how two people find each other.
 
-use qrcode::QrCode;
-use qrcode::render::unicode::Dense1x2;
 use restante_client::{ContactState, InviteOptions, Seconds};
 
 use crate::args::{Accept, Invite};
@@ -35,11 +33,7 @@ pub(super) async fn offer(
     let told = desk.collect().await;
     desk.out.object(&InviteLine { link: link.as_str() });
     desk.out.say(link.as_str());
-    if desk.out.is_terminal()
-        && let Ok(code) = QrCode::new(link.as_str())
-    {
-        desk.out.say(&code.render::<Dense1x2>().build());
-    }
+    desk.out.qr(link.as_str());
     if desk.offline {
         desk.out.warn("the relay does not know this invite before you run: restante sync");
     }

@@ -1,6 +1,6 @@
 //! `reply`, `react`, `edit`, `delete` and `receipts`: what is done with single messages.
 
-use restante_client::{Conversation, Message, MessageKind, Reach};
+use restante_client::{Collected, Conversation, Message, MessageKind, Reach};
 
 use super::send::{follow, text_of};
 use super::which::{find, find_in};
@@ -29,7 +29,7 @@ pub(super) async fn react(args: &React, desk: &mut Desk) -> Result<(), Failure> 
     let emoji = args.emoji.as_deref();
     let message = desk.client.react(place.id, message.id, emoji).await?;
     desk.out.object(&MessageLine::from(&message));
-    finish(&place, collected.map(drop), desk).await?;
+    tell(&place, collected, desk).await?;
     let excerpt = text::excerpt(&message.text, EXCERPT);
     desk.out.say(&match emoji {
         Some(emoji) => format!("{} stands beside: {excerpt}", text::one_line(emoji)),
@@ -45,7 +45,7 @@ pub(super) async fn edit(args: &Edit, desk: &mut Desk) -> Result<(), Failure> {
     let (place, message) = find(&args.which, desk, own).await?;
     let message = desk.client.edit(place.id, message.id, &words).await?;
     desk.out.object(&MessageLine::from(&message));
-    finish(&place, collected.map(drop), desk).await?;
+    tell(&place, collected, desk).await?;
     desk.out.say(&format!("It says now: {}", text::excerpt(&message.text, EXCERPT)));
     Ok(())
 }
@@ -62,7 +62,7 @@ pub(super) async fn delete(args: &Delete, desk: &mut Desk) -> Result<(), Failure
     for id in &ids {
         desk.out.object(&MessageLine::from(&desk.client.message(*id).await?));
     }
-    finish(&place, collected.map(drop), desk).await?;
+    tell(&place, collected, desk).await?;
     desk.out.say(&match ids.len() {
         1 => "The message was taken back.".to_owned(),
         n => format!("{n} messages were taken back."),
@@ -88,16 +88,12 @@ pub(super) async fn receipts(which: &Which, desk: &mut Desk) -> Result<(), Failu
 }
 
 /// Tells the relay what was done, unless it could not be reached before.
-async fn finish(
+async fn tell(
     place: &Conversation,
-    reached: Result<(), Failure>,
+    reached: Result<Collected, Failure>,
     desk: &mut Desk,
 ) -> Result<(), Failure> {
-    let told = match reached {
-        Ok(()) => desk.collect().await.map(drop),
-        Err(failure) => Err(failure),
-    };
-    told.map_err(|failure| {
+    desk.tell(reached).await.map_err(|failure| {
         failure.and(&format!("; {} hears of it after: restante sync", place_of(place)))
     })
 }

@@ -68,7 +68,7 @@ async fn work(command: &Command, desk: &mut Desk) -> Result<(), Failure> {
         Command::React(args) => messages::react(args, desk).await,
         Command::Edit(args) => messages::edit(args, desk).await,
         Command::Delete(args) => messages::delete(args, desk).await,
-        Command::Receipts(args) => messages::receipts(&args.which, desk).await,
+        Command::Receipts(which) => messages::receipts(which, desk).await,
         Command::Gaps(args) => repair::gaps(args, desk).await,
         Command::Reboot(args) => repair::reboot(args, desk).await,
         Command::Move(args) => repair::relocate(args, desk).await,

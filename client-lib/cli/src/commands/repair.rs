@@ -50,20 +50,20 @@ async fn begin_anew(
     large: bool,
     desk: &mut Desk,
 ) -> Result<Conversation, Failure> {
-    let reached = desk.collect().await.map(drop);
+    let reached = desk.collect().await;
     let place = desk.conversation(place).await?;
     desk.client.move_conversation(place.id, relay, large).await?;
-    group::finish(&place, reached, desk).await
+    desk.tell_of(&place, reached).await
 }
 
 fn say_anew(done: &str, desk: &Desk) {
-    group::say(desk, done);
+    desk.say_done(done);
     desk.out.say("Everybody goes along by themselves; what was said stays.");
 }
 
 /// Lists whose devices ask to be let in again, or decides about them.
 pub(super) async fn readmit(args: &Readmit, desk: &mut Desk) -> Result<(), Failure> {
-    let reached = desk.collect().await.map(drop);
+    let reached = desk.collect().await;
     let place = desk.conversation(&args.place).await?;
     match &args.who {
         None => list(&place, desk).await,
@@ -74,10 +74,10 @@ pub(super) async fn readmit(args: &Readmit, desk: &mut Desk) -> Result<(), Failu
                 return Err(Failure::new("nobody_asks", text));
             }
             desk.client.consent(place.id, id, !args.refuse).await?;
-            group::finish(&place, reached, desk).await?;
+            desk.tell_of(&place, reached).await?;
             let names = Names::look_up(&desk.client, &place).await?;
             let let_in = if args.refuse { "stays outside" } else { "is let in again" };
-            group::say(desk, &format!("The device of {} {let_in}.", names.of(id)));
+            desk.say_done(&format!("The device of {} {let_in}.", names.of(id)));
             Ok(())
         }
     }

@@ -3,8 +3,6 @@
 //!
 //! What cannot be told to the relay now is kept on this device and done later, as for a message.
 
-use qrcode::QrCode;
-use qrcode::render::unicode::Dense1x2;
 use restante_client::{
     Client, Conversation, ConversationKind, Error, GroupMember, Role, Standing, Who,
 };
@@ -38,7 +36,7 @@ pub(super) async fn run(command: &RoomCommand, desk: &mut Desk) -> Result<(), Fa
 async fn new(args: &NewRoom, desk: &mut Desk) -> Result<(), Failure> {
     let reached = desk.collect().await;
     let room = desk.client.create_room(&args.name, args.open).await?;
-    let room = finish(&room, reached.map(drop), desk).await?;
+    let room = desk.tell_of(&room, reached).await?;
     let word = word_for(&room.name, room.id);
     desk.out.say(&format!("{} is there now. Its link: restante room link {word}", place_of(&room)));
     Ok(())
@@ -82,10 +80,8 @@ async fn link(room: &str, desk: &mut Desk) -> Result<(), Failure> {
     let link = desk.client.room_link(room.id).await?;
     desk.out.object(&InviteLine { link: link.as_str() });
     desk.out.say(link.as_str());
+    desk.out.qr(link.as_str());
     if desk.out.is_terminal() {
-        if let Ok(code) = QrCode::new(link.as_str()) {
-            desk.out.say(&code.render::<Dense1x2>().build());
-        }
         desk.out.say("Whoever has it reads, and can pass it on.");
     }
     Ok(())
@@ -95,11 +91,11 @@ async fn link(room: &str, desk: &mut Desk) -> Result<(), Failure> {
 async fn join(link: &str, desk: &mut Desk) -> Result<(), Failure> {
     let reached = desk.collect().await;
     let room = desk.client.join_room(link).await?;
-    let room = finish(&room, reached.map(drop), desk).await?;
+    let room = desk.tell_of(&room, reached).await?;
     match room.standing {
         Standing::Open => {
             let word = word_for(&room.name, room.id);
-            say(desk, &format!("You read {} now: restante history {word}", place_of(&room)));
+            desk.say_done(&format!("You read {} now: restante history {word}", place_of(&room)));
             Ok(())
         }
         _ => Err(Failure::new("not_found", "the relay knows no room with this link".to_owned())),
@@ -114,7 +110,7 @@ async fn accept(room: &str, desk: &mut Desk) -> Result<(), Failure> {
     })
     .await?;
     let word = word_for(&room.name, room.id);
-    say(desk, &format!("You are a host of {} now: restante chat {word}", place_of(&room)));
+    desk.say_done(&format!("You are a host of {} now: restante chat {word}", place_of(&room)));
     Ok(())
 }
 
@@ -136,7 +132,7 @@ async fn audience(room: &str, may_write: bool, desk: &mut Desk) -> Result<(), Fa
     })
     .await?;
     let who = if may_write { "Everybody who reads it" } else { "Nobody but its hosts" };
-    say(desk, &format!("{who} may write in {} now.", place_of(&room)));
+    desk.say_done(&format!("{who} may write in {} now.", place_of(&room)));
     Ok(())
 }
 
@@ -175,7 +171,7 @@ async fn change_hosts(args: &Hosts, desk: &mut Desk) -> Result<(), Failure> {
     })
     .await?;
     for (name, what) in names {
-        say(desk, &format!("{name} {what} of {}.", place_of(&room)));
+        desk.say_done(&format!("{name} {what} of {}.", place_of(&room)));
     }
     Ok(())
 }
@@ -187,14 +183,11 @@ async fn rotate(args: &Rotate, desk: &mut Desk) -> Result<(), Failure> {
     })
     .await?;
     let (name, word) = (place_of(&room), word_for(&room.name, room.id));
-    say(
-        desk,
-        &if args.exclude {
-            format!("{name} has another key. Hand its link out: restante room link {word}")
-        } else {
-            format!("{name} has another key; everybody who reads goes on with it.")
-        },
-    );
+    desk.say_done(&if args.exclude {
+        format!("{name} has another key. Hand its link out: restante room link {word}")
+    } else {
+        format!("{name} has another key; everybody who reads goes on with it.")
+    });
     Ok(())
 }
 
@@ -207,23 +200,7 @@ async fn change(
     let reached = desk.collect().await;
     let room = find(room, desk).await?;
     act(&desk.client, &room).await?;
-    finish(&room, reached.map(drop), desk).await
-}
-
-/// Tells the relay what was done, unless it could not be reached before.
-async fn finish(
-    room: &Conversation,
-    reached: Result<(), Failure>,
-    desk: &mut Desk,
-) -> Result<Conversation, Failure> {
-    let told = match reached {
-        Ok(()) => desk.collect().await.map(drop),
-        Err(failure) => Err(failure),
-    };
-    let now = desk.client.conversation(room.id).await?;
-    desk.out.object(&ConversationLine::from(&now));
-    told.map_err(|failure| failure.and("; it is kept on this device and done by: restante sync"))?;
-    Ok(now)
+    desk.tell_of(&room, reached).await
 }
 
 /// The room that is meant.
@@ -234,14 +211,6 @@ async fn find(room: &str, desk: &Desk) -> Result<Conversation, Failure> {
         ConversationKind::Direct | ConversationKind::Group | ConversationKind::Own => {
             Err(Error::NotARoom.into())
         }
-    }
-}
-
-/// Says what was done; without the network, that it is yet to come.
-fn say(desk: &Desk, done: &str) {
-    desk.out.say(done);
-    if desk.offline {
-        desk.out.say("It counts once the network is there and you run: restante sync");
     }
 }
 

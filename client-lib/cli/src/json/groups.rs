@@ -10,7 +10,7 @@ pub(crate) struct ConversationLine<'a> {
     /// `direct`, `group`, `room` or `own`.
     kind: &'static str,
     name: &'a str,
-    /// `invited`, `open`, `leaving`, `left`, `removed` or `broken`.
+    /// `invited`, `open`, `leaving`, `left`, `removed`, `broken` or `restored`.
     standing: &'static str,
     unread: u32,
     /// Seconds messages are kept after they were read; null: without end.

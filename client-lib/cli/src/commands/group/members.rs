@@ -1,9 +1,9 @@
-//! `group add`, `remove` and `role`: who is in a group, and what they may.
+//! `group add`, `remove`, `role` and `link`: who is in a group, and what they may.
 
 use restante_client::{ContactId, Conversation, ConversationId, InviteOptions, Role};
 
 use super::super::invite;
-use super::{change, say};
+use super::change;
 use crate::args::GroupLink;
 use crate::desk::Desk;
 use crate::failure::Failure;
@@ -119,7 +119,7 @@ pub(super) async fn role(
             Role::Administrator => "an administrator",
             Role::Owner => "an owner",
         };
-        say(desk, &format!("{name} is {role} of {} now.", place_of(&group)));
+        desk.say_done(&format!("{name} is {role} of {} now.", place_of(&group)));
     }
     Ok(())
 }

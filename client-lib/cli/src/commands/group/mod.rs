@@ -45,29 +45,5 @@ async fn change(
     let collected = desk.collect().await;
     let group = desk.group(group).await?;
     act(&desk.client, &group).await?;
-    finish(&group, collected.map(drop), desk).await
-}
-
-/// Tells the relay what was done, unless it could not be reached before.
-pub(super) async fn finish(
-    group: &Conversation,
-    reached: Result<(), Failure>,
-    desk: &mut Desk,
-) -> Result<Conversation, Failure> {
-    let told = match reached {
-        Ok(()) => desk.collect().await.map(drop),
-        Err(failure) => Err(failure),
-    };
-    let now = desk.client.conversation(group.id).await?;
-    desk.out.object(&ConversationLine::from(&now));
-    told.map_err(|failure| failure.and("; it is kept on this device and done by: restante sync"))?;
-    Ok(now)
-}
-
-/// Says what was done; without the network, that it is yet to come.
-pub(super) fn say(desk: &Desk, done: &str) {
-    desk.out.say(done);
-    if desk.offline {
-        desk.out.say("Others see it once the network is there and you run: restante sync");
-    }
+    desk.tell_of(&group, collected).await
 }

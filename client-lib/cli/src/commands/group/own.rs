@@ -2,9 +2,9 @@
 
 use restante_client::{Contact, Conversation, ConversationKind, GroupMember, Role, Standing};
 
+use super::change;
 use super::members::say_added;
 use super::state::{policy_words, timer_words};
-use super::{change, finish, say};
 use crate::args::NewGroup;
 use crate::desk::Desk;
 use crate::failure::Failure;
@@ -23,8 +23,8 @@ pub(super) async fn new(args: &NewGroup, desk: &mut Desk) -> Result<(), Failure>
     for contact in &people {
         desk.client.add_member(group.id, contact.id).await?;
     }
-    let group = finish(&group, collected.map(drop), desk).await?;
-    say(desk, &format!("{} is there now, with you as its owner.", place_of(&group)));
+    let group = desk.tell_of(&group, collected).await?;
+    desk.say_done(&format!("{} is there now, with you as its owner.", place_of(&group)));
     for contact in &people {
         say_added(&name_of(contact), contact.id, &group, desk).await?;
     }
@@ -95,13 +95,10 @@ pub(super) async fn leave(group: &str, desk: &mut Desk) -> Result<(), Failure> {
         Ok(())
     })
     .await?;
-    say(
-        desk,
-        &match group.standing {
-            Standing::Left => format!("You have left {}.", place_of(&group)),
-            _ => format!("You leave {}: a member's device removes yours.", place_of(&group)),
-        },
-    );
+    desk.say_done(&match group.standing {
+        Standing::Left => format!("You have left {}.", place_of(&group)),
+        _ => format!("You leave {}: a member's device removes yours.", place_of(&group)),
+    });
     Ok(())
 }
 
@@ -113,7 +110,7 @@ pub(super) async fn accept(group: &str, desk: &mut Desk) -> Result<(), Failure> 
     })
     .await?;
     let (name, word) = (place_of(&group), word_for(&group.name, group.id));
-    say(desk, &format!("You are in {name} now: restante chat {word}"));
+    desk.say_done(&format!("You are in {name} now: restante chat {word}"));
     Ok(())
 }
 

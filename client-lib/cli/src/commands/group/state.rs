@@ -6,7 +6,7 @@ use std::path::Path;
 
 use restante_client::{Policy, Seconds, prepare_image};
 
-use super::{change, finish, say};
+use super::change;
 use crate::args::{GroupPicture, GroupPolicy};
 use crate::desk::Desk;
 use crate::durations::{self, Timer};
@@ -19,7 +19,7 @@ use crate::output::place_of;
 pub(super) async fn name(group: &str, name: &str, desk: &mut Desk) -> Result<(), Failure> {
     change(group, desk, async |client, group| Ok(client.set_group_name(group.id, name).await?))
         .await?;
-    say(desk, &format!("The group is called {} now.", crate::text::one_line(name)));
+    desk.say_done(&format!("The group is called {} now.", crate::text::one_line(name)));
     Ok(())
 }
 
@@ -34,7 +34,7 @@ pub(super) async fn picture(args: &GroupPicture, desk: &mut Desk) -> Result<(), 
     })
     .await?;
     let words = if args.none { "has no picture" } else { "has another picture" };
-    say(desk, &format!("{} {words} now.", place_of(&group)));
+    desk.say_done(&format!("{} {words} now.", place_of(&group)));
     Ok(())
 }
 
@@ -67,7 +67,7 @@ pub(super) async fn policy(args: &GroupPolicy, desk: &mut Desk) -> Result<(), Fa
         Ok(client.set_policy(group.id, set).await?)
     })
     .await?;
-    say(desk, &format!("In {}: {}.", place_of(&group), policy_words(set)));
+    desk.say_done(&format!("In {}: {}.", place_of(&group), policy_words(set)));
     Ok(())
 }
 
@@ -76,8 +76,8 @@ pub(super) async fn timer(of: &str, time: Timer, desk: &mut Desk) -> Result<(), 
     let collected = desk.collect().await;
     let conversation = desk.conversation(of).await?;
     desk.client.set_timer(conversation.id, time.0).await?;
-    let conversation = finish(&conversation, collected.map(drop), desk).await?;
-    say(desk, &format!("In {}: {}.", place_of(&conversation), timer_words(time.0)));
+    let conversation = desk.tell_of(&conversation, collected).await?;
+    desk.say_done(&format!("In {}: {}.", place_of(&conversation), timer_words(time.0)));
     Ok(())
 }
 
