@@ -98,7 +98,8 @@ impl Work<'_> {
         self.notice(Notice::Unlinked);
         // DEV-17
         self.db.forget_attachment_contents()?;
-        self.forget_attachments()
+        self.forget_attachments()?;
+        self.drop_archives()
     }
 
     /// Whether this device was removed, and not only its home copied.

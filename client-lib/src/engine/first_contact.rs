@@ -149,17 +149,8 @@ impl Work<'_> {
     fn put_first_message(&mut self, contact: ContactId, text: &str) -> Result<EnvelopeId, Error> {
         let id = EnvelopeId::new(random_bytes()?);
         self.db.put_message(&NewMessage {
-            id,
-            conversation: contact.into(),
-            place: None,
-            author: None,
-            kind: MessageKind::Text,
             text,
-            content: &[],
-            at: self.now,
-            fate: Fate::Queued,
-            reply_to: None,
-            timer: None,
+            ..NewMessage::queued(id, contact.into(), MessageKind::Text, self.now)
         })?;
         Ok(id)
     }

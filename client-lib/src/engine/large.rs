@@ -119,10 +119,8 @@ impl Work<'_> {
     pub(super) fn drop_commit(&mut self, lost: &PendingCommit) -> Result<(), Error> {
         self.db.drop_held_jobs(&lost.id)?;
         for blob in &lost.blobs {
-            if let Some(mut row) = self.db.transfer_of(blob)? {
-                // What may be at the relay counts there until it is forgotten (BLB-7).
-                (row.state, row.owed) = (TransferState::Cancelled, true);
-                self.db.set_transfer(&row)?;
+            if let Some(row) = self.db.transfer_of(blob)? {
+                self.call_off(row)?;
             }
         }
         self.forget_large(&lost.blobs);
@@ -132,9 +130,7 @@ impl Work<'_> {
     /// The files of these blobs are of no more use.
     pub(super) fn forget_large(&self, blobs: &[BlobId]) {
         for blob in blobs {
-            if let Err(error) = self.files.remove(&name_of(blob)) {
-                tracing::warn!(kind = %error.kind(), "a file could not be removed");
-            }
+            self.forget_file(&name_of(blob));
         }
     }
 

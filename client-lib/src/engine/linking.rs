@@ -216,6 +216,7 @@ impl Work<'_> {
             // DEV-15: the account's key is here and perhaps nowhere else.
             return Err(Error::FirstDevice);
         }
+        self.drop_archives()?;
         self.db.forget_device()?;
         for gone in
             [Meta::Cloned, Meta::ShutOut, Meta::OwnKey, Meta::LetterNumber, Meta::InboxCursor]

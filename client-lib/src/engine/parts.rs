@@ -217,6 +217,27 @@ impl Work<'_> {
         self.db.set_transfer(row)?;
         self.db.forget_transfers(TRANSFERS_ENDED)
     }
+
+    /// Nobody wants any more what a transfer moves or has moved.
+    pub(super) fn call_off(&mut self, row: TransferRow) -> Result<(), Error> {
+        let was_open = !row.state.is_final();
+        let state = if was_open { TransferState::Cancelled } else { row.state };
+        // What may be at the relay counts there until it is forgotten (BLB-7).
+        let owed = row.direction == Direction::Upload;
+        let row = TransferRow { key: None, state, owed, ..row };
+        self.save_transfer(&row)?;
+        if was_open {
+            self.events.extend(told(&row, row.done));
+        }
+        Ok(())
+    }
+
+    /// Removes a file that nothing names any more, finished or not.
+    pub(super) fn forget_file(&self, name: &str) {
+        if let Err(error) = self.files.forget(name) {
+            tracing::warn!(kind = %error.kind(), "a file could not be removed");
+        }
+    }
 }
 
 /// What is told of a transfer; nothing of those no app has begun.

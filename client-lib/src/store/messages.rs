@@ -33,6 +33,30 @@ pub(crate) struct NewMessage<'a> {
     pub(crate) timer: Option<Seconds>,
 }
 
+impl NewMessage<'_> {
+    /// One of this account that is still to be sent.
+    pub(crate) const fn queued(
+        id: EnvelopeId,
+        conversation: ConversationId,
+        kind: MessageKind,
+        at: UnixTime,
+    ) -> Self {
+        Self {
+            id,
+            conversation,
+            place: None,
+            author: None,
+            kind,
+            text: "",
+            content: &[],
+            at,
+            fate: Fate::Queued,
+            reply_to: None,
+            timer: None,
+        }
+    }
+}
+
 /// The place a log gave a message.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {

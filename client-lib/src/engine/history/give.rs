@@ -62,6 +62,17 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// This device gives and takes no history any more.
+    pub(in crate::engine) fn drop_archives(&mut self) -> Result<(), Error> {
+        for archive in self.db.archives()? {
+            match archive.device {
+                Some(_) => self.drop_given(&archive)?,
+                None => self.drop_taken(&archive)?,
+            }
+        }
+        Ok(())
+    }
+
     /// A device gets nothing more.
     pub(in crate::engine) fn stop_giving(&mut self, device: &PublicKey) -> Result<(), Error> {
         self.db.drop_shares(device)?;
@@ -202,7 +213,7 @@ impl Work<'_> {
         archive.manifests += 1;
         self.db.put_archive(&archive)?;
         for segment in stored {
-            self.remove_file(&segment);
+            self.forget_file(&file_of(&segment));
             self.db.put_segment(&SegmentRow { told: true, ..segment })?;
         }
         Ok(())
@@ -297,19 +308,10 @@ impl Work<'_> {
 
     /// The relay need not keep a segment any more.
     fn withdraw_segment(&mut self, segment: &SegmentRow) -> Result<(), Error> {
-        self.remove_file(segment);
-        let Some(mut row) = self.db.transfer_of(&segment.blob)? else { return Ok(()) };
-        if !row.state.is_final() {
-            row.state = TransferState::Cancelled;
-        }
-        // What may be at the relay counts there until it is forgotten (BLB-7).
-        row.owed = true;
-        self.db.set_transfer(&row)
-    }
-
-    fn remove_file(&self, segment: &SegmentRow) {
-        if let Err(error) = self.files.remove(&file_of(segment)) {
-            tracing::warn!(kind = %error.kind(), "a file could not be removed");
+        self.forget_file(&file_of(segment));
+        match self.db.transfer_of(&segment.blob)? {
+            Some(row) => self.call_off(row),
+            None => Ok(()),
         }
     }
 }

@@ -200,12 +200,10 @@ impl Work<'_> {
         self.tell_record(&StateRecord::Taken(archive.id, taken))
     }
 
-    fn drop_taken(&mut self, archive: &ArchiveRow) -> Result<(), Error> {
+    pub(super) fn drop_taken(&mut self, archive: &ArchiveRow) -> Result<(), Error> {
         for segment in self.db.segments(&archive.id)? {
-            if let Some(mut row) = self.db.transfer_of(&segment.blob)? {
-                row.state = TransferState::Cancelled;
-                row.owed = false;
-                self.db.set_transfer(&row)?;
+            if let Some(row) = self.db.transfer_of(&segment.blob)? {
+                self.call_off(row)?;
             }
             self.forget_large(&[segment.blob]);
         }

@@ -430,3 +430,32 @@ fn early_receipts_wait_for_their_message() {
     laptop.engine.store.write(|db| (4..=7).try_for_each(|number| put(db, number, 3))).unwrap();
     assert_eq!([4, 5, 6, 7].map(|number| waits(&mut laptop, number)), [0, 1, 1, 1]);
 }
+
+/// DEV-17: a device that is removed amid its history takes no more of it; of what was on its way
+/// nothing is left, here or with the giver.
+#[test]
+fn a_removed_device_takes_no_more_history() {
+    let (mut post, mut alice, _bob) = with_history(6_000, 1_000);
+    let mut laptop = link(&mut post, &mut alice);
+    alice.engine.housekeeping(true).unwrap();
+    post.move_blobs(&mut alice);
+    alice.engine.housekeeping(true).unwrap();
+    post.round(&mut alice);
+    post.round(&mut laptop);
+    laptop.engine.housekeeping(true).unwrap();
+    let row = laptop.engine.owed_transfers().unwrap().remove(0);
+    laptop.engine.resume_download(&row).unwrap();
+    let files = |person: &Person| {
+        std::fs::read_dir(person.home.path().join("files")).map_or(0, Iterator::count)
+    };
+    assert_eq!(files(&laptop), 1, "it has begun");
+    alice.engine.remove_device(2).unwrap();
+    go_on(&mut post, &mut [&mut alice, &mut laptop]);
+    for person in [&mut alice, &mut laptop] {
+        assert_eq!(files(person), 0);
+        assert!(person.engine.owed_transfers().unwrap().is_empty());
+        let db = person.engine.store.read();
+        assert!(db.archives().unwrap().is_empty());
+        assert!(db.transfers().unwrap().iter().all(|row| row.key.is_none()), "key of a transfer");
+    }
+}
