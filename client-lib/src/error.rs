@@ -53,9 +53,6 @@ pub enum Error {
     /// The conversation is no room.
     #[error("this is possible in rooms only")]
     NotARoom,
-    /// Files lie in the mailboxes of other conversations: the key a room is read with stores none.
-    #[error("this is not possible in rooms")]
-    NotInRooms,
     /// A rotation of this room is to be posted: what is asked for must wait until it has its place.
     #[error("a rotation of this room is under way")]
     RotationUnderWay,
@@ -296,7 +293,6 @@ impl Error {
             | Self::NoStore => ErrorKind::NotFound,
             Self::NotAGroup
             | Self::NotARoom
-            | Self::NotInRooms
             | Self::RotationUnderWay
             | Self::OldRoomLink
             | Self::NotAllowed
@@ -345,7 +341,6 @@ impl Error {
             | Self::NotAMember
             | Self::NotAGroup
             | Self::NotARoom
-            | Self::NotInRooms
             | Self::BadRoomLink
             | Self::OldRoomLink
             | Self::NotAllowed
@@ -411,7 +406,6 @@ impl Error {
             Self::NotAMember => "not_a_member",
             Self::NotAGroup => "not_a_group",
             Self::NotARoom => "not_a_room",
-            Self::NotInRooms => "not_in_rooms",
             Self::RotationUnderWay => "rotation_under_way",
             Self::BadRoomLink => "bad_room_link",
             Self::OldRoomLink => "old_room_link",

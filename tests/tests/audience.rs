@@ -1,8 +1,10 @@
 //! Rooms as people use them: a founder, two hosts and an audience on a real relay over TLS.
 
+use std::io::Read;
+
 use restante_client::{
-    ConversationId, Error, Event, EventStream, Fate, Goal, GroupChange, Message, MessageKind,
-    Notice, Role, Standing, Who,
+    AttachOptions, AttachmentState, ConversationId, Error, Event, EventStream, Fate, Goal,
+    GroupChange, Message, MessageId, MessageKind, Notice, Role, Standing, Who,
 };
 use restante_tests::people::{Person, WITHIN, introduce};
 use restante_tests::relay::InProcess;
@@ -197,4 +199,40 @@ async fn a_room_serves_its_audience() {
         person.client.shutdown().await.unwrap();
     }
     hall.relay.stop().await;
+}
+
+/// CNT-8, ROM-3: a host shows a file, and everybody who reads has it, also who comes later; one of
+/// an audience that may not write shows none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_room_shows_files() {
+    let mut hall = Hall::open().await;
+    let place = tempfile::tempdir().unwrap();
+    let (path, bytes) = (place.path().join("map"), b"known words ".repeat(50_000));
+    std::fs::write(&path, &bytes).unwrap();
+    let attach = async |who: &Person| {
+        who.client.attach(hall.id, &path, AttachOptions::default()).await.map(|sent| sent.id)
+    };
+    assert_eq!(attach(&hall.readers[0]).await.unwrap_err(), Error::NotAllowed);
+    let sent = attach(&hall.hosts[0]).await.unwrap();
+    let fate = hall.hosts[0].client.wait_fate(sent, Goal::Accepted, WITHIN).await;
+    assert_eq!(fate, Ok(Fate::Accepted));
+    let late = hall.enter("Late").await;
+    hall.readers.push(late);
+    for reader in [&hall.founder, &hall.hosts[1]].into_iter().chain(&hall.readers) {
+        let mut events = reader.client.events();
+        while !is_here(reader, sent).await {
+            next(&mut events).await;
+        }
+        let mut read = Vec::new();
+        reader.client.open_attachment(sent).await.unwrap().read_to_end(&mut read).unwrap();
+        assert_eq!(read, bytes);
+    }
+    hall.relay.stop().await;
+}
+
+/// Whether a message has come, and its file with it.
+async fn is_here(person: &Person, id: MessageId) -> bool {
+    let message = person.client.message(id).await.ok();
+    let file = message.and_then(|message| message.attachment);
+    file.is_some_and(|file| file.state == AttachmentState::Here)
 }

@@ -53,7 +53,7 @@ impl Desk<'_> {
 
     /// Whether a mailbox is open to be written to. A room is read and written with different keys:
     /// it is opened a second time when there is something to write.
-    fn may_write(&mut self, mailbox: &MailboxId) -> Result<bool, Error> {
+    pub(super) fn may_write(&mut self, mailbox: &MailboxId) -> Result<bool, Error> {
         let key = match self.engine.writer(mailbox)? {
             Writer::Reader => return Ok(true),
             Writer::Nobody => return Ok(false),
@@ -66,14 +66,14 @@ impl Desk<'_> {
         if let Some(channel) = open.filter(|channel| channel.key == key.public()) {
             return Ok(channel.phase != Phase::Opening);
         }
-        if self.engine.has_outgoing(mailbox)? {
+        if self.engine.has_outgoing(mailbox)? || self.engine.has_uploads(mailbox)? {
             self.relay.open_writer(self.pending, *mailbox, &key);
         }
         Ok(false)
     }
 
     /// The channel a mailbox is written through.
-    fn outlet(&mut self, mailbox: &MailboxId) -> Option<&mut Channel> {
+    pub(super) fn outlet(&mut self, mailbox: &MailboxId) -> Option<&mut Channel> {
         let up = self.relay.up()?;
         let writer = up.writers.get_mut(mailbox);
         writer.or_else(|| up.channels.get_mut(mailbox))

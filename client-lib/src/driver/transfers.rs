@@ -38,7 +38,7 @@ impl Desk<'_> {
 
     /// Begins a flight where there is none on the handle that is open now.
     fn begin_flight(&mut self, row: &TransferRow, all: &[&TransferRow]) -> Result<(), Error> {
-        let course = self.course_of(row);
+        let course = self.course_of(row)?;
         let flight = self.relay.up().and_then(|up| up.flights.get(&row.id));
         if flight.is_some_and(|flight| Some(flight.course) == course) {
             return Ok(());
@@ -76,14 +76,16 @@ impl Desk<'_> {
     }
 
     /// What a transfer is asked for and where; `None`: not now.
-    fn course_of(&mut self, row: &TransferRow) -> Option<Course> {
+    fn course_of(&mut self, row: &TransferRow) -> Result<Option<Course>, Error> {
         let errand = row.errand();
         let Some(mailbox) = row.mailbox.filter(|_| errand != Errand::Download) else {
-            return Some(Course { errand, handle: None });
+            return Ok(Some(Course { errand, handle: None }));
         };
-        let channel = self.relay.up()?.channels.get(&mailbox)?;
-        let open = channel.phase != Phase::Opening;
-        open.then_some(Course { errand, handle: Some(channel.handle) })
+        if !self.may_write(&mailbox)? {
+            return Ok(None);
+        }
+        let outlet = self.outlet(&mailbox).filter(|channel| channel.phase != Phase::Opening);
+        Ok(outlet.map(|channel| Course { errand, handle: Some(channel.handle) }))
     }
 
     /// The next request, of the transfer with the fewest under way; the oldest of several.

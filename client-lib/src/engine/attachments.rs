@@ -16,7 +16,6 @@ use restante_spec::ids::EnvelopeId;
 use restante_spec::limits::FILE_BYTES;
 use zeroize::Zeroizing;
 
-use super::parts::told;
 use super::transfers::{new_blob, new_row, upload_place};
 use super::{Engine, Work};
 use crate::attachment::AttachOptions;
@@ -185,17 +184,9 @@ impl Work<'_> {
             failure: None,
         })?;
         let message = self.db.put_message(&NewMessage {
-            id,
-            conversation: to,
-            place: None,
-            author: None,
-            kind: MessageKind::Attachment,
             text: &caption,
-            content: &[],
-            at: self.now,
-            fate: Fate::Queued,
             reply_to,
-            timer: None,
+            ..NewMessage::queued(id, to, MessageKind::Attachment, self.now)
         })?;
         message.ok_or(Error::NoSuchMessage)
     }
@@ -285,6 +276,7 @@ impl Work<'_> {
             return self.not_sent(kept, TransferFailure::Ended);
         }
         let id = EnvelopeId::new(*kept.message.as_bytes());
+        self.introduce_in_room(kept.conversation, Body::ATTACHMENT)?;
         // CNT-8
         self.db.put_outbox(kept.conversation, &id, Body::ATTACHMENT, &kept.body, self.now)?;
         kept.body = body_of(without_words(kept.said()?))?;
@@ -317,10 +309,7 @@ impl Work<'_> {
         let Some(kept) = self.db.attachment(of, message)? else { return Ok(()) };
         let moving = kept.transfer.map(|id| self.db.transfer(&id)).transpose()?.flatten();
         if let Some(row) = moving.filter(|row| !row.state.is_final()) {
-            let (state, owed) = (TransferState::Cancelled, row.direction == Direction::Upload);
-            let row = TransferRow { key: None, state, owed, ..row };
-            self.save_transfer(&row)?;
-            self.events.extend(told(&row, row.done));
+            self.call_off(row)?;
         }
         self.db.drop_attachment(of, message)?;
         self.db.put_litter(&kept.file, false)

@@ -134,17 +134,9 @@ impl Work<'_> {
         let words = text.text.clone();
         let id = self.queue_body(to, &Body::Text(text))?;
         let message = self.db.put_message(&NewMessage {
-            id,
-            conversation: to,
-            place: None,
-            author: None,
-            kind: MessageKind::Text,
             text: &words,
-            content: &[],
-            at: self.now,
-            fate: Fate::Queued,
             reply_to,
-            timer: None,
+            ..NewMessage::queued(id, to, MessageKind::Text, self.now)
         })?;
         message.ok_or(Error::NoSuchMessage)
     }
@@ -188,7 +180,7 @@ impl Work<'_> {
         to: ConversationId,
         body: &Body,
     ) -> Result<EnvelopeId, Error> {
-        self.introduce_in_room(to, body)?;
+        self.introduce_in_room(to, body.kind())?;
         let id = EnvelopeId::new(random_bytes()?);
         let bytes = body.encode().map_err(outbox::unwritable)?;
         self.db.put_outbox(to, &id, body.kind(), &bytes, self.now)?;
@@ -203,17 +195,8 @@ impl Work<'_> {
         }
         let id = self.queue_body(to, &Body::Verified(Verified { account, verified }))?;
         let event = self.db.put_message(&NewMessage {
-            id,
-            conversation: to,
-            place: None,
-            author: None,
-            kind: MessageKind::Event,
-            text: "",
             content: &pack_changes(&[GroupChange::Verified(contact.id, verified)])?,
-            at: self.now,
-            fate: Fate::Queued,
-            reply_to: None,
-            timer: None,
+            ..NewMessage::queued(id, to, MessageKind::Event, self.now)
         })?;
         self.events.extend(event.map(Event::Message));
         Ok(())

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::moving::part_size;
 use super::parts::told;
-use super::{Engine, Work};
+use super::{Engine, Work, Writer};
 use crate::error::Error;
 use crate::files::checked_name;
 use crate::home::io_error;
@@ -105,7 +105,10 @@ impl Engine {
         let db = self.store.read();
         for row in db.owed_transfers()? {
             let open = match &row.mailbox {
-                Some(mailbox) => is_open(db, mailbox)?,
+                // ROM-3: who may not write in a room stores nothing there.
+                Some(mailbox) => {
+                    is_open(db, mailbox)? && !matches!(self.writer(mailbox)?, Writer::Nobody)
+                }
                 None => true,
             };
             if open { owed.push(row) } else { lost.push(row) }
@@ -118,6 +121,11 @@ impl Engine {
             self.end_transfer(row, state, false)?;
         }
         Ok(owed)
+    }
+
+    /// Whether the relay of a mailbox is still to take or to forget files there.
+    pub(crate) fn has_uploads(&self, mailbox: &MailboxId) -> Result<bool, Error> {
+        self.store.read().has_uploads(mailbox)
     }
 
     /// What the relay is asked; `None`: the transfer has ended meanwhile.
@@ -183,10 +191,7 @@ pub(super) fn upload_place(db: Db<'_>, of: ConversationId) -> Result<(String, Ma
         return Err(Error::Cloned);
     }
     let conversation = db.need_conversation(of)?;
-    if conversation.is_room {
-        return Err(Error::NotInRooms);
-    }
-    if !conversation.is_group() {
+    if !conversation.is_shared() {
         let state = db.need_contact(of.contact())?.state;
         if state != ContactState::Active {
             return Err(Error::WrongState { state });

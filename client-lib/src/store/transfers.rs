@@ -146,6 +146,12 @@ impl Db<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// Whether a relay is still to be asked for something in a mailbox.
+    pub(crate) fn has_uploads(self, mailbox: &MailboxId) -> Result<bool, Error> {
+        let sql = "SELECT 1 FROM transfers WHERE owed = 1 AND mailbox = ?1";
+        Ok(self.sql.prepare_cached(sql)?.exists([mailbox.as_bytes()])?)
+    }
+
     /// Of the transfers that are over, only the newest are kept.
     pub(crate) fn forget_transfers(self, kept: usize) -> Result<(), Error> {
         let sql = "DELETE FROM transfers WHERE owed = 0 AND row NOT IN

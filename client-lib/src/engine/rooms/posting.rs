@@ -109,10 +109,10 @@ impl Work<'_> {
     pub(in crate::engine) fn introduce_in_room(
         &mut self,
         to: ConversationId,
-        body: &Body,
+        kind: u32,
     ) -> Result<(), Error> {
         let row = self.db.conversation(to)?.filter(|row| row.is_room);
-        if row.is_none() || matches!(body, Body::Profile(_)) {
+        if row.is_none() || kind == Body::PROFILE {
             return Ok(());
         }
         let mut room = super::room_of(self.db, to)?;

@@ -46,6 +46,8 @@ mod kind {
 impl Body {
     /// The number of an attachment on the wire (CNT-2).
     pub const ATTACHMENT: u32 = kind::ATTACHMENT;
+    /// The kind of a [`Body::Profile`].
+    pub const PROFILE: u32 = kind::PROFILE;
 
     /// Its number on the wire (CNT-2).
     #[must_use]
