@@ -187,6 +187,12 @@ pub enum Notice {
         /// What the account is called.
         nickname: String,
     },
+    /// A link that a contact made was taken for nothing (INV-6).
+    #[error("the link of {nickname} leads into no group, or does not hold any more")]
+    LinkRefused {
+        /// What the contact is called.
+        nickname: String,
+    },
     /// The relay's identity is not the one the address names.
     #[error("a relay proved another identity than its address names; nothing was sent to it")]
     WrongRelay,

@@ -100,8 +100,8 @@ pub struct Contact {
     pub unread: u32,
     /// The safety number was compared and found equal.
     pub verified: bool,
-    /// The group they ask to be in, while they are [`ContactState::Incoming`]; the one this account
-    /// asked them to be in, until they have added it.
+    /// The group of this account that they ask to be in; or the one of theirs that this account
+    /// asked to be in, until they have added it.
     pub joins: Option<Joins>,
 }
 

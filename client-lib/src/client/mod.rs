@@ -208,11 +208,12 @@ impl Client {
         self.ask(move |engine| engine.invite(options)).await
     }
 
-    /// Takes an invite: queues the first letter, with a first message if there is one.
+    /// Takes an invite: queues the first letter, with a first message if there is one. Of a contact
+    /// it can be a link to a group; if it is none, [`crate::Notice::LinkRefused`] tells.
     ///
     /// # Errors
     /// [`Error::BadInvite`], [`Error::OwnInvite`], [`Error::TextTooLong`], and
-    /// [`Error::WrongState`] if this contact is known already.
+    /// [`Error::WrongState`] while another link of theirs is being taken.
     pub async fn accept_invite(
         &self,
         link: &str,
@@ -247,7 +248,8 @@ impl Client {
         self.ask(move |engine| engine.find_contact(&who)).await
     }
 
-    /// Agrees to a contact request: queues the conversation and the letter that says so.
+    /// Agrees to a contact request: queues the conversation and the letter that says so. Of a
+    /// contact who asks to be in a group ([`crate::Contact::joins`]) it adds them there.
     ///
     /// # Errors
     /// [`Error::NoSuchContact`]; [`Error::WrongState`] unless the contact is incoming.

@@ -26,7 +26,7 @@ use crate::limits::{ATTACHMENT_FETCH_BYTES, ATTACHMENT_FETCHES, TRANSFERS};
 use crate::sealing::{AttachmentReader, SealedFile};
 use crate::store::{AttachmentRow, Errand, Meta, NewMessage, TransferRow};
 use crate::transfer::{BlobAddress, Direction, TransferFailure, TransferState};
-use crate::types::{ConversationId, Fate, Message, MessageId, MessageKind};
+use crate::types::{ConversationId, Message, MessageId, MessageKind};
 
 impl Engine {
     /// A file is about to be sealed for this conversation: gives where it is to lie. Until the

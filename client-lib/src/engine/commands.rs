@@ -11,7 +11,7 @@ use crate::events::Event;
 use crate::limits::CONTACTS;
 use crate::store::{ContactRow, Meta, NewMessage, pack_changes};
 use crate::types::{
-    Contact, ContactId, ContactState, ConversationId, Fate, GroupChange, InviteLink, InviteOptions,
+    Contact, ContactId, ContactState, ConversationId, GroupChange, InviteLink, InviteOptions,
     Message, MessageId, MessageKind, Position, Standing,
 };
 

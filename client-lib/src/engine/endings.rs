@@ -15,6 +15,10 @@ use crate::types::{ContactState, ConversationId, Standing};
 impl Work<'_> {
     /// Refuses a contact request. Nobody is told; the way it came is closed if it was for one.
     pub(super) fn decline_contact(&mut self, mut contact: ContactRow) -> Result<ContactRow, Error> {
+        if self.asks_to_join(&contact)? {
+            contact.joins = None;
+            return Ok(contact);
+        }
         if contact.state != ContactState::Incoming {
             return Err(Error::WrongState { state: contact.state });
         }

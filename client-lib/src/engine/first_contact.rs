@@ -20,7 +20,8 @@ use crate::store::{
     NewMessage, Wish,
 };
 use crate::types::{
-    ContactId, ContactState, ConversationId, Fate, InviteLink, InviteOptions, Joins, MessageKind,
+    ContactId, ContactState, ConversationId, InviteLink, InviteOptions, Joins, MessageKind,
+    Standing,
 };
 
 impl Work<'_> {
@@ -91,6 +92,9 @@ impl Work<'_> {
             return Err(Error::OwnInvite);
         }
         let mut contact = match self.db.contact(id)? {
+            Some(known) if known.state == ContactState::Active => {
+                return self.take_contacts_link(known, &invite, text);
+            }
             Some(known) => self.known_inviter(known)?,
             None => {
                 self.check_contact_count()?;
@@ -129,6 +133,32 @@ impl Work<'_> {
             after: Some(allowed),
             ..NewJob::new(relay, *invite.inbox(), JobKind::FirstLetter)
         })?;
+        Ok(contact)
+    }
+
+    /// Of a contact an invite can only be a link to a group: the first letter asks for that, and
+    /// nothing else changes between the two (INV-6).
+    fn take_contacts_link(
+        &mut self,
+        mut contact: ContactRow,
+        invite: &Invite,
+        text: Option<&str>,
+    ) -> Result<ContactRow, Error> {
+        if contact.own_key.is_none() || contact.invite.is_some() {
+            return Err(Error::WrongState { state: contact.state });
+        }
+        contact.invite = Some(invite.link().to_string());
+        self.put_contact(&contact)?;
+        self.db.put_job(&NewJob {
+            contact: Some(contact.id),
+            key: Some(invite.write_key()?.seed()),
+            envelope: Some(EnvelopeId::new(random_bytes()?)),
+            ..NewJob::new(invite.relay().to_string(), *invite.inbox(), JobKind::FirstLetter)
+        })?;
+        if let Some(text) = text {
+            let text = Text { text: text.to_owned(), reply_to: None };
+            self.queue_text(contact.id.into(), text)?;
+        }
         Ok(contact)
     }
 
@@ -175,6 +205,10 @@ impl Work<'_> {
         let mut contact = self.db.need_contact(id)?;
         let link = contact.invite.as_deref().ok_or(Error::Damaged("the invite is missing"))?;
         let card = Invite::parse(link)?.open_card(card)?;
+        // INV-6: without a group there is nothing that a contact could be asked for.
+        if contact.state == ContactState::Active && card.group.is_none() {
+            return Err(Error::WrongState { state: contact.state });
+        }
         contact.account = Some(*card.certificate.account().key());
         contact.nickname = card.nick.clone();
         // INV-6
@@ -245,6 +279,13 @@ impl Work<'_> {
     /// Agrees to a contact request: makes the conversation here; the relay hears of it by a job,
     /// and the contact when its first commit was echoed.
     pub(super) fn accept_contact(&mut self, mut contact: ContactRow) -> Result<ContactRow, Error> {
+        if self.asks_to_join(&contact)?
+            && let Some(joins) = contact.joins.take()
+        {
+            self.db.put_contact(&contact)?;
+            self.admit(joins.group, &contact)?;
+            return Ok(contact);
+        }
         if contact.state != ContactState::Incoming {
             return Err(Error::WrongState { state: contact.state });
         }
@@ -266,6 +307,13 @@ impl Work<'_> {
             return Ok(contact);
         }
         self.make_direct(contact)
+    }
+
+    /// Whether a contact asks to be in a group of this account (INV-6).
+    pub(super) fn asks_to_join(&self, contact: &ContactRow) -> Result<bool, Error> {
+        let joins = contact.joins.as_ref().filter(|_| contact.state == ContactState::Active);
+        let group = joins.map(|joins| self.db.conversation(joins.group)).transpose()?.flatten();
+        Ok(group.is_some_and(|group| group.standing == Standing::Open))
     }
 
     /// Makes the conversation with a contact that was agreed to.

@@ -166,6 +166,9 @@ impl Work<'_> {
                 self.check_contact_count()?;
                 self.new_contact(id_of(account), ContactState::Incoming)?
             }
+            Some(known) if known.state == ContactState::Active => {
+                return self.take_contacts_wish(known, invite);
+            }
             Some(known) if Self::may_ask_again(&known, invite) => known,
             Some(_) => return Ok(()),
         };
@@ -185,6 +188,20 @@ impl Work<'_> {
         if both || invite.accepts {
             contact = self.accept_contact(contact)?;
             contact.joins = theirs;
+        }
+        self.put_contact(&contact)
+    }
+
+    /// A contact took a link to a group (INV-6).
+    fn take_contacts_wish(
+        &mut self,
+        mut contact: ContactRow,
+        invite: &InviteRow,
+    ) -> Result<(), Error> {
+        let Some(group) = invite.group else { return Ok(()) };
+        contact.joins = self.joins(group)?;
+        if invite.accepts && self.asks_to_join(&contact)? {
+            contact = self.accept_contact(contact)?;
         }
         self.put_contact(&contact)
     }

@@ -13,6 +13,7 @@ use restante_spec::message::{
 
 use super::{Engine, Work};
 use crate::error::Error;
+use crate::events::Notice;
 use crate::limits::{PREKEYS_LOW, PREKEYS_PUT};
 use crate::store::{Job, JobKind, LogState, NewJob, Place};
 use crate::types::{ContactState, MessageId};
@@ -229,7 +230,7 @@ impl Work<'_> {
                     self.db.set_job_body(job.id, &body)?;
                     body
                 }
-                Err(Error::Crypto(_)) => {
+                Err(Error::Crypto(_) | Error::WrongState { .. }) => {
                     // The card is not what the link promises: nothing is written to its maker.
                     self.db.finish_job(job.id)?;
                     self.first_letter_refused(job, Code::Denied)?;
@@ -267,8 +268,10 @@ impl Work<'_> {
 
     fn first_letter_sent(&mut self, job: &Job, appended: &Appended) -> Result<(), Error> {
         let Some(mut contact) = self.contact_of(job)? else { return Ok(()) };
-        if contact.state == ContactState::Invited {
-            contact.state = ContactState::Requested;
+        if matches!(contact.state, ContactState::Invited | ContactState::Active) {
+            if contact.state == ContactState::Invited {
+                contact.state = ContactState::Requested;
+            }
             contact.invite = None;
             self.put_contact(&contact)?;
         }
@@ -300,6 +303,10 @@ impl Work<'_> {
             self.revoke_contact_key(&mut contact)?;
             self.refuse_outbox(contact.id.into(), code)?;
             self.put_contact(&contact)?;
+        } else if contact.state == ContactState::Active {
+            (contact.invite, contact.joins) = (None, None);
+            self.put_contact(&contact)?;
+            self.notice(Notice::LinkRefused { nickname: contact.nickname });
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::events::{Event, Notice};
 use crate::limits::{LEAVE_DELAY, LEAVE_SPREAD};
 use crate::store::{ConversationRow, InboxRef, LogRow, NewMessage, Wish};
-use crate::types::{Fate, GroupChange, MessageKind, Standing};
+use crate::types::{ContactState, ConversationId, Fate, GroupChange, MessageKind, Standing};
 
 /// A commit that everybody has merged.
 #[derive(Debug)]
@@ -75,6 +75,7 @@ impl Work<'_> {
         conversation.state = verdict.state;
         self.db.put_conversation(&conversation)?;
         self.forget_absent(&conversation, log, &members)?;
+        self.forget_joins(conversation.id, &merged.added)?;
         self.forget_recipients(conversation.id, &accounts(&merged.removed), &members)?;
         if conversation.is_group() {
             self.put_event(log, envelope, merged.committer, &changes)?;
@@ -137,6 +138,19 @@ impl Work<'_> {
                 && !here.contains(&PublicKey::new(account))
             {
                 self.db.take_wish(wish.id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Who has asked to be in the group is there now (INV-6).
+    fn forget_joins(&mut self, group: ConversationId, added: &[Member]) -> Result<(), Error> {
+        for account in accounts(added) {
+            let Some(mut contact) = self.db.contact(id_of_key(&account))? else { continue };
+            let asked = contact.joins.as_ref().is_some_and(|joins| joins.group == group);
+            if asked && contact.state == ContactState::Active {
+                contact.joins = None;
+                self.put_contact(&contact)?;
             }
         }
         Ok(())

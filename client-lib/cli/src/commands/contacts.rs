@@ -1,6 +1,6 @@
 //! `contacts`: who there is, and what to do with a request.
 
-use restante_client::ContactState;
+use restante_client::{Contact, ContactState, Standing};
 
 use crate::args::Decision;
 use crate::desk::Desk;
@@ -20,8 +20,11 @@ pub(super) async fn list(desk: &mut Desk) -> Result<(), Failure> {
     if contacts.is_empty() {
         desk.out.say("Nobody yet. Begin with: restante invite, or restante accept LINK");
     }
-    for contact in contacts.iter().filter(|contact| contact.state == ContactState::Incoming) {
-        let (name, id) = (name_of(contact), short_id(contact.id));
+    for contact in contacts {
+        if !asks(&contact, desk).await? {
+            continue;
+        }
+        let (name, id) = (name_of(&contact), short_id(contact.id));
         let asks = match &contact.joins {
             Some(joins) => format!("asks to be in {}", text::one_line(&joins.name)),
             None => "asks to get in touch".to_owned(),
@@ -34,31 +37,41 @@ pub(super) async fn list(desk: &mut Desk) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Whether a person is to decide: about who comes new, or a contact who asks to be in a group.
+async fn asks(contact: &Contact, desk: &Desk) -> Result<bool, Failure> {
+    Ok(match (contact.state, &contact.joins) {
+        (ContactState::Incoming, _) => true,
+        (ContactState::Active, Some(joins)) => {
+            let all = desk.client.conversations().await?;
+            all.iter().any(|one| one.id == joins.group && one.standing == Standing::Open)
+        }
+        _ => false,
+    })
+}
+
 /// Agrees to a request or refuses it.
 pub(super) async fn decide(decision: &Decision, desk: &mut Desk) -> Result<(), Failure> {
     desk.collect().await?;
-    let contact = match decision {
-        Decision::Accept { who } => {
-            let contact = desk.contact(who).await?;
-            desk.client.accept_contact(contact.id).await?
-        }
-        Decision::Decline { who } => {
-            let contact = desk.contact(who).await?;
-            desk.client.decline_contact(contact.id).await?
-        }
+    let (Decision::Accept { who } | Decision::Decline { who }) = decision;
+    let asked = desk.contact(who).await?;
+    match decision {
+        Decision::Accept { .. } => desk.client.accept_contact(asked.id).await?,
+        Decision::Decline { .. } => desk.client.decline_contact(asked.id).await?,
     };
     let told = desk.collect().await;
-    let contact = desk.client.contact(contact.id).await?;
+    let contact = desk.client.contact(asked.id).await?;
     desk.out.object(&ContactLine::from(&contact));
     let name = name_of(&contact);
-    desk.out.say(&match decision {
-        Decision::Accept { .. } => {
-            format!(
-                "You and {name} can write to each other now: restante chat {}",
-                word_for(&contact.nickname, contact.id)
-            )
+    let joins = asked.joins.filter(|_| asked.state == ContactState::Active);
+    desk.out.say(&match (decision, joins) {
+        (Decision::Accept { .. }, Some(joins)) => {
+            format!("{name} is let into {}.", text::one_line(&joins.name))
         }
-        Decision::Decline { .. } => format!("{name} was refused and is not told."),
+        (Decision::Accept { .. }, None) => format!(
+            "You and {name} can write to each other now: restante chat {}",
+            word_for(&contact.nickname, contact.id)
+        ),
+        (Decision::Decline { .. }, _) => format!("{name} was refused and is not told."),
     });
     told.map(drop).map_err(|failure| failure.and("; restante sync tells the relay later"))
 }

@@ -92,10 +92,15 @@ pub(super) async fn take(args: &Accept, desk: &mut Desk) -> Result<(), Failure> 
                  ask for a new one",
             ));
         }
-        ContactState::Incoming
-        | ContactState::Active
-        | ContactState::Ended
-        | ContactState::Blocked => {
+        ContactState::Active => match &contact.joins {
+            Some(joins) => desk.out.say(&format!(
+                "{} is asked to let you into {}.",
+                name_of(&contact),
+                text::one_line(&joins.name)
+            )),
+            None => desk.out.say(&format!("You know {} already.", name_of(&contact))),
+        },
+        ContactState::Incoming | ContactState::Ended | ContactState::Blocked => {
             desk.out.say(&format!("You know {} already.", name_of(&contact)));
         }
     }

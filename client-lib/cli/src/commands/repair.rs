@@ -3,7 +3,6 @@
 
 use restante_client::{ContactId, Conversation, ConversationKind, RelayAddress};
 
-use super::group;
 use crate::args::{Gaps, Move, Readmit, Reboot};
 use crate::desk::Desk;
 use crate::failure::Failure;

@@ -130,3 +130,64 @@ fn a_link_gives_no_right_its_maker_lacks() {
     let refused = host.alice.engine.invite(options);
     assert!(matches!(refused, Err(Error::WrongStanding { .. })), "{refused:?}");
 }
+
+/// INV-6: a contact takes a link too: they are in when that is agreed to, or at once if the link is
+/// open; nothing else changes between the two, and what waits on another device is done with.
+#[test]
+fn contacts_take_links_too() {
+    for accepts in [false, true] {
+        let (mut host, mut bob) = (Host::new(), person("Bob"));
+        let invite = host.alice.engine.invite(InviteOptions::default()).unwrap();
+        host.post.round(&mut host.alice);
+        bob.engine.accept_invite(invite.as_str(), None).unwrap();
+        host.settle(&mut bob);
+        host.alice.engine.accept_contact(only(&host.alice).id).unwrap();
+        host.settle(&mut bob);
+        let link = host.link(accepts);
+        bob.engine.accept_invite(&link, Some("by the link")).unwrap();
+        let again = bob.engine.accept_invite(&link, None);
+        assert_eq!(again, Err(Error::WrongState { state: ContactState::Active }));
+        host.settle(&mut bob);
+        let asks = only(&host.alice);
+        assert_eq!(host.is_in(&mut bob), accepts);
+        if !accepts {
+            assert_eq!((only(&bob).joins, asks.joins), (host.friends(), host.friends()));
+            host.alice.engine.accept_contact(asks.id).unwrap();
+            host.settle(&mut bob);
+            assert!(host.is_in(&mut bob));
+        }
+        for one in [&host.alice, &bob] {
+            assert_eq!((only(one).state, only(one).joins), (ContactState::Active, None));
+        }
+        assert_eq!(host.alice.history().last().unwrap().text, "by the link");
+    }
+}
+
+/// INV-6: a contact's wish can be refused, and stays a contact; a link into no group asks for
+/// nothing, and that is told.
+#[test]
+fn wishes_of_contacts_can_be_refused() {
+    let (mut host, mut bob) = (Host::new(), person("Bob"));
+    let link = host.link(false);
+    bob.engine.accept_invite(&link, None).unwrap();
+    host.settle(&mut bob);
+    let who = only(&host.alice).id;
+    host.alice.engine.accept_contact(who).unwrap();
+    host.settle(&mut bob);
+    host.alice.engine.remove_member(host.group, who).unwrap();
+    host.settle(&mut bob);
+    bob.engine.accept_invite(&link, None).unwrap();
+    host.settle(&mut bob);
+    assert_eq!(only(&host.alice).joins, host.friends());
+    let left = host.alice.engine.decline_contact(who).unwrap();
+    assert_eq!((left.state, left.joins), (ContactState::Active, None));
+    let plain = host.alice.engine.invite(InviteOptions::default()).unwrap();
+    host.post.round(&mut host.alice);
+    events(&mut bob);
+    bob.engine.accept_invite(plain.as_str(), None).unwrap();
+    host.settle(&mut bob);
+    let told = events(&mut bob);
+    let refused = |event: &Event| matches!(event, Event::Notice(Notice::LinkRefused { .. }));
+    assert!(told.iter().any(refused), "{told:?}");
+    assert_eq!((only(&bob).state, only(&bob).joins), (ContactState::Active, None));
+}

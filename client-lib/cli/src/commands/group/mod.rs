@@ -12,7 +12,6 @@ use restante_client::{Client, Conversation};
 use crate::args::GroupCommand;
 use crate::desk::Desk;
 use crate::failure::Failure;
-use crate::json::ConversationLine;
 
 /// Does it.
 pub(super) async fn run(command: &GroupCommand, desk: &mut Desk) -> Result<(), Failure> {
