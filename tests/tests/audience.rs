@@ -207,7 +207,7 @@ async fn a_room_serves_its_audience() {
 async fn a_room_shows_files() {
     let mut hall = Hall::open().await;
     let place = tempfile::tempdir().unwrap();
-    let (path, bytes) = (place.path().join("map"), b"known words ".repeat(50_000));
+    let (path, bytes) = (place.path().join("map"), b"known words ".repeat(15_000));
     std::fs::write(&path, &bytes).unwrap();
     let attach = async |who: &Person| {
         who.client.attach(hall.id, &path, AttachOptions::default()).await.map(|sent| sent.id)

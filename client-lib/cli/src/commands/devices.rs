@@ -69,8 +69,10 @@ async fn confirm(equal: bool, different: bool, desk: &mut Desk) -> Result<(), Fa
     desk.out.object(&CheckLine { check: &check });
     if different {
         desk.client.refuse_link().await?;
-        desk.out.say("What came was forgotten. Begin again: with restante device relink where there is history,\n\
-             else with a new home.");
+        desk.out.say(
+            "What came was forgotten. Begin again: with restante device relink where there is\n\
+             history, else with a new home.",
+        );
     } else if equal {
         desk.client.finish_link().await?;
         desk.collect().await?;

@@ -8,11 +8,9 @@ use restante_spec::content::{Body, Role, RoomGrant, Who};
 use restante_spec::ids::{EnvelopeId, PublicKey};
 use restante_spec::limits::{ROOM_HOSTS, ROOM_NAME_BYTES};
 
-use super::attachments::{self, Shelf, attach_to, source};
 use super::hall::{ALICE, BOB, CAROL, Hall, content, rand};
 use super::post::{person, wait};
 use super::*;
-use crate::attachment::AttachOptions;
 use crate::events::Notice;
 use crate::limits::{ROOM_DEVICES, ROOM_PEOPLE, ROOMS};
 use crate::types::{ContactId, ConversationKind, GroupChange, GroupMember, MessageKind, Standing};
@@ -481,86 +479,4 @@ fn names_of_a_room_are_bounded() {
     assert_eq!((named(BOB), named(CAROL)), ("Bob".to_owned(), String::new()));
     assert_eq!(hall.reads(ALICE), ["the last one", "one more"]);
     assert!(hall.people[ALICE].engine.find_member(id, "bob").is_ok());
-}
-
-/// CNT-8, ROM-3: files are shown in rooms as elsewhere; who is muted meanwhile is told that his was
-/// not sent, and stores nothing there.
-#[test]
-fn files_are_shown_in_rooms() {
-    let mut hall = Hall::new(true);
-    let mut shelf = Shelf::default();
-    let (path, bytes) = source(&hall.people[BOB], 3_000);
-    let attach = |hall: &mut Hall| {
-        let options = AttachOptions::default();
-        attach_to(&mut hall.people[BOB], hall.id, &path, options).unwrap().id
-    };
-    let sent = attach(&mut hall);
-    assert!(hall.people[BOB].engine.has_uploads(&hall.mailbox()).unwrap());
-    shelf.carry(&mut hall.people[BOB]);
-    hall.settle();
-    for who in [ALICE, CAROL] {
-        assert_eq!(hall.history(who).last().unwrap().id, sent);
-        shelf.carry(&mut hall.people[who]);
-        assert_eq!(attachments::content(&hall.people[who], sent), bytes);
-        assert!(hall.people[who].engine.find_member(hall.id, "bob").is_ok());
-    }
-    let late = attach(&mut hall);
-    hall.people[ALICE].engine.set_room_audience(hall.id, false).unwrap();
-    hall.settle();
-    assert_eq!(hall.people[BOB].engine.owed_transfers().unwrap().len(), 0);
-    let refused = hall.people[BOB].engine.message(late).unwrap();
-    assert!(matches!(refused.fate, Fate::Refused(_)), "{refused:?}");
-    hall.settle();
-    assert_eq!(hall.history(CAROL).iter().filter(|one| one.id == late).count(), 0);
-}
-
-/// REV-6: rooms of a recovery file go on by themselves, since everybody in them has the key: the
-/// founder's with everything the founder may do, a reader's with what the relay still keeps.
-#[test]
-fn restored_rooms_go_on() {
-    let mut hall = Hall::new(true);
-    hall.say(ALICE, "before");
-    hall.say(BOB, "and before");
-    hall.settle();
-    for who in [ALICE, BOB] {
-        hall.people[who] = super::recovery::restored(&mut hall.people[who]);
-    }
-    assert_eq!(hall.reads(ALICE), ["before", "and before"]);
-    hall.say(CAROL, "meanwhile");
-    hall.settle();
-    hall.say(ALICE, "founder");
-    hall.say(BOB, "reader");
-    hall.settle();
-    hall.people[ALICE].engine.set_room_audience(hall.id, false).unwrap();
-    hall.settle();
-    for who in [ALICE, BOB, CAROL] {
-        assert_eq!(hall.reads(who), ["before", "and before", "meanwhile", "founder", "reader"]);
-        assert_eq!(hall.shown(who).policy.writers, Who::Administrators);
-    }
-    assert_eq!(hall.hosts(ALICE).len(), 1);
-}
-
-/// CNV-19, CNV-20: a room has no members that are added again, and is not begun anew: letters and
-/// commands about one do nothing.
-#[test]
-fn nobody_is_let_into_a_room_by_letter() {
-    let mut hall = Hall::new(true);
-    let (id, mailbox) = (hall.id, hall.mailbox());
-    let bob = &mut hall.people[BOB].engine;
-    assert_eq!(bob.move_conversation(id, None, false).unwrap_err(), Error::NotAllowed);
-    bob.transact(|work| work.lose_track(&mailbox, Code::Gone)).unwrap();
-    assert_eq!(hall.shown(BOB).standing, Standing::Broken);
-    let link = hall.link();
-    let bob = &mut hall.people[BOB].engine;
-    assert!(
-        bob.store
-            .read()
-            .returns_due(bob.now.after(crate::limits::ROOM_OLD_KEY))
-            .unwrap()
-            .is_empty()
-    );
-    bob.join_room(&link).unwrap();
-    hall.say(ALICE, "welcome back");
-    hall.settle();
-    assert_eq!(hall.reads(BOB), ["welcome back"]);
 }
