@@ -70,6 +70,8 @@ pub const CONNECTIONS: usize = 50_000;
 pub const CONNECTIONS_PER_PREFIX: usize = 256;
 /// TLS handshakes under way (LIM-12): one more is refused before TLS.
 pub const HANDSHAKES_IN_FLIGHT: usize = 256;
+/// Of these, TLS handshakes of one address prefix (LIM-12): one more waits for its turn.
+pub const HANDSHAKES_OF_A_PREFIX: usize = 32;
 
 /// Bytes that all connections hold together, beyond what each may hold anyway (LIM-29): at the
 /// bound nothing is delivered to, or read from, those that hold most.

@@ -11,7 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use restante_spec::codes::Code;
 use restante_spec::ids::{Seconds, UnixTime};
+use restante_spec::limits::{HANDSHAKES_IN_FLIGHT, HANDSHAKES_OF_A_PREFIX};
 use restante_spec::message::{Rate, Refusal};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Settings;
 use crate::limits::PREFIXES;
@@ -38,9 +40,10 @@ struct Counts {
 }
 
 /// What is known of one address prefix.
-#[derive(Default)]
 struct Prefix {
     connections: usize,
+    /// Handshakes of it that may be under way; the others wait for their turn.
+    turns: Arc<Semaphore>,
     connects: Pace,
     failures: Pace,
     creates: Pace,
@@ -55,6 +58,7 @@ pub(super) struct Place {
 /// The place of one handshake; dropped, it is free again.
 pub(super) struct Handshake {
     door: Arc<Door>,
+    _turn: OwnedSemaphorePermit,
 }
 
 impl Door {
@@ -74,7 +78,7 @@ impl Door {
         if counts.prefixes.len() >= PREFIXES && !counts.prefixes.contains_key(&hash) {
             counts.prefixes.retain(|_, prefix| prefix.connections > 0);
         }
-        let prefix = counts.prefixes.entry(hash).or_default();
+        let prefix = counts.prefixes.entry(hash).or_insert_with(|| Prefix::new(&self.max));
         if prefix.connections >= self.max.connections_per_prefix {
             return None;
         }
@@ -87,15 +91,18 @@ impl Door {
         Some(Place { door: Arc::clone(self), origin })
     }
 
-    /// Lets a connection that has said something begin its handshake; `None`: at the bound
-    /// (LIM-12).
-    pub(super) fn greet(self: &Arc<Self>) -> Option<Handshake> {
+    /// Lets a connection that has said something begin its handshake, once its prefix has a turn
+    /// for it; `None`: at the bound of all (LIM-12).
+    pub(super) async fn greet(self: &Arc<Self>, origin: Origin) -> Option<Handshake> {
+        let turns = self.counts().prefix(origin).map(|prefix| Arc::clone(&prefix.turns))?;
+        // LIM-12: so that one prefix cannot take the places of all.
+        let turn = turns.acquire_owned().await.ok()?;
         let mut counts = self.counts();
         if counts.handshakes >= self.max.handshakes {
             return None;
         }
         counts.handshakes += 1;
-        Some(Handshake { door: Arc::clone(self) })
+        Some(Handshake { door: Arc::clone(self), _turn: turn })
     }
 
     /// A handshake or an `open` has failed (LIM-20).
@@ -145,6 +152,15 @@ impl Counts {
     }
 }
 
+impl Prefix {
+    fn new(max: &Settings) -> Self {
+        let turns = (max.handshakes * HANDSHAKES_OF_A_PREFIX / HANDSHAKES_IN_FLIGHT).max(1);
+        let turns = Arc::new(Semaphore::new(turns));
+        let (connects, failures, creates) = Default::default();
+        Self { connections: 0, turns, connects, failures, creates }
+    }
+}
+
 impl Place {
     /// The number of the connection.
     pub(super) const fn origin(&self) -> Origin {
@@ -183,6 +199,9 @@ const fn per_minute(count: u32) -> Rate {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
+    use futures_util::FutureExt;
     use restante_spec::ids::{MailboxId, Nonce, PublicKey, Signature};
 
     use super::*;
@@ -235,11 +254,32 @@ mod tests {
     #[test]
     fn handshakes_end_before_connections() {
         let door = door(9, 9, 1);
-        let _places = [door.enter(address("10.0.0.1"), NOW), door.enter(address("10.0.0.2"), NOW)];
-        let handshake = door.greet();
-        assert!(handshake.is_some() && door.greet().is_none());
+        let [one, other] =
+            ["10.0.0.1", "10.0.0.2"].map(|place| door.enter(address(place), NOW).unwrap());
+        let greet = |place: &Place| door.greet(place.origin()).now_or_never().unwrap();
+        let handshake = greet(&one);
+        assert!(handshake.is_some() && greet(&other).is_none());
         drop(handshake);
-        assert!(door.greet().is_some());
+        assert!(greet(&other).is_some());
+    }
+
+    /// LIM-12: of one prefix so many are under way as are its share, and one more waits for its
+    /// turn; others need not wait for them.
+    #[test]
+    fn one_prefix_has_its_share_of_handshakes() {
+        let door = door(9, 9, 2 * HANDSHAKES_IN_FLIGHT / HANDSHAKES_OF_A_PREFIX);
+        let places: Vec<_> =
+            (0..3).map(|_| door.enter(address("10.0.0.1"), NOW).unwrap()).collect();
+        let mut begun: Vec<_> = places[..2]
+            .iter()
+            .map(|place| door.greet(place.origin()).now_or_never().unwrap().unwrap())
+            .collect();
+        let mut waits = pin!(door.greet(places[2].origin()));
+        assert!(waits.as_mut().now_or_never().is_none());
+        let other = door.enter(address("10.0.0.2"), NOW).unwrap();
+        assert!(door.greet(other.origin()).now_or_never().unwrap().is_some());
+        begun.pop();
+        assert!(waits.now_or_never().unwrap().is_some());
     }
 
     fn paced(connects: u32, failures: u32) -> Arc<Door> {

@@ -22,7 +22,7 @@ use super::tls::TlsIdentity;
 use super::visit;
 use crate::delivery::Hub;
 use crate::limits::ACCEPT_RETRY;
-use crate::mailbox::api::Mailboxes;
+use crate::mailbox::api::{Mailboxes, Origin};
 use crate::ops::clock::Clock;
 use crate::ops::metrics;
 use crate::ops::tasks::Tasks;
@@ -115,7 +115,7 @@ impl<M: Mailboxes> Greeting<M> {
         }
         let mut input = BytesMut::new();
         // LIM-11: one time for TLS, then one for `hello`.
-        let made = handshake(socket, &tls, &gateway.door, &mut input);
+        let made = handshake(socket, &tls, (&gateway.door, origin), &mut input);
         let made = tokio::time::timeout(gateway.settings.hello_timeout, made).await;
         // LIM-20
         let fail = || gateway.door.fail(origin, gateway.clock.now());
@@ -168,12 +168,12 @@ impl<M: Mailboxes> Greeting<M> {
 async fn handshake(
     socket: TcpStream,
     tls: &TlsIdentity,
-    door: &Arc<Door>,
+    (door, origin): (&Arc<Door>, Origin),
     input: &mut BytesMut,
 ) -> io::Result<Option<Stream>> {
     // LIM-12: who says nothing takes no handshake's place, and no memory for one.
     socket.peek(&mut [0]).await?;
-    let Some(_handshake) = door.greet() else { return Ok(None) };
+    let Some(_handshake) = door.greet(origin).await else { return Ok(None) };
     let mut stream = Stream::new(socket, tls.config()).map_err(io::Error::other)?;
     stream.handshake(input).await?;
     Ok(Some(stream))

@@ -12,6 +12,7 @@ use restante_tests::line::Line;
 use restante_tests::relay::InProcess;
 use restante_tests::wire::{Owner, PATIENCE, Wire, commit, envelope, random, tls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::TRANSPORT;
 
@@ -267,28 +268,54 @@ async fn connections_in_all() {
     relay.stop().await;
 }
 
+/// A connection from one of the addresses of this machine.
+async fn from(address: [u8; 4], relay: &InProcess) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((address, 0).into()).unwrap();
+    let place = (std::net::Ipv4Addr::LOCALHOST, relay.address().port());
+    socket.connect(place.into()).await.unwrap()
+}
+
+/// The first byte of a record that does not come, from each.
+async fn begin(streams: &mut [TcpStream]) {
+    for stream in streams {
+        stream.write_all(&[22]).await.unwrap();
+    }
+}
+
 /// LIM-12: a connection that says nothing has no handshake under way; as many that have begun one
 /// keep others out.
 #[tokio::test]
 async fn handshakes_under_way() {
     let relay = InProcess::start(&[]).await;
     let mut begun = Vec::new();
+    let share = limits::HANDSHAKES_IN_FLIGHT / limits::HANDSHAKES_OF_A_PREFIX;
     for number in 0..limits::HANDSHAKES_IN_FLIGHT {
-        // No more than a prefix may have.
-        let prefix = [127, 0, 0, if number.is_multiple_of(2) { 2 } else { 3 }];
-        let socket = tokio::net::TcpSocket::new_v4().unwrap();
-        socket.bind((prefix, 0).into()).unwrap();
-        let place = (std::net::Ipv4Addr::LOCALHOST, relay.address().port());
-        begun.push(socket.connect(place.into()).await.unwrap());
+        let last = 2 + u8::try_from(number % share).unwrap();
+        begun.push(from([127, 0, 0, last], &relay).await);
     }
     assert!(tls(relay.address(), &[restante_spec::ALPN]).await.is_ok());
-    for stream in &mut begun {
-        // The first byte of a record that does not come.
-        stream.write_all(&[22]).await.unwrap();
-    }
+    begin(&mut begun).await;
     while tls(relay.address(), &[restante_spec::ALPN]).await.is_ok() {}
     drop(begun);
     while tls(relay.address(), &[restante_spec::ALPN]).await.is_err() {}
+    relay.stop().await;
+}
+
+/// LIM-12: of one prefix no more handshakes are under way than its share; the others of it wait for
+/// their turn, and nobody else does.
+#[tokio::test]
+async fn handshakes_of_a_prefix() {
+    let relay = InProcess::start(&[]).await;
+    let mut begun = Vec::new();
+    for _ in 0..limits::CONNECTIONS_PER_PREFIX {
+        begun.push(from([127, 0, 0, 2], &relay).await);
+    }
+    begin(&mut begun).await;
+    for _ in 0..20 {
+        tls(relay.address(), &[restante_spec::ALPN]).await.unwrap();
+    }
+    drop(begun);
     relay.stop().await;
 }
 
