@@ -166,6 +166,9 @@ pub(crate) const RETURN_SPREAD: Seconds = Seconds::new(8);
 /// last round it is shown as broken.
 pub(crate) const RETURN_WAITS: [Seconds; 3] =
     [Seconds::new(120), Seconds::new(3_600), Seconds::new(86_400)];
+/// Of those a restored device could ask to be let in, itself not known to them, so many are asked:
+/// each is a person. The others are not.
+pub(crate) const RESTORED_HELPERS: usize = 8;
 /// Devices that wait for a person's consent in a conversation; one more is not noted.
 pub(crate) const CALLERS: usize = 64;
 

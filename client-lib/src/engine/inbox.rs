@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use restante_crypto::{DeviceList, LetterKeys, LetterPlace, OpenedLetter};
 use restante_spec::content::{
-    Content, ContentError, FirstLetter, InboxGrant, LetterContent, WelcomeLetter,
+    Content, ContentError, FirstLetter, InboxGrant, LetterContent, LinkedLetter, ReaddLetter,
+    WelcomeLetter,
 };
 use restante_spec::ids::{EnvelopeId, PublicKey, Seq};
 use restante_spec::message::Deliver;
@@ -109,28 +110,24 @@ impl Work<'_> {
 
     /// What another device of this account writes (LET-5).
     fn read_own_letter(&mut self, arrived: &Arrived) -> Result<(), Error> {
-        match LetterContent::decode(&arrived.letter.content).map_err(unreadable)? {
-            LetterContent::Linked(linked) if self.is_own_device(arrived) => {
-                self.take_linked(linked)
-            }
-            LetterContent::Welcome(welcome) => {
-                self.learn_own_list(&welcome.devices)?;
-                let list = DeviceList::parse(&self.db.need_meta(Meta::DeviceList)?)?;
-                match list.device(arrived.letter.sender.device()) {
-                    Some(_) => self.join_own(&welcome),
-                    None => Ok(()),
-                }
-            }
-            LetterContent::Readd(readd) if self.is_own_device(arrived) => {
-                self.take_readd(&arrived.letter, &readd)
-            }
+        let content = LetterContent::decode(&arrived.letter.content).map_err(unreadable)?;
+        match &content {
+            LetterContent::Linked(LinkedLetter { devices, .. })
+            | LetterContent::Welcome(WelcomeLetter { devices, .. })
+            | LetterContent::Readd(ReaddLetter { devices, .. }) => self.learn_own_list(devices)?,
+            _ => return Ok(()),
+        }
+        let list = DeviceList::parse(&self.db.need_meta(Meta::DeviceList)?)?;
+        // DEV-14
+        if list.device(arrived.letter.sender.device()).is_none() {
+            return Ok(());
+        }
+        match content {
+            LetterContent::Linked(linked) => self.take_linked(linked),
+            LetterContent::Welcome(welcome) => self.join_own(&welcome),
+            LetterContent::Readd(readd) => self.take_readd(&arrived.letter, &readd),
             _ => Ok(()),
         }
-    }
-
-    /// Whether the writer is in the newest list of the own devices (DEV-14).
-    fn is_own_device(&self, arrived: &Arrived) -> bool {
-        self.account.list.device(arrived.letter.sender.device()).is_some()
     }
 
     /// Opens a letter with the account's key, or with that of the invite it came by.

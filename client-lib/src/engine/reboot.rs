@@ -58,8 +58,12 @@ impl Engine {
 
 impl Work<'_> {
     /// Whether this account may begin a conversation anew: an administrator, or either of two.
-    fn may_restart(&self, row: &ConversationRow) -> Result<bool, Error> {
+    fn may_restart(&mut self, row: &ConversationRow) -> Result<bool, Error> {
         let Some(mailbox) = row.log else { return Ok(false) };
+        // REV-7
+        if !self.has_group(&mailbox)? {
+            return Ok(false);
+        }
         let state = self.db.need_log(&mailbox)?.state;
         if matches!(state, LogState::Creating | LogState::Closed | LogState::Invited) {
             return Ok(false);
@@ -184,9 +188,10 @@ impl Work<'_> {
     }
 
     /// Whether a log is safer than another one may be: from a hybrid suite to a classical one a
-    /// person must agree.
+    /// person must agree. What is not known of a recovery file's counts as hybrid.
     pub(super) fn is_weaker(&mut self, new: &MailboxId, old: &MailboxId) -> Result<bool, Error> {
-        Ok(self.suite_of(new)? == Suite::Classical && self.suite_of(old)? == Suite::Hybrid)
+        let old = if self.has_group(old)? { self.suite_of(old)? } else { Suite::Hybrid };
+        Ok(self.suite_of(new)? == Suite::Classical && old == Suite::Hybrid)
     }
 
     /// From here on a conversation's messages go to this log; the one before is read for as long as
@@ -202,9 +207,7 @@ impl Work<'_> {
         }
         row.log = Some(log.mailbox);
         row.state = state;
-        if row.standing == Standing::Broken {
-            row.standing = Standing::Open;
-        }
+        row.reopen();
         self.db.put_conversation(row)?;
         self.db.forget_contents(row.id, 0)?;
         self.put_restarted(log)?;
