@@ -136,7 +136,7 @@ impl Work<'_> {
 
     /// The accounts of a conversation as this device knows them: as the tree has them; where it is
     /// in none, as the recovery file has them, first those who may add a device.
-    fn known_accounts(
+    pub(super) fn known_accounts(
         &mut self,
         row: &ConversationRow,
         mailbox: &MailboxId,

@@ -19,6 +19,7 @@ mod reboot;
 mod receipts;
 mod recovery;
 mod repair;
+mod restored;
 mod sealing;
 mod transfers;
 mod trio;

@@ -36,7 +36,7 @@ fn restore(path: &std::path::Path, secret: &RecoverySecret) -> Result<Person, Er
 }
 
 /// Somebody writes a recovery file and restores it elsewhere.
-fn restored(person: &mut Person) -> Person {
+pub(super) fn restored(person: &mut Person) -> Person {
     let folder = tempfile::tempdir().unwrap();
     let (path, secret) = (folder.path().join("drawer"), RecoverySecret::new_words().unwrap());
     write(person, &path, &secret);
