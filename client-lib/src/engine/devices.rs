@@ -69,6 +69,22 @@ impl Work<'_> {
         self.queue_profile()
     }
 
+    /// Removes leaves of this account's that are in its list no more: of devices that were removed,
+    /// or that the file which this device came from did not know.
+    pub(super) fn remove_unlisted(&mut self, mailbox: &MailboxId) -> Result<(), Error> {
+        let own = *self.account.id().key();
+        for member in self.members(mailbox)?.iter().filter(|member| account(member) == Some(own)) {
+            if let Some(device) = member.device.as_ref().map(|device| *device.device())
+                && self.account.list.device(&device).is_none()
+            {
+                // DEV-12
+                let wish = Wish::RemoveDevice { device: *device.as_bytes() };
+                self.db.put_wish(mailbox, &wish, self.now)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Takes over a newer list of the own devices; without this one it is the end (DEV-13).
     pub(super) fn learn_own_list(&mut self, devices: &[u8]) -> Result<(), Error> {
         let known = DeviceList::parse(&self.db.need_meta(Meta::DeviceList)?)?;

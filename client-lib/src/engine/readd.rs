@@ -278,6 +278,7 @@ impl Work<'_> {
         if is_new {
             // REV-7
             self.queue_profile_to(row.id)?;
+            self.remove_unlisted(mailbox)?;
             self.add_own_devices(row.id, mailbox)?;
         }
         if is_new || row.state.kind != GroupKind::Direct {

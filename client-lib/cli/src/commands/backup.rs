@@ -74,8 +74,10 @@ pub(super) async fn restore(
     let known = if contacts == 1 { "1 contact" } else { &format!("{contacts} contacts") };
     out.say(&format!("You are {name} again, on a new device, with {known}."));
     out.say(
-        "What was said can be read. In the conversations you can write when this device has been\n\
-         let into them again. Lost devices: restante device list, restante device remove NUMBER",
+        "What was said can be read. This device now asks to be let into your conversations again:\n\
+         each goes on when a device of yours is there, or somebody in it has agreed. Whom you can\n\
+         ask another way, ask for: restante readmit. restante sync shows what has come of it.\n\
+         Lost devices: restante device list, restante device remove NUMBER",
     );
     if let Err(failure) = told {
         out.warn(&format!("{}; restante sync tells your relay later", failure.text));

@@ -371,6 +371,36 @@ fn without_others_the_own_conversation_begins_anew() {
     assert_ne!(own_log(&laptop), own);
 }
 
+/// REV-7, DEV-12, DEV-13: devices the list does not have are removed where the new one was let in:
+/// one that was struck before, and one that the file did not know, which says so and can be linked
+/// anew.
+#[test]
+fn devices_the_list_has_not_are_removed() {
+    let (mut post, mut alice, mut bob) = friends();
+    let mut again = restored(&mut alice);
+    let mut laptop = link(&mut post, &mut alice);
+    settle(&mut post, &mut [&mut alice, &mut laptop, &mut bob]);
+    drop(alice);
+    again.engine.remove_device(1).unwrap();
+    post.do_jobs(&mut again);
+    wait(&mut again, soon());
+    post.do_jobs(&mut again);
+    settle(&mut post, &mut [&mut bob]);
+    bob.engine.consent(bob.talk(), again.engine.own_id().unwrap(), true).unwrap();
+    let devices = |person: &mut Person| {
+        let of = person.talk();
+        let members = person.engine.group_members(of).unwrap().into_iter();
+        members.filter(|member| member.nickname == "Alice").map(|member| member.devices).sum()
+    };
+    assert_eq!(devices(&mut bob), 2_u32);
+    go(&mut post, &mut [&mut bob, &mut again]);
+    assert_eq!((devices(&mut bob), devices(&mut again)), (1, 1));
+    settle(&mut post, &mut [&mut laptop]);
+    assert!(events(&mut laptop).contains(&Event::Notice(Notice::Unlinked)));
+    let entrance = laptop.entrance();
+    laptop.engine.relink(&entrance).unwrap();
+}
+
 /// REV-8, DEV-14: what a device writes that is not in the newest list makes nobody add it, with or
 /// without a list.
 #[test]
