@@ -282,9 +282,9 @@ async fn a_restored_account_is_reached_again() {
     let key = StoreKey::from_bytes(random());
     let secret = RecoverySecret::from_words(&words).unwrap();
     let again = Client::builder(home.path()).store_key(key).restore(&file, &secret).unwrap();
+    again.start().unwrap();
     // The lost device need not be waited for.
     again.remove_device(1).await.unwrap();
-    again.start().unwrap();
     let contact = again.contact(of_bob).await.unwrap();
     assert_eq!((contact.nickname.as_str(), contact.verified), ("Bob", true));
     let after = again.history(of_bob, None, 100).await.unwrap();

@@ -1,7 +1,7 @@
 //! The own inbox: letters, in their order, each once.
 
 use bytes::Bytes;
-use restante_crypto::{DeviceList, LetterKeys, LetterPlace, OpenedLetter};
+use restante_crypto::{DeviceList, DeviceNumber, LetterKeys, LetterPlace, OpenedLetter};
 use restante_spec::content::{
     Content, ContentError, FirstLetter, InboxGrant, LetterContent, LinkedLetter, ReaddLetter,
     WelcomeLetter,
@@ -53,7 +53,7 @@ impl Work<'_> {
     fn take_letter(&mut self, envelope: Deliver, body: &Bytes) -> Result<(), Error> {
         let arrived = match self.open_letter(envelope, body) {
             // Sealed before the writer knew of this device: it is for the others.
-            Err(Error::Crypto(restante_crypto::Error::NotForUs)) if self.account.has_others() => {
+            Err(Error::Crypto(restante_crypto::Error::NotForUs)) if self.had_others()? => {
                 return Ok(());
             }
             opened => opened?,
@@ -128,6 +128,12 @@ impl Work<'_> {
             LetterContent::Readd(readd) => self.take_readd(&arrived.letter, &readd),
             _ => Ok(()),
         }
+    }
+
+    /// Whether the account has other devices, or had some before this one.
+    fn had_others(&self) -> Result<bool, Error> {
+        let is_first = self.account.certificate()?.number() == DeviceNumber::new(1);
+        Ok(!is_first || self.account.has_others())
     }
 
     /// Opens a letter with the account's key, or with that of the invite it came by.

@@ -248,6 +248,8 @@ impl Work<'_> {
             key: Some(inbox.key.clone()),
             envelope: Some(envelope),
             body: Some(body),
+            // The own inbox may not know the key yet.
+            after: self.db.job_in(&inbox.mailbox, JobKind::AllowDevice)?,
             ..NewJob::new(inbox.relay.clone(), inbox.mailbox, kind)
         })
     }
