@@ -51,7 +51,8 @@ pub(crate) const CONVERSATIONS: usize = 2_000;
 /// Accounts in a conversation up to which leaves are renewed by themselves: in a larger one too
 /// many would ask for the same commit.
 pub(crate) const UPDATE_MEMBERS: usize = 8;
-/// After somebody has left, the others wait so long for the leftmost member to commit it ...
+/// After somebody has left, the others wait so long for the leftmost member to commit it, and a
+/// restored device until it removes devices of its account that the list has not ...
 pub(crate) const LEAVE_DELAY: Seconds = Seconds::new(30);
 /// ... and up to so much longer, at random.
 pub(crate) const LEAVE_SPREAD: Seconds = Seconds::new(60);

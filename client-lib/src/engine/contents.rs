@@ -79,6 +79,10 @@ impl Work<'_> {
         let devices = profile.devices.as_slice();
         let nickname = cleaned_nickname(&profile.nick);
         let conversation = self.db.need_conversation(log.conversation)?;
+        if author == self.account.id().key() {
+            // DEV-13
+            self.learn_own_list(devices)?;
+        }
         self.learn_devices(&conversation, author, devices)?;
         if let Some(mut contact) = self.db.contact(id_of_key(author))? {
             contact.nickname.clone_from(&nickname);

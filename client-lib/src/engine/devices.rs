@@ -12,6 +12,7 @@ use super::membership::{account, accounts};
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::events::Notice;
+use crate::limits::{LEAVE_DELAY, LEAVE_SPREAD};
 use crate::store::{
     ContactRow, ConversationRow, JobKind, LogRow, LogState, Meta, NewJob, RecordName, Wish,
 };
@@ -70,16 +71,17 @@ impl Work<'_> {
     }
 
     /// Removes leaves of this account's that are in its list no more: of devices that were removed,
-    /// or that the file which this device came from did not know.
+    /// or that the file which this device came from did not know. Before that they hear of it.
     pub(super) fn remove_unlisted(&mut self, mailbox: &MailboxId) -> Result<(), Error> {
         let own = *self.account.id().key();
+        let due = self.later(LEAVE_DELAY, LEAVE_SPREAD)?;
         for member in self.members(mailbox)?.iter().filter(|member| account(member) == Some(own)) {
             if let Some(device) = member.device.as_ref().map(|device| *device.device())
                 && self.account.list.device(&device).is_none()
             {
                 // DEV-12
                 let wish = Wish::RemoveDevice { device: *device.as_bytes() };
-                self.db.put_wish(mailbox, &wish, self.now)?;
+                self.db.put_wish(mailbox, &wish, due)?;
             }
         }
         Ok(())

@@ -116,17 +116,17 @@ impl Work<'_> {
                 self.take_application(log, envelope, &sender, &content)
             }
             Processed::Commit { next_key, committer, added, removed, state } if envelope.commit => {
+                let committer = account(&committer);
                 if next_key.is_none() && self.is_among(&added) {
                     self.await_welcome(log)?;
                     return Ok(Step::EpochOver);
                 }
                 if next_key.is_none() {
                     self.end(log, LogState::Closed, Code::Revoked)?;
-                    self.take_own_removal(log, &committer)?;
                     return Ok(Step::EpochOver);
                 }
                 self.take_other_commit(log)?;
-                let merged = Merged { committer: account(&committer), added, removed, state };
+                let merged = Merged { committer, added, removed, state };
                 self.take_change(log, envelope, &merged)?;
                 Ok(Step::EpochOver)
             }
@@ -215,17 +215,6 @@ impl Work<'_> {
         })?;
         if let Some(message) = kept {
             self.events.push(Event::Message(message));
-        }
-        Ok(())
-    }
-
-    /// An account removes its own device where it is to be none of its any more.
-    fn take_own_removal(&mut self, log: &LogRow, committer: &Member) -> Result<(), Error> {
-        let Some(device) = &committer.device else { return Ok(()) };
-        let own = device.account() == self.account.id();
-        // DEV-13, DEV-14
-        if own && self.is_listed(log.conversation, device)? {
-            return self.take_unlinked();
         }
         Ok(())
     }

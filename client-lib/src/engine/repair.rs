@@ -187,8 +187,10 @@ impl Work<'_> {
         let fits = last && *content_hash(&given.bytes).as_bytes() == gap.hash;
         let is_confirmed = fits || (!last && *giver == gap.account);
         if given.seq <= gap.after {
+            let archived = self.db.archived_up_to(of.conversation, of.generation)?;
             let is_here = self.db.bare_message(of.conversation, &id)?.is_some();
-            let is_known = is_confirmed && (is_here || *giver == gap.account);
+            let is_known = given.seq <= archived && (is_here || *giver == gap.account);
+            let is_known = is_known && is_confirmed;
             return if is_known { self.begin_behind(&gap, counter) } else { Ok(()) };
         }
         if is_confirmed {
@@ -205,7 +207,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// What a device said up to here came with an archive, or lies before all of a gap (REV-7).
+    /// What a device said up to here came with an archive (REV-7).
     fn begin_behind(&mut self, gap: &GapRow, counter: u64) -> Result<(), Error> {
         self.db.drop_gap(gap.id)?;
         if counter < gap.last {
