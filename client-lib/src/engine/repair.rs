@@ -189,8 +189,8 @@ impl Work<'_> {
         if given.seq <= gap.after {
             let archived = self.db.archived_up_to(of.conversation, of.generation)?;
             let is_here = self.db.bare_message(of.conversation, &id)?.is_some();
-            let is_known = given.seq <= archived && (is_here || *giver == gap.account);
-            let is_known = is_known && is_confirmed;
+            let is_behind = given.seq <= archived && (is_here || *giver == gap.account);
+            let is_known = is_confirmed && is_behind;
             return if is_known { self.begin_behind(&gap, counter) } else { Ok(()) };
         }
         if is_confirmed {

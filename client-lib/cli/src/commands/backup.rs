@@ -74,9 +74,9 @@ pub(super) async fn restore(
     let known = if contacts == 1 { "1 contact" } else { &format!("{contacts} contacts") };
     out.say(&format!("You are {name} again, on a new device, with {known}."));
     out.say(
-        "What was said can be read. This device now asks to be let into your conversations again:\n\
-         each goes on when a device of yours is there, or somebody in it has agreed. Whom you can\n\
-         ask another way, ask for: restante readmit. restante sync shows what has come of it.\n\
+        "What was said can be read. This device asks to be let into your conversations again when\n\
+         you run restante sync: each goes on when a device of yours answers, or somebody in it\n\
+         has agreed, with restante readmit. Tell them by another way that it is you.\n\
          Lost devices: restante device list, restante device remove NUMBER",
     );
     if let Err(failure) = told {

@@ -315,6 +315,42 @@ fn unknown_device_needs_consent() {
     assert_eq!(alice.engine.store.read().callers(of).unwrap().len(), CALLERS);
 }
 
+/// CNV-19: a letter whose list is of another account or without the writer, or whose key package is
+/// another device's, is refused.
+#[test]
+fn letters_that_are_not_their_writers_are_refused() {
+    let (_post, mut alice, mut bob) = friends();
+    let log = alice.log();
+    let (letter, good) = letter_of_another_device(&mut bob, &log, 2);
+    let (_, other) = letter_of_another_device(&mut bob, &log, 3);
+    let lists = [alice.engine.account.list.as_bytes(), bob.engine.account.list.as_bytes()];
+    let bad = lists.map(|list| ReaddLetter { devices: list.to_vec(), ..good.clone() });
+    let mixed = ReaddLetter { key_packages: other.key_packages, ..good.clone() };
+    for readd in bad.into_iter().chain([mixed]) {
+        assert!(alice.engine.transact(|work| work.take_readd(&letter, &readd)).is_err());
+    }
+    alice.engine.transact(|work| work.take_readd(&letter, &good)).unwrap();
+    assert_eq!(alice.engine.callers(alice.talk()).unwrap().len(), 1);
+}
+
+/// CNV-19, CNV-20: a device that is in no tree makes nobody begin anew, which would let it in
+/// without consent.
+#[test]
+fn unknown_device_makes_nobody_begin_anew() {
+    let (mut post, mut alice, mut bob) = friends();
+    let log = alice.log();
+    let (letter, readd) = letter_of_another_device(&mut bob, &log, 2);
+    alice.engine.reading_refused(&log, Code::Gone).unwrap();
+    alice.engine.transact(|work| work.take_readd(&letter, &readd)).unwrap();
+    let never = UnixTime::new(u64::MAX >> 1);
+    assert!(alice.engine.store.read().restarts_due(never).unwrap().is_empty());
+    bob.engine.reading_refused(&log, Code::Gone).unwrap();
+    wait(&mut bob, soon());
+    post.do_jobs(&mut bob);
+    post.bring_letters(&mut alice);
+    assert_eq!(alice.engine.store.read().restarts_due(never).unwrap().len(), 1);
+}
+
 /// Of a device that asks again only the newest key package is used.
 #[test]
 fn newest_key_package_counts() {
