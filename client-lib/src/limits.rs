@@ -60,7 +60,8 @@ pub(crate) const ROOM_OLD_KEY: Seconds = Seconds::new(30 * 86_400);
 /// Accounts in a conversation up to which leaves are renewed by themselves: in a larger one too
 /// many would ask for the same commit.
 pub(crate) const UPDATE_MEMBERS: usize = 8;
-/// After somebody has left, the others wait so long for the leftmost member to commit it ...
+/// After somebody has left, the others wait so long for the leftmost member to commit it, and a
+/// restored device until it removes devices of its account that the list has not ...
 pub(crate) const LEAVE_DELAY: Seconds = Seconds::new(30);
 /// ... and up to so much longer, at random.
 pub(crate) const LEAVE_SPREAD: Seconds = Seconds::new(60);
@@ -175,6 +176,9 @@ pub(crate) const RETURN_SPREAD: Seconds = Seconds::new(8);
 /// last round it is shown as broken.
 pub(crate) const RETURN_WAITS: [Seconds; 3] =
     [Seconds::new(120), Seconds::new(3_600), Seconds::new(86_400)];
+/// Of those a restored device could ask to be let in, itself not known to them, so many are asked:
+/// each is a person. The others are not.
+pub(crate) const RESTORED_HELPERS: usize = 8;
 /// Devices that wait for a person's consent in a conversation; one more is not noted.
 pub(crate) const CALLERS: usize = 64;
 

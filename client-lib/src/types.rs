@@ -212,8 +212,8 @@ pub enum Standing {
     Removed,
     /// The log cannot be read on; a notice said why.
     Broken,
-    /// It came from a recovery file: it can be read, and written in when this device has been let
-    /// into it again.
+    /// It came from a recovery file: it can be read, and written in when this device, which asks by
+    /// itself, has been let into it again.
     Restored,
 }
 

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use restante_client::{
-    Client, ContactId, Error, Message, MessageKind, RecoverySecret, Standing, StoreKey,
+    Client, ContactId, ConversationId, Error, Message, MessageKind, RecoverySecret, Role, Standing,
+    StoreKey,
 };
 use restante_tests::people::{Person, WITHIN, introduce};
 use restante_tests::proxy::Proxy;
@@ -190,8 +191,68 @@ async fn a_new_device_has_the_same_history_whatever_is_killed() {
     assert_eq!(relay.terminate(), Some(0));
 }
 
-/// REV-5, REV-6: on a clean machine the file brings back what was there; what was said is read and
-/// not gone on with; letters come to the inbox as before, and new conversations go on.
+/// What people wrote in a conversation.
+async fn said(client: &Client, of: ConversationId) -> Vec<String> {
+    let all = client.history(of, None, 100).await.unwrap().into_iter();
+    all.filter(|message| message.kind == MessageKind::Text).map(|message| message.text).collect()
+}
+
+/// Waits until a conversation stands so.
+async fn until_standing(client: &Client, of: ConversationId, standing: Standing) {
+    let mut events = client.events();
+    let wait = async {
+        loop {
+            let all = client.conversations().await.unwrap();
+            if all.iter().any(|found| found.id == of && found.standing == standing) {
+                return;
+            }
+            events.next().await.unwrap();
+        }
+    };
+    tokio::time::timeout(WITHIN, wait).await.unwrap();
+}
+
+/// Waits until so much was said in a conversation, and nothing is missing.
+async fn until_said(client: &Client, of: ConversationId, texts: &[&str]) {
+    let mut events = client.events();
+    let wait = async {
+        while said(client, of).await != texts || !client.gaps(of).await.unwrap().is_empty() {
+            events.next().await.unwrap();
+        }
+    };
+    let done = tokio::time::timeout(WITHIN * 2, wait).await;
+    assert!(done.is_ok(), "{:?}", said(client, of).await);
+}
+
+/// Waits until somebody's device asks to be let in again, and agrees.
+async fn agree(client: &Client, of: ConversationId, who: ContactId) {
+    let mut events = client.events();
+    let wait = async {
+        while client.callers(of).await.unwrap() != [who] {
+            events.next().await.unwrap();
+        }
+    };
+    // The lost device may have been asked before it was removed, and is waited for.
+    tokio::time::timeout(WITHIN * 3, wait).await.unwrap();
+    client.consent(of, who, true).await.unwrap();
+}
+
+/// A group of Alice's in which Bob may add devices, with a word in it.
+async fn group(alice: &Person, of_bob: ContactId, bob: &Person) -> ConversationId {
+    let group = alice.client.create_group("Tea", false).await.unwrap().id;
+    alice.client.add_member(group, of_bob).await.unwrap();
+    until_standing(&bob.client, group, Standing::Invited).await;
+    bob.client.accept_group(group).await.unwrap();
+    alice.client.set_role(group, of_bob, Role::Administrator).await.unwrap();
+    alice.client.send(group, "before").await.unwrap();
+    until_said(&bob.client, group, &["before"]).await;
+    group
+}
+
+/// REV-5 to REV-7, CNV-19: on a clean machine the file brings back what was there. The new device
+/// asks to be let into its conversations; until a person agrees they are read and not written in,
+/// then both sides talk on, what was missed is given, and the history before is as it was. Letters
+/// come to the inbox as before, and new conversations go on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restored_account_is_reached_again() {
     let place = tempfile::tempdir().unwrap();
@@ -202,26 +263,33 @@ async fn a_restored_account_is_reached_again() {
     let (of_bob, of_alice) = introduce(&alice, &bob).await;
     alice.client.send(of_bob, "before").await.unwrap();
     alice.collect().await;
+    let group = group(&alice, of_bob, &bob).await;
     let invite = alice.client.invite(restante_client::InviteOptions::default()).await.unwrap();
     alice.client.set_verified(of_bob, true).await.unwrap();
     alice.collect().await;
-    let before: Vec<_> = alice.history(of_bob).await.into_iter().map(row).collect();
+    let before = alice.history(of_bob).await;
     let file = place.path().join("drawer");
     let secret = RecoverySecret::new_words().unwrap();
     let words = secret.words().unwrap().unwrap();
     let messages = alice.client.write_recovery(&file, secret).await.unwrap();
     assert!(messages >= before.len() as u64);
     drop(alice);
+    for of in [of_alice.into(), group] {
+        bob.client.send(of, "missed").await.unwrap();
+    }
+    bob.collect().await;
 
     let home = tempfile::tempdir().unwrap();
     let key = StoreKey::from_bytes(random());
     let secret = RecoverySecret::from_words(&words).unwrap();
     let again = Client::builder(home.path()).store_key(key).restore(&file, &secret).unwrap();
     again.start().unwrap();
+    // Those that are lost need not be asked.
+    again.remove_device(1).await.unwrap();
     let contact = again.contact(of_bob).await.unwrap();
     assert_eq!((contact.nickname.as_str(), contact.verified), ("Bob", true));
     let after = again.history(of_bob, None, 100).await.unwrap();
-    assert!(before.into_iter().eq(after.into_iter().map(row)));
+    assert!(before.iter().cloned().map(row).eq(after.into_iter().map(row)));
     again.collect(WITHIN).await.unwrap();
     let refused = again.send(of_bob, "after").await;
     assert_eq!(refused, Err(Error::WrongStanding { standing: Standing::Restored }));
@@ -237,5 +305,21 @@ async fn a_restored_account_is_reached_again() {
     again.collect(WITHIN).await.unwrap();
     carol.collect().await;
     assert_eq!(carol.texts(of_alice).await, ["by an old invite", "as before"]);
+
+    again.connect().await.unwrap();
+    bob.client.connect().await.unwrap();
+    for (mine, theirs) in [(of_bob.into(), of_alice.into()), (group, group)] {
+        agree(&bob.client, theirs, of_alice).await;
+        until_standing(&again, mine, Standing::Open).await;
+        again.send(mine, "here again").await.unwrap();
+        until_said(&bob.client, theirs, &["before", "missed", "here again"]).await;
+        bob.client.send(theirs, "welcome").await.unwrap();
+        for (client, of) in [(&again, mine), (&bob.client, theirs)] {
+            until_said(client, of, &["before", "missed", "here again", "welcome"]).await;
+        }
+    }
+    let after = again.history(of_bob, None, 100).await.unwrap();
+    let kept = |message: &Message| (message.id, message.text.clone(), message.seq);
+    assert!(before.iter().zip(&after).all(|(then, now)| kept(then) == kept(now)));
     assert_eq!(relay.terminate(), Some(0));
 }

@@ -137,8 +137,9 @@ const fn not_so_standing(standing: Standing) -> &'static str {
         Standing::Removed => "you were removed from this group; a member may add you again",
         Standing::Broken => "this conversation cannot be read on",
         Standing::Restored => {
-            "this conversation came from a recovery file: it can be read, and written in when this \
-             device has been let into it again"
+            "this conversation came from a recovery file: it can be read, and written in when \
+             somebody in it has let this device in, with: restante readmit. In a group that only \
+             you administer nobody can: restante reboot GROUP begins it anew"
         }
     }
 }

@@ -8,7 +8,7 @@ use restante_crypto::{
 };
 use restante_spec::address::RelayAddress;
 use restante_spec::archive;
-use restante_spec::ids::{MailboxId, ReaderSecret, Slot, UnixTime};
+use restante_spec::ids::{EnvelopeId, MailboxId, ReaderSecret, Slot, UnixTime};
 use restante_spec::limits::DEVICES;
 use restante_spec::token::Entrance;
 use zeroize::Zeroizing;
@@ -95,8 +95,8 @@ impl Account {
         Ok(())
     }
 
-    /// Makes a new device of the account of a recovery file, and notes that the inbox is to know it
-    /// (REV-6).
+    /// Makes a new device of the account of a recovery file, and notes that the inbox is to know
+    /// it, and the devices of before (REV-6, REV-8).
     pub(super) fn restore(db: Db<'_>, kept: &archive::Account, now: UnixTime) -> Result<(), Error> {
         let (key, device) = (AccountKey::from_seed(&kept.seed), DeviceKey::generate()?);
         let (letter_key, known) = (KemSecret::generate()?, DeviceList::parse(&kept.devices)?);
@@ -132,8 +132,12 @@ impl Account {
             ..NewJob::new(kept.relay.to_string(), kept.inbox, kind)
         };
         db.put_job(&job(JobKind::AddReader, &kept.manage_key))?;
-        db.put_job(&job(JobKind::AllowDevice, &own))?;
-        Self::load(db)?.note_prekeys(db)
+        let after = Some(db.put_job(&job(JobKind::AllowDevice, &own))?);
+        Self::load(db)?.note_prekeys(db)?;
+        // REV-8
+        let envelope = Some(EnvelopeId::new(random_bytes()?));
+        db.put_job(&NewJob { envelope, after, ..job(JobKind::SayLinked, &own) })?;
+        Ok(())
     }
 
     /// Notes that prekeys are to be stored: key packages of this device for either suite.

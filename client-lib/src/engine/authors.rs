@@ -35,7 +35,10 @@ impl Work<'_> {
         };
         let known = match self.db.author(&log.mailbox, device)? {
             Some(known) => known,
-            None if self.db.was_absent(&log.mailbox)? => row(0, None, Seq::START),
+            // REV-7: what came with an archive does not lie behind it.
+            None if self.db.was_absent(&log.mailbox)? => {
+                row(0, None, self.db.archived_up_to(log.conversation, log.generation)?)
+            }
             // It may have spoken before this device came.
             None => row(told, previous, envelope.seq),
         };

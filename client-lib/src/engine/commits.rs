@@ -209,6 +209,8 @@ impl Work<'_> {
             self.tell_everything()?;
             // DEV-16
             self.owe_history(&merged.added)?;
+            // DEV-7
+            self.add_own_devices_everywhere()?;
         }
         self.tell_roster(log, &merged)
     }

@@ -11,7 +11,7 @@ use super::records::place_of;
 use super::{Work, outbox};
 use crate::error::Error;
 use crate::events::{Event, Notice};
-use crate::store::{ActKind, InboxRef, LogRow, NewMessage, pack_changes};
+use crate::store::{ActKind, ConversationRow, InboxRef, LogRow, NewMessage, pack_changes};
 use crate::types::{Fate, GroupChange, MessageId, MessageKind};
 
 impl Work<'_> {
@@ -79,29 +79,49 @@ impl Work<'_> {
     ) -> Result<(), Error> {
         let devices = profile.devices.as_slice();
         let nickname = cleaned_nickname(&profile.nick);
+        let conversation = self.db.need_conversation(log.conversation)?;
+        if author == self.account.id().key() {
+            // DEV-13
+            self.learn_own_list(devices)?;
+        }
+        self.learn_devices(&conversation, author, devices)?;
         if let Some(mut contact) = self.db.contact(id_of_key(author))? {
             contact.nickname.clone_from(&nickname);
-            if follows(author, devices, contact.devices.as_deref())? {
-                self.note_struck(contact.devices.as_deref(), devices)?;
-                contact.devices = Some(devices.to_vec());
-            }
             self.put_contact(&contact)?;
         }
-        let conversation = self.db.need_conversation(log.conversation)?;
         if !conversation.is_shared() {
             return Ok(());
         }
         let mut member = self.db.member(conversation.id, author)?;
         member.nickname = nickname;
-        if follows(author, devices, member.devices.as_deref())? {
-            self.note_struck(member.devices.as_deref(), devices)?;
-            member.devices = Some(devices.to_vec());
-        }
         if let Some(inbox) = &profile.inbox {
             member.inbox = Some(InboxRef::from(inbox));
         }
         self.db.put_member(conversation.id, &member)?;
         self.tell_conversation(&conversation)
+    }
+
+    /// Takes over a newer list of an account's devices, as a contact and as a member (IDN-7).
+    pub(super) fn learn_devices(
+        &mut self,
+        conversation: &ConversationRow,
+        account: &PublicKey,
+        devices: &[u8],
+    ) -> Result<(), Error> {
+        if let Some(mut contact) = self.db.contact(id_of_key(account))?
+            && follows(account, devices, contact.devices.as_deref())?
+        {
+            self.note_struck(contact.devices.as_deref(), devices)?;
+            contact.devices = Some(devices.to_vec());
+            self.db.put_contact(&contact)?;
+        }
+        let mut member = self.db.member(conversation.id, account)?;
+        if conversation.is_shared() && follows(account, devices, member.devices.as_deref())? {
+            self.note_struck(member.devices.as_deref(), devices)?;
+            member.devices = Some(devices.to_vec());
+            self.db.put_member(conversation.id, &member)?;
+        }
+        Ok(())
     }
 
     fn keep_message(

@@ -3,7 +3,7 @@
 
 use restante_crypto::{DeviceList, SigningKey, random_bytes};
 use restante_spec::content::{GroupKind, GroupState, StateRecord, WelcomeLetter, WelcomePart};
-use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey};
+use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey, ReaderSecret};
 
 use super::commands::{id_of, id_of_key};
 use super::group_acts::slot;
@@ -12,6 +12,7 @@ use super::membership::{account, accounts};
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::events::Notice;
+use crate::limits::{LEAVE_DELAY, LEAVE_SPREAD};
 use crate::store::{
     ContactRow, ConversationRow, JobKind, LogRow, LogState, Meta, NewJob, RecordName, Wish,
 };
@@ -72,6 +73,23 @@ impl Work<'_> {
         self.queue_profile()
     }
 
+    /// Removes leaves of this account's that are in its list no more: of devices that were removed,
+    /// or that the file which this device came from did not know. Before that they hear of it.
+    pub(super) fn remove_unlisted(&mut self, mailbox: &MailboxId) -> Result<(), Error> {
+        let own = *self.account.id().key();
+        let due = self.later(LEAVE_DELAY, LEAVE_SPREAD)?;
+        for member in self.members(mailbox)?.iter().filter(|member| account(member) == Some(own)) {
+            if let Some(device) = member.device.as_ref().map(|device| *device.device())
+                && self.account.list.device(&device).is_none()
+            {
+                // DEV-12
+                let wish = Wish::RemoveDevice { device: *device.as_bytes() };
+                self.db.put_wish(mailbox, &wish, due)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Takes over a newer list of the own devices; without this one it is the end (DEV-13).
     pub(super) fn learn_own_list(&mut self, devices: &[u8]) -> Result<(), Error> {
         let known = DeviceList::parse(&self.db.need_meta(Meta::DeviceList)?)?;
@@ -126,21 +144,27 @@ impl Work<'_> {
         of: ConversationId,
         certificate: &restante_crypto::DeviceCertificate,
     ) -> Result<bool, Error> {
-        let author = certificate.account();
         if self.db.is_struck(certificate.device())? {
             return Ok(false);
         }
-        let list = if author == self.account.id() {
-            Some(self.account.list.as_bytes().to_vec())
-        } else {
-            let known = self.db.contact(id_of_key(author.key()))?.and_then(|known| known.devices);
-            let member = self.db.member(of, author.key())?.devices;
-            newest(known, member)
-        };
-        let Some(list) = list else { return Ok(true) };
-        let list = DeviceList::parse(&list)?;
+        let Some(list) = self.list_of(of, certificate.account().key())? else { return Ok(true) };
         let last = list.devices().last().map(|listed| listed.certificate.number());
         Ok(list.device(certificate.device()).is_some() || Some(certificate.number()) > last)
+    }
+
+    /// The newest list of an account's devices that is known.
+    pub(super) fn list_of(
+        &self,
+        of: ConversationId,
+        account: &PublicKey,
+    ) -> Result<Option<DeviceList>, Error> {
+        let list = if account == self.account.id().key() {
+            Some(self.db.need_meta(Meta::DeviceList)?.to_vec())
+        } else {
+            let known = self.db.contact(id_of_key(account))?.and_then(|known| known.devices);
+            newest(known, self.db.member(of, account)?.devices)
+        };
+        Ok(list.map(|list| DeviceList::parse(&list)).transpose()?)
     }
 
     /// Adds this account's devices that are not in a conversation yet: their key packages are
@@ -216,8 +240,8 @@ impl Work<'_> {
         if let WelcomePart::Blob(at) = &welcome.welcome {
             return self.keep_welcome(id_of(self.account.id()), welcome, at);
         }
-        let Some(reader) = self.attempt(|work| work.join_group(welcome))? else { return Ok(()) };
-        let state = self.agreed(&welcome.mailbox)?;
+        let joined = self.attempt(|work| work.join_checked(welcome))?;
+        let Some((reader, state)) = joined else { return Ok(()) };
         let own = *self.account.id().key();
         let id = match state.kind {
             GroupKind::Own => id_of_key(&own).into(),
@@ -231,6 +255,19 @@ impl Work<'_> {
             return self.tell_contact(&contact);
         }
         self.enter(id, state, &log)
+    }
+
+    fn join_checked(
+        &mut self,
+        welcome: &WelcomeLetter,
+    ) -> Result<(ReaderSecret, GroupState), Error> {
+        let reader = self.join_group(welcome)?;
+        let state = self.agreed(&welcome.mailbox)?;
+        // REV-8: the own conversation that is in use stays the only one.
+        if state.kind == GroupKind::Own && self.own_log()?.is_some() {
+            return Err(restante_crypto::Error::NotAMember.into());
+        }
+        Ok((reader, state))
     }
 
     fn enter(&mut self, id: ConversationId, state: GroupState, log: &LogRow) -> Result<(), Error> {

@@ -74,6 +74,16 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
+    /// Whether this device is in the group of a log: it is in none of a recovery file's.
+    pub(super) fn has_group(&mut self, mailbox: &MailboxId) -> Result<bool, Error> {
+        if !self.groups.0.contains_key(mailbox)
+            && let Some(loaded) = Conversation::load(&self.db.provider(), *mailbox)?
+        {
+            self.groups.0.insert(*mailbox, loaded);
+        }
+        Ok(self.groups.0.contains_key(mailbox))
+    }
+
     /// The devices in a group, by leaf.
     pub(super) fn members(&mut self, mailbox: &MailboxId) -> Result<Vec<Member>, Error> {
         Ok(self.groups.get(self.db, mailbox)?.members())

@@ -1,9 +1,10 @@
 //! The own inbox: letters, in their order, each once.
 
 use bytes::Bytes;
-use restante_crypto::{DeviceList, LetterKeys, LetterPlace, OpenedLetter};
+use restante_crypto::{DeviceList, DeviceNumber, LetterKeys, LetterPlace, OpenedLetter};
 use restante_spec::content::{
-    Content, ContentError, FirstLetter, InboxGrant, LetterContent, WelcomeLetter,
+    Content, ContentError, FirstLetter, InboxGrant, LetterContent, LinkedLetter, ReaddLetter,
+    WelcomeLetter,
 };
 use restante_spec::ids::{EnvelopeId, PublicKey, Seq};
 use restante_spec::message::Deliver;
@@ -52,7 +53,7 @@ impl Work<'_> {
     fn take_letter(&mut self, envelope: Deliver, body: &Bytes) -> Result<(), Error> {
         let arrived = match self.open_letter(envelope, body) {
             // Sealed before the writer knew of this device: it is for the others.
-            Err(Error::Crypto(restante_crypto::Error::NotForUs)) if self.account.has_others() => {
+            Err(Error::Crypto(restante_crypto::Error::NotForUs)) if self.had_others()? => {
                 return Ok(());
             }
             opened => opened?,
@@ -109,28 +110,30 @@ impl Work<'_> {
 
     /// What another device of this account writes (LET-5).
     fn read_own_letter(&mut self, arrived: &Arrived) -> Result<(), Error> {
-        match LetterContent::decode(&arrived.letter.content).map_err(unreadable)? {
-            LetterContent::Linked(linked) if self.is_own_device(arrived) => {
-                self.take_linked(linked)
-            }
-            LetterContent::Welcome(welcome) => {
-                self.learn_own_list(&welcome.devices)?;
-                let list = DeviceList::parse(&self.db.need_meta(Meta::DeviceList)?)?;
-                match list.device(arrived.letter.sender.device()) {
-                    Some(_) => self.join_own(&welcome),
-                    None => Ok(()),
-                }
-            }
-            LetterContent::Readd(readd) if self.is_own_device(arrived) => {
-                self.take_readd(&arrived.letter, &readd)
-            }
+        let content = LetterContent::decode(&arrived.letter.content).map_err(unreadable)?;
+        match &content {
+            LetterContent::Linked(LinkedLetter { devices, .. })
+            | LetterContent::Welcome(WelcomeLetter { devices, .. })
+            | LetterContent::Readd(ReaddLetter { devices, .. }) => self.learn_own_list(devices)?,
+            _ => return Ok(()),
+        }
+        let list = DeviceList::parse(&self.db.need_meta(Meta::DeviceList)?)?;
+        // DEV-14
+        if list.device(arrived.letter.sender.device()).is_none() {
+            return Ok(());
+        }
+        match content {
+            LetterContent::Linked(linked) => self.take_linked(linked),
+            LetterContent::Welcome(welcome) => self.join_own(&welcome),
+            LetterContent::Readd(readd) => self.take_readd(&arrived.letter, &readd),
             _ => Ok(()),
         }
     }
 
-    /// Whether the writer is in the newest list of the own devices (DEV-14).
-    fn is_own_device(&self, arrived: &Arrived) -> bool {
-        self.account.list.device(arrived.letter.sender.device()).is_some()
+    /// Whether the account has other devices, or had some before this one.
+    fn had_others(&self) -> Result<bool, Error> {
+        let is_first = self.account.certificate()?.number() == DeviceNumber::new(1);
+        Ok(!is_first || self.account.has_others())
     }
 
     /// Opens a letter with the account's key, or with that of the invite it came by.

@@ -206,6 +206,7 @@ impl Work<'_> {
         let before = before.transpose()?.filter(|before| in_use.contains(&before.state));
         let Some(mut before) = before else {
             row.log = Some(*joined);
+            row.reopen();
             self.db.put_conversation(&row)?;
             return self.db.forget_contents(row.id, 0);
         };
@@ -245,7 +246,7 @@ fn is_move(
 ) -> bool {
     let (now, new) = (row.state.generation, state.generation);
     let lower = row.log.is_none_or(|log| *mailbox < log);
-    let here = matches!(row.standing, Standing::Open | Standing::Leaving | Standing::Broken);
+    let here = !matches!(row.standing, Standing::Invited | Standing::Left | Standing::Removed);
     let mut officers = row.state.officers.iter();
     let able = officers
         .any(|(account, role)| id_of_key(account) == writer && *role >= Role::Administrator);

@@ -1,7 +1,9 @@
 //! Letting devices back in: who asks by letter is removed and added again, or waits for a person's
 //! consent (CNV-19); and how members are written to.
 
-use restante_crypto::{DeviceList, KeyPackage, OpenedLetter, Recipient, random_bytes};
+use restante_crypto::{
+    DeviceCertificate, DeviceList, KeyPackage, Member, OpenedLetter, Recipient, random_bytes,
+};
 use restante_spec::content::{InboxGrant, LetterContent, ReaddLetter, RemovedLetter, Role};
 use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey};
 
@@ -58,49 +60,85 @@ impl Work<'_> {
             return Ok(());
         }
         let (account, device) = (*letter.sender.account().key(), *letter.sender.device());
+        // REV-7: who was not let in either cannot say who is in it.
+        if !self.has_group(&log.mailbox)? {
+            return Ok(());
+        }
         self.check_listed(letter, &log.mailbox)?;
         let members = self.members(&log.mailbox)?;
         if !accounts(&members).contains(&account) {
             let told = self.say_removed(&row, &log, &account)?;
             return if told { Ok(()) } else { Err(super::joining::not_a_member()) };
         }
-        let package = KeyPackage::parse(&readd.key_package)?;
-        if package.device() != &letter.sender {
-            return Err(Error::Crypto(restante_crypto::Error::WrongAccount));
-        }
+        let list = checked_list(letter, readd)?;
+        let is_in = |m: &Member| m.device.as_ref().is_some_and(|it| *it.device() == device);
+        let is_in = members.iter().any(is_in);
         let mine = account == *self.account.id().key();
         if matches!(log.state, LogState::Gone | LogState::Lost | LogState::Captured)
             && row.log == Some(log.mailbox)
         {
             // Neither can read on: it must be begun anew, unless others can let both in.
-            if !mine {
+            if is_in && !mine {
                 self.plan_restart(&row)?;
             }
             return Ok(());
         }
-        if !self.can_let_in(&row, &log)? || package.suite() != self.suite_of(&log.mailbox)? {
+        if !self.can_let_in(&row, &log)? || (!mine && self.way_to(&row, &account)?.is_none()) {
             return Ok(());
         }
-        if !mine && self.way_to(&row, &account)?.is_none() {
-            return Ok(());
-        }
-        let is_in = |m: &restante_crypto::Member| {
-            m.device.as_ref().is_some_and(|found| *found.device() == device)
-        };
+        let Some(package) = self.package_for(&log.mailbox, readd)? else { return Ok(()) };
         // CNV-19
-        if members.iter().any(is_in) {
-            return self.wish_readd(&log, &device, &readd.key_package);
+        match (is_in, mine) {
+            (true, _) => {
+                self.learn_devices(&row, &account, &readd.devices)?;
+                self.wish_readd(&log, &device, &package)
+            }
+            (false, true) => self.wish_in(&log.mailbox, &account, package),
+            (false, false) => self.note_caller(&row, &letter.sender, &list, readd),
         }
-        if mine {
-            return self.wish_in(&log.mailbox, &account, readd.key_package.clone());
+    }
+
+    /// A device whose leaf is not in the tree, of an account that is: a person must say whether it
+    /// is theirs. Until then nothing it says of its account holds.
+    fn note_caller(
+        &mut self,
+        row: &ConversationRow,
+        sender: &DeviceCertificate,
+        list: &DeviceList,
+        readd: &ReaddLetter,
+    ) -> Result<(), Error> {
+        let (account, device, conversation) = (*sender.account().key(), *sender.device(), row.id);
+        let known = self.list_of(row.id, &account)?;
+        // DEV-14
+        if known.is_some_and(|known| list.may_follow(&known).is_err()) {
+            return Ok(());
+        }
+        // CNV-14: who may not add it need not be asked.
+        let role = row.state.role(self.account.id().key());
+        if row.is_group() && !row.state.policy.adders.includes(role) {
+            return Ok(());
         }
         if self.db.callers(row.id)?.len() >= CALLERS {
             return Ok(());
         }
-        let (conversation, package) = (row.id, readd.key_package.clone());
-        self.db.put_caller(&CallerRow { conversation, device, account, package })?;
+        let letter = LetterContent::Readd(readd.clone()).encode();
+        let letter = letter.map_err(|_| Error::Damaged("a letter's content"))?;
+        self.db.put_caller(&CallerRow { conversation, device, account, letter })?;
         self.events.push(Event::AsksToReturn { conversation, who: id_of_key(&account) });
         Ok(())
+    }
+
+    /// The key package in a letter that fits the group of a log.
+    fn package_for(
+        &mut self,
+        mailbox: &MailboxId,
+        readd: &ReaddLetter,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let suite = self.suite_of(mailbox)?;
+        let fits = |package: &&Vec<u8>| {
+            KeyPackage::parse(package).is_ok_and(|package| package.suite() == suite)
+        };
+        Ok(readd.key_packages.iter().find(fits).cloned())
     }
 
     /// Who asks is in the group no more, and cannot know that; gives whether it can be told.
@@ -151,8 +189,38 @@ impl Work<'_> {
             }
             self.db.drop_caller(of, &caller.device)?;
             if let Some(mailbox) = row.log.filter(|_| agreed) {
-                self.wish_in(&mailbox, &caller.account, caller.package)?;
+                self.let_in(&row, &mailbox, &caller)?;
             }
+        }
+        Ok(())
+    }
+
+    /// A person has said that a device is its account's: the list it brought holds, and it is
+    /// added, unless it or its account was removed meanwhile.
+    fn let_in(
+        &mut self,
+        row: &ConversationRow,
+        mailbox: &MailboxId,
+        caller: &CallerRow,
+    ) -> Result<(), Error> {
+        let Ok(LetterContent::Readd(readd)) = LetterContent::decode(&caller.letter) else {
+            return Ok(());
+        };
+        self.learn_devices(row, &caller.account, &readd.devices)?;
+        let list = self.list_of(row.id, &caller.account)?;
+        // DEV-14
+        let is_listed = list.is_some_and(|list| list.device(&caller.device).is_some());
+        let is_member = accounts(&self.members(mailbox)?).contains(&caller.account);
+        match self.package_for(mailbox, &readd)?.filter(|_| is_listed && is_member) {
+            Some(package) => self.wish_in(mailbox, &caller.account, package),
+            None => Ok(()),
+        }
+    }
+
+    /// Devices that are in the group now wait for nobody.
+    pub(super) fn forget_callers(&self, of: ConversationId, added: &[Member]) -> Result<(), Error> {
+        for device in added.iter().filter_map(|member| member.device.as_ref()) {
+            self.db.drop_caller(of, device.device())?;
         }
         Ok(())
     }
@@ -183,6 +251,8 @@ impl Work<'_> {
             key: Some(inbox.key.clone()),
             envelope: Some(envelope),
             body: Some(body),
+            // The own inbox may not know the key yet.
+            after: self.db.job_in(&inbox.mailbox, JobKind::AllowDevice)?,
             ..NewJob::new(inbox.relay.clone(), inbox.mailbox, kind)
         })
     }
@@ -221,4 +291,17 @@ impl Work<'_> {
         let (Some(inbox), Some(devices)) = (inbox, devices) else { return Ok(None) };
         Ok(Some(Way { inbox, list: DeviceList::parse(&devices)?, grant, contact }))
     }
+}
+
+/// The list in a letter, if it is that of the writer's account and has the writer, whose packages
+/// they must be.
+fn checked_list(letter: &OpenedLetter, readd: &ReaddLetter) -> Result<DeviceList, Error> {
+    let (sender, list) = (&letter.sender, DeviceList::parse(&readd.devices)?);
+    let mut is_theirs =
+        list.account() == sender.account() && list.device(sender.device()).is_some();
+    for package in &readd.key_packages {
+        is_theirs &= KeyPackage::parse(package)?.device() == sender;
+    }
+    // CNV-19
+    if is_theirs { Ok(list) } else { Err(restante_crypto::Error::WrongAccount.into()) }
 }

@@ -165,16 +165,18 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// A new device is ready: it is added to the own conversation, and to all others (DEV-6).
+    /// A new device is ready: it is added to the own conversation, and when it is there to all
+    /// others (DEV-6).
     pub(super) fn take_linked(&mut self, linked: LinkedLetter) -> Result<(), Error> {
-        if self.account.key.is_none() {
-            return Ok(());
-        }
-        let own = self.make_own_conversation()?;
+        let own = match (&self.account.key, self.own_log()?) {
+            (Some(_), _) => self.make_own_conversation()?,
+            // REV-8
+            (None, Some(log)) if !linked.devices.is_empty() => log.mailbox,
+            (None, _) => return Ok(()),
+        };
         let account = *self.account.id().key().as_bytes();
         let wish = Wish::Add { account, packages: linked.key_packages, missing: 0 };
-        self.db.put_wish(&own, &wish, self.now)?;
-        self.add_own_devices_everywhere()
+        self.db.put_wish(&own, &wish, self.now)
     }
 }
 
@@ -269,7 +271,12 @@ impl Work<'_> {
     /// Seals the letter that says that this device is ready.
     pub(super) fn seal_linked(&mut self, job: &Job) -> Result<Vec<u8>, Error> {
         let key_packages = vec![self.make_key_package(Suite::Hybrid, false)?];
-        let content = LetterContent::Linked(LinkedLetter { key_packages });
+        // REV-8: who has the account's key was linked by nobody.
+        let devices = match self.account.key {
+            Some(_) => self.account.list.as_bytes().to_vec(),
+            None => Vec::new(),
+        };
+        let content = LetterContent::Linked(LinkedLetter { devices, key_packages });
         let recipient = Recipient::Account(&self.account.list);
         self.seal_letter(job.what.mailbox, job.what.envelope, recipient, &content)
     }

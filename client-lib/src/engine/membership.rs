@@ -41,6 +41,7 @@ impl Work<'_> {
         let members = self.members(&log.mailbox)?;
         self.note_joined(log, envelope.seq, merged, &members)?;
         self.take_returned(log, merged, &members)?;
+        self.forget_callers(log.conversation, &merged.added)?;
         if conversation.log != Some(log.mailbox) {
             // Nothing is agreed on any more in a log the conversation has left.
             return Ok(());

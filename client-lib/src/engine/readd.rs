@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use restante_crypto::{DeviceList, Member, OpenedLetter};
+use restante_crypto::{DeviceList, Member, OpenedLetter, Suite};
 use restante_spec::codes::Code;
 use restante_spec::content::{
     GroupKind, LetterContent, LogPosition, ReaddLetter, RemovedLetter, Role, WelcomeLetter,
@@ -17,7 +17,7 @@ use super::membership::{account, accounts};
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::events::Notice;
-use crate::limits::{RETURN_DELAY, RETURN_SPREAD, RETURN_WAITS};
+use crate::limits::{RESTORED_HELPERS, RETURN_DELAY, RETURN_SPREAD, RETURN_WAITS};
 use crate::store::{ConversationRow, InboxRef, JobKind, LogRow, LogState, NewJob, ReturnRow, Wish};
 use crate::types::{ContactId, ContactState, Standing};
 
@@ -75,7 +75,8 @@ impl Work<'_> {
 
     /// Whether this account wants to hear more of a conversation.
     fn reads_on(&self, row: &ConversationRow) -> Result<bool, Error> {
-        Ok(row.standing == Standing::Leaving || self.takes_part(row.id)?)
+        let restored = row.is_group() && row.standing == Standing::Restored;
+        Ok(restored || row.standing == Standing::Leaving || self.takes_part(row.id)?)
     }
 
     fn ask_to_return(&mut self, row: &ReturnRow) -> Result<(), Error> {
@@ -89,14 +90,18 @@ impl Work<'_> {
             let due = self.later(first, RETURN_SPREAD)?;
             return self.db.put_return(&ReturnRow { due, ..row.clone() });
         }
-        let helpers = self.helpers(&conversation, &log)?;
+        let wanted = self.reads_on(&conversation)?;
+        let helpers = if wanted { self.helpers(&conversation, &log)? } else { Vec::new() };
         let asked = row.asked as usize;
         let round = asked.checked_div(helpers.len()).unwrap_or(RETURN_WAITS.len());
         let turn = asked.checked_rem(helpers.len()).unwrap_or(0);
         let next = RETURN_WAITS.get(round).zip(helpers.get(turn));
-        let wanted = self.reads_on(&conversation)?;
-        let Some((wait, (inbox, list))) = next.filter(|_| wanted) else {
+        let Some((wait, (inbox, list))) = next else {
             self.db.drop_return(&mailbox)?;
+            // REV-7
+            if conversation.standing == Standing::Restored {
+                return Ok(());
+            }
             return self.end_log(&mailbox, LogState::Lost, Code::Gone);
         };
         self.write_readd(&log, inbox, list)?;
@@ -116,14 +121,41 @@ impl Work<'_> {
         if self.account.has_others() {
             helpers.push((self.own_inbox()?, self.account.list.clone()));
         }
-        for account in accounts(&self.members(&log.mailbox)?) {
+        for account in self.known_accounts(row, &log.mailbox)? {
             if account != *self.account.id().key()
                 && let Some(way) = self.way_to(row, &account)?
             {
                 helpers.push((way.inbox, way.list));
             }
         }
+        if row.standing == Standing::Restored {
+            // REV-7: each is a person who is disturbed.
+            helpers.truncate(RESTORED_HELPERS);
+        }
         Ok(helpers)
+    }
+
+    /// The accounts of a conversation as this device knows them: as the tree has them; where it is
+    /// in none, as the recovery file has them, first those who may add a device.
+    pub(super) fn known_accounts(
+        &mut self,
+        row: &ConversationRow,
+        mailbox: &MailboxId,
+    ) -> Result<Vec<PublicKey>, Error> {
+        if self.has_group(mailbox)? {
+            return Ok(accounts(&self.members(mailbox)?));
+        }
+        if !row.is_group() {
+            return self.parties(row);
+        }
+        // REV-7
+        let own = *self.account.id().key();
+        let known = self.db.members(row.id)?.into_iter().map(|member| member.account);
+        let mut known: Vec<PublicKey> = known.filter(|account| *account != own).collect();
+        let may_add = |who: &PublicKey| row.state.policy.adders.includes(row.state.role(who));
+        known.sort_by_key(|account| !may_add(account));
+        known.push(own);
+        Ok(known)
     }
 
     fn write_readd(
@@ -132,10 +164,16 @@ impl Work<'_> {
         inbox: &InboxRef,
         list: &DeviceList,
     ) -> Result<(), Error> {
-        let suite = self.suite_of(&log.mailbox)?;
+        let suites = match self.has_group(&log.mailbox)? {
+            true => vec![self.suite_of(&log.mailbox)?],
+            // REV-7: a recovery file does not say which it is.
+            false => Suite::ALL.to_vec(),
+        };
+        let packages = suites.into_iter().map(|suite| self.make_key_package(suite, false));
         let content = LetterContent::Readd(ReaddLetter {
             mailbox: log.mailbox,
-            key_package: self.make_key_package(suite, false)?,
+            key_packages: packages.collect::<Result<_, _>>()?,
+            devices: self.account.list.as_bytes().to_vec(),
             after: LogPosition { generation: log.generation, seq: log.cursor },
         });
         let job = self.letter_job(JobKind::Readd, inbox, list, &content)?;
@@ -194,7 +232,7 @@ impl Work<'_> {
     ) -> Result<(), Error> {
         let mut log = self.db.need_log(&welcome.mailbox)?;
         let mut row = self.db.need_conversation(log.conversation)?;
-        let before = self.members(&log.mailbox)?;
+        let before = self.known_accounts(&row, &log.mailbox)?;
         // CNV-19
         if row.log != Some(log.mailbox) || !is_of(&before, writer) {
             return Err(not_a_member());
@@ -205,7 +243,7 @@ impl Work<'_> {
         self.forget_group(&log.mailbox)?;
         log.reader = self.join_group(welcome)?;
         let state = self.agreed(&log.mailbox)?;
-        let members = self.members(&log.mailbox)?;
+        let members = accounts(&self.members(&log.mailbox)?);
         let same = (state.kind, state.generation) == (row.state.kind, row.state.generation);
         if !same || !is_of(&members, writer) {
             return Err(not_a_member());
@@ -213,7 +251,7 @@ impl Work<'_> {
         self.read_on(&mut log, &before, &members)?;
         self.note_unseen(&log, &row.state, &state)?;
         row.state = state;
-        self.be_back(row)
+        self.be_back(row, &log.mailbox)
     }
 
     /// The log is read on from where this device was added again; it goes on counting where it
@@ -221,8 +259,8 @@ impl Work<'_> {
     fn read_on(
         &mut self,
         log: &mut LogRow,
-        before: &[Member],
-        now: &[Member],
+        before: &[PublicKey],
+        now: &[PublicKey],
     ) -> Result<(), Error> {
         (log.state, log.epoch, log.since_update, log.waits) = (LogState::Live, None, 0, None);
         (log.chain, log.forked) = (Some(self.begun_chain(&log.mailbox)?), false);
@@ -235,13 +273,21 @@ impl Work<'_> {
         self.db.put_wish(&log.mailbox, &Wish::Update, self.now)
     }
 
-    fn be_back(&mut self, mut row: ConversationRow) -> Result<(), Error> {
-        if row.standing == Standing::Broken {
-            row.standing = Standing::Open;
-        }
+    fn be_back(&mut self, mut row: ConversationRow, mailbox: &MailboxId) -> Result<(), Error> {
+        let is_new = row.standing == Standing::Restored;
+        row.reopen();
         self.db.put_conversation(&row)?;
+        if is_new {
+            // REV-7
+            self.queue_profile_to(row.id)?;
+            self.remove_unlisted(mailbox)?;
+            self.add_own_devices(row.id, mailbox)?;
+        }
+        if is_new || row.state.kind != GroupKind::Direct {
+            self.tell_conversation(&row)?;
+        }
         if row.state.kind != GroupKind::Direct {
-            return self.tell_conversation(&row);
+            return Ok(());
         }
         let mut contact = self.db.need_contact(row.id.contact())?;
         if contact.state == ContactState::Ended {
@@ -255,11 +301,10 @@ impl Work<'_> {
     fn note_new_members(
         &mut self,
         log: &LogRow,
-        before: &[Member],
-        now: &[Member],
+        before: &[PublicKey],
+        now: &[PublicKey],
     ) -> Result<(), Error> {
-        let known = accounts(before);
-        for account in accounts(now).iter().filter(|account| !known.contains(account)) {
+        for account in now.iter().filter(|account| !before.contains(account)) {
             // CNV-18
             self.db.note_joined(&log.mailbox, account, Seq::new(u64::MAX))?;
         }
@@ -274,10 +319,17 @@ impl Work<'_> {
         merged: &super::membership::Merged,
         members: &[Member],
     ) -> Result<(), Error> {
+        // Added again, or by another account, which lets further devices in after consent only.
+        let is_back = |m: &&Member| {
+            let is_other = |other: &&Member| account(other) == account(m);
+            merged.removed.iter().any(|removed| removed.device == m.device)
+                || (merged.committer != account(m)
+                    && members.iter().filter(is_other).any(|it| !merged.added.contains(it)))
+        };
         let back: BTreeSet<PublicKey> = merged
             .added
             .iter()
-            .filter(|m| merged.removed.iter().any(|r| r.device == m.device))
+            .filter(is_back)
             .filter_map(|m| m.device.as_ref().map(|device| *device.device()))
             .collect();
         if back.is_empty() || back.contains(&self.account.device.public()) {
@@ -308,7 +360,7 @@ impl Work<'_> {
     }
 }
 
-/// Whether an account has a leaf among these.
-fn is_of(members: &[Member], who: ContactId) -> bool {
-    accounts(members).iter().any(|account| id_of_key(account) == who)
+/// Whether somebody is among these accounts.
+fn is_of(accounts: &[PublicKey], who: ContactId) -> bool {
+    accounts.iter().any(|account| id_of_key(account) == who)
 }

@@ -8,7 +8,6 @@ use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey, Seq, UnixTime};
 
 use super::commands::id_of_key;
 use super::group_acts::slot;
-use super::membership::accounts;
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::events::Event;
@@ -58,7 +57,7 @@ impl Engine {
 
 impl Work<'_> {
     /// Whether this account may begin a conversation anew: an administrator, or either of two.
-    fn may_restart(&self, row: &ConversationRow) -> Result<bool, Error> {
+    fn may_restart(&mut self, row: &ConversationRow) -> Result<bool, Error> {
         let Some(mailbox) = row.log.filter(|_| !row.is_room) else { return Ok(false) };
         let state = self.db.need_log(&mailbox)?.state;
         if matches!(state, LogState::Creating | LogState::Closed | LogState::Invited) {
@@ -66,7 +65,12 @@ impl Work<'_> {
         }
         if row.is_group() {
             let able = row.state.role(self.account.id().key()) >= Role::Administrator;
-            return Ok(able && matches!(row.standing, Standing::Open | Standing::Broken));
+            let here = [Standing::Open, Standing::Broken, Standing::Restored];
+            return Ok(able && here.contains(&row.standing));
+        }
+        // REV-7: the other one must let it in.
+        if !self.has_group(&mailbox)? {
+            return Ok(false);
         }
         let contact = self.db.contact(row.id.contact())?;
         let states = [ContactState::Active, ContactState::Ended];
@@ -90,7 +94,8 @@ impl Work<'_> {
     /// The safest suite that has room for all who are there, unless a person wants more room.
     fn suite_anew(&mut self, row: &ConversationRow, large: bool) -> Result<Suite, Error> {
         let Some(mailbox) = row.log.filter(|_| !large) else { return Ok(Suite::Classical) };
-        let leaves = self.members(&mailbox)?.len();
+        // How many there are a recovery file does not say.
+        let leaves = if self.has_group(&mailbox)? { self.members(&mailbox)?.len() } else { 0 };
         let room = Suite::Hybrid.max_leaves();
         Ok(if leaves <= room { Suite::Hybrid } else { Suite::Classical })
     }
@@ -122,7 +127,7 @@ impl Work<'_> {
             contact.state = ContactState::Active;
             self.db.put_contact(&contact)?;
         }
-        let people = accounts(&self.members(&old)?);
+        let people = self.known_accounts(row, &old)?;
         let roles = row.state.officers.clone();
         row.state.generation = self.next_generation(row.id)?;
         let relay = relay.unwrap_or_else(|| self.account.relay.to_string());
@@ -184,9 +189,10 @@ impl Work<'_> {
     }
 
     /// Whether a log is safer than another one may be: from a hybrid suite to a classical one a
-    /// person must agree.
+    /// person must agree. What is not known of a recovery file's counts as hybrid.
     pub(super) fn is_weaker(&mut self, new: &MailboxId, old: &MailboxId) -> Result<bool, Error> {
-        Ok(self.suite_of(new)? == Suite::Classical && self.suite_of(old)? == Suite::Hybrid)
+        let old = if self.has_group(old)? { self.suite_of(old)? } else { Suite::Hybrid };
+        Ok(self.suite_of(new)? == Suite::Classical && old == Suite::Hybrid)
     }
 
     /// From here on a conversation's messages go to this log; the one before is read for as long as
@@ -202,9 +208,7 @@ impl Work<'_> {
         }
         row.log = Some(log.mailbox);
         row.state = state;
-        if row.standing == Standing::Broken {
-            row.standing = Standing::Open;
-        }
+        row.reopen();
         self.db.put_conversation(row)?;
         self.db.forget_contents(row.id, 0)?;
         self.put_restarted(log)?;

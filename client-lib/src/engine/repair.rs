@@ -177,7 +177,7 @@ impl Work<'_> {
         let Some(gap) = self.db.gap_of(&of.mailbox, &given.device, counter)? else {
             return Ok(());
         };
-        if given.seq <= gap.after || given.seq >= gap.before || !given.content.body.is_kept() {
+        if given.seq >= gap.before || !given.content.body.is_kept() {
             return Ok(());
         }
         let id = MessageId::new(*given.content.id.as_bytes());
@@ -185,7 +185,15 @@ impl Work<'_> {
         // CNV-17
         let last = counter == gap.last;
         let fits = last && *content_hash(&given.bytes).as_bytes() == gap.hash;
-        if fits || (!last && *giver == gap.account) {
+        let is_confirmed = fits || (!last && *giver == gap.account);
+        if given.seq <= gap.after {
+            let archived = self.db.archived_up_to(of.conversation, of.generation)?;
+            let is_here = self.db.bare_message(of.conversation, &id)?.is_some();
+            let is_behind = given.seq <= archived && (is_here || *giver == gap.account);
+            let is_known = is_confirmed && is_behind;
+            return if is_known { self.begin_behind(&gap, counter) } else { Ok(()) };
+        }
+        if is_confirmed {
             self.db.drop_unconfirmed(of.conversation, &id)?;
             self.keep(of, &given.device, given.seq, &given.content, &given.bytes)?;
             self.narrow(gap.clone(), given)?;
@@ -196,6 +204,16 @@ impl Work<'_> {
             self.take_said(of, &gap.account, &envelope, &given.content, &given.bytes)?;
             self.mark_unconfirmed(of, &id, told)?;
         }
+        Ok(())
+    }
+
+    /// What a device said up to here came with an archive (REV-7).
+    fn begin_behind(&mut self, gap: &GapRow, counter: u64) -> Result<(), Error> {
+        self.db.drop_gap(gap.id)?;
+        if counter < gap.last {
+            self.db.put_gap(&GapRow { id: 0, first: counter + 1, ..gap.clone() })?;
+        }
+        self.tell_gaps(gap.conversation);
         Ok(())
     }
 

@@ -41,6 +41,13 @@ impl ConversationRow {
         matches!(self.state.kind, GroupKind::Group(_))
     }
 
+    /// It goes on: it could not be read on, or came from a recovery file.
+    pub(crate) const fn reopen(&mut self) {
+        if matches!(self.standing, Standing::Broken | Standing::Restored) {
+            self.standing = Standing::Open;
+        }
+    }
+
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         let state: Vec<u8> = row.get("state")?;
         Ok(Self {

@@ -295,6 +295,15 @@ impl Db<'_> {
         Ok(Put::New)
     }
 
+    /// The newest place of a generation that came with an archive.
+    pub(crate) fn archived_up_to(self, of: ConversationId, generation: u32) -> Result<Seq, Error> {
+        let sql = "SELECT coalesce(max(seq), 0) FROM messages
+            WHERE conversation = ?1 AND generation = ?2 AND row < 0 AND seq < ?3";
+        let mut query = self.sql.prepare_cached(sql)?;
+        let seq = query.query_row((of.as_bytes(), generation, i64::MAX), |row| row.get(0))?;
+        Ok(Seq::new(from_sql(seq)))
+    }
+
     /// CNT-18: a read mark of another device came before its message.
     fn begin_kept_timer(self, row: i64, now: UnixTime) -> Result<(), Error> {
         let sql = "UPDATE messages SET gone_at = timer + ?2 WHERE row = ?1 AND timer > 0

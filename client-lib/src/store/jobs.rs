@@ -209,6 +209,14 @@ impl Db<'_> {
         Ok(Option::map(id, JobId))
     }
 
+    /// The job of this kind for this mailbox, if one is noted.
+    pub(crate) fn job_in(self, mailbox: &MailboxId, kind: JobKind) -> Result<Option<JobId>, Error> {
+        let sql = "SELECT max(id) FROM jobs WHERE mailbox = ?1 AND kind = ?2";
+        let mut query = self.sql.prepare_cached(sql)?;
+        let id = query.query_row((mailbox.as_bytes(), kind_number(kind)), |row| row.get(0))?;
+        Ok(Option::map(id, JobId))
+    }
+
     /// Gives a job the body it will be done with.
     pub(crate) fn set_job_body(self, id: JobId, body: &[u8]) -> Result<(), Error> {
         self.sql.execute("UPDATE jobs SET body = ?2 WHERE id = ?1", (id.0, body))?;

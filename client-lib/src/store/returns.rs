@@ -3,6 +3,7 @@
 
 use restante_spec::ids::{MailboxId, PublicKey, UnixTime};
 use rusqlite::params;
+use zeroize::Zeroizing;
 
 use super::{Db, fixed, from_sql, to_sql};
 use crate::error::Error;
@@ -23,8 +24,8 @@ pub(crate) struct CallerRow {
     pub(crate) conversation: ConversationId,
     pub(crate) device: PublicKey,
     pub(crate) account: PublicKey,
-    /// What it can be added with.
-    pub(crate) package: Vec<u8>,
+    /// The letter it asks by: its account's list, and what it can be added with.
+    pub(crate) letter: Zeroizing<Vec<u8>>,
 }
 
 impl Db<'_> {
@@ -108,15 +109,15 @@ impl Db<'_> {
         Ok(rows.map(|id| id.map(ConversationId::new)).collect::<Result<_, _>>()?)
     }
 
-    /// Notes a device that waits for consent, with its newest key package.
+    /// Notes a device that waits for consent, with its newest letter.
     pub(crate) fn put_caller(self, row: &CallerRow) -> Result<(), Error> {
-        let sql = "INSERT OR REPLACE INTO callers (conversation, device, account, package)
+        let sql = "INSERT OR REPLACE INTO callers (conversation, device, account, letter)
             VALUES (?1, ?2, ?3, ?4)";
         self.sql.prepare_cached(sql)?.execute(params![
             row.conversation.as_bytes(),
             row.device.as_bytes(),
             row.account.as_bytes(),
-            row.package,
+            *row.letter,
         ])?;
         Ok(())
     }
@@ -130,7 +131,7 @@ impl Db<'_> {
                 conversation: of,
                 device: PublicKey::new(fixed(row, "device")?),
                 account: PublicKey::new(fixed(row, "account")?),
-                package: row.get("package")?,
+                letter: Zeroizing::new(row.get("letter")?),
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)

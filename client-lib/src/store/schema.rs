@@ -175,7 +175,7 @@ CREATE TABLE returns (
 ) WITHOUT ROWID;
 CREATE TABLE callers (
     conversation BLOB NOT NULL, device BLOB NOT NULL, account BLOB NOT NULL,
-    package BLOB NOT NULL, PRIMARY KEY (conversation, device)
+    letter BLOB NOT NULL, PRIMARY KEY (conversation, device)
 ) WITHOUT ROWID;
 
 CREATE TABLE restarts (

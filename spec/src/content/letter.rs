@@ -90,8 +90,10 @@ pub enum WelcomePart {
 pub struct ReaddLetter {
     /// The conversation's mailbox.
     pub mailbox: MailboxId,
-    /// A key package of the device, exact bytes.
-    pub key_package: Vec<u8>,
+    /// The account's signed device list, exact bytes.
+    pub devices: Vec<u8>,
+    /// Key packages of the device, exact bytes: of either suite if it does not know which is used.
+    pub key_packages: Vec<Vec<u8>>,
     /// The last position it has read.
     pub after: LogPosition,
 }
@@ -125,6 +127,9 @@ pub struct LinkLetter {
 /// What the others need to add a new device (DEV-6).
 #[derive(Clone, PartialEq, Eq)]
 pub struct LinkedLetter {
+    /// Of a restored device, which nobody has linked (REV-8): the account's signed device list,
+    /// exact bytes; else empty.
+    pub devices: Vec<u8>,
     /// Key packages of the device, exact bytes.
     pub key_packages: Vec<Vec<u8>>,
 }

@@ -34,10 +34,11 @@ fn blob(size: u64) -> WelcomePart {
     })
 }
 
-fn readd(key_package: usize) -> LetterContent {
+fn readd(key_packages: usize) -> LetterContent {
     LetterContent::Readd(ReaddLetter {
         mailbox: MailboxId::new([6; 16]),
-        key_package: vec![2; key_package],
+        devices: vec![1; 1_500],
+        key_packages: vec![vec![2; 2_700]; key_packages],
         after: LogPosition { generation: 1, seq: Seq::new(2) },
     })
 }
@@ -58,7 +59,8 @@ fn link(nick: &str) -> LetterContent {
 }
 
 fn linked(key_packages: usize) -> LetterContent {
-    LetterContent::Linked(LinkedLetter { key_packages: vec![vec![2; 2_700]; key_packages] })
+    let (devices, key_packages) = (vec![1; 1_500], vec![vec![2; 2_700]; key_packages]);
+    LetterContent::Linked(LinkedLetter { devices, key_packages })
 }
 
 fn removed() -> LetterContent {
@@ -82,7 +84,7 @@ pub(super) fn each() -> Vec<LetterContent> {
         first(1),
         here,
         welcome(blob(90_000)),
-        readd(2_700),
+        readd(2),
         join(1, "carol"),
         link("d"),
         linked(1),
@@ -94,7 +96,7 @@ pub(super) fn each() -> Vec<LetterContent> {
 /// CNT-2, CNT-6: every letter is read as it was written, one of an unknown kind too.
 #[test]
 fn letters_round_trip() {
-    for letter in each().into_iter().chain([first(DEVICES), join(DEVICES, "")]) {
+    for letter in each().into_iter().chain([first(DEVICES), join(DEVICES, ""), readd(DEVICES)]) {
         assert_eq!(LetterContent::decode(&letter.encode().unwrap()), Ok(letter));
     }
     assert!(LetterContent::decode(&[]).is_err());
@@ -105,9 +107,10 @@ fn letters_round_trip() {
 #[test]
 fn letters_past_their_bounds_are_refused() {
     let past = [first(0), first(DEVICES + 1), join(0, ""), join(DEVICES + 1, ""), join(1, "\n")];
-    let welcomes = [welcome(WelcomePart::Here(vec![])), welcome(blob(BLOB_BYTES + 1)), readd(0)];
+    let past = past.into_iter().chain([readd(0), readd(DEVICES + 1)]);
+    let welcomes = [welcome(WelcomePart::Here(vec![])), welcome(blob(BLOB_BYTES + 1))];
     let taken = [0, 1, 4, 7].map(|kind| LetterContent::Unknown { kind, body: vec![] });
-    for letter in past.into_iter().chain(welcomes).chain(taken) {
+    for letter in past.chain(welcomes).chain(taken) {
         assert!(letter.encode().is_err(), "{letter:?}");
     }
     assert!(welcome(blob(BLOB_BYTES)).encode().is_ok());

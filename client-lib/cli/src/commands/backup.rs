@@ -74,8 +74,10 @@ pub(super) async fn restore(
     let known = if contacts == 1 { "1 contact" } else { &format!("{contacts} contacts") };
     out.say(&format!("You are {name} again, on a new device, with {known}."));
     out.say(
-        "What was said can be read. In the conversations you can write when this device has been\n\
-         let into them again. Lost devices: restante device list, restante device remove NUMBER",
+        "What was said can be read. This device asks to be let into your conversations again when\n\
+         you run restante sync: each goes on when a device of yours answers, or somebody in it\n\
+         has agreed, with restante readmit. Tell them by another way that it is you.\n\
+         Lost devices: restante device list, restante device remove NUMBER",
     );
     if let Err(failure) = told {
         out.warn(&format!("{}; restante sync tells your relay later", failure.text));

@@ -19,7 +19,8 @@ use crate::engine::{Engine, Work};
 use crate::error::Error;
 use crate::files::Files;
 use crate::key::StoreKey;
-use crate::store::{ConversationRow, Db, LogRow, LogState, Mark, Meta, Stage, Store};
+use crate::limits::{RETURN_DELAY, RETURN_SPREAD};
+use crate::store::{ConversationRow, Db, LogRow, LogState, Mark, Meta, ReturnRow, Stage, Store};
 use crate::types::{ConversationId, Standing};
 
 impl Engine {
@@ -76,7 +77,7 @@ impl Work<'_> {
     }
 
     /// A conversation as it was: this device is in no group of it. Its logs stand as `Gone`, so
-    /// that nothing is opened and nothing sent; from there a device asks to be let in again.
+    /// that nothing is opened and nothing sent before the device was let in again.
     fn restore_conversation(&mut self, kept: &Conversation) -> Result<(), Error> {
         let id = ConversationId::new(*kept.id.as_bytes());
         let Ok(state) = GroupState::decode(&kept.state) else { return Ok(()) };
@@ -89,6 +90,7 @@ impl Work<'_> {
         }
         // REV-6
         let standing = match row.standing {
+            // Asked for when everything is here.
             Standing::Open => Standing::Restored,
             // There is nothing to agree to any more.
             Standing::Invited => Standing::Broken,
@@ -98,6 +100,26 @@ impl Work<'_> {
         };
         let log = kept.logs.last().map(|log| log.mailbox);
         self.db.put_conversation(&ConversationRow { state, standing, log, ..row })
+    }
+
+    /// What went on is asked for, as by a device that has read up to the newest message of the
+    /// file.
+    fn ask_for_all(&self) -> Result<(), Error> {
+        for row in self.db.conversations()? {
+            let Some(mailbox) = row.log.filter(|_| row.standing == Standing::Restored) else {
+                continue;
+            };
+            let mut log = self.db.need_log(&mailbox)?;
+            let last = self.db.last_place(row.id)?.unwrap_or_default();
+            if last.0 == log.generation {
+                log.cursor = last.1;
+                self.db.put_log(&log)?;
+            }
+            let due = self.later(RETURN_DELAY, RETURN_SPREAD)?;
+            // REV-7
+            self.db.put_return(&ReturnRow { mailbox, asked: 0, due })?;
+        }
+        Ok(())
     }
 }
 
@@ -124,6 +146,7 @@ fn restore(
     while let Some(segment) = file.next_segment()? {
         refused += work.restore_records(SegmentReader::following(Purpose::Recovery, &segment)?)?;
     }
+    work.ask_for_all()?;
     if refused > 0 {
         // ARC-2
         tracing::warn!(refused, "records of a recovery file were refused");

@@ -20,6 +20,7 @@ mod reboot;
 mod receipts;
 mod recovery;
 mod repair;
+mod restored;
 mod room_homes;
 mod rooms;
 mod sealing;

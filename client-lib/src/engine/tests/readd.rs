@@ -1,7 +1,8 @@
 //! Devices that were away for longer than the relay keeps envelopes come back.
 
 use restante_crypto::{
-    AccountKey, DeviceKey, DeviceNumber, GeneratedKeyPackage, OpenedLetter, OwnDevice, Suite,
+    AccountKey, DeviceKey, DeviceList, DeviceNumber, GeneratedKeyPackage, KemSecret, OpenedLetter,
+    OwnDevice, Suite,
 };
 use restante_spec::content::{LogPosition, ReaddLetter, RemovedLetter};
 use restante_spec::ids::MailboxId;
@@ -242,19 +243,29 @@ fn removal_is_told_when_it_is_read() {
 }
 
 /// A letter as another device of this account would write it, whose leaf is in no tree.
-fn letter_of_another_device(of: &mut Person, log: &MailboxId) -> (OpenedLetter, ReaddLetter) {
+fn letter_of_another_device(
+    of: &mut Person,
+    log: &MailboxId,
+    number: u32,
+) -> (OpenedLetter, ReaddLetter) {
     let package = of.engine.store.write(|db| {
         let key = AccountKey::from_seed(&*db.need_fixed(Meta::AccountKey)?);
         let device = DeviceKey::generate()?;
-        let certificate =
-            key.certify(&device.public(), DeviceNumber::new(2), post::NOW, "restored")?;
+        let number_of = DeviceNumber::new(number);
+        let certificate = key.certify(&device.public(), number_of, post::NOW, "restored")?;
         let own = OwnDevice { key: &device, certificate: &certificate };
         let made = GeneratedKeyPackage::make(&db.provider(), &own, Suite::Hybrid, false)?;
-        Ok((certificate, made.bytes))
+        let known = DeviceList::parse(&db.need_meta(Meta::DeviceList)?)?;
+        let mut devices = crate::engine::linking::entries(&known);
+        let signed = device.sign_letter_key(&KemSecret::generate()?.public(), post::NOW);
+        devices.push((certificate.clone(), signed));
+        let list = key.sign_list(u64::from(number), &devices)?;
+        Ok((certificate, made.bytes, list.as_bytes().to_vec()))
     });
-    let (sender, key_package) = package.unwrap();
+    let (sender, package, devices) = package.unwrap();
     let letter = OpenedLetter { sender, number: 1, content: Zeroizing::new(Vec::new()) };
-    (letter, ReaddLetter { mailbox: *log, key_package, after: LogPosition::default() })
+    let (key_packages, after) = (vec![package], LogPosition::default());
+    (letter, ReaddLetter { mailbox: *log, devices, key_packages, after })
 }
 
 /// CNV-19: a device whose leaf does not stand in the tree waits for a person's consent; one of an
@@ -263,7 +274,7 @@ fn letter_of_another_device(of: &mut Person, log: &MailboxId) -> (OpenedLetter, 
 fn unknown_device_needs_consent() {
     let (mut post, mut alice, mut bob) = friends();
     let (log, of) = (alice.log(), alice.talk());
-    let (letter, readd) = letter_of_another_device(&mut bob, &log);
+    let (letter, readd) = letter_of_another_device(&mut bob, &log, 2);
     alice.engine.transact(|work| work.take_readd(&letter, &readd)).unwrap();
     let who = alice.contact().id;
     let asked = Event::AsksToReturn { conversation: of, who };
@@ -274,7 +285,7 @@ fn unknown_device_needs_consent() {
     assert_eq!(alice.engine.callers(of).unwrap(), []);
     assert!(!alice.engine.wants_commit(&log).unwrap());
 
-    let (letter, readd) = letter_of_another_device(&mut bob, &log);
+    let (letter, readd) = letter_of_another_device(&mut bob, &log, 3);
     alice.engine.transact(|work| work.take_readd(&letter, &readd)).unwrap();
     alice.engine.consent(of, who, true).unwrap();
     post.round(&mut alice);
@@ -282,7 +293,7 @@ fn unknown_device_needs_consent() {
     assert_eq!(members.iter().map(|member| member.devices).sum::<u32>(), 3);
 
     let mut mallory = person("Mallory");
-    let (letter, readd) = letter_of_another_device(&mut mallory, &log);
+    let (letter, readd) = letter_of_another_device(&mut mallory, &log, 2);
     assert!(alice.engine.transact(|work| work.take_readd(&letter, &readd)).is_err());
 
     let account = *bob.engine.account.id().key();
@@ -292,15 +303,52 @@ fn unknown_device_needs_consent() {
         .write(|db| {
             for number in 0..CALLERS {
                 let device = restante_spec::ids::PublicKey::new([number as u8; 32]);
-                let row = CallerRow { conversation: of, device, account, package: Vec::new() };
+                let row =
+                    CallerRow { conversation: of, device, account, letter: Zeroizing::default() };
                 db.put_caller(&row)?;
             }
             Ok(())
         })
         .unwrap();
-    let (letter, readd) = letter_of_another_device(&mut bob, &log);
+    let (letter, readd) = letter_of_another_device(&mut bob, &log, 4);
     alice.engine.transact(|work| work.take_readd(&letter, &readd)).unwrap();
     assert_eq!(alice.engine.store.read().callers(of).unwrap().len(), CALLERS);
+}
+
+/// CNV-19: a letter whose list is of another account or without the writer, or whose key package is
+/// another device's, is refused.
+#[test]
+fn letters_that_are_not_their_writers_are_refused() {
+    let (_post, mut alice, mut bob) = friends();
+    let log = alice.log();
+    let (letter, good) = letter_of_another_device(&mut bob, &log, 2);
+    let (_, other) = letter_of_another_device(&mut bob, &log, 3);
+    let lists = [alice.engine.account.list.as_bytes(), bob.engine.account.list.as_bytes()];
+    let bad = lists.map(|list| ReaddLetter { devices: list.to_vec(), ..good.clone() });
+    let mixed = ReaddLetter { key_packages: other.key_packages, ..good.clone() };
+    for readd in bad.into_iter().chain([mixed]) {
+        assert!(alice.engine.transact(|work| work.take_readd(&letter, &readd)).is_err());
+    }
+    alice.engine.transact(|work| work.take_readd(&letter, &good)).unwrap();
+    assert_eq!(alice.engine.callers(alice.talk()).unwrap().len(), 1);
+}
+
+/// CNV-19, CNV-20: a device that is in no tree makes nobody begin anew, which would let it in
+/// without consent.
+#[test]
+fn unknown_device_makes_nobody_begin_anew() {
+    let (mut post, mut alice, mut bob) = friends();
+    let log = alice.log();
+    let (letter, readd) = letter_of_another_device(&mut bob, &log, 2);
+    alice.engine.reading_refused(&log, Code::Gone).unwrap();
+    alice.engine.transact(|work| work.take_readd(&letter, &readd)).unwrap();
+    let never = UnixTime::new(u64::MAX >> 1);
+    assert!(alice.engine.store.read().restarts_due(never).unwrap().is_empty());
+    bob.engine.reading_refused(&log, Code::Gone).unwrap();
+    wait(&mut bob, soon());
+    post.do_jobs(&mut bob);
+    post.bring_letters(&mut alice);
+    assert_eq!(alice.engine.store.read().restarts_due(never).unwrap().len(), 1);
 }
 
 /// Of a device that asks again only the newest key package is used.

@@ -166,7 +166,8 @@ impl Part for ReaddLetter {
     fn to_wire(&self) -> wire::Readd {
         wire::Readd {
             mailbox: self.mailbox.as_bytes().to_vec(),
-            key_package: self.key_package.clone(),
+            devices: self.devices.clone(),
+            key_packages: self.key_packages.clone(),
             after: self.after.to_wire(),
         }
     }
@@ -174,14 +175,15 @@ impl Part for ReaddLetter {
     fn from_wire(read: wire::Readd) -> Result<Self, ContentError> {
         Ok(Self {
             mailbox: exact("mailbox", MailboxId::from_slice(&read.mailbox))?,
-            key_package: read.key_package,
+            devices: read.devices,
+            key_packages: read.key_packages,
             after: LogPosition::from_wire(read.after.as_ref()),
         })
     }
 
     // CNT-6
     fn check(&self) -> Result<(), ContentError> {
-        one_to("key package", self.key_package.len(), BODY_BYTES)
+        one_to("key packages", self.key_packages.len(), DEVICES)
     }
 }
 
@@ -243,11 +245,11 @@ impl Part for LinkedLetter {
     const WHAT: &'static str = "linked letter";
 
     fn to_wire(&self) -> wire::Linked {
-        wire::Linked { key_packages: self.key_packages.clone() }
+        wire::Linked { devices: self.devices.clone(), key_packages: self.key_packages.clone() }
     }
 
     fn from_wire(read: wire::Linked) -> Result<Self, ContentError> {
-        Ok(Self { key_packages: read.key_packages })
+        Ok(Self { devices: read.devices, key_packages: read.key_packages })
     }
 
     // DEV-6

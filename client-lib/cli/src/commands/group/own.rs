@@ -151,6 +151,6 @@ fn standing_words(group: &Conversation) -> &'static str {
         (Standing::Left, _) => "you have left",
         (Standing::Removed, _) => "you were removed",
         (Standing::Broken, _) => "cannot be read on",
-        (Standing::Restored, _) => "restored: this device is to be let in again",
+        (Standing::Restored, _) => "restored: somebody in it is to let this device in again",
     }
 }
