@@ -17,7 +17,7 @@ use restante_tests::until::{until, until_contact, until_devices, until_standing}
 /// Seconds this relay keeps what it is given.
 const TTL: u64 = 12;
 /// Messages when nothing else is said.
-const MESSAGES: usize = 600;
+const MESSAGES: usize = 420;
 /// What each device says before all of them take what is there.
 const BATCH: usize = 10;
 /// What each of the others says while one device is away.

@@ -65,8 +65,10 @@ pub fn run(quick: bool, report: &mut Report) {
             let ratio = value / other[place].1;
             report.note(&format!("history.{name}_vs_{than}"), ratio, "ratio", None);
         }
-        let scan = large.last().expect("the scan").1;
-        report.note(&format!("history.scan_vs_{name}"), scan / value, "ratio", None);
+        if name.starts_with("search") {
+            let scan = large.last().expect("the scan").1;
+            report.note(&format!("history.scan_vs_{name}"), scan / value, "ratio", None);
+        }
     }
 }
 
