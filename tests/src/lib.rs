@@ -3,6 +3,7 @@
 //! Knows every crate of the workspace from its public side; must not know their insides. Nothing
 //! here is used by a crate that is shipped.
 
+pub mod app;
 pub mod blobs;
 pub mod fuzz;
 pub mod groups;
@@ -13,4 +14,5 @@ pub mod proxy;
 pub mod relay;
 pub mod socket;
 pub mod tls;
+pub mod until;
 pub mod wire;

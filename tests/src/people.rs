@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use restante_client::{
-    Client, Contact, ContactId, ContactState, Event, InviteOptions, Message, Notice, StoreKey,
-    Transfer, TransferId,
+    Client, Contact, ContactId, ContactState, ConversationId, Event, InviteOptions, Message,
+    MessageKind, Notice, StoreKey, Transfer, TransferId,
 };
 use restante_spec::address::RelayAddress;
 use tempfile::TempDir;
@@ -184,12 +184,29 @@ impl Person {
         tokio::time::timeout(WITHIN * 5, wait).await.expect("in time")
     }
 
+    /// Reacts to, edits, takes back or answers each of the newest texts of a conversation.
+    pub async fn act_on_the_newest(&self, of: impl Into<ConversationId>) {
+        let (of, client) = (of.into(), &self.client);
+        let mut newest = client.history(of, None, 8).await.expect("a page");
+        newest.retain(|message| message.kind == MessageKind::Text && message.seq.is_some());
+        for (number, Message { id, .. }) in newest.iter().enumerate() {
+            let done = match (number % 4, newest[number].from_me()) {
+                (0, _) => client.react(of, *id, Some("+")).await.map(drop),
+                (1, true) => client.edit(of, *id, "edited").await.map(drop),
+                (2, true) => client.delete(of, &[*id]).await,
+                _ => client.send_reply(of, *id, "re").await.map(drop),
+            };
+            done.expect("done");
+        }
+    }
+
     /// The whole conversation, page by page, oldest first.
-    pub async fn history(&self, contact: ContactId) -> Vec<Message> {
+    pub async fn history(&self, of: impl Into<ConversationId>) -> Vec<Message> {
+        let of = of.into();
         let mut all: Vec<Message> = Vec::new();
         loop {
             let before = all.first().map(|message| message.position);
-            let page = self.client.history(contact, before, 200).await.expect("a page");
+            let page = self.client.history(of, before, 200).await.expect("a page");
             if page.is_empty() {
                 return all;
             }
@@ -198,8 +215,8 @@ impl Person {
     }
 
     /// The texts of a conversation.
-    pub async fn texts(&self, contact: ContactId) -> Vec<String> {
-        self.history(contact).await.into_iter().map(|message| message.text).collect()
+    pub async fn texts(&self, of: impl Into<ConversationId>) -> Vec<String> {
+        self.history(of).await.into_iter().map(|message| message.text).collect()
     }
 }
 
@@ -215,4 +232,14 @@ pub async fn introduce(alice: &Person, bob: &Person) -> (ContactId, ContactId) {
     alice.until(ContactState::Active).await;
     let of_alice = bob.until(ContactState::Active).await;
     (of_bob, of_alice)
+}
+
+/// What every device of an account must show of a message, but for how far it has come.
+#[must_use]
+pub fn row(message: &Message) -> impl PartialEq + std::fmt::Debug + use<> {
+    let Message { id, author, text, kind, changes, seq, .. } = message.clone();
+    let Message { at, reply_to, edited, deleted_by, reactions, expires_at, .. } = message.clone();
+    ((id, author, text, kind, changes, seq), (at, reply_to, edited), {
+        (deleted_by, reactions, expires_at)
+    })
 }

@@ -4,8 +4,9 @@
 use std::time::{Duration, Instant};
 
 use restante_client::{ConversationId, MessageKind, Standing};
-use restante_tests::people::{Person, WITHIN, introduce};
+use restante_tests::people::{Person, introduce};
 use restante_tests::relay::Process;
+use restante_tests::until::{until, until_standing};
 
 /// Seconds this relay keeps what it is given.
 const TTL: u64 = 3;
@@ -17,29 +18,9 @@ async fn said(person: &Person, of: ConversationId) -> Vec<(Option<u64>, String)>
     texts.map(|message| (message.seq.map(|seq| seq.get()), message.text)).collect()
 }
 
-/// Waits until a person knows of a conversation in this standing.
-async fn until_standing(person: &Person, of: ConversationId, standing: Standing) {
-    let mut events = person.client.events();
-    let wait = async {
-        loop {
-            let all = person.client.conversations().await.unwrap();
-            if all.iter().any(|found| found.id == of && found.standing == standing) {
-                return;
-            }
-            events.next().await.unwrap();
-        }
-    };
-    tokio::time::timeout(WITHIN, wait).await.unwrap();
-}
-
 async fn until_said(person: &Person, of: ConversationId, count: usize) {
-    let mut events = person.client.events();
-    let wait = async {
-        while said(person, of).await.len() < count {
-            events.next().await.unwrap();
-        }
-    };
-    tokio::time::timeout(WITHIN * 2, wait).await.unwrap();
+    until(&person.client, "said", async |_| (said(person, of).await.len() >= count).then_some(()))
+        .await;
 }
 
 /// CNV-16, CNV-17, CNV-19: with a relay that has forgotten everything the device would need.
@@ -58,7 +39,7 @@ async fn absent_device_returns_and_misses_nothing() {
     let (of_bob, _) = introduce(&alice, &bob).await;
     let group = alice.client.create_group("Group", false).await.unwrap().id;
     alice.client.add_member(group, of_bob).await.unwrap();
-    until_standing(&bob, group, Standing::Invited).await;
+    until_standing(&bob.client, group, Standing::Invited).await;
     bob.client.accept_group(group).await.unwrap();
     alice.client.send(group, "before").await.unwrap();
     until_said(&bob, group, 1).await;

@@ -1,24 +1,9 @@
 //! Two people with two devices each, on a relay that is really there.
 
-use restante_client::{
-    Client, ContactId, ContactState, ConversationId, Error, Message, MessageKind, Standing,
-};
-use restante_tests::people::{Person, WITHIN, introduce};
+use restante_client::{Client, ConversationId, Error, Message, MessageKind, Standing};
+use restante_tests::people::{Person, introduce};
 use restante_tests::relay::Process;
-
-/// Waits until something is so at a client that is connected.
-async fn until<T>(client: &Client, what: &str, is_so: impl AsyncFn(&Client) -> Option<T>) -> T {
-    let mut events = client.events();
-    let wait = async {
-        loop {
-            if let Some(found) = is_so(client).await {
-                return found;
-            }
-            events.next().await.expect("events");
-        }
-    };
-    tokio::time::timeout(WITHIN, wait).await.unwrap_or_else(|_| panic!("in time: {what}"))
-}
+use restante_tests::until::{until, until_contact, until_devices, until_standing};
 
 async fn until_texts(client: &Client, of: ConversationId, count: usize) -> Vec<Message> {
     until(client, "texts", async |client| {
@@ -29,31 +14,6 @@ async fn until_texts(client: &Client, of: ConversationId, count: usize) -> Vec<M
         (all.len() >= count).then_some(all)
     })
     .await
-}
-
-async fn until_standing(client: &Client, of: ConversationId, standing: Standing) {
-    until(client, "standing", async |client| {
-        let found = client.conversation(of).await.ok()?;
-        (found.standing == standing).then_some(())
-    })
-    .await;
-}
-
-async fn until_contact(client: &Client, contact: ContactId) {
-    until(client, "a contact", async |client| {
-        let found = client.contact(contact).await.ok()?;
-        (found.state == ContactState::Active && !found.nickname.is_empty()).then_some(())
-    })
-    .await;
-}
-
-/// All devices of both are in a group of these accounts.
-async fn until_devices(client: &Client, of: ConversationId, devices: &[u32]) {
-    until(client, "devices", async |client| {
-        let members = client.members(of).await.ok()?;
-        (members.iter().map(|m| m.devices).collect::<Vec<_>>() == devices).then_some(())
-    })
-    .await;
 }
 
 /// DEV-7, DEV-8, DEV-12, DEV-13: two people with two devices each and one group: all four show the

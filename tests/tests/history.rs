@@ -3,26 +3,19 @@
 //!
 //! `RESTANTE_HISTORY` is how many messages there are, for more than CI's.
 
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use restante_client::{
-    Client, ContactId, ConversationId, Error, Message, MessageKind, RecoverySecret, Role, Standing,
-    StoreKey,
+    Client, ContactId, ConversationId, Error, Message, RecoverySecret, Role, Standing, StoreKey,
 };
-use restante_tests::people::{Person, WITHIN, introduce};
+use restante_tests::app::{KILLS, sync_amid_kills};
+use restante_tests::people::{Person, WITHIN, introduce, row};
 use restante_tests::proxy::Proxy;
 use restante_tests::relay::{Process, client_program};
 use restante_tests::wire::random;
-use serde_json::Value;
-use tokio::process::Command;
 
 /// Messages when nothing else is said.
 const MESSAGES: usize = 4_000;
-/// Kills of each side.
-const KILLS: usize = 12;
 /// Messages that are sent before both sides take what is there.
 const BATCH: usize = 400;
 
@@ -41,16 +34,7 @@ async fn talk(alice: &Person, of_bob: ContactId, bob: &Person, of_alice: Contact
         for person in [alice, bob, alice] {
             person.collect().await;
         }
-        let mut newest = alice.client.history(of_bob, None, 8).await.unwrap();
-        newest.retain(|message| message.kind == MessageKind::Text && message.seq.is_some());
-        for (number, message) in newest.iter().enumerate() {
-            match (number % 4, message.from_me()) {
-                (0, _) => drop(alice.client.react(of_bob, message.id, Some("+")).await.unwrap()),
-                (1, true) => drop(alice.client.edit(of_bob, message.id, "edited").await.unwrap()),
-                (2, true) => alice.client.delete(of_bob, &[message.id]).await.unwrap(),
-                _ => drop(alice.client.send_reply(of_bob, message.id, "re").await.unwrap()),
-            }
-        }
+        alice.act_on_the_newest(of_bob).await;
         for person in [alice, bob, alice] {
             person.collect().await;
         }
@@ -67,76 +51,10 @@ async fn send_all(people: &[&Person]) {
     }
 }
 
-/// What two devices must both show of a message.
-fn row(message: Message) -> impl PartialEq + std::fmt::Debug {
-    let Message { id, author, text, kind, changes, seq, at, fate, .. } = message;
-    let Message { reply_to, edited, deleted_by, reactions, expires_at, .. } = message;
+/// What both must show of a message.
+fn shown(message: &Message) -> impl PartialEq + std::fmt::Debug + use<> {
     // Of what is gone a device does not say how far it had come.
-    let fate = (!text.is_empty()).then_some(fate);
-    ((id, author, text, kind, changes, seq), (at, fate, reply_to, edited, deleted_by), {
-        (reactions, expires_at)
-    })
-}
-
-/// Runs the app's `sync` on a home: to its end, or killed at a random moment if that is sooner, the
-/// later the more often that was done; `pace` is what the app takes to do nothing. Says whether it
-/// was killed.
-async fn sync(home: &Path, killed: usize, pace: Duration) -> bool {
-    let mut command = Command::new(client_program("restante"));
-    command.arg("--home").arg(home).arg("sync").stdout(std::process::Stdio::null());
-    let mut child = command.stderr(std::process::Stdio::null()).spawn().unwrap();
-    if killed >= KILLS {
-        child.wait().await.unwrap();
-        return false;
-    }
-    let within = pace * u32::try_from(killed + 2).unwrap() / 2;
-    let moment = within * u32::from(u16::from_be_bytes(random())) / u32::from(u16::MAX);
-    let ended = tokio::time::timeout(moment, child.wait()).await;
-    if ended.is_ok() {
-        return false;
-    }
-    // SIGKILL.
-    child.kill().await.unwrap();
-    true
-}
-
-/// How far the history of a home is that no process has open.
-async fn progress(home: &Path) -> Option<Value> {
-    let mut command = Command::new(client_program("restante"));
-    command.arg("--home").arg(home).args(["--json", "--offline", "history"]);
-    let output = command.output().await.unwrap();
-    serde_json::from_slice(&output.stdout).ok()
-}
-
-/// Syncs both sides, killing each so often, until the new one has everything. Gives the kills and
-/// how often the new one was seen amid it.
-async fn sync_amid_kills(phone: &Person, laptop: &Person) -> (usize, usize) {
-    let begun = Instant::now();
-    progress(laptop.home()).await;
-    let pace = begun.elapsed();
-    let (done, kills) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let first = {
-        let (home, done, kills) = (phone.home().to_owned(), Arc::clone(&done), Arc::clone(&kills));
-        tokio::spawn(async move {
-            let mut killed = 0;
-            while !done.load(Ordering::SeqCst) {
-                killed += usize::from(sync(&home, killed, pace).await);
-            }
-            kills.fetch_add(killed, Ordering::SeqCst);
-        })
-    };
-    let (mut killed, mut amid) = (0, 0);
-    loop {
-        killed += usize::from(sync(laptop.home(), killed, pace).await);
-        match progress(laptop.home()).await {
-            Some(progress) if progress["complete"] == true => break,
-            Some(progress) if progress["done"] != 0 => amid += 1,
-            _ => {}
-        }
-    }
-    done.store(true, Ordering::SeqCst);
-    first.await.unwrap();
-    (killed + kills.load(Ordering::SeqCst), amid)
+    (row(message), (!message.text.is_empty()).then_some(message.fate))
 }
 
 /// DEV-16, ARC-3 to ARC-6: killed at random moments on both sides, a new device comes to the same
@@ -181,8 +99,8 @@ async fn a_new_device_has_the_same_history_whatever_is_killed() {
     );
     assert_eq!(ours.len(), theirs.len());
     assert!(kills >= KILLS && ours.len() >= messages(), "{kills} kills");
-    for (one, other) in ours.into_iter().zip(theirs) {
-        assert_eq!(row(one), row(other));
+    for (one, other) in ours.iter().zip(&theirs) {
+        assert_eq!(shown(one), shown(other));
     }
     let unread = async |person: &Person| person.client.contact(of_bob).await.unwrap().unread;
     assert_eq!(unread(&alice).await, unread(&laptop).await);
@@ -289,7 +207,7 @@ async fn a_restored_account_is_reached_again() {
     let contact = again.contact(of_bob).await.unwrap();
     assert_eq!((contact.nickname.as_str(), contact.verified), ("Bob", true));
     let after = again.history(of_bob, None, 100).await.unwrap();
-    assert!(before.iter().cloned().map(row).eq(after.into_iter().map(row)));
+    assert!(before.iter().map(shown).eq(after.iter().map(shown)));
     again.collect(WITHIN).await.unwrap();
     let refused = again.send(of_bob, "after").await;
     assert_eq!(refused, Err(Error::WrongStanding { standing: Standing::Restored }));

@@ -35,6 +35,18 @@ pub(crate) struct KeptRow {
     pub(crate) content: Vec<u8>,
 }
 
+/// Layout: 4 and 5 are kinds that are gone. Both ids are looked up: it is done for each content.
+// CNT-16
+const KEEP: &str = "INSERT OR REPLACE INTO kept
+        (mailbox, device, counter, conversation, id, seq, content, about)
+    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE NOT EXISTS (
+        SELECT 1 FROM messages WHERE conversation = ?4 AND id IN (?5, ?8)
+            AND (kind IN (4, 5) OR id = ?5 AND edited = 1))";
+/// Each half has its index.
+const DROP_KEPT: &str = "DELETE FROM kept WHERE rowid IN (
+    SELECT rowid FROM kept WHERE conversation = ?1 AND id = ?2
+    UNION ALL SELECT rowid FROM kept WHERE conversation = ?1 AND about = ?2)";
+
 impl KeptRow {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
@@ -92,15 +104,9 @@ impl Db<'_> {
     }
 
     /// Keeps a content for members that miss it; not what is here as a tombstone only, or stands on
-    /// one, or says something else by now (layout: 4 and 5 are kinds that are gone).
+    /// one, or says something else by now.
     pub(crate) fn keep(self, row: &KeptRow) -> Result<(), Error> {
-        // CNT-16
-        let sql = "INSERT OR REPLACE INTO kept
-                (mailbox, device, counter, conversation, id, seq, content, about)
-            SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE NOT EXISTS (
-                SELECT 1 FROM messages WHERE conversation = ?4 AND (id IN (?5, ?8)
-                    AND kind IN (4, 5) OR id = ?5 AND edited = 1))";
-        self.sql.prepare_cached(sql)?.execute(params![
+        self.sql.prepare_cached(KEEP)?.execute(params![
             row.mailbox.as_bytes(),
             row.device.as_bytes(),
             to_sql(row.counter),
@@ -130,8 +136,7 @@ impl Db<'_> {
 
     /// Of a message and what stands on it nothing is kept any more.
     pub(super) fn drop_kept(self, of: ConversationId, id: &MessageId) -> Result<(), Error> {
-        let sql = "DELETE FROM kept WHERE conversation = ?1 AND ?2 IN (id, about)";
-        self.sql.prepare_cached(sql)?.execute((of.as_bytes(), id.as_bytes()))?;
+        self.sql.prepare_cached(DROP_KEPT)?.execute((of.as_bytes(), id.as_bytes()))?;
         Ok(())
     }
 
@@ -185,5 +190,34 @@ impl Db<'_> {
     pub(crate) fn was_absent(self, mailbox: &MailboxId) -> Result<bool, Error> {
         let sql = "SELECT 1 FROM absences WHERE mailbox = ?1";
         Ok(self.sql.prepare_cached(sql)?.exists([mailbox.as_bytes()])?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::StoreKey;
+    use crate::store::Store;
+
+    /// CNT-16: what is done for each content does not grow with its conversation: of no table it
+    /// reads more than the rows of the ids it is about.
+    #[test]
+    fn keeping_a_content_reads_no_conversation_through() {
+        let (home, key) = (tempfile::tempdir().unwrap(), StoreKey::from_bytes([7; 32]));
+        Store::create(home.path(), &key, |db| {
+            for sql in [KEEP, DROP_KEPT] {
+                let mut plan = db.sql.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+                let steps = plan.raw_query().mapped(|row| row.get::<_, String>("detail"));
+                let steps = steps.collect::<Result<Vec<_>, _>>()?;
+                let of_rows = |step: &&String| step.contains("kept") || step.contains("messages");
+                assert!(steps.iter().any(|step| of_rows(&step)), "{steps:?}");
+                for step in steps.iter().filter(of_rows) {
+                    let narrow = ["AND id=?", "AND about=?", "(rowid=?)"];
+                    assert!(narrow.iter().any(|by| step.contains(by)), "{step}");
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
     }
 }

@@ -16,6 +16,7 @@ use restante_spec::limits::COMMIT_READERS;
 use restante_tests::groups::provider;
 
 use super::conversation::{Device, MAILBOX, place};
+use super::process::cpu_us;
 use super::report::{Report, median};
 
 /// Messages of one transaction when many are received.
@@ -382,12 +383,4 @@ fn most_blank(suite: Suite) -> usize {
         }
     }
     a.conversation.members().len()
-}
-
-/// CPU this thread has used, us. The kernel adds up when it looks at the thread, so it is made to.
-fn cpu_us() -> f64 {
-    std::thread::yield_now();
-    let told = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux' count");
-    let ns = told.split_whitespace().next().and_then(|ns| ns.parse::<f64>().ok());
-    ns.expect("nanoseconds") / 1e3
 }

@@ -1,11 +1,12 @@
 //! The benches: what a load costs, beside what the machine could do at best, in one run.
 //!
-//! `tests/benches/run [W1 W2 W3 W4 W5 store micro groups] [--quick]`. Counts, and ratios to a
+//! `tests/benches/run [W1 W2 W3 W4 W5 store micro groups history] [--quick]`. Counts, and ratios to a
 //! denominator of the same run, are the figures to trust; rates depend on the machine's mood.
 
 mod bare;
 mod conversation;
 mod groups;
+mod history;
 mod letter;
 mod micro;
 mod process;
@@ -21,7 +22,7 @@ mod w5;
 use report::Report;
 
 /// What there is.
-const BENCHES: [&str; 8] = ["W1", "W2", "W3", "W4", "W5", "store", "micro", "groups"];
+const BENCHES: [&str; 9] = ["W1", "W2", "W3", "W4", "W5", "store", "micro", "groups", "history"];
 
 #[tokio::main]
 async fn main() {
@@ -63,6 +64,9 @@ async fn main() {
     }
     if runs("groups") {
         groups::run(quick, &mut report);
+    }
+    if runs("history") {
+        history::run(quick, &mut report);
     }
     report.print();
     report.write();

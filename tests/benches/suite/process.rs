@@ -88,10 +88,27 @@ pub fn written_by_this() -> f64 {
     written(Path::new("/proc/self"))
 }
 
+/// Bytes this process has asked the system for so far, whether they came from the disk or not.
+pub fn read_by_this() -> f64 {
+    io(Path::new("/proc/self"), "rchar: ")
+}
+
+/// CPU this thread has used, us. The kernel adds up when it looks at the thread, so it is made to.
+pub fn cpu_us() -> f64 {
+    std::thread::yield_now();
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux' count");
+    let ns = told.split_whitespace().next().and_then(|ns| ns.parse::<f64>().ok());
+    ns.expect("nanoseconds") / 1e3
+}
+
 fn written(proc: &Path) -> f64 {
+    io(proc, "write_bytes: ")
+}
+
+fn io(proc: &Path, name: &str) -> f64 {
     let io = std::fs::read_to_string(proc.join("io")).expect("io");
-    let written = io.lines().find_map(|line| line.strip_prefix("write_bytes: "));
-    written.and_then(|text| text.parse().ok()).expect("write_bytes")
+    let count = io.lines().find_map(|line| line.strip_prefix(name));
+    count.and_then(|text| text.parse().ok()).expect("a count")
 }
 
 impl Drop for Server {
