@@ -8,6 +8,7 @@ use restante_client::{
 };
 use restante_tests::people::{Person, WITHIN, introduce};
 use restante_tests::relay::InProcess;
+use restante_tests::until::until_standing;
 
 const READERS: usize = 20;
 
@@ -40,9 +41,8 @@ impl Hall {
     async fn add_host(&mut self, name: &str) {
         let host = Person::new(name, self.relay.address());
         let (of_host, _) = introduce(&self.founder, &host).await;
-        let asked = host.client.events();
         self.founder.client.add_host(self.id, of_host).await.unwrap();
-        until_standing(&host, asked, self.id, Standing::Invited).await;
+        until_standing(&host.client, self.id, Standing::Invited).await;
         let mut events = host.client.events();
         host.client.accept_room(self.id).await.unwrap();
         while host.client.conversation(self.id).await.unwrap().role != Role::Administrator {
@@ -109,20 +109,6 @@ async fn said(person: &Person, id: ConversationId) -> Vec<Message> {
 async fn next(events: &mut EventStream) -> Event {
     let event = tokio::time::timeout(WITHIN, events.next()).await;
     event.expect("something happens in time").expect("it runs")
-}
-
-async fn until_standing(
-    person: &Person,
-    mut events: EventStream,
-    id: ConversationId,
-    standing: Standing,
-) {
-    loop {
-        match person.client.conversation(id).await {
-            Ok(now) if now.standing == standing => return,
-            _ => drop(next(&mut events).await),
-        }
-    }
 }
 
 /// ROM-5, ROM-9, ROM-11, ROM-14: hosts write and everybody reads one order; who comes later finds

@@ -6,12 +6,14 @@
 use std::time::Instant;
 
 use restante_client::{
-    Client, ContactId, ConversationId, Error, Message, RecoverySecret, Role, Standing, StoreKey,
+    Client, ContactId, ConversationId, Error, Message, MessageKind, RecoverySecret, Role, Standing,
+    StoreKey,
 };
 use restante_tests::app::{KILLS, sync_amid_kills};
 use restante_tests::people::{Person, WITHIN, introduce, row};
 use restante_tests::proxy::Proxy;
 use restante_tests::relay::{Process, client_program};
+use restante_tests::until::{until, until_standing};
 use restante_tests::wire::random;
 
 /// Messages when nothing else is said.
@@ -115,43 +117,22 @@ async fn said(client: &Client, of: ConversationId) -> Vec<String> {
     all.filter(|message| message.kind == MessageKind::Text).map(|message| message.text).collect()
 }
 
-/// Waits until a conversation stands so.
-async fn until_standing(client: &Client, of: ConversationId, standing: Standing) {
-    let mut events = client.events();
-    let wait = async {
-        loop {
-            let all = client.conversations().await.unwrap();
-            if all.iter().any(|found| found.id == of && found.standing == standing) {
-                return;
-            }
-            events.next().await.unwrap();
-        }
-    };
-    tokio::time::timeout(WITHIN, wait).await.unwrap();
-}
-
-/// Waits until so much was said in a conversation, and nothing is missing.
+/// Until so much was said in a conversation, and nothing is missing.
 async fn until_said(client: &Client, of: ConversationId, texts: &[&str]) {
-    let mut events = client.events();
-    let wait = async {
-        while said(client, of).await != texts || !client.gaps(of).await.unwrap().is_empty() {
-            events.next().await.unwrap();
-        }
-    };
-    let done = tokio::time::timeout(WITHIN * 2, wait).await;
-    assert!(done.is_ok(), "{:?}", said(client, of).await);
+    until(client, "what was said", async |client| {
+        let whole = client.gaps(of).await.unwrap().is_empty();
+        (whole && said(client, of).await == texts).then_some(())
+    })
+    .await;
 }
 
-/// Waits until somebody's device asks to be let in again, and agrees.
+/// Until somebody's device asks to be let in again; then agrees. A lost device may have been asked
+/// before it was removed, and is waited for.
 async fn agree(client: &Client, of: ConversationId, who: ContactId) {
-    let mut events = client.events();
-    let wait = async {
-        while client.callers(of).await.unwrap() != [who] {
-            events.next().await.unwrap();
-        }
-    };
-    // The lost device may have been asked before it was removed, and is waited for.
-    tokio::time::timeout(WITHIN * 3, wait).await.unwrap();
+    until(client, "a wish to come back", async |client| {
+        (client.callers(of).await.unwrap() == [who]).then_some(())
+    })
+    .await;
     client.consent(of, who, true).await.unwrap();
 }
 
