@@ -1,7 +1,8 @@
 //! The benches: what a load costs, beside what the machine could do at best, in one run.
 //!
-//! `tests/benches/run [W1 W2 W3 W4 W5 store micro groups history] [--quick]`. Counts, and ratios to a
-//! denominator of the same run, are the figures to trust; rates depend on the machine's mood.
+//! `tests/benches/run [W1 W2 W3 W4 W5 store micro groups history] [--quick]`.
+//! Counts, and ratios to a denominator of the same run, are the figures to trust; rates depend on
+//! the machine's mood.
 
 mod bare;
 mod conversation;
