@@ -47,9 +47,9 @@ impl Builder {
     /// once, without network; conversations are [`crate::Standing::Restored`] until the device has
     /// been let into them again. It asks for that by itself once it is started: other devices of
     /// the account let it in by themselves, contacts and members when a person agrees
-    /// ([`crate::Event::AsksToReturn`], [`Client::consent`]). If nobody has after a few days it asks
-    /// no more; who agrees later lets it in all the same. A group in which nobody else may add a
-    /// device its administrator begins anew ([`Client::move_conversation`]).
+    /// ([`crate::Event::AsksToReturn`], [`Client::consent`]). If nobody has after a few days it
+    /// asks no more; who agrees later lets it in all the same. A group in which nobody else may
+    /// add a device its administrator begins anew ([`Client::move_conversation`]).
     ///
     /// # Errors
     /// [`Error::StoreExists`], [`Error::Locked`], [`Error::Storage`]; [`Error::Crypto`] for other

@@ -190,8 +190,8 @@ fn nobody_lets_it_in_until_somebody_does() {
     assert_eq!((standing(&again, talk), standing(&again, group)), (Standing::Open, Standing::Open));
 }
 
-/// REV-7, CNV-14: who may not add a device is not asked about one. The only administrator of a group
-/// begins it anew, and the others go along.
+/// REV-7, CNV-14: who may not add a device is not asked about one. The only administrator of a
+/// group begins it anew, and the others go along.
 #[test]
 fn the_only_administrator_begins_anew() {
     let (mut post, mut alice, mut bob, group) = talked();
@@ -289,8 +289,8 @@ fn few_are_asked_and_first_who_may_add() {
 }
 
 /// REV-8, DEV-7, DEV-9, DEV-16: a device of before that is there lets the new one into the own
-/// conversation and into every other, without anybody's consent; it tells what has changed since the
-/// file was written.
+/// conversation and into every other, without anybody's consent; it tells what has changed since
+/// the file was written.
 #[test]
 fn own_devices_let_it_in_by_themselves() {
     let (mut post, mut alice, mut laptop, mut bob) = three();
