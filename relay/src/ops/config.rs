@@ -129,8 +129,8 @@ pub struct Serve {
           default_value_t = limits::CONNECTIONS_PER_PREFIX,
           value_parser = up_to(limits::CONNECTIONS))]
     pub connections_per_prefix: usize,
-    /// The most TLS handshakes under way at once, an eighth of them from one address (IPv6: from one
-    /// /64).
+    /// The most TLS handshakes under way at once, an eighth of them from one address (IPv6: from
+    /// one /64).
     #[arg(long, env = "RESTANTE_HANDSHAKES", value_name = "N",
           default_value_t = limits::HANDSHAKES_IN_FLIGHT,
           value_parser = up_to(limits::HANDSHAKES_IN_FLIGHT))]
