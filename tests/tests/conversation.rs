@@ -9,12 +9,16 @@
 //! What repeats: what people do, when anything moves or fails, and every id and key but those that
 //! OpenMLS draws; so all that people see. What does not: the bytes that leave.
 
+#[path = "conversation/check.rs"]
+mod check;
 #[path = "conversation/ledger.rs"]
 mod ledger;
 #[path = "conversation/line.rs"]
 mod line;
 #[path = "simulation/random.rs"]
 mod random;
+#[path = "conversation/seats.rs"]
+mod seats;
 #[path = "conversation/workload.rs"]
 mod workload;
 #[path = "conversation/world.rs"]
@@ -26,6 +30,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use workload::Workload;
 use world::{Report, World};
+
+/// People of a run, and the most devices each of them has: in turn, by the seed.
+const SHAPES: [(usize, usize); 16] = [
+    (2, 1),
+    (3, 2),
+    (2, 3),
+    (4, 1),
+    (3, 1),
+    (2, 2),
+    (5, 1),
+    (10, 1),
+    (3, 3),
+    (4, 2),
+    (2, 1),
+    (6, 1),
+    (2, 2),
+    (3, 2),
+    (5, 2),
+    (10, 3),
+];
 
 /// Runs when nothing else is said.
 const SEEDS: u64 = 20;
@@ -41,10 +65,11 @@ fn once(seed: u64, is_telling: bool) -> Report {
     let mut clock = tokio::runtime::Builder::new_current_thread();
     let clock = clock.enable_time().start_paused(true).build().expect("a runtime");
     let _standing = clock.enter();
-    let people = [2, 3, 3, 4, 4, 5, 6, 10][usize::try_from(seed % 8).unwrap()];
+    let (people, devices) = SHAPES[usize::try_from(seed).unwrap() % SHAPES.len()];
     let mut world = World::new(seed, people, is_telling);
-    workload::introduce(&mut world);
-    let mut workload = Workload::default();
+    let mut workload = Workload::new(devices);
+    workload.settle_in(&mut world);
+    workload::introduce(&mut world, people);
     workload.gather(&mut world);
     world.run(|world, seat| workload.act(world, seat));
     let digest = workload.check(&mut world);
@@ -96,6 +121,8 @@ fn conversation_is_the_same_for_everybody_in_it_whatever_happens() {
         ("cuts", sum(|it| it.faults.cuts)),
         ("ends", sum(|it| it.faults.ends)),
         ("aways", sum(|it| it.faults.aways)),
+        ("links", sum(|it| it.faults.links)),
+        ("unlinks", sum(|it| it.faults.unlinks)),
     ];
     println!("{count} runs: {sums:?}");
     if count >= SEEDS {

@@ -23,8 +23,14 @@ pub(crate) struct Ledger {
     readers: BTreeMap<ReaderHash, usize>,
     /// What each device has on its connection.
     desks: BTreeMap<usize, Desk>,
+    /// Whose each device is.
+    people: BTreeMap<usize, usize>,
+    /// Devices that were removed from their account.
+    removed: BTreeSet<usize>,
     /// Texts that were written: by whom.
     texts: BTreeMap<EnvelopeId, (usize, String)>,
+    /// Texts of removed devices that had no place by then: who has heard of it drops them (DEV-14).
+    unheard: BTreeSet<EnvelopeId>,
     pub(crate) seen: Seen,
 }
 
@@ -76,6 +82,19 @@ impl Ledger {
         }
     }
 
+    /// A device of somebody is there.
+    pub(crate) fn sat_down(&mut self, seat: usize, person: usize) {
+        self.people.insert(seat, person);
+    }
+
+    /// A device was removed from its account.
+    pub(crate) fn removed(&mut self, seat: usize) {
+        self.removed.insert(seat);
+        let its = self.texts.iter().filter(|(_, (by, _))| *by == seat).map(|(id, _)| *id);
+        let placed = |id: &EnvelopeId| self.logs.values().any(|log| log.place_of(id).is_some());
+        self.unheard.extend(its.filter(|id| !placed(id)));
+    }
+
     /// A device has a new connection.
     pub(crate) fn connected(&mut self, seat: usize) {
         let before = self.desks.insert(seat, Desk::default());
@@ -86,6 +105,9 @@ impl Ledger {
     pub(crate) fn wrote(&mut self, seat: usize, message: &Message) {
         self.seen.texts += 1;
         let id = EnvelopeId::new(*message.id.as_bytes());
+        if self.removed.contains(&seat) {
+            self.unheard.insert(id);
+        }
         assert!(self.texts.insert(id, (seat, message.text.clone())).is_none(), "an id twice");
     }
 
@@ -162,6 +184,7 @@ impl Ledger {
         }
         let unreadable = history.iter().filter(|it| it.kind == MessageKind::Unreadable).count();
         assert_eq!(unreadable, 0, "device {seat} cannot read what it was sent");
+        let mut compared = 0;
         for log in self.logs.values() {
             let number = log.number;
             let here: Vec<(Seq, EnvelopeId)> = history
@@ -176,16 +199,17 @@ impl Ledger {
                 here.is_sorted_by_key(|(seq, _)| *seq),
                 "device {seat} shows log {number} in another order"
             );
-            let times = log.memberships(seat, &self.readers);
+            let times = self.times(log, seat);
             for (seq, id) in here.iter().filter(|(_, id)| self.texts.contains_key(id)) {
                 assert!(
                     times.iter().any(|time| time.holds(*seq)),
                     "device {seat} read {} of log {number} outside of its membership: {times:?}",
                     seq.get()
                 );
-                self.seen.compared += u64::from(self.texts[id].0 != seat);
+                compared += u64::from(self.texts[id].0 != seat);
             }
         }
+        self.seen.compared += compared;
         if is_reading {
             self.has_all(seat, history);
         }
@@ -201,12 +225,12 @@ impl Ledger {
                 continue;
             }
             let last = log.entries.iter().rfind(|(_, id)| ids.contains(id)).map(|(seq, _)| *seq);
-            for time in log.memberships(seat, &self.readers) {
+            for time in self.times(log, seat) {
                 let upto =
                     time.upto.map_or(Some(Seq::new(u64::MAX)), |upto| last.map(|it| it.min(upto)));
                 for (seq, id) in &log.entries {
                     let is_due = time.holds(*seq) && Some(*seq) <= upto;
-                    if is_due && self.texts.contains_key(id) {
+                    if is_due && self.texts.contains_key(id) && !self.unheard.contains(id) {
                         let number = log.number;
                         assert!(
                             ids.contains(id),
@@ -218,6 +242,37 @@ impl Ledger {
                 }
             }
         }
+    }
+
+    /// When a device may have read a log: in the time of any device of its account, as what one
+    /// has it gives to the others; one that was removed only until then.
+    fn times(&self, log: &Log, seat: usize) -> Vec<Membership> {
+        let person = self.people[&seat];
+        let seats = self.people.iter().filter(|(_, of)| **of == person).map(|(seat, _)| *seat);
+        let mut times: Vec<Membership> =
+            seats.flat_map(|seat| log.memberships(seat, &self.readers)).collect();
+        let own = log.memberships(seat, &self.readers);
+        if self.removed.contains(&seat)
+            && let Some(end) = own.last().and_then(|time| time.upto)
+        {
+            for time in &mut times {
+                time.upto = Some(time.upto.map_or(end, |upto| upto.min(end)));
+            }
+        }
+        times
+    }
+
+    /// Whether a device is in the log of this history.
+    pub(crate) fn is_in(&self, seat: usize, history: &[Message]) -> bool {
+        self.newest_log(history).is_some_and(|log| {
+            log.current().iter().any(|reader| self.readers.get(reader) == Some(&seat))
+        })
+    }
+
+    fn newest_log(&self, history: &[Message]) -> Option<&Log> {
+        let ids = history.iter().rev().map(|message| EnvelopeId::new(*message.id.as_bytes()));
+        let places = |id: EnvelopeId| self.logs.values().find(|log| log.place_of(&id).is_some());
+        ids.filter_map(places).next()
     }
 
     /// Whether a message stands in a log.
@@ -239,9 +294,7 @@ impl Ledger {
 
     /// How many devices are in the log that holds one of these messages: the newest such log.
     pub(crate) fn devices_beside(&self, history: &[Message]) -> Option<usize> {
-        let ids = history.iter().rev().map(|message| EnvelopeId::new(*message.id.as_bytes()));
-        let places = |id: EnvelopeId| self.logs.values().find(|log| log.place_of(&id).is_some());
-        ids.filter_map(places).next().map(|log| log.current().len())
+        self.newest_log(history).map(|log| log.current().len())
     }
 }
 
