@@ -11,6 +11,8 @@
 
 #[path = "conversation/check.rs"]
 mod check;
+#[path = "conversation/kinds.rs"]
+mod kinds;
 #[path = "conversation/ledger.rs"]
 mod ledger;
 #[path = "conversation/line.rs"]
@@ -32,7 +34,7 @@ use workload::Workload;
 use world::{Report, World};
 
 /// People of a run, and the most devices each of them has: in turn, by the seed.
-const SHAPES: [(usize, usize); 16] = [
+const SHAPES: [(usize, usize); 32] = [
     (2, 1),
     (3, 2),
     (2, 3),
@@ -45,6 +47,22 @@ const SHAPES: [(usize, usize); 16] = [
     (4, 2),
     (2, 1),
     (6, 1),
+    (2, 2),
+    (3, 2),
+    (3, 1),
+    (4, 3),
+    (2, 1),
+    (3, 2),
+    (2, 3),
+    (4, 1),
+    (3, 1),
+    (2, 2),
+    (5, 3),
+    (10, 1),
+    (3, 3),
+    (4, 2),
+    (2, 1),
+    (6, 2),
     (2, 2),
     (3, 2),
     (5, 2),
@@ -72,6 +90,10 @@ fn once(seed: u64, is_telling: bool) -> Report {
     workload::introduce(&mut world, people);
     workload.gather(&mut world);
     world.run(|world, seat| workload.act(world, seat));
+    if world.faults.absences > 0 {
+        workload.say_last_words(&mut world);
+        world.heal();
+    }
     let digest = workload.check(&mut world);
     Report { seen: world.ledger.seen, faults: world.faults, digest }
 }
@@ -113,6 +135,7 @@ fn conversation_is_the_same_for_everybody_in_it_whatever_happens() {
     let sum = |what: fn(&Report) -> u64| reports.iter().map(what).sum::<u64>();
     let sums = [
         ("texts", sum(|it| it.seen.texts)),
+        ("touches", sum(|it| it.seen.touches)),
         ("compared", sum(|it| it.seen.compared)),
         ("commits", sum(|it| it.seen.commits)),
         ("stale", sum(|it| it.seen.stale)),
@@ -121,6 +144,8 @@ fn conversation_is_the_same_for_everybody_in_it_whatever_happens() {
         ("cuts", sum(|it| it.faults.cuts)),
         ("ends", sum(|it| it.faults.ends)),
         ("aways", sum(|it| it.faults.aways)),
+        ("absences", sum(|it| it.faults.absences)),
+        ("repaired", sum(|it| it.seen.repaired)),
         ("links", sum(|it| it.faults.links)),
         ("unlinks", sum(|it| it.faults.unlinks)),
     ];

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use restante_client::{Message, MessageKind};
+use restante_client::{Gap, Message, MessageKind};
 use restante_crypto::reader_hash;
 use restante_spec::codes::Code;
 use restante_spec::ids::{EnvelopeId, Handle, MailboxId, ReaderHash, RequestNumber, Seq};
@@ -25,10 +25,20 @@ pub(crate) struct Ledger {
     desks: BTreeMap<usize, Desk>,
     /// Whose each device is.
     people: BTreeMap<usize, usize>,
+    /// Devices that were away for longer than the relay keeps anything.
+    absent: BTreeSet<usize>,
     /// Devices that were removed from their account.
     removed: BTreeSet<usize>,
+    /// What the relay has given to each device.
+    given: BTreeMap<usize, BTreeSet<EnvelopeId>>,
     /// Texts that were written: by whom.
     texts: BTreeMap<EnvelopeId, (usize, String)>,
+    /// Other words that texts were given, in no order.
+    words: BTreeMap<EnvelopeId, BTreeSet<String>>,
+    /// Texts somebody took back, or wanted to.
+    taken_back: BTreeSet<EnvelopeId>,
+    /// Which devices did something with a message.
+    touched: BTreeMap<EnvelopeId, BTreeSet<usize>>,
     /// Texts of removed devices that had no place by then: who has heard of it drops them (DEV-14).
     unheard: BTreeSet<EnvelopeId>,
     pub(crate) seen: Seen,
@@ -56,6 +66,10 @@ struct Desk {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) texts: u64,
+    /// Texts that were let go before a device read them, and that it has all the same.
+    pub(crate) repaired: u64,
+    /// Reactions, edits, deletes and answers.
+    pub(crate) touches: u64,
     pub(crate) commits: u64,
     pub(crate) stale: u64,
     /// Appends whose answer was lost.
@@ -95,6 +109,11 @@ impl Ledger {
         self.unheard.extend(its.filter(|id| !placed(id)));
     }
 
+    /// A device was away for longer than the relay keeps anything.
+    pub(crate) fn was_absent(&mut self, seat: usize) {
+        self.absent.insert(seat);
+    }
+
     /// A device has a new connection.
     pub(crate) fn connected(&mut self, seat: usize) {
         let before = self.desks.insert(seat, Desk::default());
@@ -104,11 +123,34 @@ impl Ledger {
     /// A device's person wrote this.
     pub(crate) fn wrote(&mut self, seat: usize, message: &Message) {
         self.seen.texts += 1;
-        let id = EnvelopeId::new(*message.id.as_bytes());
+        let id = id_of(message);
         if self.removed.contains(&seat) {
             self.unheard.insert(id);
         }
         assert!(self.texts.insert(id, (seat, message.text.clone())).is_none(), "an id twice");
+    }
+
+    /// Somebody did something with a message.
+    pub(crate) fn touched(&mut self, seat: usize, message: &Message) {
+        self.seen.touches += 1;
+        self.touched.entry(id_of(message)).or_default().insert(seat);
+    }
+
+    /// Whether everybody has heard alike what was done with a message: what a device has said that
+    /// was removed meanwhile some have heard, and others have not (DEV-14).
+    pub(crate) fn is_heard_alike(&self, message: &Message) -> bool {
+        let by = self.touched.get(&id_of(message));
+        by.is_none_or(|seats| seats.is_disjoint(&self.removed))
+    }
+
+    /// Somebody gave a text other words.
+    pub(crate) fn reworded(&mut self, message: &Message) {
+        self.words.entry(id_of(message)).or_default().insert(message.text.clone());
+    }
+
+    /// Somebody took a text back.
+    pub(crate) fn took_back(&mut self, message: &Message) {
+        self.taken_back.insert(id_of(message));
     }
 
     /// A device says something to the relay.
@@ -158,6 +200,7 @@ impl Ledger {
             }
             RelayHeader::Push(Push::Deliver(deliver)) => {
                 let Some(mailbox) = desk.handles.get(&deliver.handle) else { return };
+                self.given.entry(seat).or_default().insert(deliver.id);
                 (*mailbox, deliver.id, deliver.seq)
             }
             RelayHeader::Push(_) => return,
@@ -167,20 +210,43 @@ impl Ledger {
             let is_commit = log.commits.contains_key(&id);
             self.seen.commits += u64::from(is_commit);
             let number = log.number;
-            let what = if is_commit { "commit" } else { "content" };
-            self.tell(|| format!("log {number}: {what} at {}", seq.get()));
+            let text = self.texts.get(&id).map_or("something", |(_, text)| text.as_str());
+            let what = if is_commit { "a commit" } else { text };
+            self.tell(|| format!("log {number}: {what} at {}, says {seat}", seq.get()));
         }
     }
 
     /// Compares what a device shows of one conversation with the logs. `is_reading`: it is in the
-    /// conversation and has read all there is.
-    pub(crate) fn compare(&mut self, seat: usize, history: &[Message], is_reading: bool) {
-        let mut shown = BTreeSet::new();
-        for message in history.iter().filter(|message| message.kind == MessageKind::Text) {
-            let id = EnvelopeId::new(*message.id.as_bytes());
-            assert!(shown.insert(id), "device {seat} shows a message twice: {}", message.text);
-            let (_, text) = self.texts.get(&id).expect("a message nobody wrote");
-            assert_eq!(*text, message.text, "another text");
+    /// conversation and has read all there is, but for these gaps.
+    pub(crate) fn compare(
+        &mut self,
+        seat: usize,
+        history: &[Message],
+        is_reading: Option<&Vec<Gap>>,
+    ) {
+        let mut shown = BTreeMap::new();
+        for (place, message) in history.iter().enumerate() {
+            let (id, said) = (id_of(message), &message.text);
+            assert!(shown.insert(id, place).is_none(), "device {seat} shows {said} twice");
+            match message.kind {
+                MessageKind::Text => {
+                    let (_, text) = self.texts.get(&id).expect("a message nobody wrote");
+                    let others = self.words.get(&id).is_some_and(|words| words.contains(said));
+                    assert!(text == said || (message.edited && others), "another text");
+                }
+                MessageKind::Deleted => {
+                    assert!(self.taken_back.contains(&id), "{seat}: nobody took it back");
+                }
+                _ => {}
+            }
+            let Some(answered) = message.reply_to.map(|to| EnvelopeId::new(*to.message.as_bytes()))
+            else {
+                continue;
+            };
+            // What it answers comes before it, or is not here.
+            let later = |it: &&Message| id_of(it) == answered && it.seq.is_some();
+            let is_early = history[place..].iter().find(later);
+            assert!(is_early.is_none(), "device {seat} shows {said} before what it answers");
         }
         let unreadable = history.iter().filter(|it| it.kind == MessageKind::Unreadable).count();
         assert_eq!(unreadable, 0, "device {seat} cannot read what it was sent");
@@ -189,7 +255,7 @@ impl Ledger {
             let number = log.number;
             let here: Vec<(Seq, EnvelopeId)> = history
                 .iter()
-                .map(|message| EnvelopeId::new(*message.id.as_bytes()))
+                .map(id_of)
                 .filter_map(|id| log.place_of(&id).map(|seq| (seq, id)))
                 .collect();
             if here.is_empty() {
@@ -210,16 +276,28 @@ impl Ledger {
             }
         }
         self.seen.compared += compared;
-        if is_reading {
-            self.has_all(seat, history);
+        if self.absent.contains(&seat) && is_reading.is_some() {
+            self.seen.repaired += self.missed(seat, history);
         }
+        if let Some(gaps) = is_reading {
+            self.has_all(seat, history, gaps);
+        }
+    }
+
+    /// How many of these texts the relay never gave to a device.
+    fn missed(&self, seat: usize, history: &[Message]) -> u64 {
+        let given = self.given.get(&seat);
+        let is_missed = |id: &EnvelopeId| {
+            let by_another = self.texts.get(id).is_some_and(|(by, _)| *by != seat);
+            by_another && !given.is_some_and(|given| given.contains(id))
+        };
+        history.iter().map(id_of).filter(is_missed).count() as u64
     }
 
     /// A device that is in a log has every message that stood there in its time; one that was in it
     /// has every one up to the last that it has.
-    fn has_all(&self, seat: usize, history: &[Message]) {
-        let ids: BTreeSet<EnvelopeId> =
-            history.iter().map(|it| EnvelopeId::new(*it.id.as_bytes())).collect();
+    fn has_all(&mut self, seat: usize, history: &[Message], gaps: &[Gap]) {
+        let ids: BTreeSet<EnvelopeId> = history.iter().map(id_of).collect();
         for log in self.logs.values() {
             if !log.entries.values().any(|id| ids.contains(id)) {
                 continue;
@@ -232,9 +310,17 @@ impl Ledger {
                     let is_due = time.holds(*seq) && Some(*seq) <= upto;
                     if is_due && self.texts.contains_key(id) && !self.unheard.contains(id) {
                         let number = log.number;
+                        // Nobody gives what was taken back or given other words (CNV-18).
+                        let is_given =
+                            !self.words.contains_key(id) && !self.taken_back.contains(id);
+                        let is_shown = gaps.iter().any(|gap| gap.seq > *seq);
+                        // Who has left says no more how far it had counted (CNV-16).
+                        let is_there = log.has(self.texts[id].0, &self.readers);
                         assert!(
-                            ids.contains(id),
-                            "device {seat} misses {} of log {number} ({})",
+                            ids.contains(id)
+                                || (is_shown && !is_given)
+                                || (self.absent.contains(&seat) && !is_there),
+                            "device {seat} misses {} of log {number} ({}), and shows {gaps:?}",
                             seq.get(),
                             self.texts[id].1
                         );
@@ -264,26 +350,35 @@ impl Ledger {
 
     /// Whether a device is in the log of this history.
     pub(crate) fn is_in(&self, seat: usize, history: &[Message]) -> bool {
-        self.newest_log(history).is_some_and(|log| {
-            log.current().iter().any(|reader| self.readers.get(reader) == Some(&seat))
-        })
+        self.newest_log(history).is_some_and(|log| log.has(seat, &self.readers))
     }
 
     fn newest_log(&self, history: &[Message]) -> Option<&Log> {
-        let ids = history.iter().rev().map(|message| EnvelopeId::new(*message.id.as_bytes()));
+        let ids = history.iter().rev().map(id_of);
         let places = |id: EnvelopeId| self.logs.values().find(|log| log.place_of(&id).is_some());
         ids.filter_map(places).next()
     }
 
     /// Whether a message stands in a log.
     pub(crate) fn is_stored(&self, message: &Message) -> bool {
-        let id = EnvelopeId::new(*message.id.as_bytes());
+        let id = id_of(message);
         self.logs.values().any(|log| log.place_of(&id).is_some())
+    }
+
+    /// Whether a device, or another of its account, has been in the log of a message ever since.
+    pub(crate) fn has_stayed_since(&self, seat: usize, message: &Message) -> bool {
+        let id = id_of(message);
+        let mut logs = self.logs.values();
+        let found = logs.find_map(|log| log.place_of(&id).map(|seq| (log, seq)));
+        found.is_some_and(|(log, seq)| {
+            let times = self.times(log, seat);
+            times.iter().any(|time| time.holds(seq) && time.upto.is_none())
+        })
     }
 
     /// Whether a device has been in the log of this history ever since it came.
     pub(crate) fn has_stayed(&self, seat: usize, history: &[Message]) -> bool {
-        let ids = history.iter().map(|message| EnvelopeId::new(*message.id.as_bytes()));
+        let ids = history.iter().map(id_of);
         let mut logs =
             ids.filter_map(|id| self.logs.values().find(|log| log.place_of(&id).is_some()));
         logs.next().is_some_and(|log| {
@@ -318,6 +413,11 @@ impl Log {
         readers
     }
 
+    /// Whether a device is in the log.
+    fn has(&self, seat: usize, readers: &BTreeMap<ReaderHash, usize>) -> bool {
+        self.current().iter().any(|reader| readers.get(reader) == Some(&seat))
+    }
+
     /// When a device was in the log.
     fn memberships(&self, seat: usize, readers: &BTreeMap<ReaderHash, usize>) -> Vec<Membership> {
         let is_of = |reader: &ReaderHash| readers.get(reader) == Some(&seat);
@@ -343,4 +443,9 @@ impl Membership {
     fn holds(&self, seq: Seq) -> bool {
         seq > self.from && self.upto.is_none_or(|upto| seq < upto)
     }
+}
+
+/// A message has the id of its envelope.
+fn id_of(message: &Message) -> EnvelopeId {
+    EnvelopeId::new(*message.id.as_bytes())
 }

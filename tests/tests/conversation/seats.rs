@@ -15,7 +15,8 @@ use restante_spec::ids::{Nonce, UnixTime};
 use tempfile::TempDir;
 
 use super::line::Line;
-use super::world::World;
+use super::workload::history;
+use super::world::{Faults, World};
 
 /// One device. That of person `n` that has the account's key sits at seat `n`.
 pub(crate) struct Seat {
@@ -34,6 +35,8 @@ pub(crate) struct Seat {
     pub(crate) cannot_add: BTreeSet<ConversationId>,
     /// Conversations of which it was told that it came too late for something.
     pub(crate) gone: BTreeSet<ConversationId>,
+    /// It was away for longer than the relay keeps anything.
+    pub(super) was_absent: bool,
 }
 
 impl Seat {
@@ -48,25 +51,37 @@ impl Seat {
             check: None,
             cannot_add: BTreeSet::new(),
             gone: BTreeSet::new(),
+            was_absent: false,
         }
     }
 
     /// Takes what the device has told; anything that should not be fails the run.
-    fn hear(&mut self, number: usize) {
+    fn hear(&mut self, number: usize, past: Faults) {
         let Some((_, events)) = &mut self.device else { return };
         while let Some(Some(event)) = events.next().now_or_never() {
             let Event::Notice(notice) = event else { continue };
+                eprintln!("DBG {number} {notice:?}");
+            }
             match notice {
                 Notice::CannotAdd { conversation, .. } => {
                     self.cannot_add.insert(conversation);
                 }
-                Notice::Gone { conversation: id } | Notice::Gap { conversation: Some(id), .. } => {
+                // It is let in again, or is given what was let go.
+                Notice::Gone { .. } | Notice::Gap { .. } if self.was_absent => {}
+                Notice::Gone { conversation: id }
+                | Notice::Gap { conversation: Some(id), .. }
+                | Notice::ConversationLost { conversation: id } => {
                     self.gone.insert(id);
                 }
                 Notice::LinkOffered { check } => self.check = Some(check),
-                Notice::Unlinked | Notice::ShutOut if self.is_removed => {}
-                // Who says that it was removed may have come into that role since.
-                Notice::Junk { conversation: None } if !self.gone.is_empty() => {}
+                Notice::Unlinked | Notice::ShutOut | Notice::ConversationClosed { .. }
+                    if self.is_removed => {}
+                // What a removed device says is not heard (DEV-14).
+                Notice::Junk { conversation: Some(_) } if past.unlinks > 0 => {}
+                // Who says that it was removed may have come into that role since; who asks to be
+                // let in again may be a member no more.
+                Notice::Junk { conversation: None }
+                    if past.absences > 0 || !self.gone.is_empty() => {}
                 // Who made a change may have lost the right to it while it was under way.
                 Notice::Improper { .. } => {}
                 notice => panic!("device {number} is told: {notice:?}"),
@@ -122,6 +137,19 @@ impl World {
         (0..self.seats.len()).filter(|seat| !self.seats[*seat].is_removed).collect()
     }
 
+    /// Only who was struck may come too late for the end of its time (MBX-9).
+    pub(crate) fn check_gone(&mut self) {
+        for seat in self.in_use() {
+            for id in self.seats[seat].gone.clone() {
+                let history = history(self, seat, id);
+                assert!(
+                    !self.ledger.has_stayed(seat, &history),
+                    "{seat} lost a conversation it is in"
+                );
+            }
+        }
+    }
+
     /// The devices of a person that are in the account.
     pub(crate) fn devices_of(&self, person: usize) -> Vec<usize> {
         let theirs = |seat: &usize| {
@@ -172,7 +200,7 @@ impl World {
         let seat = &mut self.seats[number];
         let Some((device, _)) = &mut seat.device else { return false };
         let moved = device.step(time).unwrap_or_else(|error| panic!("device {number}: {error}"));
-        seat.hear(number);
+        seat.hear(number, self.faults);
         let Some((device, _)) = &mut seat.device else { return false };
         if !device.is_connected() {
             seat.line = None;

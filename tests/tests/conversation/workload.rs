@@ -10,6 +10,7 @@ use restante_client::{
     Message, Role, Standing,
 };
 
+use super::kinds::Kind;
 use super::world::{World, is_refusal};
 
 /// What somebody does.
@@ -28,9 +29,10 @@ enum Act {
     Look,
     Link,
     Unlink,
+    Touch(Kind),
 }
 
-const ACTS: [(u64, Act); 13] = [
+const ACTS: [(u64, Act); 17] = [
     (40, Act::Write),
     (4, Act::Found),
     (14, Act::Add),
@@ -42,8 +44,12 @@ const ACTS: [(u64, Act); 13] = [
     (5, Act::Role),
     (3, Act::MarkRead),
     (3, Act::Look),
-    (1, Act::Link),
-    (1, Act::Unlink),
+    (2, Act::Link),
+    (2, Act::Unlink),
+    (6, Act::Touch(Kind::Answer)),
+    (6, Act::Touch(Kind::React)),
+    (4, Act::Touch(Kind::Edit)),
+    (2, Act::Touch(Kind::Delete)),
 ];
 
 /// Groups of a run.
@@ -125,6 +131,16 @@ impl Workload {
         world.settle();
     }
 
+    /// Everybody says something everywhere: whoever missed what was said before finds out.
+    pub(crate) fn say_last_words(&mut self, world: &mut World) {
+        for seat in world.in_use() {
+            let all = world.ask(seat, |it| async move { it.conversations().await }).unwrap();
+            for id in all.iter().filter(|it| it.kind != ConversationKind::Own).map(|it| it.id) {
+                self.write_in(world, seat, id);
+            }
+        }
+    }
+
     /// Somebody does something.
     pub(crate) fn act(&mut self, world: &mut World, seat: usize) {
         let act = world.random.weighted(&ACTS);
@@ -143,11 +159,12 @@ impl Workload {
             Act::Look => {
                 if let Some(id) = pick(world, seat, |_, _| true) {
                     let history = history(world, seat, id);
-                    world.ledger.compare(seat, &history, false);
+                    world.ledger.compare(seat, &history, None);
                 }
             }
             Act::Link => self.link(world, seat),
             Act::Unlink => unlink(world, seat),
+            Act::Touch(kind) => self.touch(world, seat, kind),
         }
     }
 
@@ -162,17 +179,27 @@ impl Workload {
     fn write(&mut self, world: &mut World, seat: usize) {
         let open = |_, standing| standing == Standing::Open;
         let Some(id) = pick(world, seat, open) else { return };
-        self.texts += 1;
-        let text = format!("text {} of {seat}", self.texts);
+        self.write_in(world, seat, id);
+    }
+
+    fn write_in(&mut self, world: &mut World, seat: usize, id: ConversationId) {
+        let text = self.next_text(seat);
         let sent = world.ask(seat, |it| async move { it.send(id, &text).await });
         match sent {
-            Ok(message) => {
-                world.ledger.tell(|| format!("{seat} writes {}", message.text));
-                world.ledger.wrote(seat, &message);
-                self.written.push((seat, id, message));
-            }
+            Ok(message) => self.note_written(world, seat, message),
             Err(error) => assert!(is_refusal(&error), "{error}"),
         }
+    }
+
+    pub(super) fn next_text(&mut self, seat: usize) -> String {
+        self.texts += 1;
+        format!("text {} of {seat}", self.texts)
+    }
+
+    pub(super) fn note_written(&mut self, world: &mut World, seat: usize, message: Message) {
+        world.ledger.tell(|| format!("{seat} writes {}", message.text));
+        world.ledger.wrote(seat, &message);
+        self.written.push((seat, message.conversation, message));
     }
 
     /// Lets groups come about before anything fails, so that their members get into each other's
@@ -291,7 +318,7 @@ pub(crate) fn history(world: &mut World, seat: usize, id: ConversationId) -> Vec
 }
 
 /// One of the conversations of a device.
-fn pick(
+pub(super) fn pick(
     world: &mut World,
     seat: usize,
     which: impl Fn(ConversationKind, Standing) -> bool,

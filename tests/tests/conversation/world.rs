@@ -36,6 +36,8 @@ struct Mood {
     cut: u64,
     end: u64,
     away: u64,
+    /// Somebody is away for longer than the relay keeps anything.
+    is_absent: bool,
 }
 
 /// How often faults happened.
@@ -45,6 +47,8 @@ pub(crate) struct Faults {
     pub(crate) cuts: u64,
     pub(crate) ends: u64,
     pub(crate) aways: u64,
+    /// Devices that were away for longer than the relay keeps anything.
+    pub(crate) absences: u64,
     /// Devices that were taken into an account, and that were removed from one.
     pub(crate) links: u64,
     pub(crate) unlinks: u64,
@@ -83,9 +87,15 @@ const MOVES: [(u64, Move); 7] = [
 /// Moves of a run before everything is healed, for each device.
 const MOVES_OF_A_DEVICE: u64 = 400;
 /// Rounds after which a healed run must have come to rest.
-const ROUNDS: usize = 4_000;
+const ROUNDS: usize = 2_000;
 /// Rounds after which a second is over, for what is not at rest by then.
 const ROUNDS_OF_A_SECOND: usize = 50;
+/// What passes before everything is said to be at rest, seconds.
+const WAITS: [u64; 3] = [600; 3];
+/// The same where somebody was away for long: who is asked for what is missing may take days.
+const LONG_WAITS: [u64; 4] = [4_000, 90_000, 90_000, 90_000];
+/// Three of them are longer than the relay keeps anything.
+const THIRD_OF_A_LONG_TIME: Duration = Duration::from_secs(5 * 86_400);
 /// When everything begins, Unix seconds.
 const BEGINNING: u64 = 1_800_000_000;
 
@@ -109,6 +119,7 @@ impl World {
             cut: random.within(0, 8) * scale,
             end: random.within(0, 5) * scale,
             away: random.within(0, 2) * scale,
+            is_absent: random.permille(400) && std::env::var("ABSENT").is_ok(),
         };
         let mut world = Self {
             random,
@@ -141,9 +152,17 @@ impl World {
 
     /// Runs until everything is healed and at rest.
     pub(crate) fn run(&mut self, mut act: impl FnMut(&mut Self, usize)) {
-        for _ in 0..MOVES_OF_A_DEVICE * self.seats.len() as u64 {
+        let moves = MOVES_OF_A_DEVICE * self.seats.len() as u64;
+        let mut absent = None;
+        for number in 0..moves {
             self.moment += 1;
             self.fault();
+            if self.mood.is_absent && number == moves / 4 {
+                absent = Some(self.leave());
+            }
+            if let Some(seat) = absent.take_if(|_| number == moves / 2) {
+                self.forget(seat);
+            }
             let seat = self.random.index(self.seats.len());
             match self.random.weighted(&MOVES) {
                 Move::Act => {
@@ -174,6 +193,17 @@ impl World {
     /// Everything works again, and whoever is away comes back.
     pub(crate) fn heal(&mut self) {
         self.ledger.tell(|| "everything is healed".to_owned());
+        self.bring_all_back();
+        // Behind everything that waits for its time.
+        let days: &[u64] = if self.faults.absences > 0 { &LONG_WAITS } else { &[] };
+        for seconds in WAITS.iter().chain(days) {
+            self.settle();
+            self.wait(Duration::from_secs(*seconds));
+        }
+        self.settle();
+    }
+
+    fn bring_all_back(&mut self) {
         if self.relay.is_none() {
             self.start_relay();
         }
@@ -183,12 +213,33 @@ impl World {
                 self.open(seat);
             }
         }
-        // Twice behind everything that waits for its time.
+    }
+
+    /// Somebody goes away, for long.
+    fn leave(&mut self) -> usize {
+        let seats = self.in_use();
+        let seat = seats[self.random.index(seats.len())];
+        self.ledger.tell(|| format!("{seat} goes away for long"));
+        self.cut(seat);
+        self.seats[seat].away_until = u64::MAX;
+        seat
+    }
+
+    /// Whoever else there is has read everything, and the relay lets it go.
+    fn forget(&mut self, absent: usize) {
+        self.faults.absences += 1;
+        self.bring_all_back();
+        self.seats[absent].away_until = u64::MAX;
+        // The others look in from time to time: their readers hold back what they have not read.
         for _ in 0..3 {
             self.settle();
-            self.wait(Duration::from_secs(600));
+            self.wait(THIRD_OF_A_LONG_TIME);
         }
         self.settle();
+        self.ledger.tell(|| format!("{absent} comes back too late"));
+        self.seats[absent].was_absent = true;
+        self.ledger.was_absent(absent);
+        self.seats[absent].away_until = self.moment + self.random.within(0, 300);
     }
 
     /// Lets everything move until nothing does.
@@ -207,12 +258,14 @@ impl World {
             }
             for &seat in seats {
                 self.end_pauses(seat);
+                // A device that was removed may ask for ever.
+                let counts = !self.seats[seat].is_removed;
                 while self.step(seat) {
-                    moved = true;
+                    moved |= counts;
                 }
-                moved |= self.up(seat, usize::MAX);
-                moved |= self.work(seat);
-                moved |= self.down(seat, usize::MAX);
+                moved |= self.up(seat, usize::MAX) && counts;
+                moved |= self.work(seat) && counts;
+                moved |= self.down(seat, usize::MAX) && counts;
             }
             self.write();
             let held = self.relay.as_ref().expect("it runs").held();
@@ -303,7 +356,7 @@ impl World {
             self.ledger.tell(|| format!("the process of {seat} ends"));
             (self.seats[seat].device, self.seats[seat].line) = (None, None);
         }
-        if self.random.permille(self.mood.away) {
+        if self.random.permille(self.mood.away) && self.seats[seat].away_until != u64::MAX {
             self.faults.aways += 1;
             self.cut(seat);
             self.seats[seat].away_until = self.moment + self.random.within(100, 2_000);
@@ -352,6 +405,7 @@ pub(crate) fn is_refusal(error: &Error) -> bool {
             | Error::WrongStanding { .. }
             | Error::WrongState { .. }
             | Error::NotAMember
+            | Error::Cloned
             | Error::NoSuchConversation
             | Error::NoSuchContact
             | Error::TooMany { .. }
