@@ -64,6 +64,11 @@ impl Workload {
                         message.text
                     );
                 }
+                // It was removed while it was away, and nobody who could has told it so.
+                Fate::Queued if standing == Standing::Broken => {
+                    let history = history(world, *seat, *id);
+                    assert!(!world.ledger.is_in(*seat, &history), "{seat} was not let in again");
+                }
                 fate => panic!("{} is {fate} at the end: {standing:?}", message.text),
             }
         }
@@ -182,8 +187,11 @@ fn shown(world: &mut World, seat: usize) -> BTreeMap<ConversationId, (Standing, 
     let all = world.ask(seat, |it| async move { it.conversations().await }).unwrap();
     let all = all.into_iter().filter(|it| it.kind != ConversationKind::Own);
     let show = |it: restante_client::Conversation| {
-        let rows = history(world, seat, it.id).into_iter().filter(|it| {
-            matches!(it.kind, MessageKind::Text | MessageKind::Deleted) && it.seq.is_some()
+        let all = history(world, seat, it.id);
+        let rows = all.into_iter().filter(|it| {
+            matches!(it.kind, MessageKind::Text | MessageKind::Deleted)
+                && it.seq.is_some()
+                && world.ledger.is_for_all(it)
         });
         let rows = rows.map(|it| (it.id, it.text.clone(), it.kind, it.from_me()));
         (it.id, (it.standing, rows.collect()))

@@ -39,7 +39,7 @@ pub(crate) struct Ledger {
     taken_back: BTreeSet<EnvelopeId>,
     /// Which devices did something with a message.
     touched: BTreeMap<EnvelopeId, BTreeSet<usize>>,
-    /// Texts of removed devices that had no place by then: who has heard of it drops them (DEV-14).
+    /// Texts of removed devices: who has heard of it before it reads them drops them (DEV-14).
     unheard: BTreeSet<EnvelopeId>,
     pub(crate) seen: Seen,
 }
@@ -105,8 +105,7 @@ impl Ledger {
     pub(crate) fn removed(&mut self, seat: usize) {
         self.removed.insert(seat);
         let its = self.texts.iter().filter(|(_, (by, _))| *by == seat).map(|(id, _)| *id);
-        let placed = |id: &EnvelopeId| self.logs.values().any(|log| log.place_of(id).is_some());
-        self.unheard.extend(its.filter(|id| !placed(id)));
+        self.unheard.extend(its);
     }
 
     /// A device was away for longer than the relay keeps anything.
@@ -128,6 +127,11 @@ impl Ledger {
             self.unheard.insert(id);
         }
         assert!(self.texts.insert(id, (seat, message.text.clone())).is_none(), "an id twice");
+    }
+
+    /// Whether whoever may read a message shows it.
+    pub(crate) fn is_for_all(&self, message: &Message) -> bool {
+        !self.unheard.contains(&id_of(message))
     }
 
     /// Somebody did something with a message.

@@ -60,8 +60,6 @@ impl Seat {
         let Some((_, events)) = &mut self.device else { return };
         while let Some(Some(event)) = events.next().now_or_never() {
             let Event::Notice(notice) = event else { continue };
-                eprintln!("DBG {number} {notice:?}");
-            }
             match notice {
                 Notice::CannotAdd { conversation, .. } => {
                     self.cannot_add.insert(conversation);
@@ -77,7 +75,7 @@ impl Seat {
                 Notice::Unlinked | Notice::ShutOut | Notice::ConversationClosed { .. }
                     if self.is_removed => {}
                 // What a removed device says is not heard (DEV-14).
-                Notice::Junk { conversation: Some(_) } if past.unlinks > 0 => {}
+                Notice::Junk { .. } if past.unlinks > 0 => {}
                 // Who says that it was removed may have come into that role since; who asks to be
                 // let in again may be a member no more.
                 Notice::Junk { conversation: None }
