@@ -29,6 +29,9 @@ pub(crate) struct Ledger {
     absent: BTreeSet<usize>,
     /// Devices that were removed from their account.
     removed: BTreeSet<usize>,
+    /// What its writer appended again because the relay had forgotten that it stood there: the
+    /// writer knows of the second place only, others keep the first.
+    twice: BTreeSet<EnvelopeId>,
     /// What the relay has given to each device.
     given: BTreeMap<usize, BTreeSet<EnvelopeId>>,
     /// Texts that were written: by whom.
@@ -131,7 +134,7 @@ impl Ledger {
 
     /// Whether whoever may read a message shows it.
     pub(crate) fn is_for_all(&self, message: &Message) -> bool {
-        !self.unheard.contains(&id_of(message))
+        !self.unheard.contains(&id_of(message)) && !self.twice.contains(&id_of(message))
     }
 
     /// Somebody did something with a message.
@@ -211,6 +214,9 @@ impl Ledger {
         };
         let Some(log) = self.logs.get_mut(&mailbox) else { return };
         if log.entries.insert(seq, id).is_none() {
+            if log.entries.values().filter(|entry| **entry == id).count() > 1 {
+                self.twice.insert(id);
+            }
             let is_commit = log.commits.contains_key(&id);
             self.seen.commits += u64::from(is_commit);
             let number = log.number;
@@ -260,6 +266,7 @@ impl Ledger {
             let here: Vec<(Seq, EnvelopeId)> = history
                 .iter()
                 .map(id_of)
+                .filter(|id| !self.twice.contains(id))
                 .filter_map(|id| log.place_of(&id).map(|seq| (seq, id)))
                 .collect();
             if here.is_empty() {

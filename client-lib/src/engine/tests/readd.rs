@@ -159,6 +159,14 @@ fn who_leaves_lets_the_last_other_in_again() {
     post.round(&mut bob);
     assert_eq!(state(&bob, &log), LogState::Live);
     assert_eq!(bob.engine.conversation(group).unwrap().standing, Standing::Open);
+    // That she leaves he has missed: she says how far she has counted, and he asks for it.
+    for _ in 0..6 {
+        for person in [&mut alice, &mut bob] {
+            post.round(person);
+            wait(person, a_bit());
+        }
+    }
+    assert_eq!(alice.engine.conversation(group).unwrap().standing, Standing::Left);
 }
 
 /// CNV-19: if nobody helps in any round, the conversation is shown as ended; a Welcome that comes
