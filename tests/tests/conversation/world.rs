@@ -119,7 +119,7 @@ impl World {
             cut: random.within(0, 8) * scale,
             end: random.within(0, 5) * scale,
             away: random.within(0, 2) * scale,
-            is_absent: random.permille(400) && std::env::var("ABSENT").is_ok(),
+            is_absent: random.permille(250),
         };
         let mut world = Self {
             random,
