@@ -32,6 +32,7 @@ pub use crate::buffer::parsers::{chunk, chunk_of, key_slot, keys};
 pub use crate::gateway::parsers::{Socket, http};
 
 type Mailboxes = Arc<Service<RedbBuffer, Hub>>;
+type Workshop = (Arc<Hands>, Arc<Blobs>);
 
 /// What is chosen of a relay; everything else is as in the real one.
 #[derive(Clone, Debug)]
@@ -282,7 +283,7 @@ fn open_blobs(
     setup: &Setup,
     buffer: &RedbBuffer,
     owner: &PublicKey,
-) -> Result<Option<(Arc<Hands>, Arc<Blobs>)>, Error> {
+) -> Result<Option<Workshop>, Error> {
     let Some(folder) = &setup.blobs else { return Ok(None) };
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().build().map_err(Error::System)?;

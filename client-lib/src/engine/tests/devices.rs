@@ -1,10 +1,7 @@
 //! Tests of several devices of one account, with envelopes carried by hand.
 
-use bytes::Bytes;
 use restante_crypto::DeviceList;
 use restante_spec::content::StateRecord;
-use restante_spec::ids::Handle;
-use restante_spec::message::{Deliver, EnvelopeClass};
 
 use super::post::{Person, Post, events, new_device, person, wait};
 use super::*;
@@ -108,30 +105,6 @@ fn nothing_holds_before_the_numbers_were_compared() {
     new.engine.refuse_link().unwrap();
     assert_eq!(new.engine.link_check().unwrap(), None);
     assert_eq!(new.engine.finish_link(), Err(Error::NoLink));
-}
-
-/// What a device writes to the inbox of its own account comes back to it without its body: that is
-/// no junk.
-#[test]
-fn own_letter_that_comes_back_is_no_junk() {
-    let (mut post, mut alice) = (Post::default(), person("Alice"));
-    let mut laptop = link(&mut post, &mut alice);
-    notices(&mut laptop);
-    let inbox = laptop.engine.account.inbox;
-    let cursor = laptop.engine.store.read().meta_number(Meta::InboxCursor).unwrap();
-    let echo = Deliver {
-        handle: Handle::new(1),
-        seq: Seq::new(cursor + 1),
-        prev: Seq::new(cursor),
-        epoch: None,
-        id: EnvelopeId::new([0xEC; 16]),
-        class: EnvelopeClass::Normal,
-        expires_at: post::EXPIRES,
-        commit: false,
-        own: true,
-    };
-    laptop.engine.receive(&inbox, vec![(echo, Bytes::new())]).unwrap();
-    assert_eq!(notices(&mut laptop), []);
 }
 
 /// DEV-3: what is no code is refused, and an invite is none; DEV-1: only the first device links.
