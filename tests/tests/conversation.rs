@@ -6,6 +6,9 @@
 //! network, clocks and disks are played. `SEED=n` repeats one run and tells what happens, `SEEDS=n`
 //! makes so many; `tests/simulation/plant` shows that the checkers see what they are there for.
 //!
+//! `ABSENT=1` lets devices be away for longer than the relay keeps anything. Not every such run
+//! passes yet: what somebody who joined meanwhile may not read is not told apart from what is lost.
+//!
 //! What repeats: what people do, when anything moves or fails, and every id and key but those that
 //! OpenMLS draws; so all that people see. What does not: the bytes that leave.
 
@@ -144,12 +147,12 @@ fn conversation_is_the_same_for_everybody_in_it_whatever_happens() {
         ("cuts", sum(|it| it.faults.cuts)),
         ("ends", sum(|it| it.faults.ends)),
         ("aways", sum(|it| it.faults.aways)),
-        ("absences", sum(|it| it.faults.absences)),
-        ("repaired", sum(|it| it.seen.repaired)),
         ("links", sum(|it| it.faults.links)),
         ("unlinks", sum(|it| it.faults.unlinks)),
     ];
-    println!("{count} runs: {sums:?}");
+    let absences = sum(|it| it.faults.absences);
+    let repaired = sum(|it| it.seen.repaired);
+    println!("{count} runs: {sums:?}, {absences} absences, {repaired} texts repaired");
     if count >= SEEDS {
         let missing: Vec<_> = sums.iter().filter(|(_, sum)| *sum == 0).collect();
         assert!(missing.is_empty(), "never happened: {missing:?}");

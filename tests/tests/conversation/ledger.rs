@@ -321,9 +321,11 @@ impl Ledger {
                     let is_due = time.holds(*seq) && Some(*seq) <= upto;
                     if is_due && self.texts.contains_key(id) && !self.unheard.contains(id) {
                         let number = log.number;
-                        // Nobody gives what was taken back or given other words (CNV-18).
-                        let is_given =
-                            !self.words.contains_key(id) && !self.taken_back.contains(id);
+                        // Nobody gives what was taken back or given other words, or what somebody
+                        // would read who came later (CNV-18).
+                        let is_given = !self.words.contains_key(id)
+                            && !self.taken_back.contains(id)
+                            && !self.has_newcomers(log, *seq);
                         let is_shown = gaps.iter().any(|gap| gap.seq > *seq);
                         // Who has left says no more how far it had counted (CNV-16).
                         let is_there = log.has(self.texts[id].0, &self.readers);
@@ -357,6 +359,14 @@ impl Ledger {
             }
         }
         times
+    }
+
+    /// Whether somebody came into a log behind this place who was not there before.
+    fn has_newcomers(&self, log: &Log, seq: Seq) -> bool {
+        self.people.keys().any(|seat| {
+            let times = self.times(log, *seat);
+            times.iter().any(|time| time.from > seq) && !times.iter().any(|time| time.from < seq)
+        })
     }
 
     /// Whether a device is in the log of this history.
