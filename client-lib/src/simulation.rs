@@ -59,6 +59,21 @@ impl Device {
         Self::begin(Engine::create(home, key, &entrance, nickname, now)?, lock)
     }
 
+    /// Makes the home of a device that is to be linked.
+    ///
+    /// # Errors
+    /// As [`crate::Builder::link`].
+    pub fn link(
+        home: &Path,
+        key: &StoreKey,
+        relay: &RelayAddress,
+        now: UnixTime,
+    ) -> Result<Self, Error> {
+        let lock = HomeLock::acquire(home, Duration::ZERO)?;
+        let entrance = Entrance { address: relay.clone(), token: None };
+        Self::begin(Engine::create_linking(home, key, &entrance, now)?, lock)
+    }
+
     /// Opens a home.
     ///
     /// # Errors

@@ -26,7 +26,7 @@ use crate::buffer::redb::RedbBuffer;
 use crate::delivery::Hub;
 use crate::error::Error;
 use crate::gateway::{Door, Endorser, Gateway, Listener, Page, Pool};
-use crate::limits::{BLOB_SWEEP_EVERY, DRAIN_TIME, SHRINK_EVERY, SWEEP_STEP, TICK};
+use crate::limits::{BLOB_SWEEP_EVERY, BLOB_TASKS, DRAIN_TIME, SHRINK_EVERY, SWEEP_STEP, TICK};
 use crate::mailbox::pressure::{Disk, Level};
 use crate::mailbox::{Blobs, Service, admission};
 use crate::ops::admin::Admin;
@@ -197,7 +197,8 @@ async fn open_blobs(
     owner: &PublicKey,
     tasks: &Tasks,
 ) -> Result<Arc<Blobs>, Error> {
-    let store = BlobStore::open(&serve.blobs()?, &data.blob_keys(), tasks.clone())?;
+    let (place, keys) = (serve.blobs()?, data.blob_keys());
+    let store = BlobStore::open(&place, &keys, tasks.clone(), BLOB_TASKS)?;
     Ok(Blobs::open(buffer, store, owner, serve.blob_bytes).await?)
 }
 

@@ -3,6 +3,7 @@
 //! Only with the feature `simulation`, which the released relay does not have. Beside `run` the
 //! only file that puts the parts together; who uses it is network, disk, clock and scheduler.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,17 +11,20 @@ use bytes::Bytes;
 use restante_crypto::SigningKey;
 use restante_spec::address::RelayAddress;
 use restante_spec::ids::{Incarnation, MailboxId, Nonce, PublicKey, SpkiHash, UnixTime};
+use tokio::runtime::Runtime;
 
+use crate::buffer::blobs::{BlobStore, Place};
 use crate::buffer::redb::{RedbBuffer, Writer};
 use crate::buffer::{self, Buffer as _};
 use crate::delivery::Hub;
 use crate::error::Error;
 use crate::gateway::{self, Endorser, Gateway, Peer};
-use crate::limits::SWEEP_STEP;
+use crate::limits::{BLOB_PLACE_TIME, SWEEP_STEP};
 use crate::mailbox::api::Origin;
-use crate::mailbox::{self, Service};
+use crate::mailbox::{self, Blobs, Service};
 use crate::ops::clock::Clock;
 use crate::ops::config::told_limits;
+use crate::ops::tasks::Tasks;
 
 pub use crate::buffer::alone::{Store, Told};
 pub use crate::buffer::disk::Disk;
@@ -28,6 +32,7 @@ pub use crate::buffer::parsers::{chunk, chunk_of, key_slot, keys};
 pub use crate::gateway::parsers::{Socket, http};
 
 type Mailboxes = Arc<Service<RedbBuffer, Hub>>;
+type Workshop = (Arc<Hands>, Arc<Blobs>);
 
 /// What is chosen of a relay; everything else is as in the real one.
 #[derive(Clone, Debug)]
@@ -44,6 +49,8 @@ pub struct Setup {
     pub cache_bytes: usize,
     /// Sequence numbers reserved at a time.
     pub reserve: u64,
+    /// A folder for blobs, which crashes leave as it is; `None`: a relay without.
+    pub blobs: Option<PathBuf>,
 }
 
 /// One moment, by both clocks.
@@ -64,10 +71,17 @@ pub struct Relay {
     writer: Writer,
     origins: u64,
     sweeping: Option<MailboxId>,
+    hands: Option<Arc<Hands>>,
 }
 
 /// The relay's half of a connection. Dropped, the connection is cut.
-pub struct Connection(Peer<Mailboxes>);
+pub struct Connection(Peer<Mailboxes>, Option<Arc<Hands>>);
+
+/// What works on parts of blobs: each step waits for it, so that nothing depends on its pace.
+struct Hands {
+    runtime: Runtime,
+    tasks: Tasks,
+}
 
 /// What a relay holds for others at a moment: all zero when nobody is connected and nothing waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,7 +116,9 @@ impl Relay {
         bounds.quota.entries = setup.mailbox_entries;
         let hub = Arc::new(Hub::default());
         let public = identity.public();
-        let service = Service::new(Arc::clone(&buffer), Arc::clone(&hub), public, bounds);
+        let (hands, blobs) = open_blobs(setup, &buffer, &public)?.unzip();
+        let (store, notices) = (Arc::clone(&buffer), Arc::clone(&hub));
+        let service = Service::with_blobs(store, notices, public, bounds, blobs);
         let address = RelayAddress::new(public, "127.0.0.1", 1)?;
         let (settings, limits) = (gateway::Settings::default(), told_limits(&bounds));
         let gateway = Arc::new(Gateway {
@@ -117,7 +133,8 @@ impl Relay {
             settings,
             clock: Clock,
         });
-        Ok(Self { service, hub, gateway, buffer, writer, origins: 0, sweeping: None })
+        let (origins, sweeping) = (0, None);
+        Ok(Self { service, hub, gateway, buffer, writer, origins, sweeping, hands })
     }
 
     /// The relay's identity key.
@@ -132,7 +149,8 @@ impl Relay {
         let origin = Origin(self.origins);
         // Nobody looks at a certificate here.
         let spki = SpkiHash::new([0; SpkiHash::SIZE]);
-        Connection(Peer::new(Arc::clone(&self.gateway), nonce, origin, spki, now.instant))
+        let peer = Peer::new(Arc::clone(&self.gateway), nonce, origin, spki, now.instant);
+        Connection(peer, self.hands.clone())
     }
 
     /// Lets the writer work off one batch, if anything is queued. After a failure it first opens
@@ -152,6 +170,9 @@ impl Relay {
     pub fn tick(&mut self, now: Now) {
         self.buffer.tick(now.time);
         self.sweeping = self.service.sweep(self.sweeping, SWEEP_STEP, now.time);
+        if let Some(hands) = &self.hands {
+            hands.work(|| self.service.tick_blobs(now.time, true));
+        }
     }
 
     /// Takes mailboxes nobody uses out of memory.
@@ -203,7 +224,11 @@ impl Connection {
 
     /// Does what can be done. Returns whether there is more to deliver that could not be read.
     pub fn work(&mut self, now: Now) -> bool {
-        self.0.work(gateway::Now { time: now.time, instant: now.instant })
+        let now = gateway::Now { time: now.time, instant: now.instant };
+        match &self.1 {
+            Some(hands) => hands.work(|| self.0.work(now)),
+            None => self.0.work(now),
+        }
     }
 
     /// Told to leave.
@@ -240,4 +265,35 @@ impl Connection {
     pub fn in_flight(&self) -> usize {
         self.0.in_flight()
     }
+}
+
+impl Hands {
+    /// Does something, and whatever it has begun.
+    fn work<T>(&self, what: impl FnOnce() -> T) -> T {
+        self.runtime.block_on(async {
+            let done = what();
+            self.tasks.join(BLOB_PLACE_TIME).await;
+            done
+        })
+    }
+}
+
+/// The blobs of the store's mailboxes, and who works on them, if there are any.
+fn open_blobs(
+    setup: &Setup,
+    buffer: &RedbBuffer,
+    owner: &PublicKey,
+) -> Result<Option<Workshop>, Error> {
+    let Some(folder) = &setup.blobs else { return Ok(None) };
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().build().map_err(Error::System)?;
+    let (tasks, blobs) = runtime.block_on(async {
+        let tasks = Tasks::new();
+        let place = Place::Directory(folder.join("parts"));
+        // One at a time: in the order they were asked.
+        let store = BlobStore::open(&place, &folder.join("keys"), tasks.clone(), 1)?;
+        let most = restante_spec::limits::RELAY_BLOB_BYTES;
+        Ok::<_, Error>((tasks, Blobs::open(buffer, store, owner, most).await?))
+    })?;
+    Ok(Some((Arc::new(Hands { runtime, tasks }), blobs)))
 }

@@ -38,6 +38,10 @@ impl Work<'_> {
                 self.notice(Notice::Gap { conversation: None, after, before });
             }
             cursor = envelope.seq;
+            if envelope.own {
+                // Of this device: it comes back without its body.
+                continue;
+            }
             if self.db.letter_seen(&envelope.id)? {
                 continue;
             }

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::events::Event;
 use crate::limits::CALLERS;
 use crate::store::{CallerRow, ConversationRow, InboxRef, JobKind, LogRow, LogState, NewJob, Wish};
-use crate::types::{ContactId, ContactState, ConversationId};
+use crate::types::{ContactId, ContactState, ConversationId, Standing};
 
 /// How letters are written to a member, and how it may answer.
 pub(super) struct Way {
@@ -160,9 +160,10 @@ impl Work<'_> {
         Ok(true)
     }
 
+    /// Who leaves lets others in until they have let it go: nobody else may be left who can.
     fn can_let_in(&self, row: &ConversationRow, log: &LogRow) -> Result<bool, Error> {
         let current = log.state == LogState::Live && row.log == Some(log.mailbox);
-        Ok(current && self.takes_part(row.id)?)
+        Ok(current && (row.standing == Standing::Leaving || self.takes_part(row.id)?))
     }
 
     /// The newest key package of a device is the one it can be reached with.

@@ -39,7 +39,7 @@ pub(super) type Cell = Mutex<Mailbox>;
 
 impl<B: Buffer, N: Notices> Service<B, N> {
     /// A service over a buffer, without blobs; what happens is told to `notices`.
-    #[cfg(any(test, feature = "simulation"))]
+    #[cfg(test)]
     pub(crate) fn new(
         buffer: Arc<B>,
         notices: Arc<N>,

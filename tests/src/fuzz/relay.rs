@@ -166,6 +166,7 @@ fn relay(now: Now) -> Relay {
         batch_acts: 100,
         cache_bytes: 64 * 1024,
         reserve: 1_000,
+        blobs: None,
     };
     Relay::start(&setup, &Disk::default(), now).expect("an empty disk")
 }

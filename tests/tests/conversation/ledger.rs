@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use restante_client::{Message, MessageKind};
+use restante_client::{Gap, Message, MessageKind};
 use restante_crypto::reader_hash;
 use restante_spec::codes::Code;
 use restante_spec::ids::{EnvelopeId, Handle, MailboxId, ReaderHash, RequestNumber, Seq};
@@ -23,8 +23,27 @@ pub(crate) struct Ledger {
     readers: BTreeMap<ReaderHash, usize>,
     /// What each device has on its connection.
     desks: BTreeMap<usize, Desk>,
+    /// Whose each device is.
+    people: BTreeMap<usize, usize>,
+    /// Devices that were away for longer than the relay keeps anything.
+    absent: BTreeSet<usize>,
+    /// Devices that were removed from their account.
+    removed: BTreeSet<usize>,
+    /// What its writer appended again because the relay had forgotten that it stood there: the
+    /// writer knows of the second place only, others keep the first.
+    twice: BTreeSet<EnvelopeId>,
+    /// What the relay has given to each device.
+    given: BTreeMap<usize, BTreeSet<EnvelopeId>>,
     /// Texts that were written: by whom.
     texts: BTreeMap<EnvelopeId, (usize, String)>,
+    /// Other words that texts were given, in no order.
+    words: BTreeMap<EnvelopeId, BTreeSet<String>>,
+    /// Texts somebody took back, or wanted to.
+    taken_back: BTreeSet<EnvelopeId>,
+    /// Which devices did something with a message.
+    touched: BTreeMap<EnvelopeId, BTreeSet<usize>>,
+    /// Texts of removed devices: who has heard of it before it reads them drops them (DEV-14).
+    unheard: BTreeSet<EnvelopeId>,
     pub(crate) seen: Seen,
 }
 
@@ -50,6 +69,10 @@ struct Desk {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) texts: u64,
+    /// Texts that were let go before a device read them, and that it has all the same.
+    pub(crate) repaired: u64,
+    /// Reactions, edits, deletes and answers.
+    pub(crate) touches: u64,
     pub(crate) commits: u64,
     pub(crate) stale: u64,
     /// Appends whose answer was lost.
@@ -76,6 +99,23 @@ impl Ledger {
         }
     }
 
+    /// A device of somebody is there.
+    pub(crate) fn sat_down(&mut self, seat: usize, person: usize) {
+        self.people.insert(seat, person);
+    }
+
+    /// A device was removed from its account.
+    pub(crate) fn removed(&mut self, seat: usize) {
+        self.removed.insert(seat);
+        let its = self.texts.iter().filter(|(_, (by, _))| *by == seat).map(|(id, _)| *id);
+        self.unheard.extend(its);
+    }
+
+    /// A device was away for longer than the relay keeps anything.
+    pub(crate) fn was_absent(&mut self, seat: usize) {
+        self.absent.insert(seat);
+    }
+
     /// A device has a new connection.
     pub(crate) fn connected(&mut self, seat: usize) {
         let before = self.desks.insert(seat, Desk::default());
@@ -85,8 +125,39 @@ impl Ledger {
     /// A device's person wrote this.
     pub(crate) fn wrote(&mut self, seat: usize, message: &Message) {
         self.seen.texts += 1;
-        let id = EnvelopeId::new(*message.id.as_bytes());
+        let id = id_of(message);
+        if self.removed.contains(&seat) {
+            self.unheard.insert(id);
+        }
         assert!(self.texts.insert(id, (seat, message.text.clone())).is_none(), "an id twice");
+    }
+
+    /// Whether whoever may read a message shows it.
+    pub(crate) fn is_for_all(&self, message: &Message) -> bool {
+        !self.unheard.contains(&id_of(message)) && !self.twice.contains(&id_of(message))
+    }
+
+    /// Somebody did something with a message.
+    pub(crate) fn touched(&mut self, seat: usize, message: &Message) {
+        self.seen.touches += 1;
+        self.touched.entry(id_of(message)).or_default().insert(seat);
+    }
+
+    /// Whether everybody has heard alike what was done with a message: what a device has said that
+    /// was removed meanwhile some have heard, and others have not (DEV-14).
+    pub(crate) fn is_heard_alike(&self, message: &Message) -> bool {
+        let by = self.touched.get(&id_of(message));
+        by.is_none_or(|seats| seats.is_disjoint(&self.removed))
+    }
+
+    /// Somebody gave a text other words.
+    pub(crate) fn reworded(&mut self, message: &Message) {
+        self.words.entry(id_of(message)).or_default().insert(message.text.clone());
+    }
+
+    /// Somebody took a text back.
+    pub(crate) fn took_back(&mut self, message: &Message) {
+        self.taken_back.insert(id_of(message));
     }
 
     /// A device says something to the relay.
@@ -136,37 +207,66 @@ impl Ledger {
             }
             RelayHeader::Push(Push::Deliver(deliver)) => {
                 let Some(mailbox) = desk.handles.get(&deliver.handle) else { return };
+                self.given.entry(seat).or_default().insert(deliver.id);
                 (*mailbox, deliver.id, deliver.seq)
             }
             RelayHeader::Push(_) => return,
         };
         let Some(log) = self.logs.get_mut(&mailbox) else { return };
         if log.entries.insert(seq, id).is_none() {
+            if log.entries.values().filter(|entry| **entry == id).count() > 1 {
+                self.twice.insert(id);
+            }
             let is_commit = log.commits.contains_key(&id);
             self.seen.commits += u64::from(is_commit);
             let number = log.number;
-            let what = if is_commit { "commit" } else { "content" };
-            self.tell(|| format!("log {number}: {what} at {}", seq.get()));
+            let text = self.texts.get(&id).map_or("something", |(_, text)| text.as_str());
+            let what = if is_commit { "a commit" } else { text };
+            self.tell(|| format!("log {number}: {what} at {}, says {seat}", seq.get()));
         }
     }
 
     /// Compares what a device shows of one conversation with the logs. `is_reading`: it is in the
-    /// conversation and has read all there is.
-    pub(crate) fn compare(&mut self, seat: usize, history: &[Message], is_reading: bool) {
-        let mut shown = BTreeSet::new();
-        for message in history.iter().filter(|message| message.kind == MessageKind::Text) {
-            let id = EnvelopeId::new(*message.id.as_bytes());
-            assert!(shown.insert(id), "device {seat} shows a message twice: {}", message.text);
-            let (_, text) = self.texts.get(&id).expect("a message nobody wrote");
-            assert_eq!(*text, message.text, "another text");
+    /// conversation and has read all there is, but for these gaps.
+    pub(crate) fn compare(
+        &mut self,
+        seat: usize,
+        history: &[Message],
+        is_reading: Option<&Vec<Gap>>,
+    ) {
+        let mut shown = BTreeMap::new();
+        for (place, message) in history.iter().enumerate() {
+            let (id, said) = (id_of(message), &message.text);
+            assert!(shown.insert(id, place).is_none(), "device {seat} shows {said} twice");
+            match message.kind {
+                MessageKind::Text => {
+                    let (_, text) = self.texts.get(&id).expect("a message nobody wrote");
+                    let others = self.words.get(&id).is_some_and(|words| words.contains(said));
+                    assert!(text == said || (message.edited && others), "another text");
+                }
+                MessageKind::Deleted => {
+                    assert!(self.taken_back.contains(&id), "{seat}: nobody took it back");
+                }
+                _ => {}
+            }
+            let Some(answered) = message.reply_to.map(|to| EnvelopeId::new(*to.message.as_bytes()))
+            else {
+                continue;
+            };
+            // What it answers comes before it, or is not here.
+            let later = |it: &&Message| id_of(it) == answered && it.seq.is_some();
+            let is_early = history[place..].iter().find(later);
+            assert!(is_early.is_none(), "device {seat} shows {said} before what it answers");
         }
         let unreadable = history.iter().filter(|it| it.kind == MessageKind::Unreadable).count();
         assert_eq!(unreadable, 0, "device {seat} cannot read what it was sent");
+        let mut compared = 0;
         for log in self.logs.values() {
             let number = log.number;
             let here: Vec<(Seq, EnvelopeId)> = history
                 .iter()
-                .map(|message| EnvelopeId::new(*message.id.as_bytes()))
+                .map(id_of)
+                .filter(|id| !self.twice.contains(id))
                 .filter_map(|id| log.place_of(&id).map(|seq| (seq, id)))
                 .collect();
             if here.is_empty() {
@@ -176,41 +276,64 @@ impl Ledger {
                 here.is_sorted_by_key(|(seq, _)| *seq),
                 "device {seat} shows log {number} in another order"
             );
-            let times = log.memberships(seat, &self.readers);
+            let times = self.times(log, seat);
             for (seq, id) in here.iter().filter(|(_, id)| self.texts.contains_key(id)) {
                 assert!(
                     times.iter().any(|time| time.holds(*seq)),
                     "device {seat} read {} of log {number} outside of its membership: {times:?}",
                     seq.get()
                 );
-                self.seen.compared += u64::from(self.texts[id].0 != seat);
+                compared += u64::from(self.texts[id].0 != seat);
             }
         }
-        if is_reading {
-            self.has_all(seat, history);
+        self.seen.compared += compared;
+        if self.absent.contains(&seat) && is_reading.is_some() {
+            self.seen.repaired += self.missed(seat, history);
         }
+        if let Some(gaps) = is_reading {
+            self.has_all(seat, history, gaps);
+        }
+    }
+
+    /// How many of these texts the relay never gave to a device.
+    fn missed(&self, seat: usize, history: &[Message]) -> u64 {
+        let given = self.given.get(&seat);
+        let is_missed = |id: &EnvelopeId| {
+            let by_another = self.texts.get(id).is_some_and(|(by, _)| *by != seat);
+            by_another && !given.is_some_and(|given| given.contains(id))
+        };
+        history.iter().map(id_of).filter(is_missed).count() as u64
     }
 
     /// A device that is in a log has every message that stood there in its time; one that was in it
     /// has every one up to the last that it has.
-    fn has_all(&self, seat: usize, history: &[Message]) {
-        let ids: BTreeSet<EnvelopeId> =
-            history.iter().map(|it| EnvelopeId::new(*it.id.as_bytes())).collect();
+    fn has_all(&mut self, seat: usize, history: &[Message], gaps: &[Gap]) {
+        let ids: BTreeSet<EnvelopeId> = history.iter().map(id_of).collect();
         for log in self.logs.values() {
             if !log.entries.values().any(|id| ids.contains(id)) {
                 continue;
             }
             let last = log.entries.iter().rfind(|(_, id)| ids.contains(id)).map(|(seq, _)| *seq);
-            for time in log.memberships(seat, &self.readers) {
+            for time in self.times(log, seat) {
                 let upto =
                     time.upto.map_or(Some(Seq::new(u64::MAX)), |upto| last.map(|it| it.min(upto)));
                 for (seq, id) in &log.entries {
                     let is_due = time.holds(*seq) && Some(*seq) <= upto;
-                    if is_due && self.texts.contains_key(id) {
+                    if is_due && self.texts.contains_key(id) && !self.unheard.contains(id) {
                         let number = log.number;
+                        // Nobody gives what was taken back or given other words, or what somebody
+                        // would read who came later (CNV-18).
+                        let is_given = !self.words.contains_key(id)
+                            && !self.taken_back.contains(id)
+                            && !self.has_newcomers(log, *seq);
+                        let is_shown = gaps.iter().any(|gap| gap.seq > *seq);
+                        // Who has left says no more how far it had counted (CNV-16).
+                        let is_there = log.has(self.texts[id].0, &self.readers);
                         assert!(
-                            ids.contains(id),
-                            "device {seat} misses {} of log {number} ({})",
+                            ids.contains(id)
+                                || (is_shown && !is_given)
+                                || (self.absent.contains(&seat) && !is_there),
+                            "device {seat} misses {} of log {number} ({}), and shows {gaps:?}",
                             seq.get(),
                             self.texts[id].1
                         );
@@ -220,15 +343,63 @@ impl Ledger {
         }
     }
 
+    /// When a device may have read a log: in the time of any device of its account, as what one
+    /// has it gives to the others; one that was removed only until then.
+    fn times(&self, log: &Log, seat: usize) -> Vec<Membership> {
+        let person = self.people[&seat];
+        let seats = self.people.iter().filter(|(_, of)| **of == person).map(|(seat, _)| *seat);
+        let mut times: Vec<Membership> =
+            seats.flat_map(|seat| log.memberships(seat, &self.readers)).collect();
+        let own = log.memberships(seat, &self.readers);
+        if self.removed.contains(&seat)
+            && let Some(end) = own.last().and_then(|time| time.upto)
+        {
+            for time in &mut times {
+                time.upto = Some(time.upto.map_or(end, |upto| upto.min(end)));
+            }
+        }
+        times
+    }
+
+    /// Whether somebody came into a log behind this place who was not there before.
+    fn has_newcomers(&self, log: &Log, seq: Seq) -> bool {
+        self.people.keys().any(|seat| {
+            let times = self.times(log, *seat);
+            times.iter().any(|time| time.from > seq) && !times.iter().any(|time| time.from < seq)
+        })
+    }
+
+    /// Whether a device is in the log of this history.
+    pub(crate) fn is_in(&self, seat: usize, history: &[Message]) -> bool {
+        self.newest_log(history).is_some_and(|log| log.has(seat, &self.readers))
+    }
+
+    fn newest_log(&self, history: &[Message]) -> Option<&Log> {
+        let ids = history.iter().rev().map(id_of);
+        let places = |id: EnvelopeId| self.logs.values().find(|log| log.place_of(&id).is_some());
+        ids.filter_map(places).next()
+    }
+
     /// Whether a message stands in a log.
     pub(crate) fn is_stored(&self, message: &Message) -> bool {
-        let id = EnvelopeId::new(*message.id.as_bytes());
+        let id = id_of(message);
         self.logs.values().any(|log| log.place_of(&id).is_some())
+    }
+
+    /// Whether a device, or another of its account, has been in the log of a message ever since.
+    pub(crate) fn has_stayed_since(&self, seat: usize, message: &Message) -> bool {
+        let id = id_of(message);
+        let mut logs = self.logs.values();
+        let found = logs.find_map(|log| log.place_of(&id).map(|seq| (log, seq)));
+        found.is_some_and(|(log, seq)| {
+            let times = self.times(log, seat);
+            times.iter().any(|time| time.holds(seq) && time.upto.is_none())
+        })
     }
 
     /// Whether a device has been in the log of this history ever since it came.
     pub(crate) fn has_stayed(&self, seat: usize, history: &[Message]) -> bool {
-        let ids = history.iter().map(|message| EnvelopeId::new(*message.id.as_bytes()));
+        let ids = history.iter().map(id_of);
         let mut logs =
             ids.filter_map(|id| self.logs.values().find(|log| log.place_of(&id).is_some()));
         logs.next().is_some_and(|log| {
@@ -239,9 +410,7 @@ impl Ledger {
 
     /// How many devices are in the log that holds one of these messages: the newest such log.
     pub(crate) fn devices_beside(&self, history: &[Message]) -> Option<usize> {
-        let ids = history.iter().rev().map(|message| EnvelopeId::new(*message.id.as_bytes()));
-        let places = |id: EnvelopeId| self.logs.values().find(|log| log.place_of(&id).is_some());
-        ids.filter_map(places).next().map(|log| log.current().len())
+        self.newest_log(history).map(|log| log.current().len())
     }
 }
 
@@ -263,6 +432,11 @@ impl Log {
             readers.retain(|reader| !commit.strike_readers.contains(reader));
         }
         readers
+    }
+
+    /// Whether a device is in the log.
+    fn has(&self, seat: usize, readers: &BTreeMap<ReaderHash, usize>) -> bool {
+        self.current().iter().any(|reader| readers.get(reader) == Some(&seat))
     }
 
     /// When a device was in the log.
@@ -290,4 +464,9 @@ impl Membership {
     fn holds(&self, seq: Seq) -> bool {
         seq > self.from && self.upto.is_none_or(|upto| seq < upto)
     }
+}
+
+/// A message has the id of its envelope.
+fn id_of(message: &Message) -> EnvelopeId {
+    EnvelopeId::new(*message.id.as_bytes())
 }

@@ -4,13 +4,13 @@
 //! kind of wish: what a new kind needs is an entry and a function.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use restante_client::{
-    ContactId, ContactState, Conversation, ConversationId, ConversationKind, Error, Fate,
-    GroupChange, InviteOptions, Message, Role, Standing,
+    ContactId, ContactState, Conversation, ConversationId, ConversationKind, Error, InviteOptions,
+    Message, Role, Standing,
 };
 
+use super::kinds::Kind;
 use super::world::{World, is_refusal};
 
 /// What somebody does.
@@ -26,9 +26,13 @@ enum Act {
     Name,
     Role,
     MarkRead,
+    Look,
+    Link,
+    Unlink,
+    Touch(Kind),
 }
 
-const ACTS: [(u64, Act); 10] = [
+const ACTS: [(u64, Act); 17] = [
     (40, Act::Write),
     (4, Act::Found),
     (14, Act::Add),
@@ -39,27 +43,37 @@ const ACTS: [(u64, Act); 10] = [
     (6, Act::Name),
     (5, Act::Role),
     (3, Act::MarkRead),
+    (3, Act::Look),
+    (2, Act::Link),
+    (2, Act::Unlink),
+    (6, Act::Touch(Kind::Answer)),
+    (6, Act::Touch(Kind::React)),
+    (4, Act::Touch(Kind::Edit)),
+    (2, Act::Touch(Kind::Delete)),
 ];
 
 /// Groups of a run.
 const GROUPS: u64 = 5;
+/// Devices of the largest run.
+const MOST_DEVICES: usize = 30;
 
 /// What there is to do, and what was done.
 #[derive(Default)]
 pub(crate) struct Workload {
+    /// The most devices somebody has.
+    devices: usize,
     texts: u64,
     groups: u64,
     names: u64,
-    written: Vec<(usize, ConversationId, Message)>,
+    pub(super) written: Vec<(usize, ConversationId, Message)>,
     /// Additions that were asked for.
-    additions: Vec<(usize, ConversationId, ContactId)>,
+    pub(super) additions: Vec<(usize, ConversationId, ContactId)>,
     /// What each device wanted a group to be called last.
-    named: BTreeMap<(usize, ConversationId), String>,
+    pub(super) named: BTreeMap<(usize, ConversationId), String>,
 }
 
 /// Lets everybody meet somebody: a chain, and some more.
-pub(crate) fn introduce(world: &mut World) {
-    let people = world.seats.len();
+pub(crate) fn introduce(world: &mut World, people: usize) {
     world.settle();
     for one in 1..people {
         let with = one - 1;
@@ -72,6 +86,17 @@ pub(crate) fn introduce(world: &mut World) {
         if a != b && !known.iter().any(|contact| contact.nickname == name) {
             meet(world, a, b);
         }
+    }
+}
+
+fn unlink(world: &mut World, seat: usize) {
+    let person = world.seats[seat].person;
+    let further: Vec<usize> =
+        world.devices_of(person).into_iter().filter(|it| *it != person).collect();
+    if let Some(gone) = world.random.pick(&further)
+        && world.runs(person)
+    {
+        world.unlink(gone);
     }
 }
 
@@ -89,6 +114,33 @@ fn meet(world: &mut World, alice: usize, bob: usize) {
 }
 
 impl Workload {
+    pub(crate) fn new(devices: usize) -> Self {
+        Self { devices, ..Self::default() }
+    }
+
+    /// People take further devices in before they know anybody.
+    pub(crate) fn settle_in(&self, world: &mut World) {
+        let people = world.seats.len();
+        let all = people * self.devices == MOST_DEVICES;
+        for person in 0..people {
+            let least = if all { self.devices } else { 1 };
+            for _ in 1..world.random.within(least as u64, self.devices as u64) {
+                world.link(person);
+            }
+        }
+        world.settle();
+    }
+
+    /// Everybody says something everywhere: whoever missed what was said before finds out.
+    pub(crate) fn say_last_words(&mut self, world: &mut World) {
+        for seat in world.in_use() {
+            let all = world.ask(seat, |it| async move { it.conversations().await }).unwrap();
+            for id in all.iter().filter(|it| it.kind != ConversationKind::Own).map(|it| it.id) {
+                self.write_in(world, seat, id);
+            }
+        }
+    }
+
     /// Somebody does something.
     pub(crate) fn act(&mut self, world: &mut World, seat: usize) {
         let act = world.random.weighted(&ACTS);
@@ -104,23 +156,50 @@ impl Workload {
                     world.ask(seat, |it| async move { it.mark_read(id).await }).unwrap();
                 }
             }
+            Act::Look => {
+                if let Some(id) = pick(world, seat, |_, _| true) {
+                    let history = history(world, seat, id);
+                    world.ledger.compare(seat, &history, None);
+                }
+            }
+            Act::Link => self.link(world, seat),
+            Act::Unlink => unlink(world, seat),
+            Act::Touch(kind) => self.touch(world, seat, kind),
+        }
+    }
+
+    fn link(&self, world: &mut World, seat: usize) {
+        let person = world.seats[seat].person;
+        let devices = world.devices_of(person).len();
+        if devices < self.devices && world.runs(person) && world.has_relay() {
+            world.link(person);
         }
     }
 
     fn write(&mut self, world: &mut World, seat: usize) {
         let open = |_, standing| standing == Standing::Open;
         let Some(id) = pick(world, seat, open) else { return };
-        self.texts += 1;
-        let text = format!("text {} of {seat}", self.texts);
+        self.write_in(world, seat, id);
+    }
+
+    fn write_in(&mut self, world: &mut World, seat: usize, id: ConversationId) {
+        let text = self.next_text(seat);
         let sent = world.ask(seat, |it| async move { it.send(id, &text).await });
         match sent {
-            Ok(message) => {
-                world.ledger.tell(|| format!("{seat} writes {}", message.text));
-                world.ledger.wrote(seat, &message);
-                self.written.push((seat, id, message));
-            }
+            Ok(message) => self.note_written(world, seat, message),
             Err(error) => assert!(is_refusal(&error), "{error}"),
         }
+    }
+
+    pub(super) fn next_text(&mut self, seat: usize) -> String {
+        self.texts += 1;
+        format!("text {} of {seat}", self.texts)
+    }
+
+    pub(super) fn note_written(&mut self, world: &mut World, seat: usize, message: Message) {
+        world.ledger.tell(|| format!("{seat} writes {}", message.text));
+        world.ledger.wrote(seat, &message);
+        self.written.push((seat, message.conversation, message));
     }
 
     /// Lets groups come about before anything fails, so that their members get into each other's
@@ -219,126 +298,14 @@ impl Workload {
         }
         Ok(())
     }
-
-    /// Compares what everybody has at the end, and gives back a digest of it.
-    pub(crate) fn check(&self, world: &mut World) -> u64 {
-        let mut digest = DefaultHasher::new();
-        for seat in 0..world.seats.len() {
-            let all = world.ask(seat, |it| async move { it.conversations().await }).unwrap();
-            for conversation in all {
-                let id = conversation.id;
-                let history = history(world, seat, id);
-                for message in &history {
-                    (message.id, message.seq, &message.text).hash(&mut digest);
-                }
-                let reads = matches!(conversation.standing, Standing::Open | Standing::Leaving);
-                world.ledger.compare(seat, &history, reads);
-            }
-        }
-        check_gone(world);
-        self.check_fates(world);
-        self.check_wishes(world);
-        self.check_groups(world);
-        digest.finish()
-    }
-
-    /// What was written stands in a log, unless its writer was out by then.
-    fn check_fates(&self, world: &mut World) {
-        for (seat, id, message) in &self.written {
-            let message_id = message.id;
-            let now = world.ask(*seat, |it| async move { it.message(message_id).await }).unwrap();
-            let standing = show(world, *seat, *id).standing;
-            let stored = world.ledger.is_stored(message);
-            match now.fate {
-                Fate::Accepted | Fate::Delivered | Fate::Read => {
-                    assert!(stored, "{} is accepted and stands nowhere", message.text);
-                }
-                Fate::Refused(_) => {
-                    let history = history(world, *seat, *id);
-                    assert!(
-                        !world.ledger.has_stayed(*seat, &history) || standing != Standing::Open,
-                        "{} of an open conversation was refused",
-                        message.text
-                    );
-                }
-                fate => panic!("{} is {fate} at the end: {standing:?}", message.text),
-            }
-        }
-    }
-
-    /// What was asked for and allowed has come about, whoever won the races for it.
-    fn check_wishes(&self, world: &mut World) {
-        for (seat, id, who) in &self.additions {
-            let is_told = world.seats[*seat].cannot_add.contains(id);
-            let came = |change: &GroupChange| *change == GroupChange::Added(*who);
-            assert!(
-                is_told || has_happened(world, *seat, *id, came),
-                "an addition of {seat} is lost"
-            );
-        }
-        for ((seat, id), name) in &self.named {
-            let came = |change: &GroupChange| *change == GroupChange::Named(name.clone());
-            assert!(has_happened(world, *seat, *id, came), "{name} of {seat} is lost");
-        }
-    }
-
-    /// Everybody who is in a group sees the same of it.
-    fn check_groups(&self, world: &mut World) {
-        let mut views = BTreeMap::new();
-        for seat in 0..world.seats.len() {
-            let all = world.ask(seat, |it| async move { it.conversations().await }).unwrap();
-            let open = all
-                .into_iter()
-                .filter(|it| it.kind == ConversationKind::Group && it.standing == Standing::Open);
-            for group in open {
-                let id = group.id;
-                let members = world.ask(seat, |it| async move { it.members(id).await }).unwrap();
-                let devices: usize = members.iter().map(|it| it.devices as usize).sum();
-                let history = history(world, seat, id);
-                if let Some(readers) = world.ledger.devices_beside(&history) {
-                    assert_eq!(readers, devices, "the relay has other readers than the group");
-                }
-                let members: Vec<_> = members.iter().map(|it| (it.id, it.role)).collect();
-                let view = (group.name, group.policy, members);
-                let (first, other) = views.entry(id).or_insert_with(|| (seat, view.clone()));
-                assert_eq!(*other, view, "{first} and {seat} see other groups");
-            }
-        }
-    }
 }
 
-/// Only who was struck may come too late for the end of its time (MBX-9).
-fn check_gone(world: &mut World) {
-    for seat in 0..world.seats.len() {
-        for id in world.seats[seat].gone.clone() {
-            let history = history(world, seat, id);
-            assert!(
-                !world.ledger.has_stayed(seat, &history),
-                "{seat} lost a conversation it is in"
-            );
-        }
-    }
-}
-
-fn show(world: &mut World, seat: usize, id: ConversationId) -> Conversation {
+pub(crate) fn show(world: &mut World, seat: usize, id: ConversationId) -> Conversation {
     world.ask(seat, |it| async move { it.conversation(id).await }).unwrap()
 }
 
-/// Whether a device shows such a change, if it has been in the group all the time.
-fn has_happened(
-    world: &mut World,
-    seat: usize,
-    id: ConversationId,
-    is_it: impl Fn(&GroupChange) -> bool,
-) -> bool {
-    let history = history(world, seat, id);
-    show(world, seat, id).standing != Standing::Open
-        || !world.ledger.has_stayed(seat, &history)
-        || history.iter().flat_map(|message| &message.changes).any(is_it)
-}
-
 /// The whole history of a conversation, oldest first.
-fn history(world: &mut World, seat: usize, id: ConversationId) -> Vec<Message> {
+pub(crate) fn history(world: &mut World, seat: usize, id: ConversationId) -> Vec<Message> {
     let mut all: Vec<Message> = Vec::new();
     loop {
         let before = all.first().map(|message| message.position);
@@ -351,14 +318,17 @@ fn history(world: &mut World, seat: usize, id: ConversationId) -> Vec<Message> {
 }
 
 /// One of the conversations of a device.
-fn pick(
+pub(super) fn pick(
     world: &mut World,
     seat: usize,
     which: impl Fn(ConversationKind, Standing) -> bool,
 ) -> Option<ConversationId> {
     let all = world.ask(seat, |it| async move { it.conversations().await }).unwrap();
-    let fitting: Vec<_> =
-        all.iter().filter(|it| which(it.kind, it.standing)).map(|it| it.id).collect();
+    let fitting: Vec<_> = all
+        .iter()
+        .filter(|it| it.kind != ConversationKind::Own && which(it.kind, it.standing))
+        .map(|it| it.id)
+        .collect();
     world.random.pick(&fitting)
 }
 

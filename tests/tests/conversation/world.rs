@@ -2,30 +2,26 @@
 //!
 //! Knows how things move; what people want is `workload.rs`, what must hold is `ledger.rs`.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use futures_util::FutureExt;
-use restante_client::simulation::Device;
-use restante_client::{Client, ConversationId, Error, Event, EventStream, Notice, StoreKey};
-use restante_crypto::SigningKey;
+use restante_client::Error;
 use restante_relay::simulation::{Disk, Now, Relay, Setup};
-use restante_spec::address::RelayAddress;
-use restante_spec::ids::{Nonce, UnixTime};
+use restante_spec::ids::UnixTime;
 use tempfile::TempDir;
 
 use super::ledger::{Ledger, Seen};
-use super::line::Line;
 use super::random::Random;
+use super::seats::{Seat, home};
 
 /// Everything of a run.
 pub(crate) struct World {
     pub(crate) random: Random,
-    setup: Setup,
+    pub(super) setup: Setup,
     mood: Mood,
     disk: Disk,
-    relay: Option<Relay>,
+    /// Where the relay keeps blobs.
+    _blobs: TempDir,
+    pub(super) relay: Option<Relay>,
     start: Instant,
     elapsed: Duration,
     pub(crate) seats: Vec<Seat>,
@@ -34,26 +30,14 @@ pub(crate) struct World {
     pub(crate) moment: u64,
 }
 
-/// One device.
-pub(crate) struct Seat {
-    home: TempDir,
-    /// Its process; `None`: it does not run.
-    device: Option<(Device, EventStream)>,
-    line: Option<Line>,
-    /// Nobody uses it before this moment.
-    away_until: u64,
-    /// Groups it was told somebody cannot be added to.
-    pub(crate) cannot_add: BTreeSet<ConversationId>,
-    /// Conversations of which it was told that it came too late for something.
-    pub(crate) gone: BTreeSet<ConversationId>,
-}
-
 /// How rough a run is, each in thousandths of its events.
 struct Mood {
     crash: u64,
     cut: u64,
     end: u64,
     away: u64,
+    /// Somebody is away for longer than the relay keeps anything.
+    is_absent: bool,
 }
 
 /// How often faults happened.
@@ -63,6 +47,11 @@ pub(crate) struct Faults {
     pub(crate) cuts: u64,
     pub(crate) ends: u64,
     pub(crate) aways: u64,
+    /// Devices that were away for longer than the relay keeps anything.
+    pub(crate) absences: u64,
+    /// Devices that were taken into an account, and that were removed from one.
+    pub(crate) links: u64,
+    pub(crate) unlinks: u64,
 }
 
 /// What a run has shown.
@@ -98,9 +87,15 @@ const MOVES: [(u64, Move); 7] = [
 /// Moves of a run before everything is healed, for each device.
 const MOVES_OF_A_DEVICE: u64 = 400;
 /// Rounds after which a healed run must have come to rest.
-const ROUNDS: usize = 4_000;
+const ROUNDS: usize = 2_000;
 /// Rounds after which a second is over, for what is not at rest by then.
 const ROUNDS_OF_A_SECOND: usize = 50;
+/// What passes before everything is said to be at rest, seconds.
+const WAITS: [u64; 3] = [600; 3];
+/// The same where somebody was away for long: who is asked for what is missing may take days.
+const LONG_WAITS: [u64; 4] = [4_000, 90_000, 90_000, 90_000];
+/// Three of them are longer than the relay keeps anything.
+const THIRD_OF_A_LONG_TIME: Duration = Duration::from_secs(5 * 86_400);
 /// When everything begins, Unix seconds.
 const BEGINNING: u64 = 1_800_000_000;
 
@@ -108,6 +103,7 @@ impl World {
     pub(crate) fn new(seed: u64, people: usize, is_telling: bool) -> Self {
         restante_crypto::simulation::set_seed(Some(seed));
         let mut random = Random::new(seed);
+        let blobs = home();
         let setup = Setup {
             identity: random.bytes(),
             mailbox_entries: 20_000,
@@ -115,6 +111,7 @@ impl World {
             batch_acts: random.weighted(&[(1, 1), (2, 7), (4, 1_000)]),
             cache_bytes: 1024 * 1024,
             reserve: random.weighted(&[(1, 1), (1, 20), (1, 1 << 20)]),
+            blobs: Some(blobs.path().to_owned()),
         };
         let scale = random.weighted(&[(1, 0), (2, 1), (2, 3)]);
         let mood = Mood {
@@ -122,12 +119,14 @@ impl World {
             cut: random.within(0, 8) * scale,
             end: random.within(0, 5) * scale,
             away: random.within(0, 2) * scale,
+            is_absent: random.permille(400) && std::env::var_os("ABSENT").is_some(),
         };
         let mut world = Self {
             random,
             setup,
             mood,
             disk: Disk::default(),
+            _blobs: blobs,
             relay: None,
             start: Instant::now(),
             elapsed: Duration::ZERO,
@@ -137,59 +136,33 @@ impl World {
             moment: 0,
         };
         world.start_relay();
-        for number in 0..people {
-            world.settle_in(number);
+        for person in 0..people {
+            world.settle_in(person);
         }
         world
     }
 
-    fn settle_in(&mut self, number: usize) {
-        let home = tempfile::tempdir_in(homes()).expect("a home");
-        let identity = SigningKey::from_seed(&self.setup.identity).public();
-        let address = RelayAddress::new(identity, "127.0.0.1", 1).expect("an address");
-        let nickname = format!("person {number}");
-        let now = self.time();
-        let device = Device::create(home.path(), &key(), &address, &nickname, now);
-        let device = watched(device.expect("an account"), now);
-        self.seats.push(Seat {
-            home,
-            device: Some(device),
-            line: None,
-            away_until: 0,
-            cannot_add: BTreeSet::new(),
-            gone: BTreeSet::new(),
-        });
-        self.ask(number, |client| async move { client.connect().await }).expect("connects");
-    }
-
-    /// What a device is asked.
-    pub(crate) fn ask<T, A: Future<Output = T>>(
-        &mut self,
-        seat: usize,
-        what: impl FnOnce(Client) -> A,
-    ) -> T {
-        let now = self.time();
-        let (device, _) = self.seats[seat].device.as_mut().expect("it runs");
-        device.ask(now, what)
-    }
-
-    pub(crate) fn runs(&self, seat: usize) -> bool {
-        self.seats[seat].device.is_some() && self.seats[seat].away_until <= self.moment
-    }
-
-    fn time(&self) -> UnixTime {
+    pub(super) fn time(&self) -> UnixTime {
         UnixTime::new(BEGINNING + self.elapsed.as_secs())
     }
 
-    fn now(&self) -> Now {
+    pub(super) fn now(&self) -> Now {
         Now { time: self.time(), instant: self.start + self.elapsed }
     }
 
     /// Runs until everything is healed and at rest.
     pub(crate) fn run(&mut self, mut act: impl FnMut(&mut Self, usize)) {
-        for _ in 0..MOVES_OF_A_DEVICE * self.seats.len() as u64 {
+        let moves = MOVES_OF_A_DEVICE * self.seats.len() as u64;
+        let mut absent = None;
+        for number in 0..moves {
             self.moment += 1;
             self.fault();
+            if self.mood.is_absent && number == moves / 4 {
+                absent = Some(self.leave());
+            }
+            if let Some(seat) = absent.take_if(|_| number == moves / 2) {
+                self.forget(seat);
+            }
             let seat = self.random.index(self.seats.len());
             match self.random.weighted(&MOVES) {
                 Move::Act => {
@@ -220,6 +193,17 @@ impl World {
     /// Everything works again, and whoever is away comes back.
     pub(crate) fn heal(&mut self) {
         self.ledger.tell(|| "everything is healed".to_owned());
+        self.bring_all_back();
+        // Behind everything that waits for its time.
+        let days: &[u64] = if self.faults.absences > 0 { &LONG_WAITS } else { &[] };
+        for seconds in WAITS.iter().chain(days) {
+            self.settle();
+            self.wait(Duration::from_secs(*seconds));
+        }
+        self.settle();
+    }
+
+    fn bring_all_back(&mut self) {
         if self.relay.is_none() {
             self.start_relay();
         }
@@ -229,16 +213,42 @@ impl World {
                 self.open(seat);
             }
         }
-        // Twice behind everything that waits for its time.
+    }
+
+    /// Somebody goes away, for long.
+    fn leave(&mut self) -> usize {
+        let seats = self.in_use();
+        let seat = seats[self.random.index(seats.len())];
+        self.ledger.tell(|| format!("{seat} goes away for long"));
+        self.cut(seat);
+        self.seats[seat].away_until = u64::MAX;
+        seat
+    }
+
+    /// Whoever else there is has read everything, and the relay lets it go.
+    fn forget(&mut self, absent: usize) {
+        self.faults.absences += 1;
+        self.bring_all_back();
+        self.seats[absent].away_until = u64::MAX;
+        // The others look in from time to time: their readers hold back what they have not read.
         for _ in 0..3 {
             self.settle();
-            self.wait(Duration::from_secs(600));
+            self.wait(THIRD_OF_A_LONG_TIME);
         }
         self.settle();
+        self.ledger.tell(|| format!("{absent} comes back too late"));
+        self.seats[absent].was_absent = true;
+        self.ledger.was_absent(absent);
+        self.seats[absent].away_until = self.moment + self.random.within(0, 300);
     }
 
     /// Lets everything move until nothing does.
     pub(crate) fn settle(&mut self) {
+        self.settle_among(&Vec::from_iter(0..self.seats.len()));
+    }
+
+    /// The same, of these devices and the relay.
+    pub(crate) fn settle_among(&mut self, seats: &[usize]) {
         let mut quiet = 0;
         for round in 1..ROUNDS {
             let mut moved = false;
@@ -246,14 +256,16 @@ impl World {
             if round % ROUNDS_OF_A_SECOND == 0 {
                 self.wait(Duration::from_secs(1));
             }
-            for seat in 0..self.seats.len() {
+            for &seat in seats {
                 self.end_pauses(seat);
+                // A device that was removed may ask for ever.
+                let counts = !self.seats[seat].is_removed;
                 while self.step(seat) {
-                    moved = true;
+                    moved |= counts;
                 }
-                moved |= self.up(seat, usize::MAX);
-                moved |= self.work(seat);
-                moved |= self.down(seat, usize::MAX);
+                moved |= self.up(seat, usize::MAX) && counts;
+                moved |= self.work(seat) && counts;
+                moved |= self.down(seat, usize::MAX) && counts;
             }
             self.write();
             let held = self.relay.as_ref().expect("it runs").held();
@@ -270,53 +282,6 @@ impl World {
         if let Some((device, _)) = &mut self.seats[seat].device {
             device.end_pauses();
         }
-    }
-
-    /// A device does one thing. Returns whether there was one.
-    fn step(&mut self, number: usize) -> bool {
-        if !self.runs(number) {
-            return false;
-        }
-        let (time, now) = (self.time(), self.now());
-        let seat = &mut self.seats[number];
-        let Some((device, events)) = &mut seat.device else { return false };
-        let moved = device.step(time).unwrap_or_else(|error| panic!("device {number}: {error}"));
-        while let Some(Some(event)) = events.next().now_or_never() {
-            let Event::Notice(notice) = event else { continue };
-            match notice {
-                Notice::CannotAdd { conversation, .. } => {
-                    seat.cannot_add.insert(conversation);
-                }
-                Notice::Gone { conversation: id } | Notice::Gap { conversation: Some(id), .. } => {
-                    seat.gone.insert(id);
-                }
-                // Who says that it was removed may have come into that role since.
-                Notice::Junk { conversation: None } if !seat.gone.is_empty() => {}
-                // Who made a change may have lost the right to it while it was under way.
-                Notice::Improper { .. } => {}
-                notice => panic!("device {number} is told: {notice:?}"),
-            }
-        }
-        if !device.is_connected() {
-            seat.line = None;
-        }
-        if device.is_calling()
-            && let Some(relay) = &mut self.relay
-        {
-            let nonce = Nonce::new(self.random.bytes());
-            let mut line = Line::new(relay.connect(nonce, now));
-            self.ledger.connected(number);
-            line.say(&device.connect().expect("it calls"));
-            seat.line = Some(line);
-            return true;
-        }
-        let output = device.output();
-        if let Some(line) = &mut seat.line {
-            for frame in line.say(&output) {
-                self.ledger.said(number, frame.header);
-            }
-        }
-        moved
     }
 
     fn up(&mut self, seat: usize, max: usize) -> bool {
@@ -391,7 +356,7 @@ impl World {
             self.ledger.tell(|| format!("the process of {seat} ends"));
             (self.seats[seat].device, self.seats[seat].line) = (None, None);
         }
-        if self.random.permille(self.mood.away) {
+        if self.random.permille(self.mood.away) && self.seats[seat].away_until != u64::MAX {
             self.faults.aways += 1;
             self.cut(seat);
             self.seats[seat].away_until = self.moment + self.random.within(100, 2_000);
@@ -405,13 +370,6 @@ impl World {
         if self.seats[seat].device.is_none() && self.random.permille(200) {
             self.open(seat);
         }
-    }
-
-    fn open(&mut self, seat: usize) {
-        let now = self.time();
-        let device = Device::open(self.seats[seat].home.path(), &key(), now).expect("it opens");
-        self.seats[seat].device = Some(watched(device, now));
-        self.ask(seat, |client| async move { client.connect().await }).expect("connects");
     }
 
     /// The relay's machine fails: at rest, just after a commit, or in the middle of one.
@@ -439,23 +397,6 @@ impl World {
     }
 }
 
-/// A device and what it tells.
-fn watched(mut device: Device, now: UnixTime) -> (Device, EventStream) {
-    let events = device.ask(now, |client| async move { client.events() });
-    (device, events)
-}
-
-/// One key for all stores: a run does not look at them.
-fn key() -> StoreKey {
-    StoreKey::from_bytes([7; 32])
-}
-
-/// Where homes are made: in memory if the system has such a place.
-fn homes() -> PathBuf {
-    let memory = PathBuf::from("/dev/shm");
-    if memory.is_dir() { memory } else { std::env::temp_dir() }
-}
-
 /// What a person may ask for without being allowed it is no failure.
 pub(crate) fn is_refusal(error: &Error) -> bool {
     matches!(
@@ -464,6 +405,7 @@ pub(crate) fn is_refusal(error: &Error) -> bool {
             | Error::WrongStanding { .. }
             | Error::WrongState { .. }
             | Error::NotAMember
+            | Error::Cloned
             | Error::NoSuchConversation
             | Error::NoSuchContact
             | Error::TooMany { .. }

@@ -115,6 +115,7 @@ impl World {
             batch_acts: random.weighted(&[(1, 1), (2, 7), (4, 1_000)]),
             cache_bytes: random.weighted(&[(1, 16 * 1024), (1, 1024 * 1024)]),
             reserve: random.weighted(&[(1, 1), (1, 20), (1, 1 << 20)]),
+            blobs: None,
         };
         let scale = random.weighted(&[(1, 0), (2, 1), (2, 3)]);
         let mood = Mood {

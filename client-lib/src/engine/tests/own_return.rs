@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use restante_spec::codes::Code;
-use restante_spec::ids::MailboxId;
+use restante_spec::ids::{Handle, MailboxId};
+use restante_spec::message::{Deliver, EnvelopeClass};
 
 use super::devices::{settle, three};
-use super::post::{Person, Post, events, wait};
+use super::post::{EXPIRES, Person, Post, events, wait};
 use super::*;
 use crate::limits::{RETURN_DELAY, RETURN_SPREAD};
-use crate::store::{LogState, Wish};
+use crate::store::{LogState, Meta, Wish};
 use crate::types::{ConversationId, Standing};
 
 fn soon() -> Duration {
@@ -134,4 +136,27 @@ fn own_devices_go_along() {
         assert_eq!(log(person, group), new);
         assert_eq!(person.engine.group_members(group).unwrap().len(), 2);
     }
+}
+
+/// What a device writes to the inbox of its own account comes back to it without its body: that is
+/// no junk.
+#[test]
+fn own_letter_that_comes_back_is_no_junk() {
+    let (_post, _alice, mut laptop, _bob) = three();
+    events(&mut laptop);
+    let inbox = laptop.engine.account.inbox;
+    let cursor = laptop.engine.store.read().meta_number(Meta::InboxCursor).unwrap();
+    let echo = Deliver {
+        handle: Handle::new(1),
+        seq: Seq::new(cursor + 1),
+        prev: Seq::new(cursor),
+        epoch: None,
+        id: EnvelopeId::new([0xEC; 16]),
+        class: EnvelopeClass::Normal,
+        expires_at: EXPIRES,
+        commit: false,
+        own: true,
+    };
+    laptop.engine.receive(&inbox, vec![(echo, Bytes::new())]).unwrap();
+    assert_eq!(events(&mut laptop), []);
 }

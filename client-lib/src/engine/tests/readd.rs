@@ -141,6 +141,35 @@ fn members_who_are_no_contacts_let_each_other_in() {
     }
 }
 
+/// CNV-19: who has said that it leaves is a member until it is let go, and helps as one: there may
+/// be nobody else, and then nobody could let it go either.
+#[test]
+fn who_leaves_lets_the_last_other_in_again() {
+    let (mut post, mut alice, mut bob) = (Post::default(), person("Alice"), person("Bob"));
+    let group = post.group(&mut [&mut alice, &mut bob]);
+    let log = log_of(&bob, group);
+    alice.wish_update(&log);
+    post.round(&mut alice);
+    alice.engine.leave_group(group).unwrap();
+    post.round(&mut alice);
+    post.expire(&log);
+    bob.engine.reading_refused(&log, Code::Gone).unwrap();
+    wait(&mut bob, soon());
+    post.do_jobs(&mut bob);
+    post.round(&mut alice);
+    post.round(&mut bob);
+    assert_eq!(state(&bob, &log), LogState::Live);
+    assert_eq!(bob.engine.conversation(group).unwrap().standing, Standing::Open);
+    // That she leaves he has missed: she says how far she has counted, and he asks for it.
+    for _ in 0..6 {
+        for person in [&mut alice, &mut bob] {
+            post.round(person);
+            wait(person, a_bit());
+        }
+    }
+    assert_eq!(alice.engine.conversation(group).unwrap().standing, Standing::Left);
+}
+
 /// CNV-19: if nobody helps in any round, the conversation is shown as ended; a Welcome that comes
 /// later still leads back.
 #[test]

@@ -8,6 +8,7 @@ use restante_spec::ids::Seconds;
 use tokio::sync::oneshot;
 
 use super::*;
+use crate::limits::BLOB_TASKS;
 
 const NOW: UnixTime = UnixTime::new(1_800_000_000);
 const BODY: &[u8] = b"a part of a blob that nobody should find again, long enough to be looked for";
@@ -15,7 +16,7 @@ const OWNER_KEY: PublicKey = PublicKey::new([7; 32]);
 
 fn open(home: &Path) -> Arc<BlobStore> {
     let place = Place::Directory(home.join("blobs"));
-    BlobStore::open(&place, &home.join("blobs.keys"), Tasks::new()).unwrap()
+    BlobStore::open(&place, &home.join("blobs.keys"), Tasks::new(), BLOB_TASKS).unwrap()
 }
 
 fn object(n: u8) -> ObjectId {

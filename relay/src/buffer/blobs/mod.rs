@@ -28,7 +28,7 @@ pub(crate) use place::{Bucket, Place};
 
 use super::keys::{Keys, OnDisk};
 use super::seal::{NONCE_BYTES, TAG_BYTES};
-use crate::limits::{BLOB_LIST_MOST, BLOB_TASKS, BLOB_WAITING_BYTES};
+use crate::limits::{BLOB_LIST_MOST, BLOB_WAITING_BYTES};
 use crate::ops::metrics;
 use crate::ops::tasks::Tasks;
 
@@ -139,11 +139,17 @@ impl ObjectId {
 }
 
 impl BlobStore {
-    /// Opens a place, and the file of its keys, which lies with the relay wherever the place is.
+    /// Opens a place, and the file of its keys, which lies with the relay wherever the place is. At
+    /// most so many `hands` work there at once.
     ///
     /// # Errors
     /// [`BlobError::Place`].
-    pub(crate) fn open(place: &Place, keys: &Path, tasks: Tasks) -> Result<Arc<Self>, BlobError> {
+    pub(crate) fn open(
+        place: &Place,
+        keys: &Path,
+        tasks: Tasks,
+        hands: usize,
+    ) -> Result<Arc<Self>, BlobError> {
         let (objects, directory) = place.open()?;
         let keys = OnDisk::open(keys).and_then(|file| Keys::load(Box::new(file)));
         Ok(Arc::new(Self {
@@ -152,7 +158,7 @@ impl BlobStore {
             keys: Mutex::new(keys.map_err(failed)?),
             tasks,
             room: Arc::new(Semaphore::new(BLOB_WAITING_BYTES)),
-            hands: Semaphore::new(BLOB_TASKS),
+            hands: Semaphore::new(hands),
         }))
     }
 

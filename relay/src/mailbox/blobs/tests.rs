@@ -18,6 +18,7 @@ use super::*;
 use crate::buffer::blobs::{PartNumber, Place};
 use crate::buffer::disk::Disk;
 use crate::buffer::redb::{RedbBuffer, Writer};
+use crate::limits::BLOB_TASKS;
 use crate::mailbox::Settings;
 use crate::mailbox::api::{
     Access, Answer, AppendAsk, Ask, BlobAsk, Call, Chain, Mailboxes, Notice, Origin,
@@ -51,7 +52,7 @@ struct House {
 
 fn store(home: &Path) -> Arc<BlobStore> {
     let place = Place::Directory(home.join("blobs"));
-    BlobStore::open(&place, &home.join("blobs.keys"), Tasks::new()).unwrap()
+    BlobStore::open(&place, &home.join("blobs.keys"), Tasks::new(), BLOB_TASKS).unwrap()
 }
 
 async fn service(buffer: &Arc<RedbBuffer>, home: &Path) -> Arc<Service<RedbBuffer, Deaf>> {

@@ -67,6 +67,7 @@ fn setup() -> Setup {
         batch_acts: 7,
         cache_bytes: 64 * 1024,
         reserve: 20,
+        blobs: None,
     }
 }
 
