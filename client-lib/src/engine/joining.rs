@@ -49,18 +49,18 @@ impl Work<'_> {
         }
     }
 
-    /// Whether a Welcome leads into a log this device does not read. Who was removed may be let in
-    /// again: what was known of the log before is forgotten.
+    /// Whether a Welcome leads into a log this device does not read. Who was removed, or has declined,
+    /// may be let in again: what was known of the log before is forgotten.
     pub(super) fn may_join(&mut self, mailbox: &MailboxId) -> Result<bool, Error> {
-        match self.db.log(mailbox)? {
-            None => Ok(true),
-            Some(log) if log.state == LogState::Closed => {
-                self.forget_group(mailbox)?;
-                self.db.forget_authors(mailbox)?;
-                Ok(true)
-            }
-            Some(_) => Ok(false),
+        let Some(log) = self.db.log(mailbox)? else { return Ok(true) };
+        let row = self.db.need_conversation(log.conversation)?;
+        let declined = row.log == Some(*mailbox) && self.was_declined(&row)?;
+        if log.state != LogState::Closed && !declined {
+            return Ok(false);
         }
+        self.forget_group(mailbox)?;
+        self.db.forget_authors(mailbox)?;
+        Ok(true)
     }
 
     /// Agrees to an invitation that answers what was asked for by a link (INV-6).

@@ -13,7 +13,7 @@ use super::commands::cleaned_nickname;
 use super::devices::newest;
 use super::outbox::unwritable;
 use crate::error::Error;
-use crate::store::{ContactRow, ConversationRow, InboxRef, InviteRow, LogState, Meta, RecordName};
+use crate::store::{ContactRow, ConversationRow, InboxRef, InviteRow, Meta, RecordName};
 use crate::types::{ContactId, ContactState, ConversationId, Standing};
 
 impl Work<'_> {
@@ -233,18 +233,12 @@ impl Work<'_> {
             return self.tell_conversation(&row);
         };
         row.own_key = state.own_key.or(row.own_key);
-        if row.standing == Standing::Invited && standing != Standing::Invited {
+        let is_answer = row.standing == Standing::Invited && standing != Standing::Invited;
+        // DEV-18
+        let is_agreed = standing == Standing::Open && self.was_declined(&row)?;
+        if is_answer || is_agreed {
             row.standing = standing;
-            if let Some(mailbox) = row.log {
-                let mut log = self.db.need_log(&mailbox)?;
-                let is_agreed = standing == Standing::Open;
-                log.state = if is_agreed { LogState::Live } else { LogState::Closed };
-                self.db.put_log(&log)?;
-                if is_agreed {
-                    // Whichever agreed may not be in it yet.
-                    self.add_own_devices(id, &mailbox)?;
-                }
-            }
+            self.answer(&row)?;
         }
         self.db.put_conversation(&row)?;
         self.tell_conversation(&row)

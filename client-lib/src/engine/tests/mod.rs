@@ -1,5 +1,6 @@
 //! Tests of the rules, with envelopes carried by hand: every race in the order the test wants.
 
+mod answers;
 mod attachments;
 mod devices;
 mod gone;
