@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use restante_crypto::{KeyPackage, LeafNumber, Member};
+use restante_crypto::{DeviceCertificate, KeyPackage, LeafNumber, Member};
 use restante_spec::content::{GroupKind, GroupState, Role};
 use restante_spec::ids::PublicKey;
 use restante_spec::limits::COMMIT_READERS;
@@ -129,11 +129,14 @@ impl Work<'_> {
             let room = COMMIT_READERS.saturating_sub(plan.change.remove.len());
             plan.change.remove.extend(bad.into_iter().take(room));
         }
-        let staying: Vec<Member> = members
-            .iter()
-            .filter(|member| !plan.change.remove.contains(&member.leaf))
-            .cloned()
-            .collect();
+        let again: Vec<&DeviceCertificate> =
+            plan.change.add.iter().map(KeyPackage::device).collect();
+        let stays = |member: &&Member| {
+            // CNV-19: who comes in again keeps what they were.
+            let is_back = member.device.as_ref().is_some_and(|device| again.contains(&device));
+            is_back || !plan.change.remove.contains(&member.leaf)
+        };
+        let staying: Vec<Member> = members.iter().filter(stays).cloned().collect();
         state = settled(state, &staying);
         let context = state.encode().map_err(|_| Error::Damaged("the state of a group"))?;
         // CNV-13

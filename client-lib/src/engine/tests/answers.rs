@@ -1,7 +1,6 @@
 //! Invitations that are answered on several devices of one account.
 
 use super::devices::{settle, texts, three};
-use super::*;
 use crate::types::Standing;
 
 /// DEV-18: agreed to on one device and declined on another, in whichever order the two hear of it,

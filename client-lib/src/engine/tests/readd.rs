@@ -4,7 +4,7 @@ use restante_crypto::{
     AccountKey, DeviceKey, DeviceList, DeviceNumber, GeneratedKeyPackage, KemSecret, OpenedLetter,
     OwnDevice, Suite,
 };
-use restante_spec::content::{LogPosition, ReaddLetter, RemovedLetter};
+use restante_spec::content::{LogPosition, ReaddLetter, RemovedLetter, Role};
 use restante_spec::ids::MailboxId;
 use zeroize::Zeroizing;
 
@@ -168,6 +168,33 @@ fn who_leaves_lets_the_last_other_in_again() {
         }
     }
     assert_eq!(alice.engine.conversation(group).unwrap().standing, Standing::Left);
+}
+
+/// CNV-19, CNV-14: the only owner who is let in again is the owner still, for everybody.
+#[test]
+fn owner_who_comes_back_is_the_owner() {
+    let (mut post, mut alice, mut bob) = (Post::default(), person("Alice"), person("Bob"));
+    let group = post.group(&mut [&mut alice, &mut bob]);
+    let log = log_of(&alice, group);
+    bob.wish_update(&log);
+    post.round(&mut bob);
+    post.expire(&log);
+    alice.engine.reading_refused(&log, Code::Gone).unwrap();
+    wait(&mut alice, soon());
+    post.do_jobs(&mut alice);
+    post.round(&mut bob);
+    post.round(&mut alice);
+    post.round(&mut bob);
+    assert_eq!(state(&alice, &log), LogState::Live);
+    let who = alice.engine.own_id().unwrap();
+    for person in [&mut alice, &mut bob] {
+        let members = person.engine.group_members(group).unwrap();
+        let owners = members.iter().filter(|one| one.role == Role::Owner);
+        assert!(owners.map(|one| one.id).eq([who]), "{members:?}");
+        let told = events(person);
+        let improper = |it: &Event| matches!(it, Event::Notice(Notice::Improper { .. }));
+        assert!(!told.iter().any(improper), "{told:?}");
+    }
 }
 
 /// CNV-19: if nobody helps in any round, the conversation is shown as ended; a Welcome that comes
