@@ -76,7 +76,8 @@ impl RecordKey {
     /// Seals an MLS message (REC-1 to REC-4).
     ///
     /// # Errors
-    /// [`Error::TooLarge`] above the largest step of the ladder, [`Error::Randomness`].
+    /// [`Error::TooLarge`] above the largest step of the ladder, [`Error::Randomness`];
+    /// [`Error::Malformed`] for what begins with version 0, as no MLS message does (REC-6).
     pub fn seal(
         &self,
         place: &RecordPlace,
@@ -84,6 +85,10 @@ impl RecordKey {
         device: &DeviceKey,
         message: &[u8],
     ) -> Result<Vec<u8>, Error> {
+        // REC-6: it would be read as the place of one.
+        if message.starts_with(&LARGE) {
+            return Err(Error::Malformed { what: "MLS message" });
+        }
         self.seal_with(place, leaf, device, message, &random_bytes()?)
     }
 
@@ -304,6 +309,15 @@ mod tests {
         }
         let past = key().seal(&place(), LeafNumber::new(7), &device, &[6; 64_689]);
         assert!(matches!(past, Err(Error::TooLarge { .. })));
+    }
+
+    /// REC-6: what begins as the place of a large message does is sealed as nothing else.
+    #[test]
+    fn version_zero_is_no_message() {
+        let device = DeviceKey::from_seed(&[5; 32]);
+        let seal = |message: &[u8]| key().seal(&place(), LeafNumber::new(7), &device, message);
+        assert_eq!(seal(&[0, 0, 1, 0]), Err(Error::Malformed { what: "MLS message" }));
+        assert!(seal(&[0, 1, 0, 0]).is_ok() && seal(&[0]).is_ok());
     }
 
     /// REC-2: nothing of its place can be exchanged, nor can the record be changed.

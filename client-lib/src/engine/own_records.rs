@@ -233,14 +233,20 @@ impl Work<'_> {
             return self.tell_conversation(&row);
         };
         row.own_key = state.own_key.or(row.own_key);
-        let is_answer = row.standing == Standing::Invited && standing != Standing::Invited;
+        // Of a log it does not read a device hears by records alone.
+        let reads = row.standing != Standing::Invited && row.log.is_some();
+        let is_told = !reads && standing != Standing::Invited;
         // DEV-18
         let is_agreed = standing == Standing::Open && self.was_declined(&row)?;
-        if is_answer || is_agreed {
+        if is_told || is_agreed {
             row.standing = standing;
             self.answer(&row)?;
         }
         self.db.put_conversation(&row)?;
+        if is_agreed && let Some(record) = self.conversation_record(id)? {
+            // Who has heard that it was declined hears this too.
+            self.tell_record(&record)?;
+        }
         self.tell_conversation(&row)
     }
 

@@ -1,6 +1,7 @@
 //! Invitations that are answered on several devices of one account.
 
-use super::devices::{settle, texts, three};
+use super::devices::{link, settle, texts, three};
+use super::friends;
 use crate::types::Standing;
 
 /// DEV-18: agreed to on one device and declined on another, in whichever order the two hear of it,
@@ -55,5 +56,53 @@ fn what_was_declined_can_be_offered_again() {
     settle(&mut post, &mut [&mut bob, &mut alice, &mut laptop]);
     for device in [&mut alice, &mut laptop] {
         assert_eq!(texts(device, group), ["at last"]);
+    }
+}
+
+/// DEV-18: the same where the letter came to one of the two only, whichever agrees.
+#[test]
+fn agreeing_outlives_declining_where_no_letter_came() {
+    for tablet_agrees in [true, false] {
+        for phone_is_first in [true, false] {
+            let (mut post, mut alice, mut bob) = friends();
+            let mut tablet = link(&mut post, &mut bob);
+            let group = alice.engine.create_group("Three", false).unwrap().id;
+            // Alice has not heard of the tablet.
+            alice.engine.add_member(group, alice.contact().id).unwrap();
+            post.round(&mut alice);
+            settle(&mut post, &mut [&mut bob, &mut tablet]);
+            let (agrees, declines) =
+                if tablet_agrees { (&mut tablet, &mut bob) } else { (&mut bob, &mut tablet) };
+            agrees.engine.accept_group(group).unwrap();
+            declines.engine.decline_group(group).unwrap();
+            if phone_is_first {
+                settle(&mut post, &mut [&mut bob, &mut tablet, &mut alice]);
+            } else {
+                settle(&mut post, &mut [&mut tablet, &mut bob, &mut alice]);
+            }
+            alice.engine.send(group, "to both").unwrap();
+            settle(&mut post, &mut [&mut alice, &mut bob, &mut tablet]);
+            for device in [&mut bob, &mut tablet] {
+                let standing = device.engine.conversation(group).unwrap().standing;
+                assert_eq!(standing, Standing::Open, "{tablet_agrees} {phone_is_first}");
+                assert_eq!(texts(device, group), ["to both"]);
+            }
+        }
+    }
+}
+
+/// DEV-8: a group that was left before another device came into it is left there too.
+#[test]
+fn what_was_left_at_once_is_left_everywhere() {
+    let (mut post, mut alice, mut laptop, _bob) = three();
+    let hidden = post.hide_prekeys(2);
+    let group = alice.engine.create_group("Nobody else", false).unwrap().id;
+    settle(&mut post, &mut [&mut alice, &mut laptop]);
+    assert_eq!(laptop.engine.conversation(group).unwrap().standing, Standing::Open);
+    alice.engine.leave_group(group).unwrap();
+    settle(&mut post, &mut [&mut alice, &mut laptop]);
+    post.show_prekeys(hidden);
+    for device in [&mut alice, &mut laptop] {
+        assert_eq!(device.engine.conversation(group).unwrap().standing, Standing::Left);
     }
 }
