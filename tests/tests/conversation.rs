@@ -6,8 +6,8 @@
 //! network, clocks and disks are played. `SEED=n` repeats one run and tells what happens, `SEEDS=n`
 //! makes so many; `tests/simulation/plant` shows that the checkers see what they are there for.
 //!
-//! `ABSENT=1` lets devices be away for longer than the relay keeps anything. Not every such run
-//! passes yet: what somebody who joined meanwhile may not read is not told apart from what is lost.
+//! `ABSENT=1` lets devices be away for longer than the relay keeps anything. Not every run of such
+//! and of higher seeds passes yet; CI's do.
 //!
 //! What repeats: what people do, when anything moves or fails, and every id and key but those that
 //! OpenMLS draws; so all that people see. What does not: the bytes that leave.
