@@ -49,8 +49,8 @@ impl Work<'_> {
         }
     }
 
-    /// Whether a Welcome leads into a log this device does not read. Who was removed, or has declined,
-    /// may be let in again: what was known of the log before is forgotten.
+    /// Whether a Welcome leads into a log this device does not read. Who was removed, or has
+    /// declined, may be let in again: what was known of the log before is forgotten.
     pub(super) fn may_join(&mut self, mailbox: &MailboxId) -> Result<bool, Error> {
         let Some(log) = self.db.log(mailbox)? else { return Ok(true) };
         let row = self.db.need_conversation(log.conversation)?;

@@ -135,8 +135,8 @@ impl World {
         (0..self.seats.len()).filter(|seat| !self.seats[*seat].is_removed).collect()
     }
 
-    /// Only who was struck may come too late for the end of its time (MBX-9); and, where somebody is
-    /// away for long, who agrees to an invitation of before: the others let it in again.
+    /// Only who was struck may come too late for the end of its time (MBX-9); and, where somebody
+    /// is away for long, who agrees to an invitation of before: the others let it in again.
     pub(crate) fn check_gone(&mut self) {
         for seat in self.in_use() {
             for id in self.seats[seat].gone.clone() {
