@@ -1,5 +1,4 @@
-//! Groups, this side's acts: making one, adding, removing, naming, leaving; and the answer to an
-//! invitation.
+//! Groups, this side's acts: making one, adding, removing, naming, leaving.
 
 use restante_crypto::{DeviceList, SigningKey, Suite, generate_reader, random_bytes};
 use restante_spec::codes::Code;
@@ -83,14 +82,6 @@ impl Engine {
         self.transact(|work| work.leave_group(id))
     }
 
-    pub(crate) fn accept_group(&mut self, id: ConversationId) -> Result<Conversation, Error> {
-        self.transact(|work| work.accept_group(id))
-    }
-
-    pub(crate) fn decline_group(&mut self, id: ConversationId) -> Result<Conversation, Error> {
-        self.transact(|work| work.decline_group(id))
-    }
-
     pub(crate) fn conversations(&mut self) -> Result<Vec<Conversation>, Error> {
         self.transact(|work| {
             let all = work.db.conversations()?;
@@ -166,7 +157,7 @@ impl Work<'_> {
 
     /// This account takes part in a group from now on: its members are given a key to its inbox,
     /// and are told what it is called once that key is allowed.
-    fn take_part(&mut self, row: &mut ConversationRow) -> Result<(), Error> {
+    pub(super) fn take_part(&mut self, row: &mut ConversationRow) -> Result<(), Error> {
         row.standing = Standing::Open;
         let seed = SigningKey::generate()?.seed();
         row.own_key = Some(seed.clone());
@@ -333,57 +324,6 @@ impl Work<'_> {
         self.db.put_conversation(&row)?;
         self.tell_conversation(&row)?;
         self.show_conversation(&row)
-    }
-
-    pub(super) fn accept_group(&mut self, id: ConversationId) -> Result<Conversation, Error> {
-        let mut row = self.invitation(id)?;
-        self.take_part(&mut row)?;
-        self.answer(&row)?;
-        self.show_conversation(&row)
-    }
-
-    /// A person has answered an invitation, here or on another device. Without a log, the letter
-    /// came to another device, which hears of it.
-    pub(super) fn answer(&mut self, row: &ConversationRow) -> Result<(), Error> {
-        let Some(mailbox) = row.log else { return Ok(()) };
-        let mut log = self.db.need_log(&mailbox)?;
-        log.state = match row.standing {
-            Standing::Open => LogState::Live,
-            // DEV-18: another device may have agreed.
-            Standing::Left => LogState::Invited,
-            _ => LogState::Closed,
-        };
-        self.db.put_log(&log)?;
-        if row.standing == Standing::Open {
-            // Whichever agreed may not be in it yet.
-            return self.add_own_devices(row.id, &mailbox);
-        }
-        self.db.drop_wishes(&mailbox)
-    }
-
-    /// Nobody is told: whoever is not there is not read to, and can be removed.
-    fn decline_group(&mut self, id: ConversationId) -> Result<Conversation, Error> {
-        let mut row = self.invitation(id)?;
-        row.standing = Standing::Left;
-        self.db.put_conversation(&row)?;
-        self.answer(&row)?;
-        self.tell_conversation(&row)?;
-        self.show_conversation(&row)
-    }
-
-    fn invitation(&self, id: ConversationId) -> Result<ConversationRow, Error> {
-        let row = self.db.need_conversation(id)?;
-        match row.standing {
-            Standing::Invited => Ok(row),
-            standing => Err(Error::WrongStanding { standing }),
-        }
-    }
-
-    /// Whether a person has declined an invitation, and nothing else has happened in its log.
-    pub(super) fn was_declined(&self, row: &ConversationRow) -> Result<bool, Error> {
-        let log = row.log.map(|mailbox| self.db.need_log(&mailbox)).transpose()?;
-        let unread = log.is_none_or(|log| log.state == LogState::Invited);
-        Ok(row.standing == Standing::Left && unread)
     }
 
     fn open_group(&self, id: ConversationId) -> Result<(ConversationRow, MailboxId), Error> {

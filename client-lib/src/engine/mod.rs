@@ -10,6 +10,7 @@
 //! know links.
 
 mod account;
+mod answers;
 mod asked;
 mod attachments;
 mod authors;
