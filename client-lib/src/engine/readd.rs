@@ -84,10 +84,9 @@ impl Work<'_> {
         let log = self.db.log(&mailbox)?.filter(|log| log.state == LogState::Gone);
         let Some(log) = log else { return self.db.drop_return(&mailbox) };
         let conversation = self.db.need_conversation(log.conversation)?;
-        let first = RETURN_WAITS.first().copied().unwrap_or(RETURN_DELAY);
         if self.db.has_job_of(conversation.id, JobKind::Readd)? {
             // The last letter has not left yet.
-            let due = self.later(first, RETURN_SPREAD)?;
+            let due = self.later(RETURN_DELAY, RETURN_SPREAD)?;
             return self.db.put_return(&ReturnRow { due, ..row.clone() });
         }
         let wanted = self.reads_on(&conversation)?;
