@@ -90,6 +90,16 @@ impl RoomRow {
     }
 }
 
+impl PostKind {
+    const fn parts(self) -> (u8, Option<EnvelopeId>) {
+        match self {
+            Self::Content(id) => (CONTENT, Some(id)),
+            Self::Card => (CARD, None),
+            Self::Next => (NEXT, None),
+        }
+    }
+}
+
 impl PostRow {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         let kind = match (row.get("kind")?, maybe(row, "id")?) {
@@ -210,11 +220,7 @@ impl Db<'_> {
     pub(crate) fn put_post(self, post: &PostRow) -> Result<(), Error> {
         let sql = "INSERT INTO posts (envelope, mailbox, kind, id, body)
             VALUES (?1, ?2, ?3, ?4, ?5)";
-        let (kind, id) = match post.kind {
-            PostKind::Content(id) => (CONTENT, Some(id)),
-            PostKind::Card => (CARD, None),
-            PostKind::Next => (NEXT, None),
-        };
+        let (kind, id) = post.kind.parts();
         self.sql.prepare_cached(sql)?.execute(params![
             post.envelope.as_bytes(),
             post.mailbox.as_bytes(),
@@ -231,11 +237,18 @@ impl Db<'_> {
         Ok(query.query_row([envelope.as_bytes()], PostRow::read).optional()?)
     }
 
-    /// What is sealed of a room.
-    pub(crate) fn posts(self, room: &MailboxId) -> Result<Vec<PostRow>, Error> {
-        let mut query = self.sql.prepare_cached("SELECT * FROM posts WHERE mailbox = ?1")?;
-        let rows = query.query_map([room.as_bytes()], PostRow::read)?;
-        Ok(rows.collect::<Result<_, _>>()?)
+    /// The sealed post of a room that says this.
+    pub(crate) fn post_of(
+        self,
+        room: &MailboxId,
+        kind: PostKind,
+    ) -> Result<Option<PostRow>, Error> {
+        let sql = "SELECT * FROM posts WHERE mailbox = ?1 AND kind = ?2 AND id IS ?3";
+        let (kind, id) = kind.parts();
+        let id = id.as_ref().map(EnvelopeId::as_bytes);
+        let mut query = self.sql.prepare_cached(sql)?;
+        let row = query.query_row(params![room.as_bytes(), kind, id], PostRow::read);
+        Ok(row.optional()?)
     }
 
     /// It was read in the log, or says what holds no more.

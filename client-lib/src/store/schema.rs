@@ -109,7 +109,7 @@ CREATE TABLE posts (
     envelope BLOB PRIMARY KEY, mailbox BLOB NOT NULL, kind INTEGER NOT NULL, id BLOB,
     body BLOB NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX posts_of_room ON posts (mailbox);
+CREATE INDEX posts_of_room ON posts (mailbox, kind, id);
 
 CREATE TABLE states (
     conversation BLOB NOT NULL, generation INTEGER NOT NULL, seq INTEGER NOT NULL,

@@ -113,12 +113,10 @@ impl Work<'_> {
         (room.card, room.posts_card) = (Some(card.as_bytes().to_vec()), true);
         self.db.put_room(room)?;
         // One that is sealed says what holds no more.
-        for post in self.db.posts(&room.mailbox)? {
-            if post.kind == PostKind::Card {
-                self.db.drop_post(&post.envelope)?;
-            }
+        match self.db.post_of(&room.mailbox, PostKind::Card)? {
+            Some(post) => self.db.drop_post(&post.envelope),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Replaces the key (ROM-9). Announced, everybody who has the old one finds the next in a post;

@@ -173,8 +173,7 @@ impl Work<'_> {
         kind: PostKind,
         body: &PostBody,
     ) -> Result<PostRow, Error> {
-        let found = self.db.posts(&room.mailbox)?.into_iter().find(|post| post.kind == kind);
-        if let Some(post) = found {
+        if let Some(post) = self.db.post_of(&room.mailbox, kind)? {
             return Ok(post);
         }
         // ROM-12
