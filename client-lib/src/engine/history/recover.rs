@@ -15,6 +15,7 @@ use restante_spec::ids::UnixTime;
 use super::write::Written;
 use crate::engine::account::Account;
 use crate::engine::groups::Groups;
+use crate::engine::membership::accounts;
 use crate::engine::{Engine, Work};
 use crate::error::Error;
 use crate::files::Files;
@@ -28,6 +29,7 @@ impl Engine {
     pub(crate) fn recovery_segment(&mut self, from: Option<Mark>) -> Result<Written, Error> {
         self.transact(|work| {
             let Some(mark) = from else {
+                work.note_silent_members()?;
                 let mut writer = SegmentWriter::first(&work.head(None)?);
                 writer.push(&Record::Account(Box::new(work.kept_account()?)))?;
                 return work.write_segment(writer, None, Mark::before(Stage::States));
@@ -49,6 +51,23 @@ impl Engine {
 }
 
 impl Work<'_> {
+    /// Notes also those members who have not said anything of themselves yet: who restores has no
+    /// tree, and can be let in only by whom the file names (REV-7).
+    fn note_silent_members(&mut self) -> Result<(), Error> {
+        for row in self.db.conversations()? {
+            let Some(mailbox) = row.log.filter(|_| row.is_group()) else { continue };
+            if row.standing != Standing::Open || !self.has_group(&mailbox)? {
+                continue;
+            }
+            for account in accounts(&self.members(&mailbox)?) {
+                if !self.db.has_member(row.id, &account)? {
+                    self.db.put_member(row.id, &self.db.member(row.id, &account)?)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn kept_account(&self) -> Result<KeptAccount, Error> {
         let number = self.db.meta_number(Meta::NextDevice)?;
         Ok(KeptAccount {

@@ -429,3 +429,21 @@ fn only_a_listed_device_is_added_to_the_own_conversation() {
     let adds = |wish: &WishRow| matches!(wish.what, Wish::Add { .. });
     assert!(!laptop.engine.store.read().wishes(&log).unwrap().iter().any(adds));
 }
+
+/// REV-7: a member who has said nothing of himself when the file is written can let the device in
+/// all the same.
+#[test]
+fn silent_members_are_in_the_file() {
+    let (mut post, mut alice, mut bob, group) = talked();
+    let account = *bob.engine.account.id().key();
+    alice.engine.store.write(|db| db.drop_member(group, &account)).unwrap();
+    let mut again = restored(&mut alice);
+    drop(alice);
+    ask(&mut post, &mut again);
+    settle(&mut post, &mut [&mut bob]);
+    let who = again.engine.own_id().unwrap();
+    assert_eq!(bob.engine.callers(group).unwrap(), [who]);
+    bob.engine.consent(group, who, true).unwrap();
+    go(&mut post, &mut [&mut bob, &mut again]);
+    assert_eq!(standing(&again, group), Standing::Open);
+}
