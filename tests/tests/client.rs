@@ -13,6 +13,9 @@ use restante_tests::relay::InProcess;
 /// How often the line is cut.
 const CUTS: usize = 20;
 
+/// How often a round is begun while the line is there.
+const ROUNDS: usize = 200;
+
 /// MBX-5: a line that breaks between an append's arrival and its answer loses and doubles nothing:
 /// the retry under the same id finds that it was stored.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -35,6 +38,24 @@ async fn cut_lines_lose_and_double_nothing() {
     assert_eq!(bob.texts(of_alice).await, expected);
     assert_eq!(alice.texts(of_bob).await, expected);
     assert!(proxy.cuts() >= CUTS, "{} cuts", proxy.cuts());
+    relay.stop().await;
+}
+
+/// DLV-4: a round on a line that is there already brings all that the relay had when it began.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_round_brings_what_the_relay_had() {
+    let relay = InProcess::start(&[]).await;
+    let [alice, bob] = ["Alice", "Bob"].map(|name| Person::new(name, relay.address()));
+    let (of_bob, of_alice) = introduce(&alice, &bob).await;
+    let mut expected = Vec::new();
+    for number in 0..ROUNDS {
+        let text = format!("message {number}");
+        let sent = alice.client.send(of_bob, &text).await.unwrap();
+        alice.client.wait_fate(sent.id, Goal::Accepted, WITHIN).await.unwrap();
+        expected.push(text);
+        bob.collect().await;
+        assert_eq!(bob.texts(of_alice).await, expected);
+    }
     relay.stop().await;
 }
 

@@ -320,6 +320,15 @@ impl Desk<'_> {
         self.engine.reading_refused(&mailbox, code)
     }
 
+    /// What is read to its end is opened anew, so that the relay says again when it is; not on a
+    /// link that is about to be left.
+    pub(super) fn reopen_current(&mut self) {
+        let Some(up) = self.relay.up().filter(|up| up.leave_at.is_none()) else { return };
+        let current = up.channels.iter().filter(|(_, channel)| channel.phase == Phase::Current);
+        let current: Vec<MailboxId> = current.map(|(mailbox, _)| *mailbox).collect();
+        current.iter().for_each(|mailbox| self.reopen(mailbox));
+    }
+
     /// Gives the handle back; `pump` opens the mailbox again if it is still read.
     pub(super) fn reopen(&mut self, mailbox: &MailboxId) {
         self.close_writer(mailbox);

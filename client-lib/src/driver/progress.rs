@@ -49,10 +49,14 @@ impl Progress {
 }
 
 impl Driver {
-    /// A new round: everything is tried at once, also what is in a pause.
+    /// A new round: everything is tried at once, also what is in a pause, and every log is opened
+    /// anew: only then its relay says that what it has stored until now is here (DLV-4).
     pub(super) fn begin_round(&mut self) {
-        for relay in self.relays.values_mut() {
-            relay.forget_pauses();
+        let names: Vec<String> = self.relays.keys().cloned().collect();
+        for name in &names {
+            let Some(mut desk) = self.desk(name) else { continue };
+            desk.relay.forget_pauses();
+            desk.reopen_current();
         }
         self.progress.send_modify(|progress| {
             progress.round += 1;
