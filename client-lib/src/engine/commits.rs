@@ -17,6 +17,7 @@ use super::{Engine, Outgoing, Work};
 use crate::error::Error;
 use crate::limits::UPDATE_EVERY;
 use crate::store::{JobKind, LogRow, LogState, Meta, NewJob, PendingCommit, Wish};
+use crate::types::Standing;
 
 impl Engine {
     /// The commit that must leave next, durable when this returns.
@@ -183,7 +184,10 @@ impl Work<'_> {
         if commit.next.is_none() {
             self.db.drop_wishes(&log.mailbox)?;
             log.state = LogState::Closed;
-            return Ok(());
+            let row = self.db.need_conversation(log.conversation)?;
+            // CNV-21
+            let left = row.standing == Standing::Leaving && row.log == Some(log.mailbox);
+            return if left { self.take_removal(log) } else { Ok(()) };
         }
         let before = self.members(&log.mailbox)?;
         let context = self.group_context(&log.mailbox)?;

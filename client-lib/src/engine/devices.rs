@@ -214,9 +214,9 @@ impl Work<'_> {
     /// The same for every conversation this account takes part in.
     pub(super) fn add_own_devices_everywhere(&mut self) -> Result<(), Error> {
         for row in self.db.conversations()? {
-            let Some(mailbox) = row.log.filter(|_| row.standing == Standing::Open) else {
-                continue;
-            };
+            // Who leaves hears until then what is said, on every device.
+            let takes_part = matches!(row.standing, Standing::Open | Standing::Leaving);
+            let Some(mailbox) = row.log.filter(|_| takes_part) else { continue };
             let live =
                 matches!(self.db.need_log(&mailbox)?.state, LogState::Live | LogState::Creating);
             if live && row.state.kind != GroupKind::Own && !row.is_room {
@@ -277,7 +277,11 @@ impl Work<'_> {
             // CNV-20
             return self.go_on_in(&mut row, state, log);
         }
-        (row.state, row.standing, row.log) = (state, Standing::Open, Some(log.mailbox));
+        // DEV-19: another device may have said before that the account leaves.
+        if row.standing != Standing::Leaving {
+            row.standing = Standing::Open;
+        }
+        (row.state, row.log) = (state, Some(log.mailbox));
         self.db.put_conversation(&row)?;
         self.forget_changes(StateRecord::CONVERSATION, id.as_bytes())?;
         self.tell_conversation(&row)

@@ -67,8 +67,10 @@ impl Work<'_> {
         self.check_listed(letter, &log.mailbox)?;
         let members = self.members(&log.mailbox)?;
         if !accounts(&members).contains(&account) {
-            let told = self.say_removed(&row, &log, &account)?;
-            return if told { Ok(()) } else { Err(super::joining::not_a_member()) };
+            return match row.is_group() || account == *self.account.id().key() {
+                true => self.say_removed(&row, &log, &account),
+                false => Err(super::joining::not_a_member()),
+            };
         }
         let list = checked_list(letter, readd)?;
         let is_in = |m: &Member| m.device.as_ref().is_some_and(|it| *it.device() == device);
@@ -141,23 +143,23 @@ impl Work<'_> {
         Ok(readd.key_packages.iter().find(fits).cloned())
     }
 
-    /// Who asks is in the group no more, and cannot know that; gives whether it can be told.
+    /// Who asks is in the group no more, and cannot know that: who may remove members says so.
     pub(super) fn say_removed(
         &mut self,
         row: &ConversationRow,
         log: &LogRow,
         account: &PublicKey,
-    ) -> Result<bool, Error> {
+    ) -> Result<(), Error> {
         let able = row.state.role(self.account.id().key()) >= Role::Administrator;
-        let told = row.is_group() && able && self.can_let_in(row, log)?;
-        let Some(way) = self.way_to(row, account)?.filter(|_| told) else {
-            return Ok(false);
-        };
+        if !row.is_group() || !able || !self.can_let_in(row, log)? {
+            return Ok(());
+        }
+        let Some(way) = self.way_to(row, account)? else { return Ok(()) };
         // CNV-19
         let content = LetterContent::Removed(RemovedLetter { mailbox: log.mailbox });
         let job = self.letter_job(JobKind::Letter, &way.inbox, &way.list, &content)?;
         self.db.put_job(&NewJob { contact: way.contact, ..job })?;
-        Ok(true)
+        Ok(())
     }
 
     /// Who leaves lets others in until they have let it go: nobody else may be left who can.

@@ -82,7 +82,7 @@ impl Work<'_> {
             self.put_event(log, envelope, merged.committer, &changes)?;
             self.tell_conversation(&conversation)?;
         }
-        Ok(())
+        self.close_if_all_leave(&conversation, log)
     }
 
     /// What was not allowed is muted and shown; who may puts it right with the next commit.
@@ -213,7 +213,8 @@ impl Work<'_> {
         if *who == *self.account.id().key() {
             conversation.standing = Standing::Leaving;
             self.db.put_conversation(&conversation)?;
-            return self.tell_conversation(&conversation);
+            self.tell_conversation(&conversation)?;
+            return self.close_if_all_leave(&conversation, log);
         }
         let mut member = self.db.member(conversation.id, who)?;
         member.leaves = true;
@@ -228,7 +229,31 @@ impl Work<'_> {
             self.later(LEAVE_DELAY, LEAVE_SPREAD)?
         };
         let wish = Wish::Remove { account: *who.as_bytes() };
-        self.db.put_wish(&log.mailbox, &wish, not_before)
+        self.db.put_wish(&log.mailbox, &wish, not_before)?;
+        self.close_if_all_leave(&conversation, log)
+    }
+
+    /// Where all have said that they leave, nobody is left who would remove the last: the log ends.
+    fn close_if_all_leave(&mut self, row: &ConversationRow, log: &LogRow) -> Result<(), Error> {
+        // CNV-21
+        if self.do_all_leave(row, log)? {
+            self.db.put_wish(&log.mailbox, &Wish::Close { removes: false }, self.now)?;
+        }
+        Ok(())
+    }
+
+    /// Whether this account and every other in a group said that it leaves.
+    pub(super) fn do_all_leave(
+        &mut self,
+        row: &ConversationRow,
+        log: &LogRow,
+    ) -> Result<bool, Error> {
+        if row.standing != Standing::Leaving || row.log != Some(log.mailbox) {
+            return Ok(false);
+        }
+        let (own, leaving) = (*self.account.id().key(), self.leaving(row)?);
+        let members = accounts(&self.members(&log.mailbox)?);
+        Ok(members.iter().all(|account| *account == own || leaving.contains(account)))
     }
 
     /// Tells those this device has just added who the others are, as far as it knows (CNT-10).

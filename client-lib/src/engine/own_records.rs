@@ -1,6 +1,7 @@
 //! Records of the account's state: what the tables say as a record, and what a record changes in
 //! them (DEV-8).
 
+use restante_spec::codes::Code;
 use restante_spec::content::{
     AccountState, ContactState as ContactFacts, ConversationState, GroupKind, GroupState,
     InboxGrant, InviteState, StateRecord, SyncRecord,
@@ -13,7 +14,9 @@ use super::commands::cleaned_nickname;
 use super::devices::newest;
 use super::outbox::unwritable;
 use crate::error::Error;
-use crate::store::{ContactRow, ConversationRow, InboxRef, InviteRow, Meta, RecordName};
+use crate::store::{
+    ContactRow, ConversationRow, InboxRef, InviteRow, LogRow, LogState, Meta, RecordName,
+};
 use crate::types::{ContactId, ContactState, ConversationId, Standing};
 
 impl Work<'_> {
@@ -193,7 +196,7 @@ impl Work<'_> {
             self.note_struck(known.as_deref(), devices)?;
         }
         if state == ContactState::Blocked {
-            self.refuse_outbox(id.into(), restante_spec::codes::Code::Revoked)?;
+            self.refuse_outbox(id.into(), Code::Revoked)?;
         }
         self.put_contact(&row)
     }
@@ -234,13 +237,22 @@ impl Work<'_> {
         };
         row.own_key = state.own_key.or(row.own_key);
         // Of a log it does not read a device hears by records alone.
+        let log = row.log.map(|mailbox| self.db.need_log(&mailbox)).transpose()?;
+        let is_out = matches!(standing, Standing::Left | Standing::Removed);
+        if let Some(log) = log.filter(|log| is_out && log.state == LogState::Gone) {
+            return self.end_outside(row, standing, log);
+        }
         let reads = row.standing != Standing::Invited && row.log.is_some();
         let is_told = !reads && standing != Standing::Invited;
         // DEV-18
         let is_agreed = standing == Standing::Open && self.was_declined(&row)?;
+        // DEV-19: it may have come into the log after that was said there.
+        let is_leaving = row.standing == Standing::Open && standing == Standing::Leaving;
         if is_told || is_agreed {
             row.standing = standing;
             self.answer(&row)?;
+        } else if is_leaving && row.is_group() {
+            row.standing = standing;
         }
         self.db.put_conversation(&row)?;
         if is_agreed && let Some(record) = self.conversation_record(id)? {
@@ -248,6 +260,21 @@ impl Work<'_> {
             self.tell_record(&record)?;
         }
         self.tell_conversation(&row)
+    }
+
+    /// Another device has read that the account is in a group no more, and this one waits to be let
+    /// into its log.
+    fn end_outside(
+        &mut self,
+        mut row: ConversationRow,
+        standing: Standing,
+        mut log: LogRow,
+    ) -> Result<(), Error> {
+        row.standing = standing;
+        self.db.put_conversation(&row)?;
+        self.db.drop_return(&log.mailbox)?;
+        self.end(&mut log, LogState::Closed, Code::Revoked)?;
+        self.db.put_log(&log)
     }
 
     fn apply_read(

@@ -13,6 +13,7 @@ use super::policy::{rank, settled};
 use crate::error::Error;
 use crate::events::Notice;
 use crate::store::{ConversationRow, LogRow, Wish, WishId, WishRow};
+use crate::types::Standing;
 
 /// A commit to be made.
 #[derive(Debug)]
@@ -84,12 +85,18 @@ impl Work<'_> {
         let close = wishes.iter().find(|wish| matches!(wish.what, Wish::Close { .. }));
         if let Some(WishRow { id, what: Wish::Close { removes }, .. }) = close {
             let others = leaves(&members, |member| account(member) != Some(own));
-            if !removes || others.is_empty() {
+            if conversation.standing == Standing::Leaving
+                && !self.do_all_leave(&conversation, log)?
+            {
+                // All had left, and somebody came in who stays.
+                self.db.take_wish(*id)?;
+            } else if !removes || others.is_empty() {
                 return Ok(Some(Plan::Close(*id)));
+            } else {
+                let change = Changes { remove: others, ..Changes::default() };
+                let plan = ChangePlan { change, accounts: Vec::new(), wishes: vec![*id] };
+                return Ok(Some(Plan::Change(plan)));
             }
-            let change = Changes { remove: others, ..Changes::default() };
-            let plan = ChangePlan { change, accounts: Vec::new(), wishes: vec![*id] };
-            return Ok(Some(Plan::Change(plan)));
         }
         let mut draft = Draft {
             members: &members,

@@ -140,7 +140,7 @@ fn check_devices(world: &mut World) {
                 let whole = [person, seat].map(|seat| has_no_gap(world, seat, *id));
                 assert!(
                     rows == its_rows || whole.contains(&false),
-                    "{person} and {seat} show other rows: {rows:?}, {its_rows:?}"
+                    "{person} and {seat} show other rows, {standing:?}: {rows:?}, {its_rows:?}"
                 );
             }
             assert_eq!(other.len(), shown.len(), "{seat} knows more conversations than {person}");

@@ -334,6 +334,21 @@ fn who_is_added_twice_comes_in_once() {
     assert!(!told.iter().any(|event| matches!(event, Event::Notice(_))), "{told:?}");
 }
 
+/// CNV-21: when all leave at once nobody is left to remove the last: the log ends.
+#[test]
+fn all_may_leave_at_once() {
+    let mut circle = Circle::new();
+    for who in [ALICE, BOB, CAROL] {
+        circle.people[who].engine.leave_group(circle.id).unwrap();
+    }
+    circle.settle();
+    for who in [ALICE, BOB, CAROL] {
+        let log = circle.log(who);
+        let row = circle.people[who].engine.store.read().need_log(&log).unwrap();
+        assert_eq!((circle.shown(who).standing, row.state), (Standing::Left, LogState::Closed));
+    }
+}
+
 /// A text that still waits when the last member leaves is refused: nobody is left to read it.
 #[test]
 fn what_waits_when_the_last_member_leaves_is_refused() {
