@@ -37,7 +37,9 @@ impl Work<'_> {
         self.db.put_log(&log)?;
         if row.standing == Standing::Open {
             // Whichever agreed may not be in it yet.
-            return self.add_own_devices(row.id, &mailbox);
+            self.add_own_devices(row.id, &mailbox)?;
+            let members = self.members(&mailbox)?;
+            return self.remove_again(&log, &members);
         }
         self.db.drop_wishes(&mailbox)
     }

@@ -1,7 +1,7 @@
 //! The account's devices: which there are, how one is removed, and how the others come into every
 //! conversation (DEV-7, DEV-12 to DEV-14).
 
-use restante_crypto::{DeviceList, SigningKey, random_bytes};
+use restante_crypto::{DeviceList, Member, SigningKey, random_bytes};
 use restante_spec::content::{GroupKind, GroupState, StateRecord, WelcomeLetter, WelcomePart};
 use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey, ReaderSecret};
 
@@ -85,6 +85,19 @@ impl Work<'_> {
                 // DEV-12
                 let wish = Wish::RemoveDevice { device: *device.as_bytes() };
                 self.db.put_wish(mailbox, &wish, due)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Somebody may have added a device of this account without having heard that it was removed.
+    pub(super) fn remove_again(&self, log: &LogRow, added: &[Member]) -> Result<(), Error> {
+        let own = self.account.id();
+        for certificate in added.iter().filter_map(|member| member.device.as_ref()) {
+            if certificate.account() == own && !self.is_listed(log.conversation, certificate)? {
+                // DEV-12
+                let wish = Wish::RemoveDevice { device: *certificate.device().as_bytes() };
+                self.db.put_wish(&log.mailbox, &wish, self.now)?;
             }
         }
         Ok(())
