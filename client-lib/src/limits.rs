@@ -179,6 +179,9 @@ pub(crate) const RETURN_WAITS: [Seconds; 3] =
 /// Of those a restored device could ask to be let in, itself not known to them, so many are asked:
 /// each is a person. The others are not.
 pub(crate) const RESTORED_HELPERS: usize = 8;
+/// Device lists that are kept in memory, so that their signatures are not checked again; with one
+/// more all are let go.
+pub(crate) const LISTS_KEPT: usize = 512;
 /// Devices that wait for a person's consent in a conversation; one more is not noted.
 pub(crate) const CALLERS: usize = 64;
 

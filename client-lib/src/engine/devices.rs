@@ -91,7 +91,7 @@ impl Work<'_> {
     }
 
     /// Somebody may have added a device of this account without having heard that it was removed.
-    pub(super) fn remove_again(&self, log: &LogRow, added: &[Member]) -> Result<(), Error> {
+    pub(super) fn remove_again(&mut self, log: &LogRow, added: &[Member]) -> Result<(), Error> {
         let own = self.account.id();
         for certificate in added.iter().filter_map(|member| member.device.as_ref()) {
             if certificate.account() == own && !self.is_listed(log.conversation, certificate)? {
@@ -148,36 +148,6 @@ impl Work<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Whether a device is still one of its account's, as far as this device knows (DEV-14). One
-    /// with a number above all that are known is newer than the list.
-    pub(super) fn is_listed(
-        &self,
-        of: ConversationId,
-        certificate: &restante_crypto::DeviceCertificate,
-    ) -> Result<bool, Error> {
-        if self.db.is_struck(certificate.device())? {
-            return Ok(false);
-        }
-        let Some(list) = self.list_of(of, certificate.account().key())? else { return Ok(true) };
-        let last = list.devices().last().map(|listed| listed.certificate.number());
-        Ok(list.device(certificate.device()).is_some() || Some(certificate.number()) > last)
-    }
-
-    /// The newest list of an account's devices that is known.
-    pub(super) fn list_of(
-        &self,
-        of: ConversationId,
-        account: &PublicKey,
-    ) -> Result<Option<DeviceList>, Error> {
-        let list = if account == self.account.id().key() {
-            Some(self.db.need_meta(Meta::DeviceList)?.to_vec())
-        } else {
-            let known = self.db.contact(id_of_key(account))?.and_then(|known| known.devices);
-            newest(known, self.db.member(of, account)?.devices)
-        };
-        Ok(list.map(|list| DeviceList::parse(&list)).transpose()?)
     }
 
     /// Adds this account's devices that are not in a conversation yet: their key packages are
@@ -333,9 +303,3 @@ impl Work<'_> {
 
 /// Layout: what stands in [`Meta::Cloned`] of a device that was removed.
 const REMOVED: [u8; 1] = [2];
-
-/// Of two lists of one account the one with the higher version; what cannot be read is none.
-pub(super) fn newest(a: Option<Vec<u8>>, b: Option<Vec<u8>>) -> Option<Vec<u8>> {
-    let version = |list: &Vec<u8>| DeviceList::parse(list).ok().map(|list| list.version());
-    [a, b].into_iter().flatten().filter(|list| version(list).is_some()).max_by_key(version)
-}

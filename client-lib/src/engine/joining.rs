@@ -82,7 +82,7 @@ impl Work<'_> {
     }
 
     /// Whether the writer of a letter may say where a group of this account goes on (CNV-20).
-    pub(super) fn may_move(&self, letter: &OpenedLetter) -> Result<bool, Error> {
+    pub(super) fn may_move(&mut self, letter: &OpenedLetter) -> Result<bool, Error> {
         for row in self.db.conversations()? {
             if row.is_group()
                 && row.state.role(letter.sender.account().key()) >= Role::Administrator

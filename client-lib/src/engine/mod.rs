@@ -32,6 +32,7 @@ mod kinds;
 mod large;
 mod letting;
 mod linking;
+mod lists;
 mod membership;
 mod moving;
 mod outbox;
@@ -62,6 +63,7 @@ pub(crate) use self::transfers::Ask;
 use self::account::Account;
 use self::groups::Groups;
 use self::kinds::Live;
+use self::lists::Lists;
 use self::moving::Transfers;
 use crate::error::Error;
 use crate::events::{Event, Notice};
@@ -77,6 +79,7 @@ pub(crate) struct Engine {
     /// The address of the own relay.
     own_relay: String,
     groups: Groups,
+    lists: Lists,
     live: Live,
     transfers: Transfers,
     events: Vec<Event>,
@@ -92,6 +95,7 @@ pub(crate) struct Work<'a> {
     db: Db<'a>,
     account: &'a Account,
     groups: &'a mut Groups,
+    lists: &'a mut Lists,
     files: &'a Files,
     events: &'a mut Vec<Event>,
     now: UnixTime,
@@ -130,7 +134,8 @@ impl Engine {
         store.write(|db| db.release_litter())?;
         let account = Account::load(store.read())?;
         let own_relay = account.relay.to_string();
-        let (groups, live, events) = (Groups::default(), Live::default(), Vec::new());
+        let (groups, lists) = (Groups::default(), Lists::default());
+        let (live, events) = (Live::default(), Vec::new());
         let transfers = Transfers::of(Files::of(home));
         let (next_tidy, next_due) = (now, None);
         Ok(Self {
@@ -138,6 +143,7 @@ impl Engine {
             account,
             own_relay,
             groups,
+            lists,
             live,
             transfers,
             events,
@@ -180,11 +186,11 @@ impl Engine {
         work: impl FnOnce(&mut Work<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let mut events = Vec::new();
-        let (account, groups, now) = (&self.account, &mut self.groups, self.now);
-        let files = &self.transfers.files;
+        let (account, files, now) = (&self.account, &self.transfers.files, self.now);
+        let (groups, lists) = (&mut self.groups, &mut self.lists);
         let done = self.store.write(|db| {
             let events = &mut events;
-            let mut all = Work { db, account, groups, files, events, now, stale: false };
+            let mut all = Work { db, account, groups, lists, files, events, now, stale: false };
             let done = work(&mut all)?;
             all.tell_own_devices()?;
             Ok((done, all.stale))

@@ -11,7 +11,6 @@ use zeroize::Zeroizing;
 
 use super::Work;
 use super::commands::cleaned_nickname;
-use super::devices::newest;
 use super::outbox::unwritable;
 use crate::error::Error;
 use crate::store::{
@@ -183,7 +182,10 @@ impl Work<'_> {
             state,
             verified: facts.verified,
             // Another device may not have read the newest list yet.
-            devices: newest(bytes(facts.devices), row.devices),
+            devices: self
+                .lists
+                .newest(bytes(facts.devices), row.devices)
+                .map(|list| list.as_bytes().to_vec()),
             inbox: inbox.or(row.inbox),
             own_key: facts.own_key,
             invite: text(facts.invite),

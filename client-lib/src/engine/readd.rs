@@ -214,7 +214,7 @@ impl Work<'_> {
 
     /// DEV-14, of the writer of a letter about a log.
     pub(super) fn check_listed(
-        &self,
+        &mut self,
         letter: &OpenedLetter,
         mailbox: &MailboxId,
     ) -> Result<(), Error> {

@@ -171,7 +171,7 @@ impl Work<'_> {
     /// The account a device speaks for; `None`: it is not heard, because it has no certificate, was
     /// not let in properly, or is of an account that has no say here.
     pub(super) fn speaker(
-        &self,
+        &mut self,
         log: &LogRow,
         sender: &Member,
     ) -> Result<Option<PublicKey>, Error> {

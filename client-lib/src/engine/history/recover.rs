@@ -15,6 +15,7 @@ use restante_spec::ids::UnixTime;
 use super::write::Written;
 use crate::engine::account::Account;
 use crate::engine::groups::Groups;
+use crate::engine::lists::Lists;
 use crate::engine::membership::accounts;
 use crate::engine::{Engine, Work};
 use crate::error::Error;
@@ -158,9 +159,10 @@ fn restore(
         return Err(restante_crypto::Error::WrongAccount.into());
     }
     Account::restore(db, &kept, now)?;
-    let (account, mut groups, mut events) = (Account::load(db)?, Groups::default(), Vec::new());
-    let (account, groups, events) = (&account, &mut groups, &mut events);
-    let mut work = Work { db, account, groups, files, events, now, stale: false };
+    let account = &Account::load(db)?;
+    let (groups, lists) = (&mut Groups::default(), &mut Lists::default());
+    let events = &mut Vec::new();
+    let mut work = Work { db, account, groups, lists, files, events, now, stale: false };
     let mut refused = work.restore_records(records)?;
     while let Some(segment) = file.next_segment()? {
         refused += work.restore_records(SegmentReader::following(Purpose::Recovery, &segment)?)?;
