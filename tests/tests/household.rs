@@ -124,7 +124,7 @@ impl Household {
         }
         for device in &self.devices {
             until(&device.client, "all of it", async |client| {
-                let newest = client.history(self.group, None, 200).await.ok()?;
+                let newest = client.history(self.group, None, 1_000).await.ok()?;
                 let said = newest.iter().filter(|m| m.text == last && m.seq.is_some()).count();
                 let gaps = client.gaps(self.group).await.ok()?;
                 (said == self.devices.len() && gaps.is_empty()).then_some(())

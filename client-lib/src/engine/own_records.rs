@@ -238,22 +238,30 @@ impl Work<'_> {
             return self.tell_conversation(&row);
         };
         row.own_key = state.own_key.or(row.own_key);
-        // Of a log it does not read a device hears by records alone.
         let log = row.log.map(|mailbox| self.db.need_log(&mailbox)).transpose()?;
+        let state = log.as_ref().map(|log| log.state);
         let is_out = matches!(standing, Standing::Left | Standing::Removed);
-        if let Some(log) = log.filter(|log| is_out && log.state == LogState::Gone) {
+        if let Some(log) = log
+            && matches!(log.state, LogState::Gone | LogState::Lost)
+            && is_out
+        {
             return self.end_outside(row, standing, log);
         }
-        let reads = row.standing != Standing::Invited && row.log.is_some();
-        let is_told = !reads && standing != Standing::Invited;
         // DEV-18
         let is_agreed = standing == Standing::Open && self.was_declined(&row)?;
-        // DEV-19: it may have come into the log after that was said there.
-        let is_leaving = row.standing == Standing::Open && standing == Standing::Leaving;
-        if is_told || is_agreed {
+        // DEV-20: of a log it does not read a device hears by records alone.
+        let unread = matches!(state, None | Some(LogState::Closed | LogState::Invited));
+        if unread && (row.is_group() || row.log.is_none()) {
             row.standing = standing;
-            self.answer(&row)?;
-        } else if is_leaving && row.is_group() {
+            if state == Some(LogState::Closed) && !is_out {
+                // Invited again, by a letter to another device.
+                row.log = None;
+            } else if state == Some(LogState::Invited) && standing != Standing::Invited {
+                self.answer(&row)?;
+            }
+        } else if row.is_group() && (row.standing, standing) == (Standing::Open, Standing::Leaving)
+        {
+            // DEV-19: it may have come into the log after that was said there.
             row.standing = standing;
         }
         self.db.put_conversation(&row)?;
