@@ -314,14 +314,22 @@ impl Work<'_> {
         if list.account() != sender.account() || list.device(sender.device()).is_none() {
             return Err(Error::Crypto(restante_crypto::Error::WrongAccount));
         }
-        if let Some(before) = &contact.devices {
-            // IDN-7
-            list.may_follow(&DeviceList::parse(before)?)?;
-            self.note_struck(Some(before), devices)?;
+        let known = contact.devices.as_deref().map(|known| self.lists.read(known)).transpose()?;
+        match known {
+            // Written before the newest list, by a device that still is in that.
+            Some(known)
+                if list.version() < known.version() && known.device(sender.device()).is_some() => {}
+            known => {
+                if let Some(known) = known {
+                    // IDN-7
+                    list.may_follow(&known)?;
+                    self.note_struck(Some(known.as_bytes()), devices)?;
+                }
+                contact.devices = Some(list.as_bytes().to_vec());
+            }
         }
         let key: PublicKey = *sender.account().key();
         contact.account = Some(key);
-        contact.devices = Some(list.as_bytes().to_vec());
         contact.nickname = super::commands::cleaned_nickname(nickname);
         contact.inbox = Some(InboxRef::from(&inbox));
         Ok(())

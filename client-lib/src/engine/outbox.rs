@@ -10,7 +10,8 @@ use restante_spec::message::{Appended, Commit, EnvelopeClass};
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::events::Event;
-use crate::store::{LogRow, LogState, Meta, OutboxRow, Place, Sealed};
+use crate::limits::OWN_DEVICES_WAIT;
+use crate::store::{LogRow, LogState, Meta, OutboxRow, Place, Sealed, Wish, WishRow};
 use crate::types::{ConversationId, Message, MessageId, MessageKind};
 
 /// An envelope that may leave.
@@ -58,6 +59,9 @@ impl Engine {
         if !current || waiting.is_empty() || db.meta(Meta::Cloned)?.is_some() {
             return Ok(Vec::new());
         }
+        if self.adds_own_devices(mailbox)? {
+            return Ok(Vec::new());
+        }
         self.transact(|work| {
             if waiting.iter().any(|row| class_of(row.kind) == EnvelopeClass::Normal) {
                 // Receipts that are owed go along.
@@ -65,6 +69,19 @@ impl Engine {
             }
             work.seal_all(row, epoch, waiting)
         })
+    }
+
+    /// Whether devices of this account are about to be added, who would miss what is said now.
+    fn adds_own_devices(&self, mailbox: &MailboxId) -> Result<bool, Error> {
+        let own = *self.account.id().key();
+        // DEV-7
+        let is_awaited = |row: &WishRow| match &row.what {
+            Wish::Add { account, missing: 1.., .. } => {
+                account == own.as_bytes() && self.now < row.not_before.after(OWN_DEVICES_WAIT)
+            }
+            _ => false,
+        };
+        Ok(self.store.read().wishes(mailbox)?.iter().any(is_awaited))
     }
 
     /// The relay has stored it. What a commit changes, its echo decides.

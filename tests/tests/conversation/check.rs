@@ -64,8 +64,9 @@ impl Workload {
                         message.text
                     );
                 }
-                // It was removed while it was away, and nobody who could has told it so.
-                Fate::Queued if standing == Standing::Broken => {
+                // It was removed while it was away, and nobody who could has told it so; who leaves
+                // may hear it from nobody.
+                Fate::Queued if matches!(standing, Standing::Broken | Standing::Leaving) => {
                     let history = history(world, *seat, *id);
                     assert!(!world.ledger.is_in(*seat, &history), "{seat} was not let in again");
                 }

@@ -2,7 +2,6 @@
 
 use super::devices::{link, settle, texts, three};
 use super::friends;
-use super::post::Person;
 use crate::types::Standing;
 
 /// DEV-18: agreed to on one device and declined on another, in whichever order the two hear of it,
@@ -127,39 +126,4 @@ fn leaving_holds_on_devices_that_did_not_read_it() {
     told.unwrap();
     settle(&mut post, &mut [&mut laptop, &mut alice, &mut bob]);
     assert_eq!(alice.engine.conversation(group).unwrap().standing, Standing::Leaving);
-}
-
-/// DEV-12: a device that was removed, and that somebody has added who had not heard of it, is
-/// removed again: from a group that is agreed to, and from one the account is in.
-#[test]
-fn removed_device_that_is_added_goes_again() {
-    for is_in in [false, true] {
-        let (mut post, mut alice, mut laptop, mut bob) = three();
-        let (group, who) = (bob.engine.create_group("Three", false).unwrap().id, bob.contact().id);
-        if is_in {
-            let hidden = post.hide_prekeys(2);
-            bob.engine.add_member(group, who).unwrap();
-            settle(&mut post, &mut [&mut bob, &mut alice]);
-            alice.engine.accept_group(group).unwrap();
-            settle(&mut post, &mut [&mut alice, &mut bob]);
-            post.show_prekeys(hidden);
-        }
-        bob.engine.add_member(group, who).unwrap();
-        post.do_jobs(&mut bob);
-        alice.engine.remove_device(2).unwrap();
-        post.round(&mut alice);
-        let log = bob.engine.store.read().need_conversation(group).unwrap().log.unwrap();
-        post.send(&mut bob, log);
-        let devices = |person: &mut Person| {
-            let members = person.engine.group_members(group).unwrap();
-            members.iter().map(|member| member.devices).sum::<u32>()
-        };
-        assert_eq!(devices(&mut bob), 3, "{is_in}");
-        settle(&mut post, &mut [&mut bob, &mut alice, &mut laptop]);
-        if !is_in {
-            alice.engine.accept_group(group).unwrap();
-        }
-        settle(&mut post, &mut [&mut alice, &mut bob]);
-        assert_eq!([devices(&mut alice), devices(&mut bob)], [2, 2], "{is_in}");
-    }
 }

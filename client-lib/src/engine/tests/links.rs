@@ -191,3 +191,30 @@ fn wishes_of_contacts_can_be_refused() {
     assert!(told.iter().any(refused), "{told:?}");
     assert_eq!((only(&bob).state, only(&bob).joins), (ContactState::Active, None));
 }
+
+/// IDN-7: what stands in a letter that was written before its writer's newest list counts; the
+/// list in it does not.
+#[test]
+fn letter_with_an_older_list_counts() {
+    let (mut host, mut bob) = (Host::new(), person("Bob"));
+    let link = host.link(true);
+    host.post.introduce(&mut host.alice, &mut bob, None);
+    bob.engine.accept_invite(&link, None).unwrap();
+    host.post.do_jobs(&mut bob);
+    super::devices::link(&mut host.post, &mut bob);
+    let direct = host.alice.log_with("Bob");
+    host.post.bring_log(&mut host.alice, direct);
+    let known = |alice: &Person| {
+        let id = alice.knows("Bob").id;
+        alice.engine.store.read().need_contact(id).unwrap().devices
+    };
+    let newest = known(&host.alice);
+    assert_eq!(newest.as_deref(), Some(bob.engine.account.list.as_bytes()));
+    events(&mut host.alice);
+    host.post.bring_letters(&mut host.alice);
+    let junk = Event::Notice(Notice::Junk { conversation: None });
+    assert!(!events(&mut host.alice).contains(&junk));
+    assert_eq!(known(&host.alice), newest);
+    host.settle(&mut bob);
+    assert!(host.is_in(&mut bob));
+}

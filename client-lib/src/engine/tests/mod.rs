@@ -14,6 +14,7 @@ mod links;
 mod live;
 mod meeting;
 mod order;
+mod own_devices;
 mod own_return;
 mod post;
 mod readd;
