@@ -65,8 +65,8 @@ pub(crate) const UPDATE_MEMBERS: usize = 8;
 pub(crate) const LEAVE_DELAY: Seconds = Seconds::new(30);
 /// ... and up to so much longer, at random.
 pub(crate) const LEAVE_SPREAD: Seconds = Seconds::new(60);
-/// What is said in a conversation waits so long at most until the own devices that are not in it
-/// can be added; after that they miss it.
+/// What is said in a conversation on another relay waits so long at most until the own devices
+/// that are not in it can be added; after that they miss it.
 pub(crate) const OWN_DEVICES_WAIT: Seconds = Seconds::new(10);
 /// Contacts of an account: each has a key in the inbox, and the relay keeps 1,024 of them. One
 /// more is `too_many`; one more letter of a stranger is dropped.

@@ -59,7 +59,7 @@ impl Engine {
         if !current || waiting.is_empty() || db.meta(Meta::Cloned)?.is_some() {
             return Ok(Vec::new());
         }
-        if self.adds_own_devices(mailbox)? {
+        if self.adds_own_devices(&row)? {
             return Ok(Vec::new());
         }
         self.transact(|work| {
@@ -71,17 +71,19 @@ impl Engine {
         })
     }
 
-    /// Whether devices of this account are about to be added, who would miss what is said now.
-    fn adds_own_devices(&self, mailbox: &MailboxId) -> Result<bool, Error> {
-        let own = *self.account.id().key();
+    /// Whether devices of this account are about to be added, which would miss what is said now.
+    /// What they are added with comes from the own relay: if that is another one, it may be away.
+    fn adds_own_devices(&self, log: &LogRow) -> Result<bool, Error> {
+        let (own, is_near) = (*self.account.id().key(), self.is_own_relay(&log.relay));
         // DEV-7
         let is_awaited = |row: &WishRow| match &row.what {
             Wish::Add { account, missing: 1.., .. } => {
-                account == own.as_bytes() && self.now < row.not_before.after(OWN_DEVICES_WAIT)
+                let until = row.not_before.after(OWN_DEVICES_WAIT);
+                account == own.as_bytes() && (is_near || self.now < until)
             }
             _ => false,
         };
-        Ok(self.store.read().wishes(mailbox)?.iter().any(is_awaited))
+        Ok(self.store.read().wishes(&log.mailbox)?.iter().any(is_awaited))
     }
 
     /// The relay has stored it. What a commit changes, its echo decides.

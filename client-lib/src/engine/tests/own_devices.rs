@@ -8,8 +8,8 @@ use crate::limits::OWN_DEVICES_WAIT;
 use crate::store::Wish;
 use crate::types::Fate;
 
-/// DEV-7: what a device says in a group it has just made waits until the others are in it; so long
-/// and no longer.
+/// DEV-7: what a device says in a group it has just made waits until the others are in it; on
+/// another relay so long and no longer.
 #[test]
 fn first_words_wait_for_the_own_devices() {
     let (mut post, mut alice, mut laptop, _bob) = three();
@@ -25,9 +25,16 @@ fn first_words_wait_for_the_own_devices() {
         work.db.put_wish(&log, &wish, work.now)
     });
     wished.unwrap();
+    let ours = laptop.engine.own_relay.clone();
     let said = laptop.engine.send(group, "for whoever is here").unwrap().id;
-    for (seconds, fate) in [(OWN_DEVICES_WAIT.get() - 1, Fate::Queued), (1, Fate::Accepted)] {
+    let turns = [
+        (OWN_DEVICES_WAIT.get() - 1, "another", Fate::Queued),
+        (1, ours.as_str(), Fate::Queued),
+        (0, "another", Fate::Accepted),
+    ];
+    for (seconds, relay, fate) in turns {
         wait(&mut laptop, Duration::from_secs(u64::from(seconds)));
+        laptop.engine.own_relay = relay.to_owned();
         post.send(&mut laptop, log);
         assert_eq!(laptop.engine.message(said).unwrap().fate, fate);
     }
