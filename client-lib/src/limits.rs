@@ -182,6 +182,8 @@ pub(crate) const RETURN_WAITS: [Seconds; 3] =
 /// Of those a restored device could ask to be let in, itself not known to them, so many are asked:
 /// each is a person. The others are not.
 pub(crate) const RESTORED_HELPERS: usize = 8;
+/// Welcomes from somebody this device does not know yet; one more lets go of those before it.
+pub(crate) const EARLY_WELCOMES: usize = 32;
 /// Device lists that are kept in memory, so that their signatures are not checked again; with one
 /// more all are let go.
 pub(crate) const LISTS_KEPT: usize = 512;

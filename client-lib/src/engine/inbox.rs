@@ -105,6 +105,9 @@ impl Work<'_> {
                 (None, None) if self.may_move(&arrived.letter)? => {
                     self.join_moved(id_of(account), &welcome)
                 }
+                (None, None) if self.had_others()? => {
+                    self.keep_early_welcome(id_of(account), &welcome)
+                }
                 _ => Ok(()),
             },
             // A newer version's; what it would have done here is not known.

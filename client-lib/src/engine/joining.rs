@@ -1,15 +1,18 @@
 //! Joining: what a Welcome lets this device into, and which of two conversations is kept.
 
 use restante_crypto::OpenedLetter;
-use restante_spec::content::{GroupKind, GroupState, Role, WelcomeLetter, WelcomePart};
+use restante_spec::content::{
+    GroupKind, GroupState, LetterContent, Role, WelcomeLetter, WelcomePart,
+};
 use restante_spec::ids::{MailboxId, ReaderSecret};
 
 use super::Work;
-use super::commands::{account_of, id_of_key};
+use super::commands::{account_of, id_of, id_of_key};
 use super::membership::accounts;
 use crate::error::Error;
+use crate::limits::EARLY_WELCOMES;
 use crate::store::{ContactRow, ConversationRow, LogRow, LogState, Wish};
-use crate::types::{ContactId, ConversationId, Standing};
+use crate::types::{ContactId, ContactState, ConversationId, Standing};
 
 impl Work<'_> {
     /// Joins the conversation a contact has let this device into. A direct one was agreed to with
@@ -47,6 +50,50 @@ impl Work<'_> {
                 self.agree_if_asked_for(id, contact)
             }
         }
+    }
+
+    /// A Welcome from somebody only another device of this account knows by now: it is kept until
+    /// the own conversation tells of them too. One in a blob would be looked for at any relay.
+    pub(super) fn keep_early_welcome(
+        &mut self,
+        writer: ContactId,
+        welcome: &WelcomeLetter,
+    ) -> Result<(), Error> {
+        if matches!(welcome.welcome, WelcomePart::Blob(_)) {
+            return Ok(());
+        }
+        let mut early = Vec::new();
+        for (mailbox, who, _) in self.db.welcomes()? {
+            if who != id_of(self.account.id()) && self.db.contact(who)?.is_none() {
+                early.push(mailbox);
+            }
+        }
+        // DEV-21
+        if early.len() >= EARLY_WELCOMES {
+            early.iter().try_for_each(|mailbox| self.db.take_welcome(mailbox))?;
+        }
+        let letter = LetterContent::Welcome(welcome.clone());
+        let letter = letter.encode().map_err(|_| Error::Damaged("a letter's content"))?;
+        self.db.put_welcome(&welcome.mailbox, writer, &letter)
+    }
+
+    /// Joins with a Welcome that came before its writer was known.
+    pub(super) fn take_early_welcome(
+        &mut self,
+        id: ContactId,
+        welcome: &WelcomeLetter,
+    ) -> Result<(), Error> {
+        let Some(mut contact) = self.db.contact(id)? else { return Ok(()) };
+        if matches!(contact.state, ContactState::Invited | ContactState::Requested) {
+            // Another device reads the answer, and tells.
+            return Ok(());
+        }
+        self.db.take_welcome(&welcome.mailbox)?;
+        if contact.state == ContactState::Active {
+            // It may let only others of this account's devices in.
+            self.attempt(|work| work.join(&mut contact, welcome))?;
+        }
+        Ok(())
     }
 
     /// Whether a Welcome leads into a log this device does not read. Who was removed, or has

@@ -208,7 +208,7 @@ impl Work<'_> {
             return self.db.take_welcome(mailbox);
         };
         let WelcomePart::Blob(at) = welcome.welcome.clone() else {
-            return self.db.take_welcome(mailbox);
+            return self.take_early_welcome(id, &welcome);
         };
         let file = match self.fetch(&welcome.relay.to_string(), &large_of(&at))? {
             Fetched::Waiting => return Ok(()),

@@ -8,7 +8,7 @@ use super::{Db, fixed, from_sql, maybe, to_sql};
 use crate::error::Error;
 use crate::types::{ContactId, ConversationId};
 
-/// A letter that waits for a blob: the log it lets into, who wrote it, what it says.
+/// A letter that waits for a blob, or for its writer to be known: the log it lets into, who wrote it, what it says.
 pub(crate) type KeptWelcome = (MailboxId, ContactId, Zeroizing<Vec<u8>>);
 
 /// An invite of this account.
@@ -45,7 +45,7 @@ impl InviteRow {
 }
 
 impl Db<'_> {
-    /// Keeps a contact's letter until the blob it names is here.
+    /// Keeps a letter until the blob it names is here, or its writer is known.
     pub(crate) fn put_welcome(
         self,
         mailbox: &MailboxId,
@@ -57,7 +57,7 @@ impl Db<'_> {
         Ok(())
     }
 
-    /// The letters that wait for a blob.
+    /// The letters that wait.
     pub(crate) fn welcomes(self) -> Result<Vec<KeptWelcome>, Error> {
         let mut query = self.sql.prepare_cached("SELECT * FROM welcomes")?;
         let rows = query.query_map([], |row| {

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use restante_spec::content::{LetterContent, WelcomeLetter};
+use restante_spec::ids::MailboxId;
+
 use super::devices::{settle, texts, three};
-use super::post::{Person, wait};
-use crate::limits::OWN_DEVICES_WAIT;
+use super::post::{Person, person, wait};
+use crate::limits::{EARLY_WELCOMES, OWN_DEVICES_WAIT};
 use crate::store::Wish;
-use crate::types::Fate;
+use crate::types::{ContactId, Fate, Standing};
 
 /// DEV-7: what a device says in a group it has just made waits until the others are in it; on
 /// another relay so long and no longer.
@@ -38,6 +41,48 @@ fn first_words_wait_for_the_own_devices() {
         post.send(&mut laptop, log);
         assert_eq!(laptop.engine.message(said).unwrap().fate, fate);
     }
+}
+
+/// DEV-21: a Welcome may come to a device before it hears that its writer is a contact; so many are
+/// kept, and one more lets go of those.
+#[test]
+fn welcome_waits_for_its_writer_to_be_known() {
+    let (mut post, mut alice, mut laptop, _bob) = three();
+    let mut carol = person("Carol");
+    post.ask(&mut carol, &mut alice, None);
+    carol.engine.accept_contact(carol.contact().id).unwrap();
+    settle(&mut post, &mut [&mut carol]);
+    let group = carol.engine.create_group("Three", false).unwrap().id;
+    carol.engine.add_member(group, carol.contact().id).unwrap();
+    settle(&mut post, &mut [&mut carol]);
+    post.bring_letters(&mut laptop);
+    assert!(laptop.engine.conversation(group).is_err());
+    let kept = laptop.engine.store.read().welcomes().unwrap();
+    assert_eq!(kept.len(), 2, "of the group, and of the conversation with Carol");
+    let mut copy = laptop.copy();
+    let mut early = |number: usize| {
+        let Ok(LetterContent::Welcome(welcome)) = LetterContent::decode(&kept[0].2) else {
+            panic!("a Welcome")
+        };
+        let mailbox = MailboxId::new([number as u8; 16]);
+        let welcome = WelcomeLetter { mailbox, ..welcome };
+        let writer = ContactId::new([number as u8; 16]);
+        copy.engine.transact(|work| work.keep_early_welcome(writer, &welcome)).unwrap();
+        copy.engine.store.read().welcomes().unwrap().len()
+    };
+    for number in 3..=EARLY_WELCOMES {
+        assert_eq!(early(number), number);
+    }
+    assert_eq!(early(EARLY_WELCOMES + 1), 1);
+    settle(&mut post, &mut [&mut laptop, &mut alice]);
+    wait(&mut laptop, Duration::ZERO);
+    let shown = laptop.engine.conversation(group).unwrap();
+    assert_eq!(shown.standing, Standing::Invited);
+    laptop.engine.accept_group(group).unwrap();
+    carol.engine.send(group, "to both").unwrap();
+    settle(&mut post, &mut [&mut carol, &mut laptop, &mut alice]);
+    assert_eq!([texts(&laptop, group), texts(&alice, group)], [["to both"], ["to both"]]);
+    assert_eq!(laptop.engine.store.read().welcomes().unwrap().len(), 0);
 }
 
 /// DEV-12: a device that was removed, and that somebody has added who had not heard of it, is
