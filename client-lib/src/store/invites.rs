@@ -8,7 +8,8 @@ use super::{Db, fixed, from_sql, maybe, to_sql};
 use crate::error::Error;
 use crate::types::{ContactId, ConversationId};
 
-/// A letter that waits for a blob, or for its writer to be known: the log it lets into, who wrote it, what it says.
+/// A letter that waits for a blob, or for its writer to be known: the log it lets into, who wrote
+/// it, what it says.
 pub(crate) type KeptWelcome = (MailboxId, ContactId, Zeroizing<Vec<u8>>);
 
 /// An invite of this account.
