@@ -160,38 +160,46 @@ impl Work<'_> {
         if !self.account.has_others() {
             return Ok(());
         }
-        let own = *self.account.id().key();
-        let waits = |wish: &Wish| match wish {
-            Wish::Add { account, missing, .. } => account == own.as_bytes() && *missing > 0,
-            _ => false,
-        };
-        if self.db.wishes(mailbox)?.iter().any(|wish| waits(&wish.what)) {
-            return Ok(());
-        }
-        let members = self.members(mailbox)?;
+        let (members, suite) = (self.members(mailbox)?, self.suite_of(mailbox)?);
         let here = |device: &PublicKey| {
             members.iter().any(|m| m.device.as_ref().is_some_and(|d| d.device() == device))
         };
-        let devices = self.account.list.devices().iter().map(|listed| &listed.certificate);
-        let away: Vec<u32> = devices
-            .filter(|certificate| !here(certificate.device()))
-            .map(|certificate| certificate.number().get())
-            .collect();
-        let Ok(missing @ 1..) = u8::try_from(away.len()) else { return Ok(()) };
-        let suite = self.suite_of(mailbox)?;
-        let wish = Wish::Add { account: *own.as_bytes(), packages: Vec::new(), missing };
-        self.db.put_wish(mailbox, &wish, self.now)?;
+        let mut slots = Vec::new();
+        for listed in self.account.list.devices() {
+            let slot = slot(listed.certificate.number().get(), suite);
+            if !here(listed.certificate.device()) && !self.db.takes_prekey(of, slot)? {
+                slots.push(slot);
+            }
+        }
+        let Ok(more @ 1..) = u8::try_from(slots.len()) else { return Ok(()) };
+        self.want_own_devices(mailbox, more)?;
         let key = self.account.need_own_key()?.seed();
-        for number in away {
+        for slot in slots {
             self.db.put_job(&NewJob {
                 conversation: Some(of),
-                slot: slot(number, suite),
+                slot,
                 key: Some(key.clone()),
                 envelope: Some(EnvelopeId::new(random_bytes()?)),
                 ..self.own_job(JobKind::TakePrekey)
             })?;
         }
         Ok(())
+    }
+
+    /// So many more of this account's devices are to be added, with those that wait already.
+    fn want_own_devices(&self, mailbox: &MailboxId, more: u8) -> Result<(), Error> {
+        let own = *self.account.id().key().as_bytes();
+        for mut wish in self.db.wishes(mailbox)? {
+            if let Wish::Add { account, missing, .. } = &mut wish.what
+                && *account == own
+                && *missing > 0
+            {
+                *missing = missing.saturating_add(more);
+                return self.db.change_wish(wish.id, &wish.what);
+            }
+        }
+        let wish = Wish::Add { account: own, packages: Vec::new(), missing: more };
+        self.db.put_wish(mailbox, &wish, self.now)
     }
 
     /// The same for every conversation this account takes part in.

@@ -195,6 +195,13 @@ impl Db<'_> {
         Ok(self.sql.prepare_cached(sql)?.exists((slot.get(), kind_number(kind)))?)
     }
 
+    /// Whether a prekey of this slot is being taken for this conversation.
+    pub(crate) fn takes_prekey(self, of: ConversationId, slot: Slot) -> Result<bool, Error> {
+        let sql = "SELECT 1 FROM jobs WHERE conversation = ?1 AND slot = ?2 AND kind = ?3";
+        let kind = kind_number(JobKind::TakePrekey);
+        Ok(self.sql.prepare_cached(sql)?.exists((of.as_bytes(), slot.get(), kind))?)
+    }
+
     /// Whether a job of this kind is noted for this conversation.
     pub(crate) fn has_job_of(self, of: ConversationId, kind: JobKind) -> Result<bool, Error> {
         let sql = "SELECT 1 FROM jobs WHERE conversation = ?1 AND kind = ?2";

@@ -5,7 +5,7 @@ use std::time::Duration;
 use restante_spec::content::{LetterContent, WelcomeLetter};
 use restante_spec::ids::MailboxId;
 
-use super::devices::{settle, texts, three};
+use super::devices::{link, settle, texts, three};
 use super::post::{Person, person, wait};
 use crate::limits::{EARLY_WELCOMES, OWN_DEVICES_WAIT};
 use crate::store::Wish;
@@ -41,6 +41,27 @@ fn first_words_wait_for_the_own_devices() {
         post.send(&mut laptop, log);
         assert_eq!(laptop.engine.message(said).unwrap().fate, fate);
     }
+}
+
+/// DEV-7: a device that is linked while another one is about to be added to a group is added too.
+#[test]
+fn all_that_are_away_are_added() {
+    let (mut post, mut alice, mut laptop, _bob) = three();
+    let group = alice.engine.create_group("Notes", false).unwrap().id;
+    settle(&mut post, &mut [&mut alice, &mut laptop]);
+    let account = *alice.engine.account.id().key().as_bytes();
+    let log = alice.engine.store.read().need_conversation(group).unwrap().log.unwrap();
+    // Of this one the package does not come.
+    let waiting = Wish::Add { account, packages: Vec::new(), missing: 1 };
+    let wished = alice.engine.transact(|work| work.db.put_wish(&log, &waiting, work.now));
+    wished.unwrap();
+    link(&mut post, &mut alice);
+    let wishes = alice.engine.store.read().wishes(&log).unwrap();
+    let packages = wishes.iter().find_map(|wish| match &wish.what {
+        Wish::Add { packages, missing: 1, .. } => Some(packages.len()),
+        _ => None,
+    });
+    assert_eq!(packages, Some(1), "that of the new device");
 }
 
 /// DEV-21: a Welcome may come to a device before it hears that its writer is a contact; so many are
