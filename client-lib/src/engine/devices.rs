@@ -240,6 +240,10 @@ impl Work<'_> {
             GroupKind::Direct => self.direct_with(&welcome.mailbox)?.id.into(),
         };
         let log = self.joined_log(id, welcome, &state, LogState::Live, reader)?;
+        if state.kind != GroupKind::Own {
+            // DEV-7: whoever let this one in may not have heard of the newest.
+            self.add_own_devices(id, &log.mailbox)?;
+        }
         if state.kind == GroupKind::Direct {
             let contact = self.db.need_contact(id.contact())?;
             self.choose_log(&contact, &log.mailbox)?;

@@ -64,6 +64,25 @@ fn all_that_are_away_are_added() {
     assert_eq!(packages, Some(1), "that of the new device");
 }
 
+/// DEV-7: who is let into a group by an own device adds those that device has not heard of.
+#[test]
+fn newer_devices_than_the_founder_knows_are_added() {
+    let (mut post, mut alice, mut laptop, _bob) = three();
+    let group = laptop.engine.create_group("Notes", false).unwrap().id;
+    post.do_jobs(&mut laptop);
+    let log = laptop.engine.store.read().need_conversation(group).unwrap().log.unwrap();
+    // The laptop does not hear of it.
+    let mut tablet = link(&mut post, &mut alice);
+    post.send(&mut laptop, log);
+    post.bring_log(&mut laptop, log);
+    post.do_jobs(&mut laptop);
+    settle(&mut post, &mut [&mut alice, &mut tablet]);
+    assert_eq!(tablet.engine.conversation(group).unwrap().standing, Standing::Open);
+    alice.engine.send(group, "to all").unwrap();
+    settle(&mut post, &mut [&mut alice, &mut tablet]);
+    assert_eq!(texts(&tablet, group), ["to all"]);
+}
+
 /// DEV-21: a Welcome may come to a device before it hears that its writer is a contact; so many are
 /// kept, and one more lets go of those.
 #[test]
