@@ -2,6 +2,7 @@
 
 use super::devices::{link, settle, texts, three};
 use super::friends;
+use crate::store::{LogRow, LogState};
 use crate::types::Standing;
 
 /// DEV-18: agreed to on one device and declined on another, in whichever order the two hear of it,
@@ -126,4 +127,41 @@ fn leaving_holds_on_devices_that_did_not_read_it() {
     told.unwrap();
     settle(&mut post, &mut [&mut laptop, &mut alice, &mut bob]);
     assert_eq!(alice.engine.conversation(group).unwrap().standing, Standing::Leaving);
+}
+
+/// DEV-20: a device whose log has ended hears from the last record that the account is invited
+/// again, though no letter came to it, and can agree; one that waits to be let in again hears that
+/// the account was removed.
+#[test]
+fn unread_logs_are_heard_of_by_records() {
+    let (mut post, mut alice, mut laptop, mut bob) = three();
+    let (group, who) = (bob.engine.create_group("Three", false).unwrap().id, bob.contact().id);
+    bob.engine.add_member(group, who).unwrap();
+    settle(&mut post, &mut [&mut bob, &mut alice, &mut laptop]);
+    alice.engine.accept_group(group).unwrap();
+    settle(&mut post, &mut [&mut alice, &mut laptop, &mut bob]);
+    let log = laptop.engine.store.read().need_conversation(group).unwrap().log.unwrap();
+    let gone = laptop
+        .engine
+        .store
+        .write(|db| db.put_log(&LogRow { state: LogState::Gone, ..db.need_log(&log)? }));
+    gone.unwrap();
+    bob.engine.remove_member(group, who).unwrap();
+    settle(&mut post, &mut [&mut bob, &mut alice, &mut laptop]);
+    for device in [&mut alice, &mut laptop] {
+        assert_eq!(device.engine.conversation(group).unwrap().standing, Standing::Removed);
+        let log = device.engine.store.read().need_log(&log).unwrap();
+        assert_eq!(log.state, LogState::Closed);
+    }
+
+    let hidden = post.hide_prekeys(2);
+    bob.engine.add_member(group, who).unwrap();
+    settle(&mut post, &mut [&mut bob, &mut alice, &mut laptop]);
+    assert_eq!(laptop.engine.conversation(group).unwrap().standing, Standing::Invited);
+    post.show_prekeys(hidden);
+    laptop.engine.accept_group(group).unwrap();
+    settle(&mut post, &mut [&mut laptop, &mut alice, &mut bob]);
+    bob.engine.send(group, "to both").unwrap();
+    settle(&mut post, &mut [&mut bob, &mut alice, &mut laptop]);
+    assert_eq!([texts(&alice, group), texts(&laptop, group)], [["to both"], ["to both"]]);
 }
