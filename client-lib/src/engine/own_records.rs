@@ -259,9 +259,8 @@ impl Work<'_> {
             } else if state == Some(LogState::Invited) && standing != Standing::Invited {
                 self.answer(&row)?;
             }
-        } else if row.is_group() && (row.standing, standing) == (Standing::Open, Standing::Leaving)
-        {
-            // DEV-19: it may have come into the log after that was said there.
+        } else if row.is_group() && takes_part(row.standing) && takes_part(standing) {
+            // DEV-19: it may have come into the log after that was said there, and again since.
             row.standing = standing;
         }
         self.db.put_conversation(&row)?;
@@ -330,6 +329,10 @@ const fn state_of(number: u32) -> ContactState {
         6 => ContactState::Declined,
         _ => ContactState::Blocked,
     }
+}
+
+const fn takes_part(standing: Standing) -> bool {
+    matches!(standing, Standing::Open | Standing::Leaving)
 }
 
 /// Layout: the number of each standing in records (DEV-8).

@@ -85,9 +85,9 @@ impl Work<'_> {
         let close = wishes.iter().find(|wish| matches!(wish.what, Wish::Close { .. }));
         if let Some(WishRow { id, what: Wish::Close { removes }, .. }) = close {
             let others = leaves(&members, |member| account(member) != Some(own));
-            if conversation.standing == Standing::Leaving
-                && !self.do_all_leave(&conversation, log)?
-            {
+            let is_leaving =
+                conversation.standing == Standing::Leaving && conversation.log == Some(log.mailbox);
+            if is_leaving && !self.do_all_leave(&conversation, log)? {
                 // All had left, and somebody came in who stays.
                 self.db.take_wish(*id)?;
             } else if !removes || others.is_empty() {

@@ -109,7 +109,7 @@ fn what_was_left_at_once_is_left_everywhere() {
 }
 
 /// DEV-19: that the account leaves a group holds also on a device that came into it after that was
-/// said there: the record tells it.
+/// said there: the record tells it, and tells when the account is in it again.
 #[test]
 fn leaving_holds_on_devices_that_did_not_read_it() {
     let (mut post, mut alice, mut laptop, mut bob) = three();
@@ -118,15 +118,17 @@ fn leaving_holds_on_devices_that_did_not_read_it() {
     settle(&mut post, &mut [&mut alice, &mut laptop, &mut bob]);
     bob.engine.accept_group(group).unwrap();
     settle(&mut post, &mut [&mut bob, &mut alice, &mut laptop]);
-    let told = laptop.engine.transact(|work| {
-        let mut row = work.db.need_conversation(group)?;
-        row.standing = Standing::Leaving;
-        work.db.put_conversation(&row)?;
-        work.tell_conversation(&row)
-    });
-    told.unwrap();
-    settle(&mut post, &mut [&mut laptop, &mut alice, &mut bob]);
-    assert_eq!(alice.engine.conversation(group).unwrap().standing, Standing::Leaving);
+    for standing in [Standing::Leaving, Standing::Open] {
+        let told = laptop.engine.transact(|work| {
+            let mut row = work.db.need_conversation(group)?;
+            row.standing = standing;
+            work.db.put_conversation(&row)?;
+            work.tell_conversation(&row)
+        });
+        told.unwrap();
+        settle(&mut post, &mut [&mut laptop, &mut alice, &mut bob]);
+        assert_eq!(alice.engine.conversation(group).unwrap().standing, standing);
+    }
 }
 
 /// DEV-20: a device whose log has ended hears from the last record that the account is invited
