@@ -231,6 +231,11 @@ impl ConversationKind {
 }
 
 impl Standing {
+    /// Whether the account's devices are in it: until it is removed, who leaves hears what is said.
+    pub(crate) const fn is_in(self) -> bool {
+        matches!(self, Self::Open | Self::Leaving)
+    }
+
     /// The stable name, as in `--json`.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -186,6 +186,19 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// The same for every conversation this account takes part in.
+    pub(super) fn add_own_devices_everywhere(&mut self) -> Result<(), Error> {
+        for row in self.db.conversations()? {
+            let Some(mailbox) = row.log.filter(|_| row.standing.is_in()) else { continue };
+            let live =
+                matches!(self.db.need_log(&mailbox)?.state, LogState::Live | LogState::Creating);
+            if live && row.state.kind != GroupKind::Own && !row.is_room {
+                self.add_own_devices(row.id, &mailbox)?;
+            }
+        }
+        Ok(())
+    }
+
     /// So many more of this account's devices are to be added, with those that wait already.
     fn want_own_devices(&self, mailbox: &MailboxId, more: u8) -> Result<(), Error> {
         let own = *self.account.id().key().as_bytes();
@@ -200,21 +213,6 @@ impl Work<'_> {
         }
         let wish = Wish::Add { account: own, packages: Vec::new(), missing: more };
         self.db.put_wish(mailbox, &wish, self.now)
-    }
-
-    /// The same for every conversation this account takes part in.
-    pub(super) fn add_own_devices_everywhere(&mut self) -> Result<(), Error> {
-        for row in self.db.conversations()? {
-            // Who leaves hears until then what is said, on every device.
-            let takes_part = matches!(row.standing, Standing::Open | Standing::Leaving);
-            let Some(mailbox) = row.log.filter(|_| takes_part) else { continue };
-            let live =
-                matches!(self.db.need_log(&mailbox)?.state, LogState::Live | LogState::Creating);
-            if live && row.state.kind != GroupKind::Own && !row.is_room {
-                self.add_own_devices(row.id, &mailbox)?;
-            }
-        }
-        Ok(())
     }
 
     /// Another device of this account has let this one into a conversation: nobody is asked. One

@@ -239,7 +239,7 @@ impl Work<'_> {
         };
         row.own_key = state.own_key.or(row.own_key);
         let log = row.log.map(|mailbox| self.db.need_log(&mailbox)).transpose()?;
-        let state = log.as_ref().map(|log| log.state);
+        let log_state = log.as_ref().map(|log| log.state);
         let is_out = matches!(standing, Standing::Left | Standing::Removed);
         if let Some(log) = log
             && matches!(log.state, LogState::Gone | LogState::Lost)
@@ -250,16 +250,16 @@ impl Work<'_> {
         // DEV-18
         let is_agreed = standing == Standing::Open && self.was_declined(&row)?;
         // DEV-20: of a log it does not read a device hears by records alone.
-        let unread = matches!(state, None | Some(LogState::Closed | LogState::Invited));
+        let unread = matches!(log_state, None | Some(LogState::Closed | LogState::Invited));
         if unread && (row.is_group() || row.log.is_none()) {
             row.standing = standing;
-            if state == Some(LogState::Closed) && !is_out {
+            if log_state == Some(LogState::Closed) && !is_out {
                 // Invited again, by a letter to another device.
                 row.log = None;
-            } else if state == Some(LogState::Invited) && standing != Standing::Invited {
+            } else if log_state == Some(LogState::Invited) && standing != Standing::Invited {
                 self.answer(&row)?;
             }
-        } else if row.is_group() && takes_part(row.standing) && takes_part(standing) {
+        } else if row.is_group() && row.standing.is_in() && standing.is_in() {
             // DEV-19: it may have come into the log after that was said there, and again since.
             row.standing = standing;
         }
@@ -329,10 +329,6 @@ const fn state_of(number: u32) -> ContactState {
         6 => ContactState::Declined,
         _ => ContactState::Blocked,
     }
-}
-
-const fn takes_part(standing: Standing) -> bool {
-    matches!(standing, Standing::Open | Standing::Leaving)
 }
 
 /// Layout: the number of each standing in records (DEV-8).

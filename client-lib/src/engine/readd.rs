@@ -344,9 +344,8 @@ impl Work<'_> {
         let mine = merged.committer == Some(*self.account.id().key());
         let few = accounts(members).len() <= crate::limits::UPDATE_MEMBERS;
         let standing = self.db.need_conversation(log.conversation)?.standing;
-        let here = matches!(standing, Standing::Open | Standing::Leaving);
         // CNV-19
-        if log.counter > 0 && here && (few || mine) {
+        if log.counter > 0 && standing.is_in() && (few || mine) {
             self.queue_profile_to(log.conversation)?;
         }
         Ok(())
