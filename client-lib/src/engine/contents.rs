@@ -14,12 +14,19 @@ use crate::events::{Event, Notice};
 use crate::store::{ActKind, ConversationRow, InboxRef, LogRow, NewMessage, pack_changes};
 use crate::types::{Fate, GroupChange, MessageId, MessageKind};
 
+/// Who says something: an account, by one of its devices.
+#[derive(Clone, Copy)]
+pub(super) struct Speaker<'a> {
+    pub(super) account: &'a PublicKey,
+    pub(super) device: &'a PublicKey,
+}
+
 impl Work<'_> {
     /// Takes what an account has said in a log.
     pub(super) fn take_content(
         &mut self,
         log: &mut LogRow,
-        author: &PublicKey,
+        speaker: Speaker<'_>,
         envelope: &Deliver,
         bytes: &[u8],
     ) -> Result<(), Error> {
@@ -28,25 +35,26 @@ impl Work<'_> {
             Ok(_) | Err(_) => return self.keep_unreadable(log, envelope),
         };
         self.compare_logs(log, &content)?;
-        self.take_said(log, author, envelope, &content, bytes)
+        self.take_said(log, speaker, envelope, &content, bytes)
     }
 
     /// Does what a content says, whether it came in its order or was missing here.
     pub(super) fn take_said(
         &mut self,
         log: &LogRow,
-        author: &PublicKey,
+        speaker: Speaker<'_>,
         envelope: &Deliver,
         content: &Content,
         bytes: &[u8],
     ) -> Result<(), Error> {
+        let author = speaker.account;
         match &content.body {
             Body::Receipts(receipts) => self.take_receipts(log, author, receipts),
             Body::Profile(profile) => self.take_profile(log, author, profile),
             Body::RepairRequest(request) => self.take_repair_request(log, author, request),
             Body::Repair(repair) => self.take_repair(log, author, repair),
             Body::Sync(sync) => {
-                self.take_sync(log.conversation, author, &place_of(log, envelope), sync)
+                self.take_sync(log.conversation, speaker, &place_of(log, envelope), sync)
             }
             Body::Leave => self.take_leave(log, author),
             Body::Roster(roster) => self.take_roster(log, roster),

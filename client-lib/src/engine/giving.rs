@@ -15,6 +15,7 @@ use crate::limits::{
     REPAIR_TURNS, REPAIRS_OWED,
 };
 use crate::store::{LogRow, LogState, OwedRow};
+use crate::types::ConversationId;
 
 /// Layout: what a content given again takes beside its own bytes, at most.
 const ENTRY_BYTES: usize = 96;
@@ -30,6 +31,11 @@ impl Work<'_> {
         request: &RepairRequest,
     ) -> Result<(), Error> {
         let Some(of) = self.repaired_log(log, &request.conversation)? else { return Ok(()) };
+        if request.ranges.is_empty() {
+            let asked = self.count_given(log.conversation, asker)?;
+            // CNV-16
+            return if asked <= REPAIR_RATE { self.tell_how_far(log, false) } else { Ok(()) };
+        }
         let mut owed = self.db.owed_in(&log.mailbox)?.len();
         for range in request.ranges.iter().filter(|range| range.generation == of.generation) {
             let Some(turn) = self.turn(log, &range.device)? else { continue };
@@ -124,9 +130,7 @@ impl Work<'_> {
         if entries.is_empty() && !mine {
             return Ok(nothing);
         }
-        let since = UnixTime::new(self.now.get().saturating_sub(REPAIR_RATE_TIME.get().into()));
-        let count = self.db.count_given(here.conversation, &row.account, since, self.now)?;
-        if count > REPAIR_RATE {
+        if self.count_given(here.conversation, &row.account)? > REPAIR_RATE {
             return Ok(OwedRow { due: self.now.after(REPAIR_RATE_TIME), ..row.clone() });
         }
         let room = REPAIR_BYTES.saturating_sub(bytes) / RANGE_BYTES;
@@ -141,6 +145,12 @@ impl Work<'_> {
         self.queue_body(here.conversation, &Body::Repair(repair))?;
         let due = self.now.after(REPAIR_PAUSE);
         Ok(OwedRow { last: down_to - 1, due, ..row.clone() })
+    }
+
+    /// How often an account was given something in a conversation of late, with this time.
+    fn count_given(&self, of: ConversationId, to: &PublicKey) -> Result<u32, Error> {
+        let since = UnixTime::new(self.now.get().saturating_sub(REPAIR_RATE_TIME.get().into()));
+        self.db.count_given(of, to, since, self.now)
     }
 
     /// From where on in a log everybody was a member who reads what is given here, and who asked.

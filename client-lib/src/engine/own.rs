@@ -12,6 +12,7 @@ use restante_spec::ids::{MailboxId, PublicKey, Seq};
 use restante_spec::limits::SYNC_RECORDS;
 
 use super::commands::id_of_key;
+use super::contents::Speaker;
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::limits::{CLAIM_WAIT, NOTES, SYNC_CHUNK};
@@ -48,7 +49,7 @@ impl Engine {
 
 impl Work<'_> {
     /// How the own conversation is named: as a direct one with this account would be.
-    fn own_conversation_id(&self) -> ConversationId {
+    pub(super) fn own_conversation_id(&self) -> ConversationId {
         id_of_key(self.account.id().key()).into()
     }
 
@@ -131,23 +132,30 @@ impl Work<'_> {
     pub(super) fn take_sync(
         &mut self,
         of: ConversationId,
-        author: &PublicKey,
+        speaker: Speaker<'_>,
         place: &Place,
         sync: &Sync,
     ) -> Result<(), Error> {
         // CNT-11
-        if of != self.own_conversation_id() || author != self.account.id().key() {
+        if of != self.own_conversation_id() || speaker.account != self.account.id().key() {
             return Ok(());
         }
-        self.take_records(place, sync, true)
+        self.take_records(place, sync, Some(speaker.device))
     }
 
     /// What this device has told has its place now.
     pub(super) fn take_own_sync(&mut self, place: &Place, sync: &Sync) -> Result<(), Error> {
-        self.take_records(place, sync, false)
+        self.take_records(place, sync, None)
     }
 
-    fn take_records(&mut self, place: &Place, sync: &Sync, foreign: bool) -> Result<(), Error> {
+    /// Records of another device, or of this one.
+    fn take_records(
+        &mut self,
+        place: &Place,
+        sync: &Sync,
+        other: Option<&PublicKey>,
+    ) -> Result<(), Error> {
+        let foreign = other.is_some();
         // This device's words after another's count in their turn, until all have their place.
         let more = !foreign && self.db.outbox_count(self.own_conversation_id())? > 1;
         for record in &sync.records {
@@ -157,7 +165,7 @@ impl Work<'_> {
                 self.take_claim(ContactId::new(contact), device, place.seq)?;
                 continue;
             }
-            if self.take_history(&state, foreign)? {
+            if self.take_history(&state, other)? {
                 continue;
             }
             let name = RecordName { kind: record.kind, key: record.key.clone() };
@@ -180,13 +188,19 @@ impl Work<'_> {
     }
 
     /// What is said of history is no state (DEV-16); says whether it was that.
-    fn take_history(&mut self, said: &StateRecord, foreign: bool) -> Result<bool, Error> {
-        match said {
-            StateRecord::History(device, manifest) if foreign => {
-                self.take_manifest(device, manifest)?;
+    fn take_history(
+        &mut self,
+        said: &StateRecord,
+        other: Option<&PublicKey>,
+    ) -> Result<bool, Error> {
+        match (said, other) {
+            (StateRecord::History(device, manifest), Some(giver)) => {
+                self.take_manifest(giver, device, manifest)?;
             }
-            StateRecord::Taken(archive, taken) if foreign => self.take_taken(archive, *taken)?,
-            StateRecord::History(..) | StateRecord::Taken(..) => {}
+            (StateRecord::Taken(archive, taken), Some(taker)) => {
+                self.take_taken(taker, archive, *taken)?;
+            }
+            (StateRecord::History(..) | StateRecord::Taken(..), None) => {}
             _ => return Ok(false),
         }
         Ok(true)

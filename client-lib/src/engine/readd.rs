@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use restante_crypto::{DeviceList, Member, OpenedLetter, Suite};
 use restante_spec::codes::Code;
 use restante_spec::content::{
-    GroupKind, LetterContent, LogPosition, ReaddLetter, RemovedLetter, Role, WelcomeLetter,
+    Body, GroupKind, LetterContent, LogPosition, ReaddLetter, RemovedLetter, Role, WelcomeLetter,
     WelcomePart,
 };
 use restante_spec::ids::{MailboxId, PublicKey, Seq, UnixTime};
@@ -279,7 +279,10 @@ impl Work<'_> {
         if is_new {
             // REV-7
             self.queue_profile_to(row.id)?;
-            self.remove_unlisted(mailbox)?;
+        }
+        self.remove_unlisted(mailbox)?;
+        if row.state.kind != GroupKind::Own {
+            // DEV-7: those that were linked while this one could not add them.
             self.add_own_devices(row.id, mailbox)?;
         }
         if is_new || row.state.kind != GroupKind::Direct {
@@ -342,11 +345,25 @@ impl Work<'_> {
             }
         }
         let mine = merged.committer == Some(*self.account.id().key());
-        let few = accounts(members).len() <= crate::limits::UPDATE_MEMBERS;
-        let standing = self.db.need_conversation(log.conversation)?.standing;
         // CNV-19
-        if log.counter > 0 && standing.is_in() && (few || mine) {
-            self.queue_profile_to(log.conversation)?;
+        self.tell_how_far(log, mine)
+    }
+
+    /// Somebody may have missed what this device has said: its next content names the counter; and
+    /// that it leaves it says again.
+    pub(super) fn tell_how_far(&mut self, log: &LogRow, mine: bool) -> Result<(), Error> {
+        let of = log.conversation;
+        let few = accounts(&self.members(&log.mailbox)?).len() <= crate::limits::UPDATE_MEMBERS;
+        let standing = self.db.need_conversation(of)?.standing;
+        if log.counter > 0
+            && standing.is_in()
+            && (few || mine)
+            && !self.db.waits_in_outbox(of, Body::PROFILE)?
+        {
+            self.queue_profile_to(of)?;
+        }
+        if standing == Standing::Leaving && !self.db.waits_in_outbox(of, Body::Leave.kind())? {
+            self.queue_body(of, &Body::Leave)?;
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use restante_spec::message::Deliver;
 use super::Work;
 use super::asked::Taken;
 use super::commands::{account_of, id_of_key};
+use super::contents::Speaker;
 use super::large::Fetched;
 use super::membership::{Merged, account};
 use crate::error::Error;
@@ -47,6 +48,7 @@ impl Work<'_> {
                 self.notice(Notice::Gap { conversation, after, before });
                 self.db.note_absence(mailbox)?;
                 self.note_seen(&log, envelope.seq)?;
+                self.ask_how_far(&log)?;
             }
             let step = self.take_record(&mut log, &envelope, &body)?;
             if step == Step::Wait {
@@ -128,6 +130,9 @@ impl Work<'_> {
                 self.take_other_commit(log)?;
                 let merged = Merged { committer, added, removed, state };
                 self.take_change(log, envelope, &merged)?;
+                if self.is_first_of_account(log, &merged)? {
+                    self.owe_what_was_said(log, &merged)?;
+                }
                 Ok(Step::EpochOver)
             }
             // MLS moved on and the relay did not: nobody can follow both.
@@ -152,14 +157,13 @@ impl Work<'_> {
         sender: &Member,
         content: &[u8],
     ) -> Result<Step, Error> {
-        match self.speaker(log, sender)? {
-            Some(author) => {
-                if let Some(device) = &sender.device {
-                    self.note_content(log, device.device(), &author, envelope, content)?;
-                }
-                self.take_content(log, &author, envelope, content)?;
+        match (self.speaker(log, sender)?, &sender.device) {
+            (Some(author), Some(device)) => {
+                let speaker = Speaker { account: &author, device: device.device() };
+                self.note_content(log, speaker.device, &author, envelope, content)?;
+                self.take_content(log, speaker, envelope, content)?;
             }
-            None => self.notice(Notice::Junk { conversation: Some(log.conversation) }),
+            _ => self.notice(Notice::Junk { conversation: Some(log.conversation) }),
         }
         if envelope.commit {
             self.end(log, LogState::Closed, Code::Revoked)?;

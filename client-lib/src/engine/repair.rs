@@ -3,14 +3,18 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use restante_crypto::content_hash;
-use restante_spec::content::{Body, Content, GroupKind, Repair, RepairRange, RepairRequest};
+use restante_crypto::{Member, content_hash};
+use restante_spec::content::{
+    Body, Content, GroupKind, Repair, RepairEntry, RepairRange, RepairRequest,
+};
 use restante_spec::ids::{Handle, MailboxId, PublicKey, Seq, UnixTime};
 use restante_spec::limits::{REPAIR_RANGE_CONTENTS, REPAIR_RANGES};
 use restante_spec::message::{Deliver, EnvelopeClass};
 
 use super::authors::previous_of;
 use super::commands::id_of_key;
+use super::contents::Speaker;
+use super::membership::account;
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::events::Event;
@@ -110,6 +114,18 @@ impl Work<'_> {
     }
 
     /// Whether a request would leave: not while one waits.
+    /// Something of a log was let go unread: whoever said it may say nothing more by itself.
+    pub(super) fn ask_how_far(&mut self, log: &LogRow) -> Result<(), Error> {
+        let of = log.conversation;
+        if self.db.need_conversation(of)?.log == Some(log.mailbox) && self.can_ask(of)? {
+            let request = RepairRequest { conversation: log.mailbox, ranges: Vec::new() };
+            // CNV-16
+            self.queue_body(of, &Body::RepairRequest(request))?;
+        }
+        Ok(())
+    }
+
+    /// Whether something can be asked in a conversation, and is not being asked already.
     fn can_ask(&self, of: ConversationId) -> Result<bool, Error> {
         let row = self.db.need_conversation(of)?;
         let Some(mailbox) = row.log.filter(|_| row.standing == Standing::Open) else {
@@ -145,8 +161,19 @@ impl Work<'_> {
         }
         // From the newest down each names the hash of the one before it.
         given.sort_by_key(|given| (given.device, Reverse(given.content.counter)));
+        let mut taken = Vec::new();
         for content in &given {
-            self.take_given(&of, giver, content)?;
+            match self.db.gap_of(&of.mailbox, &content.device, content.content.counter)? {
+                Some(gap) => {
+                    let is_taken = self.take_given(&of, giver, &gap, content)?;
+                    taken.extend(is_taken.then_some(content));
+                }
+                None if log.mailbox != of.mailbox => self.take_handed_on(log, &of, content)?,
+                None => {}
+            }
+        }
+        if giver != self.account.id().key() {
+            self.hand_on(&of, &taken)?;
         }
         for range in repair.missing.iter().filter(|range| range.generation == of.generation) {
             self.take_missing(&of, giver, range)?;
@@ -172,16 +199,21 @@ impl Work<'_> {
         Ok(of.filter(|of| own || of.conversation == here.conversation))
     }
 
-    fn take_given(&mut self, of: &LogRow, giver: &PublicKey, given: &Given) -> Result<(), Error> {
+    /// Takes what fits into a gap; says whether it is confirmed.
+    fn take_given(
+        &mut self,
+        of: &LogRow,
+        giver: &PublicKey,
+        gap: &GapRow,
+        given: &Given,
+    ) -> Result<bool, Error> {
         let counter = given.content.counter;
-        let Some(gap) = self.db.gap_of(&of.mailbox, &given.device, counter)? else {
-            return Ok(());
-        };
         if given.seq >= gap.before || !given.content.body.is_kept() {
-            return Ok(());
+            return Ok(false);
         }
         let id = MessageId::new(*given.content.id.as_bytes());
         let envelope = envelope_of(given);
+        let speaker = Speaker { account: &gap.account, device: &gap.device };
         // CNV-17
         let last = counter == gap.last;
         let fits = last && *content_hash(&given.bytes).as_bytes() == gap.hash;
@@ -191,20 +223,59 @@ impl Work<'_> {
             let is_here = self.db.bare_message(of.conversation, &id)?.is_some();
             let is_behind = given.seq <= archived && (is_here || *giver == gap.account);
             let is_known = is_confirmed && is_behind;
-            return if is_known { self.begin_behind(&gap, counter) } else { Ok(()) };
+            if is_known {
+                self.begin_behind(gap, counter)?;
+            }
+            return Ok(false);
         }
         if is_confirmed {
             self.db.drop_unconfirmed(of.conversation, &id)?;
             self.keep(of, &given.device, given.seq, &given.content, &given.bytes)?;
             self.narrow(gap.clone(), given)?;
-            self.take_said(of, &gap.account, &envelope, &given.content, &given.bytes)?;
+            self.take_said(of, speaker, &envelope, &given.content, &given.bytes)?;
         } else if !last && matches!(given.content.body, Body::Text(_)) {
             // It can be shown, but changes nothing.
             let told = self.events.len();
-            self.take_said(of, &gap.account, &envelope, &given.content, &given.bytes)?;
+            self.take_said(of, speaker, &envelope, &given.content, &given.bytes)?;
             self.mark_unconfirmed(of, &id, told)?;
         }
+        Ok(is_confirmed)
+    }
+
+    /// What another account gave here may be missed by own devices without their knowing: they came
+    /// into the log behind it.
+    fn hand_on(&mut self, of: &LogRow, taken: &[&Given]) -> Result<(), Error> {
+        let Some(own) = self.own_devices()?.filter(|_| !taken.is_empty()) else { return Ok(()) };
+        let entry = |given: &&Given| RepairEntry {
+            device: given.device,
+            generation: of.generation,
+            seq: given.seq,
+            content: given.bytes.clone(),
+        };
+        let entries = taken.iter().map(entry).collect();
+        let repair = Repair { conversation: of.mailbox, entries, missing: Vec::new() };
+        // DEV-22
+        self.queue_body(own, &Body::Repair(repair))?;
         Ok(())
+    }
+
+    /// Takes what an own device has handed on, if it is not here: its word is enough.
+    fn take_handed_on(&mut self, own: &LogRow, of: &LogRow, given: &Given) -> Result<(), Error> {
+        let id = MessageId::new(*given.content.id.as_bytes());
+        let is_own = own.conversation == self.own_conversation_id();
+        let counter = given.content.counter;
+        let kept = self.db.kept(&of.mailbox, &given.device, (counter, counter), 1)?;
+        let is_here = !kept.is_empty() || self.db.bare_message(of.conversation, &id)?.is_some();
+        if !is_own || is_here || !given.content.body.is_kept() || !self.has_group(&of.mailbox)? {
+            return Ok(());
+        }
+        let members = self.members(&of.mailbox)?;
+        let is_author =
+            |m: &&Member| m.device.as_ref().is_some_and(|d| *d.device() == given.device);
+        let Some(author) = members.iter().find(is_author).and_then(account) else { return Ok(()) };
+        let speaker = Speaker { account: &author, device: &given.device };
+        self.keep(of, &given.device, given.seq, &given.content, &given.bytes)?;
+        self.take_said(of, speaker, &envelope_of(given), &given.content, &given.bytes)
     }
 
     /// What a device said up to here came with an archive (REV-7).

@@ -13,8 +13,7 @@ use crate::types::ConversationId;
 #[derive(Clone, Debug)]
 pub(crate) struct ArchiveRow {
     pub(crate) id: ArchiveId,
-    /// The device it is given to; `None`: this one takes it.
-    pub(crate) device: Option<PublicKey>,
+    pub(crate) way: Way,
     /// The relay of its blobs.
     pub(crate) relay: String,
     /// Messages in all of it.
@@ -33,6 +32,15 @@ pub(crate) struct ArchiveRow {
     pub(crate) rest: Option<Mark>,
     /// Nothing is done before.
     pub(crate) due: UnixTime,
+}
+
+/// Between which devices an archive goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// This one gives it to another.
+    To(PublicKey),
+    /// This one takes it from another.
+    From(PublicKey),
 }
 
 /// A segment that the taker does not have yet.
@@ -117,7 +125,19 @@ impl Mark {
     }
 }
 
+impl Way {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let device = PublicKey::new(fixed(row, "device")?);
+        Ok(if row.get("taken_from")? { Self::From(device) } else { Self::To(device) })
+    }
+}
+
 impl ArchiveRow {
+    /// Whether this device takes it.
+    pub(crate) const fn is_taken(&self) -> bool {
+        matches!(self.way, Way::From(_))
+    }
+
     /// Whether nothing is left to be done.
     pub(crate) const fn is_over(&self) -> bool {
         self.whole && self.taken == self.segments
@@ -126,7 +146,7 @@ impl ArchiveRow {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             id: ArchiveId::new(fixed(row, "id")?),
-            device: maybe(row, "device")?.map(PublicKey::new),
+            way: Way::read(row)?,
             relay: row.get("relay")?,
             messages: from_sql(row.get("messages")?),
             done: from_sql(row.get("done")?),
@@ -167,6 +187,20 @@ impl Db<'_> {
         let sql = "INSERT OR REPLACE INTO shares (device, conversation, since)
             SELECT ?1, id, ?2 FROM conversations WHERE kind <> 3";
         self.sql.execute(sql, (device.as_bytes(), to_sql(now.get())))?;
+        Ok(())
+    }
+
+    /// A device is to get what was said in a conversation before it came in: also where an archive
+    /// is on its way that may have been written earlier.
+    pub(crate) fn put_share(
+        self,
+        device: &PublicKey,
+        of: ConversationId,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let sql = "INSERT OR REPLACE INTO shares (device, conversation, since) VALUES (?1, ?2, ?3)";
+        let share = (device.as_bytes(), of.as_bytes(), to_sql(now.get()));
+        self.sql.prepare_cached(sql)?.execute(share)?;
         Ok(())
     }
 
@@ -236,12 +270,14 @@ impl Db<'_> {
 
     /// Writes an archive, new or changed.
     pub(crate) fn put_archive(self, row: &ArchiveRow) -> Result<(), Error> {
-        let sql = "INSERT OR REPLACE INTO archives (id, device, relay, messages, done, manifests,
-                segments, taken, whole, rest, due)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+        let sql = "INSERT OR REPLACE INTO archives (id, device, taken_from, relay, messages, done,
+                manifests, segments, taken, whole, rest, due)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+        let (Way::To(device) | Way::From(device)) = row.way;
         self.sql.prepare_cached(sql)?.execute(params![
             row.id.as_bytes(),
-            row.device.as_ref().map(PublicKey::as_bytes),
+            device.as_bytes(),
+            row.is_taken(),
             row.relay,
             to_sql(row.messages),
             to_sql(row.done),

@@ -183,6 +183,15 @@ impl Db<'_> {
         ))
     }
 
+    /// Whether something that was said in a log of a conversation is here, or what is left of it.
+    pub(crate) fn has_said(self, of: ConversationId, generation: u32) -> Result<bool, Error> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM messages
+            WHERE conversation = ?1 AND generation = ?2 AND fate <> 0 AND kind <> ?3)";
+        let (of, event) = (of.as_bytes(), kind_number(MessageKind::Event));
+        let mut query = self.sql.prepare_cached(sql)?;
+        Ok(query.query_row((of, generation, event), |row| row.get(0))?)
+    }
+
     /// A message of a row, or what is left of it; `None`: it is not there any more.
     pub(crate) fn kept_record(self, row: i64, now: UnixTime) -> Result<Option<Record>, Error> {
         let mut query = self.sql.prepare_cached("SELECT * FROM messages WHERE row = ?1")?;

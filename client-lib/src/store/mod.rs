@@ -36,7 +36,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use zeroize::Zeroizing;
 
 pub(crate) use acts::{ActKind, ActRow};
-pub(crate) use archives::{ArchiveRow, Mark, SegmentRow, Stage};
+pub(crate) use archives::{ArchiveRow, Mark, SegmentRow, Stage, Way};
 pub(crate) use attachments::AttachmentRow;
 pub(crate) use authors::{AuthorRow, KeptRow};
 pub(crate) use contacts::{ContactRow, InboxRef};

@@ -270,8 +270,8 @@ CREATE TABLE shares (
     PRIMARY KEY (device, conversation)
 ) WITHOUT ROWID;
 CREATE TABLE archives (
-    id BLOB PRIMARY KEY, device BLOB, relay TEXT NOT NULL, messages INTEGER NOT NULL,
-    done INTEGER NOT NULL, manifests INTEGER NOT NULL, segments INTEGER NOT NULL,
+    id BLOB PRIMARY KEY, device BLOB NOT NULL, taken_from INTEGER NOT NULL, relay TEXT NOT NULL,
+    messages INTEGER NOT NULL, done INTEGER NOT NULL, manifests INTEGER NOT NULL, segments INTEGER NOT NULL,
     taken INTEGER NOT NULL, whole INTEGER NOT NULL, rest BLOB, due INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE segments (

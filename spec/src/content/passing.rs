@@ -32,7 +32,7 @@ pub struct Profile {
 pub struct RepairRequest {
     /// The mailbox of the conversation they belong to.
     pub conversation: MailboxId,
-    /// Which.
+    /// Which; none: it asks how far its readers have counted.
     pub ranges: Vec<RepairRange>,
 }
 

@@ -253,6 +253,7 @@ fn bounds_hold() {
         (receipts(RECEIPT_IDS), receipts(RECEIPT_IDS + 1)),
         (nick(&long(NICK_BYTES)), nick(&long(NICK_BYTES + 1))),
         (request(REPAIR_RANGES, 1, 1), request(REPAIR_RANGES + 1, 1, 1)),
+        (request(0, 1, 1), request(1, 0, 0)),
         (request(1, 7, 6 + wide), request(1, 7, 7 + wide)),
         (request(1, u64::MAX, u64::MAX), request(1, 0, 0)),
         (repair(REPAIR_ENTRIES, 9, 0), repair(REPAIR_ENTRIES + 1, 9, 0)),
@@ -275,7 +276,7 @@ fn bounds_hold() {
 #[test]
 fn empty_and_misleading_parts_are_refused() {
     let empty = [text(""), edit(""), delete(0), roster(0, ""), sync(0, 0, 0), receipts(0)];
-    let repairs = [request(0, 1, 1), request(1, 2, 1), repair(0, 0, 0), repair(1, 0, 0)];
+    let repairs = [request(1, 2, 1), repair(0, 0, 0), repair(1, 0, 0)];
     let nicks = [nick("line\nbreak"), nick("\u{1b}[2J"), roster(1, "\n")];
     let names = ["a/b", "a\\b", ".", "..", "a\nb", "exe.\u{202e}txt"].map(named);
     let types = ["image/jp\u{e9}g", "a\nb"].map(|kind| file(|file| file.media_type = kind.into()));

@@ -173,7 +173,11 @@ impl Ledger {
             }
             Command::Open(open) => drop(desk.handles.insert(open.handle, open.mailbox)),
             Command::Subscribe(subscribe) => {
-                self.readers.insert(reader_hash(&subscribe.reader), seat);
+                let reader = reader_hash(&subscribe.reader);
+                if self.readers.insert(reader, seat).is_none() {
+                    self.tell(|| format!("{seat} is the reader {}", short(&reader)));
+                    self.note_unused(&reader);
+                }
             }
             Command::Append(append) => {
                 let Some(mailbox) = desk.handles.get(&append.handle) else { return };
@@ -184,6 +188,22 @@ impl Ledger {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Who was away from before its first look at a log is added again under this reader, and the
+    /// one it never used was its own.
+    fn note_unused(&mut self, reader: &ReaderHash) {
+        let commits = self.logs.values().flat_map(|log| log.commits.values());
+        for commit in commits.filter(|commit| commit.add_readers.contains(reader)) {
+            let seats = commit.add_readers.iter().map(|added| self.readers.get(added));
+            let Some(seats) = seats.collect::<Option<Vec<&usize>>>() else { continue };
+            let seat = *seats[0];
+            if seats.iter().all(|other| self.people[*other] == self.people[&seat]) {
+                for unused in &commit.strike_readers {
+                    self.readers.entry(*unused).or_insert(seat);
+                }
+            }
         }
     }
 
@@ -217,12 +237,18 @@ impl Ledger {
             if log.entries.values().filter(|entry| **entry == id).count() > 1 {
                 self.twice.insert(id);
             }
-            let is_commit = log.commits.contains_key(&id);
-            self.seen.commits += u64::from(is_commit);
-            let number = log.number;
-            let text = self.texts.get(&id).map_or("something", |(_, text)| text.as_str());
-            let what = if is_commit { "a commit" } else { text };
-            self.tell(|| format!("log {number}: {what} at {}, says {seat}", seq.get()));
+            let log = &self.logs[&mailbox];
+            let commit = log.commits.get(&id);
+            self.seen.commits += u64::from(commit.is_some());
+            let what = || match commit {
+                Some(it) => {
+                    let names = |all: &[ReaderHash]| all.iter().map(short).collect::<Vec<_>>();
+                    let (come, go) = (names(&it.add_readers), names(&it.strike_readers));
+                    format!("a commit with {come:?}, without {go:?},")
+                }
+                None => self.texts.get(&id).map_or("something", |(_, text)| text).to_owned(),
+            };
+            self.tell(|| format!("log {}: {} at {seq}, says {seat}", log.number, what()));
         }
     }
 
@@ -361,11 +387,21 @@ impl Ledger {
         times
     }
 
-    /// Whether somebody came into a log behind this place who was not there before.
+    /// Whether somebody came into a log behind this place, for the first time or again; whoever has
+    /// not looked in is not known.
     fn has_newcomers(&self, log: &Log, seq: Seq) -> bool {
+        let is_unknown = |reader: &ReaderHash| !self.readers.contains_key(reader);
+        let mut later = log.changes().filter(|(at, _)| *at > seq);
+        if later.any(|(_, commit)| commit.add_readers.iter().any(is_unknown)) {
+            return true;
+        }
         self.people.keys().any(|seat| {
             let times = self.times(log, *seat);
-            times.iter().any(|time| time.from > seq) && !times.iter().any(|time| time.from < seq)
+            let was_there = |from| {
+                let before = times.iter().filter(|time| time.from < from);
+                before.map(|time| time.upto).any(|upto| upto.is_none_or(|upto| upto >= from))
+            };
+            times.iter().any(|time| time.from > seq && !was_there(time.from))
         })
     }
 
@@ -464,6 +500,12 @@ impl Membership {
     fn holds(&self, seq: Seq) -> bool {
         seq > self.from && self.upto.is_none_or(|upto| seq < upto)
     }
+}
+
+/// What a told run calls a reader.
+fn short(reader: &ReaderHash) -> String {
+    let [a, b, ..] = reader.as_bytes();
+    format!("{a:02x}{b:02x}")
 }
 
 /// A message has the id of its envelope.

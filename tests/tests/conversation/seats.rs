@@ -55,6 +55,11 @@ impl Seat {
         }
     }
 
+    /// Whether the relay had let go of something of a conversation before it came for it.
+    pub(super) fn came_too_late(&self, id: &ConversationId) -> bool {
+        self.was_absent || self.gone.contains(id)
+    }
+
     /// Takes what the device has told; anything that should not be fails the run.
     fn hear(&mut self, number: usize, past: Faults) {
         let Some((_, events)) = &mut self.device else { return };

@@ -9,12 +9,12 @@ use restante_spec::ids::{ArchiveId, BlobId, BlobSize, PublicKey, UnixTime};
 use restante_spec::limits::SEGMENTS;
 
 use super::write::Written;
-use crate::engine::membership::account;
+use crate::engine::membership::{Merged, account};
 use crate::engine::transfers::new_row;
 use crate::engine::{Engine, Work};
 use crate::error::Error;
 use crate::limits::{HISTORY_AHEAD, HISTORY_RETRY, HISTORY_WAIT};
-use crate::store::{ArchiveRow, LogState, Mark, SegmentRow, Stage};
+use crate::store::{ArchiveRow, LogRow, LogState, Mark, SegmentRow, Stage, Way};
 use crate::transfer::{BlobAddress, Direction, TransferState};
 use crate::types::ConversationId;
 
@@ -28,7 +28,7 @@ impl Engine {
             return Ok(None);
         }
         let archives = db.archives()?;
-        let gets = |device: &PublicKey| archives.iter().any(|row| row.device == Some(*device));
+        let gets = |device: &PublicKey| archives.iter().any(|row| row.way == Way::To(*device));
         let idle: Vec<PublicKey> = devices.into_iter().filter(|device| !gets(device)).collect();
         self.transact(|work| {
             let mut next = None;
@@ -62,12 +62,49 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// Devices of this account came into a conversation after this one: they get what was said
+    /// there in between.
+    pub(in crate::engine) fn owe_what_was_said(
+        &self,
+        log: &LogRow,
+        merged: &Merged,
+    ) -> Result<(), Error> {
+        let own = *self.account.id().key();
+        if !self.db.has_said(log.conversation, log.generation)? {
+            return Ok(());
+        }
+        for member in merged.added.iter().filter(|member| account(member) == Some(own)) {
+            // Who was there before finds out what it missed (CNV-16).
+            let was_here = merged.removed.iter().any(|removed| removed.device == member.device);
+            if let Some(device) = member.device.as_ref().filter(|_| !was_here) {
+                // DEV-22
+                self.db.put_share(device.device(), log.conversation, self.now)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether this is the first of the account's devices that were there when another account
+    /// brought in more of them.
+    pub(in crate::engine) fn is_first_of_account(
+        &mut self,
+        log: &LogRow,
+        merged: &Merged,
+    ) -> Result<bool, Error> {
+        let own = Some(*self.account.id().key());
+        let members = self.members(&log.mailbox)?;
+        let mut here = members.iter().filter(|m| account(m) == own && !merged.added.contains(m));
+        let first = here.next().and_then(|member| member.device.as_ref());
+        let is_this = first.is_some_and(|it| *it.device() == self.account.device.public());
+        Ok(merged.committer != own && is_this)
+    }
+
     /// This device gives and takes no history any more.
     pub(in crate::engine) fn drop_archives(&mut self) -> Result<(), Error> {
         for archive in self.db.archives()? {
-            match archive.device {
-                Some(_) => self.drop_given(&archive)?,
-                None => self.drop_taken(&archive)?,
+            match archive.way {
+                Way::To(_) => self.drop_given(&archive)?,
+                Way::From(_) => self.drop_taken(&archive)?,
             }
         }
         Ok(())
@@ -77,7 +114,7 @@ impl Work<'_> {
     pub(in crate::engine) fn stop_giving(&mut self, device: &PublicKey) -> Result<(), Error> {
         self.db.drop_shares(device)?;
         for archive in self.db.archives()? {
-            if archive.device == Some(*device) {
+            if archive.way == Way::To(*device) {
                 self.drop_given(&archive)?;
             }
         }
@@ -105,7 +142,7 @@ impl Work<'_> {
         let (_, messages) = self.db.archive_counts(Some(&id))?;
         self.db.put_archive(&ArchiveRow {
             id,
-            device: Some(*device),
+            way: Way::To(*device),
             relay: log.relay,
             messages,
             done: 0,
@@ -190,7 +227,7 @@ impl Work<'_> {
 
     /// Tells of the segments that are stored by now.
     fn tell_segments(&mut self, mut archive: ArchiveRow) -> Result<(), Error> {
-        let Some(device) = archive.device else { return Ok(()) };
+        let Way::To(device) = archive.way else { return Ok(()) };
         let (stored, lost) = self.stored_segments(&archive)?;
         if !lost.is_empty() {
             for segment in &lost {
@@ -250,10 +287,11 @@ impl Work<'_> {
     /// The device has so many segments, or wants what is left anew.
     pub(in crate::engine) fn take_taken(
         &mut self,
+        taker: &PublicKey,
         id: &ArchiveId,
         taken: HistoryTaken,
     ) -> Result<(), Error> {
-        let archive = self.db.archive(id)?.filter(|archive| archive.device.is_some());
+        let archive = self.db.archive(id)?.filter(|archive| archive.way == Way::To(*taker));
         let Some(mut archive) = archive else { return Ok(()) };
         let segments = self.db.segments(id)?;
         let (has, left) = segments

@@ -19,6 +19,7 @@ use restante_spec::ids::UnixTime;
 
 use super::Engine;
 use crate::error::Error;
+use crate::store::Way;
 use crate::types::HistoryProgress;
 
 impl Engine {
@@ -31,10 +32,10 @@ impl Engine {
             }
             if archive.due > self.now {
                 next = next.into_iter().chain([archive.due]).min();
-            } else if archive.device.is_some() {
-                self.give(archive)?;
-            } else {
+            } else if archive.is_taken() {
                 self.take(archive)?;
+            } else {
+                self.give(archive)?;
             }
         }
         Ok(next)
@@ -48,9 +49,9 @@ impl Engine {
                 continue;
             }
             let segments = db.segments(&archive.id)?;
-            let moves = match archive.device {
-                Some(_) => segments.iter().any(|segment| !segment.told),
-                None => !segments.is_empty(),
+            let moves = match archive.way {
+                Way::To(_) => segments.iter().any(|segment| !segment.told),
+                Way::From(_) => !segments.is_empty(),
             };
             if moves {
                 return Ok(true);
@@ -59,10 +60,8 @@ impl Engine {
         Ok(false)
     }
 
-    /// How far the history is that another device gives; `None`: none does.
+    /// How far the history is that other devices give; `None`: none does.
     pub(crate) fn history_progress(&self) -> Result<Option<HistoryProgress>, Error> {
-        let archives = self.store.read().archives()?;
-        let taken = archives.iter().find(|archive| archive.device.is_none());
-        Ok(taken.map(take::progress))
+        take::progress(self.store.read())
     }
 }

@@ -13,7 +13,7 @@ use crate::engine::{Engine, Work};
 use crate::error::Error;
 use crate::events::{Event, Notice};
 use crate::limits::{HISTORY_FETCHES, HISTORY_RETRY};
-use crate::store::{ArchiveRow, SegmentRow};
+use crate::store::{ArchiveRow, Db, SegmentRow, Way};
 use crate::transfer::{Direction, TransferFailure, TransferState};
 use crate::types::HistoryProgress;
 
@@ -43,14 +43,14 @@ impl Work<'_> {
     /// A device of the account tells of segments; those for others are theirs.
     pub(in crate::engine) fn take_manifest(
         &mut self,
+        giver: &PublicKey,
         device: &PublicKey,
         manifest: &Manifest,
     ) -> Result<(), Error> {
         if *device != self.account.device.public() {
             return Ok(());
         }
-        let known = self.db.archive(&manifest.archive)?.filter(|it| it.device.is_none());
-        let Some(mut archive) = self.place_of_manifest(known, manifest)? else { return Ok(()) };
+        let Some(mut archive) = self.place_of_manifest(giver, manifest)? else { return Ok(()) };
         for segment in &manifest.segments {
             self.db.put_segment(&segment_row(&archive.id, segment))?;
             archive.segments = segment.number + 1;
@@ -58,20 +58,26 @@ impl Work<'_> {
         archive.manifests += 1;
         archive.whole = manifest.last;
         self.db.put_archive(&archive)?;
-        self.events.push(Event::History(progress(&archive)));
+        self.tell_progress()
+    }
+
+    fn tell_progress(&mut self) -> Result<(), Error> {
+        self.events.extend(progress(self.db)?.map(Event::History));
         Ok(())
     }
 
     /// The archive a manifest goes on with; `None`: it follows nothing that is here.
     fn place_of_manifest(
         &mut self,
-        known: Option<ArchiveRow>,
+        giver: &PublicKey,
         manifest: &Manifest,
     ) -> Result<Option<ArchiveRow>, Error> {
         let first = manifest.segments.first().map(|segment| segment.number);
-        if let Some(archive) = known {
+        let way = Way::From(*giver);
+        if let Some(archive) = self.db.archive(&manifest.archive)? {
             // ARC-6
-            let follows = archive.manifests == manifest.number
+            let follows = archive.way == way
+                && archive.manifests == manifest.number
                 && Some(archive.segments) == first
                 && !archive.whole;
             return Ok(follows.then_some(archive));
@@ -79,12 +85,13 @@ impl Work<'_> {
         if manifest.number != 0 {
             return Ok(None);
         }
-        for before in self.db.archives()?.iter().filter(|archive| archive.device.is_none()) {
+        // Each gives one after the other.
+        for before in self.db.archives()?.iter().filter(|archive| archive.way == way) {
             self.drop_taken(before)?;
         }
         Ok(Some(ArchiveRow {
             id: manifest.archive,
-            device: None,
+            way,
             relay: manifest.relay.to_string(),
             messages: manifest.messages,
             done: 0,
@@ -123,7 +130,7 @@ impl Work<'_> {
                 archive.done += u64::from(segment.messages);
                 self.db.put_archive(&archive)?;
                 self.tell_taken(&archive, false)?;
-                self.events.push(Event::History(progress(&archive)));
+                self.tell_progress()?;
                 Ok(Some(archive))
             }
         }
@@ -211,12 +218,18 @@ impl Work<'_> {
     }
 }
 
-/// How far an archive is that this device takes.
-pub(super) fn progress(archive: &ArchiveRow) -> HistoryProgress {
-    let is_complete = archive.is_over();
-    let total = archive.messages.max(archive.done);
-    let total = if is_complete { archive.done } else { total };
-    HistoryProgress { done: archive.done, total, is_complete }
+/// How far the history is that this device takes, from whomever; `None`: from nobody.
+pub(super) fn progress(db: Db<'_>) -> Result<Option<HistoryProgress>, Error> {
+    let archives = db.archives()?.into_iter().filter(ArchiveRow::is_taken).map(|archive| {
+        let (done, is_complete) = (archive.done, archive.is_over());
+        let total = if is_complete { done } else { archive.messages.max(done) };
+        HistoryProgress { done, total, is_complete }
+    });
+    Ok(archives.reduce(|all, one| HistoryProgress {
+        done: all.done + one.done,
+        total: all.total + one.total,
+        is_complete: all.is_complete && one.is_complete,
+    }))
 }
 
 fn segment_row(archive: &ArchiveId, told: &ManifestSegment) -> SegmentRow {

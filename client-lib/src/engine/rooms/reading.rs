@@ -11,6 +11,7 @@ use restante_spec::message::Deliver;
 use super::{Link, apply_card, card_of, link_of, next_of, reading_key};
 use crate::engine::asked::Taken;
 use crate::engine::commands::id_of_key;
+use crate::engine::contents::Speaker;
 use crate::engine::inbox::is_theirs;
 use crate::engine::records::place_of;
 use crate::engine::{Engine, Work};
@@ -211,7 +212,8 @@ impl Work<'_> {
         }
         // ROM-12
         let named = Deliver { id: content.id, ..*envelope };
-        self.take_said(log, author, &named, &content, bytes)
+        let speaker = Speaker { account: author, device: by.device() };
+        self.take_said(log, speaker, &named, &content, bytes)
     }
 
     /// Somebody says what they are called.

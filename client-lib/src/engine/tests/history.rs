@@ -1,6 +1,6 @@
 //! Tests of history for a new device, with envelopes and blobs carried by hand.
 
-use restante_spec::ids::{EnvelopeId, Seconds, UnixTime};
+use restante_spec::ids::{EnvelopeId, PublicKey, Seconds, UnixTime};
 
 use super::devices::{link, settle};
 use super::post::{NOW, Person, Post, events, wait};
@@ -356,17 +356,29 @@ fn only_what_follows_is_taken() {
         }],
     };
     let own = laptop.engine.account.device.public();
-    let mut take = |device, manifest: restante_spec::archive::Manifest| {
-        laptop.engine.transact(|work| work.take_manifest(&device, &manifest)).unwrap();
-        let archive = laptop.engine.store.read().archive(&archive.id).unwrap();
-        archive.map_or(0, |archive| archive.segments)
+    let phone = alice.engine.account.device.public();
+    let mut take_from = |giver, device, manifest: restante_spec::archive::Manifest| {
+        let take = |work: &mut Work<'_>| work.take_manifest(&giver, &device, &manifest);
+        laptop.engine.transact(take).unwrap();
+        let archive = laptop.engine.store.read().archive(&manifest.archive).unwrap();
+        let total = laptop.engine.history_progress().unwrap().map_or(0, |all| all.total);
+        (archive.map_or(0, |archive| archive.segments), total)
     };
+    let mut take = |device, manifest| take_from(phone, device, manifest).0;
     assert_eq!(take(alice.engine.account.device.public(), manifest(0, 0)), 0);
     assert_eq!(take(own, manifest(1, 1)), 0);
     assert_eq!(take(own, manifest(0, 0)), 1);
     assert_eq!(take(own, manifest(0, 0)), 1);
     assert_eq!(take(own, manifest(1, 2)), 1);
     assert_eq!(take(own, manifest(1, 1)), 2);
+
+    // Another device gives something else meanwhile; each device one after the other.
+    let (tablet, id) = (PublicKey::new([7; 32]), restante_spec::ids::ArchiveId::new);
+    let other = |archive| restante_spec::archive::Manifest { archive, ..manifest(0, 0) };
+    assert_eq!(take_from(tablet, own, manifest(2, 2)), (2, 9), "that is not its own");
+    assert_eq!(take_from(tablet, own, other(id([1; 16]))), (1, 18));
+    assert_eq!(take_from(tablet, own, other(id([2; 16]))), (1, 18));
+    assert_eq!(take_from(phone, own, manifest(2, 2)), (3, 18));
 }
 
 /// ARC-6: of a history that needs more segments than an archive has the oldest messages are left

@@ -7,6 +7,7 @@ use restante_spec::message::{Deliver, EnvelopeClass};
 
 use super::post::{EXPIRES, events};
 use super::trio::{ALICE, BOB, CAROL, Trio};
+use crate::engine::contents::Speaker;
 use crate::engine::{Event, Notice};
 use crate::error::Error;
 use crate::limits::ACTS_WAITING;
@@ -27,7 +28,8 @@ impl Trio {
         body: Body,
     ) -> MessageId {
         let log = self.log();
-        let author = *self.people[author].engine.account.id().key();
+        let account = &self.people[author].engine.account;
+        let (author, device) = (*account.id().key(), account.device.public());
         let id = EnvelopeId::new([id; 16]);
         let content = Content {
             id,
@@ -55,7 +57,8 @@ impl Trio {
         engine
             .transact(|work| {
                 let mut log = work.db.need_log(&log)?;
-                work.take_content(&mut log, &author, &head, &bytes)
+                let speaker = Speaker { account: &author, device: &device };
+                work.take_content(&mut log, speaker, &head, &bytes)
             })
             .unwrap();
         MessageId::new(*id.as_bytes())

@@ -6,6 +6,7 @@ use restante_spec::content::{LetterContent, WelcomeLetter};
 use restante_spec::ids::MailboxId;
 
 use super::devices::{link, settle, texts, three};
+use super::history::{go_on, history};
 use super::post::{Person, person, wait};
 use crate::limits::{EARLY_WELCOMES, OWN_DEVICES_WAIT};
 use crate::store::Wish;
@@ -81,6 +82,68 @@ fn newer_devices_than_the_founder_knows_are_added() {
     alice.engine.send(group, "to all").unwrap();
     settle(&mut post, &mut [&mut alice, &mut tablet]);
     assert_eq!(texts(&tablet, group), ["to all"]);
+}
+
+/// DEV-22: a device that comes into a group later than another one of its account gets what was
+/// said there in between, whoever lets it in.
+#[test]
+fn later_devices_get_what_was_said_in_between() {
+    for by_another in [false, true] {
+        let (mut post, mut alice, mut laptop, mut bob) = three();
+        let (group, who) = (bob.engine.create_group("Three", false).unwrap().id, bob.contact().id);
+        let hidden = post.hide_prekeys(2);
+        bob.engine.add_member(group, who).unwrap();
+        settle(&mut post, &mut [&mut bob, &mut alice]);
+        alice.engine.accept_group(group).unwrap();
+        settle(&mut post, &mut [&mut alice, &mut bob]);
+        bob.engine.send(group, "early").unwrap();
+        settle(&mut post, &mut [&mut bob, &mut alice]);
+        post.show_prekeys(hidden);
+        if by_another {
+            bob.engine.add_member(group, who).unwrap();
+        } else {
+            let log = alice.engine.store.read().need_conversation(group).unwrap().log.unwrap();
+            alice.engine.transact(|work| work.add_own_devices(group, &log)).unwrap();
+        }
+        settle(&mut post, &mut [&mut alice, &mut bob, &mut laptop]);
+        bob.engine.send(group, "late").unwrap();
+        go_on(&mut post, &mut [&mut alice, &mut bob, &mut laptop]);
+        assert_eq!(texts(&laptop, group), ["early", "late"], "{by_another}");
+        assert_eq!(history(&laptop, laptop.talk()), history(&alice, alice.talk()));
+        assert_eq!(alice.engine.store.read().sharing().unwrap(), []);
+    }
+}
+
+/// DEV-22: what another account gives to a device is handed on to those of its account that came
+/// in behind it.
+#[test]
+fn repairs_are_handed_on() {
+    let (mut post, mut alice, mut laptop, mut bob) = three();
+    let (group, who) = (bob.engine.create_group("Three", false).unwrap().id, bob.contact().id);
+    let hidden = post.hide_prekeys(2);
+    bob.engine.add_member(group, who).unwrap();
+    settle(&mut post, &mut [&mut bob, &mut alice]);
+    alice.engine.accept_group(group).unwrap();
+    settle(&mut post, &mut [&mut alice, &mut bob]);
+    post.show_prekeys(hidden);
+    let log = alice.engine.store.read().need_conversation(group).unwrap().log.unwrap();
+    bob.engine.send(group, "lost").unwrap();
+    post.send(&mut bob, log);
+    bob.engine.send(group, "here").unwrap();
+    post.send(&mut bob, log);
+    post.lose_before_last(&log);
+    post.bring_log(&mut alice, log);
+    alice.engine.transact(|work| work.add_own_devices(group, &log)).unwrap();
+    settle(&mut post, &mut [&mut alice, &mut bob, &mut laptop]);
+    go_on(&mut post, &mut [&mut alice, &mut laptop]);
+    assert_eq!([texts(&alice, group), texts(&laptop, group)], [["here"], ["here"]]);
+    for _ in 0..5 {
+        for person in [&mut alice, &mut bob, &mut laptop] {
+            wait(person, Duration::from_secs(100));
+        }
+        settle(&mut post, &mut [&mut alice, &mut bob, &mut laptop]);
+    }
+    assert_eq!([texts(&alice, group), texts(&laptop, group)], [["lost", "here"]; 2]);
 }
 
 /// DEV-21: a Welcome may come to a device before it hears that its writer is a contact; so many are

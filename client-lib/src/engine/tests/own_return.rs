@@ -7,7 +7,7 @@ use restante_spec::codes::Code;
 use restante_spec::ids::{Handle, MailboxId};
 use restante_spec::message::{Deliver, EnvelopeClass};
 
-use super::devices::{settle, three};
+use super::devices::{link, settle, three};
 use super::post::{EXPIRES, Person, Post, events, wait};
 use super::*;
 use crate::limits::{RETURN_DELAY, RETURN_SPREAD};
@@ -159,4 +159,27 @@ fn own_letter_that_comes_back_is_no_junk() {
     };
     laptop.engine.receive(&inbox, vec![(echo, Bytes::new())]).unwrap();
     assert_eq!(events(&mut laptop), []);
+}
+
+/// DEV-7, DEV-12: devices that were linked or removed while this one could read a conversation no
+/// more come into it, or go.
+#[test]
+fn who_is_back_brings_the_own_devices_along() {
+    let (mut post, mut alice, mut laptop, mut bob) = three();
+    let log = alice.log();
+    outlive(&mut post, &mut alice, &mut [&mut laptop, &mut bob], log);
+    alice.engine.remove_device(2).unwrap();
+    let mut tablet = link(&mut post, &mut alice);
+    for _ in 0..6 {
+        settle(&mut post, &mut [&mut alice, &mut bob, &mut tablet]);
+        wait(&mut alice, Duration::from_secs(600));
+    }
+    settle(&mut post, &mut [&mut alice, &mut bob, &mut tablet]);
+    assert_eq!(state(&alice, &log), LogState::Live);
+    alice.engine.send(alice.talk(), "to all").unwrap();
+    settle(&mut post, &mut [&mut alice, &mut bob, &mut tablet]);
+    assert_eq!([tablet.texts(), bob.texts()], [["to all"], ["to all"]]);
+    let members = bob.engine.transact(|work| work.members(&log)).unwrap();
+    let numbers = members.iter().flat_map(|m| &m.device).map(|device| device.number().get());
+    assert_eq!(numbers.filter(|number| *number > 1).collect::<Vec<_>>(), [3]);
 }

@@ -317,6 +317,12 @@ impl Post {
         self.boxes.get_mut(mailbox).unwrap().retain(|(envelope, _)| envelope.seq != seq);
     }
 
+    /// The same with the one before the last.
+    pub(super) fn lose_before_last(&mut self, mailbox: &MailboxId) {
+        let log = self.boxes.get_mut(mailbox).unwrap();
+        log.remove(log.len() - 2);
+    }
+
     /// Takes everything out of a log that stands there now: its time has passed.
     pub(super) fn expire(&mut self, mailbox: &MailboxId) {
         self.boxes.get_mut(mailbox).unwrap().clear();

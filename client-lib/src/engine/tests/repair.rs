@@ -302,6 +302,75 @@ fn what_the_author_lacks_is_lost() {
     assert_eq!(bob.engine.gaps(bob.talk()).unwrap()[0].state, GapState::Lost);
 }
 
+/// CNV-16: who notices that something was let go unread finds out what, though nobody says anything
+/// more by himself; so often in a time, and no more.
+#[test]
+fn silent_authors_are_asked_how_far_they_have_counted() {
+    let (mut post, mut alice, mut bob) = friends();
+    let (of, log) = (alice.talk(), alice.log());
+    say(&mut post, &mut alice, of, &["here"], &[]);
+    post.round(&mut bob);
+    say(&mut post, &mut alice, of, &["lost"], &[]);
+    let lost = alice.history().last().unwrap().seq.unwrap();
+    bob.engine.send(bob.talk(), "hello?").unwrap();
+    post.send(&mut bob, log);
+    post.lose(&log, lost);
+    for _ in 0..2 {
+        post.round(&mut bob);
+        post.round(&mut alice);
+    }
+    post.round(&mut bob);
+    assert_eq!(bob.engine.gaps(bob.talk()).unwrap()[0].state, GapState::Asked);
+    wait(&mut bob, soon());
+    for _ in 0..2 {
+        post.round(&mut bob);
+        post.round(&mut alice);
+        wait(&mut alice, Duration::from_secs(1));
+    }
+    post.round(&mut bob);
+    assert_eq!(bob.texts(), ["here", "lost", "hello?"]);
+
+    let asker = *bob.engine.account.id().key();
+    let answered = |alice: &mut Person| {
+        let take = |work: &mut Work<'_>| {
+            let row = work.db.need_log(&log)?;
+            let request = RepairRequest { conversation: log, ranges: Vec::new() };
+            work.take_repair_request(&row, &asker, &request)?;
+            let answers = work.db.outbox(of, 0, 10)?;
+            answers.iter().try_for_each(|row| work.db.take_outbox(&row.id))?;
+            Ok(answers.len())
+        };
+        alice.engine.transact(take).unwrap()
+    };
+    // One repair was given, and one question answered.
+    for _ in 2..REPAIR_RATE {
+        assert_eq!(answered(&mut alice), 1);
+    }
+    assert_eq!(answered(&mut alice), 0);
+}
+
+/// CNV-16: whoever leaves says it again to somebody who may have missed it.
+#[test]
+fn goodbyes_that_were_let_go_are_said_again() {
+    let mut trio = super::trio::Trio::new();
+    let (group, log) = (trio.group, trio.log());
+    let [alice, bob, carol] = &mut trio.people;
+    bob.engine.leave_group(group).unwrap();
+    trio.post.send(bob, log);
+    alice.engine.send(group, "where is Bob?").unwrap();
+    trio.post.send(alice, log);
+    trio.post.lose_before_last(&log);
+    for _ in 0..6 {
+        for person in [&mut *alice, &mut *bob, &mut *carol] {
+            trio.post.round(person);
+            wait(person, soon());
+        }
+    }
+    for person in [alice, carol] {
+        assert_eq!(person.engine.group_members(group).unwrap().len(), 2);
+    }
+}
+
 /// Requests, gaps and gifts are bounded: one more is not noted, pushes the oldest out, waits.
 #[test]
 fn repairs_are_bounded() {

@@ -76,7 +76,7 @@ impl Part for RepairRequest {
 
     // CNT-12
     fn check(&self) -> Result<(), ContentError> {
-        one_to("repair ranges", self.ranges.len(), REPAIR_RANGES)?;
+        at_most("repair ranges", self.ranges.len(), REPAIR_RANGES)?;
         self.ranges.iter().try_for_each(RepairRange::check)
     }
 }
