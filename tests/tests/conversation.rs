@@ -20,6 +20,8 @@ mod kinds;
 mod ledger;
 #[path = "conversation/line.rs"]
 mod line;
+#[path = "conversation/log.rs"]
+mod log;
 #[path = "simulation/random.rs"]
 mod random;
 #[path = "conversation/seats.rs"]

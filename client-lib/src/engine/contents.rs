@@ -50,7 +50,10 @@ impl Work<'_> {
         let author = speaker.account;
         match &content.body {
             Body::Receipts(receipts) => self.take_receipts(log, author, receipts),
-            Body::Profile(profile) => self.take_profile(log, author, profile),
+            Body::Profile(profile) => {
+                self.take_profile(log, author, profile)?;
+                self.mute_unlisted((&log.mailbox, envelope.seq), author, &profile.devices)
+            }
             Body::RepairRequest(request) => self.take_repair_request(log, author, request),
             Body::Repair(repair) => self.take_repair(log, author, repair),
             Body::Sync(sync) => {

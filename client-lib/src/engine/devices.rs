@@ -3,7 +3,7 @@
 
 use restante_crypto::{DeviceList, Member, SigningKey, random_bytes};
 use restante_spec::content::{GroupKind, GroupState, StateRecord, WelcomeLetter, WelcomePart};
-use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey, ReaderSecret};
+use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey, ReaderSecret, Seq};
 
 use super::commands::{id_of, id_of_key};
 use super::group_acts::slot;
@@ -76,15 +76,21 @@ impl Work<'_> {
     /// Removes leaves of this account's that are in its list no more: of devices that were removed,
     /// or that the file which this device came from did not know. Before that they hear of it.
     pub(super) fn remove_unlisted(&mut self, mailbox: &MailboxId) -> Result<(), Error> {
-        let own = *self.account.id().key();
+        let list = self.lists.read(&self.db.need_meta(Meta::DeviceList)?)?;
         let due = self.later(LEAVE_DELAY, LEAVE_SPREAD)?;
-        for member in self.members(mailbox)?.iter().filter(|member| account(member) == Some(own)) {
-            if let Some(device) = member.device.as_ref().map(|device| *device.device())
-                && self.account.list.device(&device).is_none()
-            {
-                // DEV-12
-                let wish = Wish::RemoveDevice { device: *device.as_bytes() };
-                self.db.put_wish(mailbox, &wish, due)?;
+        for device in self.unlisted(mailbox, &list)? {
+            // DEV-12
+            let wish = Wish::RemoveDevice { device: *device.as_bytes() };
+            self.db.put_wish(mailbox, &wish, due)?;
+        }
+        Ok(())
+    }
+
+    /// The same in every conversation: whoever struck a device may be in fewer of them.
+    fn remove_unlisted_everywhere(&mut self) -> Result<(), Error> {
+        for log in self.db.live_logs()? {
+            if !self.db.is_room(&log.mailbox)? {
+                self.remove_unlisted(&log.mailbox)?;
             }
         }
         Ok(())
@@ -117,6 +123,9 @@ impl Work<'_> {
         self.note_struck(Some(known.as_bytes()), devices)?;
         self.db.set_meta(Meta::DeviceList, list.as_bytes())?;
         self.stale = true;
+        if known.devices().iter().any(|it| list.device(it.certificate.device()).is_none()) {
+            self.remove_unlisted_everywhere()?;
+        }
         Ok(())
     }
 
@@ -148,6 +157,47 @@ impl Work<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A list of an account's devices stands in a log: what others of it say behind that is not
+    /// heard by anybody (DEV-14), but of those newer than the list.
+    pub(super) fn mute_unlisted(
+        &mut self,
+        place: (&MailboxId, Seq),
+        owner: &PublicKey,
+        devices: &[u8],
+    ) -> Result<(), Error> {
+        let Ok(list) = self.lists.read(devices) else { return Ok(()) };
+        let (mailbox, seq) = place;
+        if list.account().key() != owner || !self.has_group(mailbox)? {
+            return Ok(());
+        }
+        for device in self.unlisted(mailbox, &list)? {
+            // DEV-14
+            self.db.mute(mailbox, &device, seq)?;
+        }
+        Ok(())
+    }
+
+    /// The devices of an account in a group that its list lacks, but for those newer than it.
+    fn unlisted(
+        &mut self,
+        mailbox: &MailboxId,
+        list: &DeviceList,
+    ) -> Result<Vec<PublicKey>, Error> {
+        let last = list.devices().last().map(|listed| listed.certificate.number());
+        let mut unlisted = Vec::new();
+        for certificate in self.members(mailbox)?.iter().filter_map(|m| m.device.as_ref()) {
+            let (device, is_theirs) =
+                (*certificate.device(), certificate.account() == list.account());
+            if is_theirs
+                && list.device(&device).is_none()
+                && (Some(certificate.number()) <= last || self.db.is_struck(&device)?)
+            {
+                unlisted.push(device);
+            }
+        }
+        Ok(unlisted)
     }
 
     /// Adds this account's devices that are not in a conversation yet: their key packages are
@@ -239,7 +289,8 @@ impl Work<'_> {
         };
         let log = self.joined_log(id, welcome, &state, LogState::Live, reader)?;
         if state.kind != GroupKind::Own {
-            // DEV-7: whoever let this one in may not have heard of the newest.
+            // DEV-7, DEV-12: whoever let this one in may not have heard of the newest list.
+            self.remove_unlisted(&log.mailbox)?;
             self.add_own_devices(id, &log.mailbox)?;
         }
         if state.kind == GroupKind::Direct {

@@ -18,7 +18,7 @@ use crate::store::{LogRow, LogState, OwedRow};
 use crate::types::ConversationId;
 
 /// Layout: what a content given again takes beside its own bytes, at most.
-const ENTRY_BYTES: usize = 96;
+pub(super) const ENTRY_BYTES: usize = 128;
 /// Layout: what a range takes, at most.
 const RANGE_BYTES: usize = 72;
 
@@ -120,7 +120,13 @@ impl Work<'_> {
             let (device, generation) = (kept.device, of.generation);
             entries.push((
                 kept.counter,
-                RepairEntry { device, generation, seq: kept.seq, content: kept.content },
+                RepairEntry {
+                    device,
+                    generation,
+                    seq: kept.seq,
+                    content: kept.content,
+                    account: None,
+                },
             ));
         }
         // What was looked at: all, or down to where the repair was full.

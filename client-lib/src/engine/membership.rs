@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use restante_crypto::Member;
 use restante_spec::content::{Body, GroupKind, GroupState, InboxGrant, Person, Role, Roster};
-use restante_spec::ids::{PublicKey, Seconds, UnixTime};
+use restante_spec::ids::{PublicKey, Seconds, Seq, UnixTime};
 use restante_spec::limits::ROSTER_PEOPLE;
 use restante_spec::message::Deliver;
 
@@ -47,7 +47,7 @@ impl Work<'_> {
             return Ok(());
         }
         let leaving = self.leaving(&conversation)?;
-        let muted = self.db.muted(&log.mailbox)?;
+        let muted = self.db.muted(&log.mailbox, envelope.seq)?;
         let parties = self.parties(&conversation)?;
         // A context nobody can read is a change nobody may make.
         let asked = merged.state.as_deref().map(GroupState::decode);
@@ -71,7 +71,7 @@ impl Work<'_> {
             verdict.wrongs.push(Wrong::State);
         }
         let changes = changes(&conversation.state, &verdict, merged, &members, &leaving);
-        self.settle_wrongs(&conversation, log, &verdict)?;
+        self.settle_wrongs(&conversation, log, envelope.seq, &verdict)?;
         self.note_state(log, envelope.seq, &conversation.state, &verdict.state)?;
         conversation.state = verdict.state;
         self.db.put_conversation(&conversation)?;
@@ -91,6 +91,7 @@ impl Work<'_> {
         &mut self,
         conversation: &ConversationRow,
         log: &LogRow,
+        seq: Seq,
         verdict: &Verdict,
     ) -> Result<(), Error> {
         if verdict.wrongs.is_empty() {
@@ -101,7 +102,7 @@ impl Work<'_> {
         for wrong in &verdict.wrongs {
             let wish = match wrong {
                 Wrong::Added(Some(device)) => {
-                    self.db.mute(&log.mailbox, device)?;
+                    self.db.mute(&log.mailbox, device, seq)?;
                     Wish::RemoveDevice { device: *device.as_bytes() }
                 }
                 // Leaves without certificate, and what was agreed on, any commit puts right.

@@ -157,7 +157,7 @@ impl Work<'_> {
         let body = Body::decode(row.kind, &row.body).map_err(unwritable)?;
         let kept = body.is_kept();
         row.counter = log.counter + u64::from(kept);
-        let seen = LogPosition { generation: log.generation, seq: log.cursor };
+        let seen = log.read_upto();
         let content = Content {
             id: row.id,
             counter: row.counter,
@@ -184,10 +184,17 @@ impl Work<'_> {
         place: &Place,
     ) -> Result<(), Error> {
         self.keep_own(id, place)?;
-        if let Some(row) = self.db.outbox_row(id)?
-            && let Ok(Body::Sync(sync)) = Body::decode(row.kind, &row.body)
-        {
-            self.take_own_sync(place, &sync)?;
+        if let Some(row) = self.db.outbox_row(id)? {
+            match Body::decode(row.kind, &row.body) {
+                Ok(Body::Sync(sync)) => self.take_own_sync(place, &sync)?,
+                Ok(Body::Profile(profile)) => {
+                    if let Some(log) = &place.mailbox {
+                        let own = *self.account.id().key();
+                        self.mute_unlisted((log, place.seq), &own, &profile.devices)?;
+                    }
+                }
+                _ => {}
+            }
         }
         self.db.take_outbox(id)?;
         self.place_own(conversation, id, place)
@@ -267,7 +274,7 @@ pub(super) fn closing_content(
         counter: row.counter + 1,
         previous: row.previous.map(ContentHash::new),
         random: random_bytes()?,
-        seen: LogPosition { generation: row.generation, seq: row.cursor },
+        seen: row.read_upto(),
         log: row.chain.map(|chain| LogChain::stored(chain).hash()),
         at: at.into(),
         body: Body::Leave,

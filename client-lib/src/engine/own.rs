@@ -155,6 +155,24 @@ impl Work<'_> {
         sync: &Sync,
         other: Option<&PublicKey>,
     ) -> Result<(), Error> {
+        self.take_states(place, sync, other)?;
+        for record in sync.records.iter().filter(|it| it.kind == StateRecord::ACCOUNT) {
+            if let (Ok(Some(StateRecord::Account(account))), Some(log)) =
+                (StateRecord::from_record(record), &place.mailbox)
+            {
+                let own = *self.account.id().key();
+                self.mute_unlisted((log, place.seq), &own, &account.devices)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_states(
+        &mut self,
+        place: &Place,
+        sync: &Sync,
+        other: Option<&PublicKey>,
+    ) -> Result<(), Error> {
         let foreign = other.is_some();
         // This device's words after another's count in their turn, until all have their place.
         let more = !foreign && self.db.outbox_count(self.own_conversation_id())? > 1;
@@ -187,7 +205,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// What is said of history is no state (DEV-16); says whether it was that.
+    /// What is said of history is no state (DEV-16, DEV-23); says whether it was that.
     fn take_history(
         &mut self,
         said: &StateRecord,
@@ -200,7 +218,11 @@ impl Work<'_> {
             (StateRecord::Taken(archive, taken), Some(taker)) => {
                 self.take_taken(taker, archive, *taken)?;
             }
-            (StateRecord::History(..) | StateRecord::Taken(..), None) => {}
+            (StateRecord::Wanted(of, wanted), Some(asker)) => {
+                self.take_wanted(asker, ConversationId::new(*of), wanted)?;
+            }
+            (StateRecord::History(..) | StateRecord::Taken(..) | StateRecord::Wanted(..), None) => {
+            }
             _ => return Ok(false),
         }
         Ok(true)

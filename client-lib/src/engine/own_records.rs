@@ -235,6 +235,7 @@ impl Work<'_> {
             let mut row = ConversationRow::new(id, agreed);
             (row.standing, row.own_key) = (standing, state.own_key);
             self.db.put_conversation(&row)?;
+            self.await_log(&row)?;
             return self.tell_conversation(&row);
         };
         row.own_key = state.own_key.or(row.own_key);
@@ -268,6 +269,7 @@ impl Work<'_> {
             // Who has heard that it was declined hears this too.
             self.tell_record(&record)?;
         }
+        self.await_log(&row)?;
         self.tell_conversation(&row)
     }
 
@@ -282,6 +284,7 @@ impl Work<'_> {
         row.standing = standing;
         self.db.put_conversation(&row)?;
         self.db.drop_return(&log.mailbox)?;
+        self.want_history(row.id, log.read_upto())?;
         self.end(&mut log, LogState::Closed, Code::Revoked)?;
         self.db.put_log(&log)
     }

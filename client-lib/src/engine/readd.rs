@@ -6,8 +6,7 @@ use std::collections::BTreeSet;
 use restante_crypto::{DeviceList, Member, OpenedLetter, Suite};
 use restante_spec::codes::Code;
 use restante_spec::content::{
-    Body, GroupKind, LetterContent, LogPosition, ReaddLetter, RemovedLetter, Role, WelcomeLetter,
-    WelcomePart,
+    Body, GroupKind, LetterContent, ReaddLetter, RemovedLetter, Role, WelcomeLetter, WelcomePart,
 };
 use restante_spec::ids::{MailboxId, PublicKey, Seq, UnixTime};
 
@@ -24,6 +23,7 @@ use crate::types::{ContactId, ContactState, Standing};
 impl Engine {
     /// Asks to be added again where this device cannot read on, if it is time.
     pub(crate) fn returns(&mut self) -> Result<(), Error> {
+        self.ask_for_awaited()?;
         let due = self.store.read().returns_due(self.now)?;
         if due.is_empty() {
             return Ok(());
@@ -173,7 +173,7 @@ impl Work<'_> {
             mailbox: log.mailbox,
             key_packages: packages.collect::<Result<_, _>>()?,
             devices: self.account.list.as_bytes().to_vec(),
-            after: LogPosition { generation: log.generation, seq: log.cursor },
+            after: log.read_upto(),
         });
         let job = self.letter_job(JobKind::Readd, inbox, list, &content)?;
         self.db.put_job(&NewJob { conversation: Some(log.conversation), ..job })?;
@@ -284,6 +284,8 @@ impl Work<'_> {
         if row.state.kind != GroupKind::Own {
             // DEV-7: those that were linked while this one could not add them.
             self.add_own_devices(row.id, mailbox)?;
+            let log = self.db.need_log(mailbox)?;
+            self.want_history(row.id, log.read_upto())?;
         }
         if is_new || row.state.kind != GroupKind::Direct {
             self.tell_conversation(&row)?;

@@ -49,6 +49,7 @@ impl Work<'_> {
                 self.db.note_absence(mailbox)?;
                 self.note_seen(&log, envelope.seq)?;
                 self.ask_how_far(&log)?;
+                self.want_history(log.conversation, log.read_upto())?;
             }
             let step = self.take_record(&mut log, &envelope, &body)?;
             if step == Step::Wait {
@@ -157,7 +158,7 @@ impl Work<'_> {
         sender: &Member,
         content: &[u8],
     ) -> Result<Step, Error> {
-        match (self.speaker(log, sender)?, &sender.device) {
+        match (self.speaker(log, envelope.seq, sender)?, &sender.device) {
             (Some(author), Some(device)) => {
                 let speaker = Speaker { account: &author, device: device.device() };
                 self.note_content(log, speaker.device, &author, envelope, content)?;
@@ -172,24 +173,23 @@ impl Work<'_> {
         Ok(Step::SameEpoch)
     }
 
-    /// The account a device speaks for; `None`: it is not heard, because it has no certificate, was
-    /// not let in properly, or is of an account that has no say here.
+    /// The account a device speaks for at a place of a log; `None`: it is not heard, because it has
+    /// no certificate, was not let in properly, was removed from its account, or is of an account
+    /// that has no say here.
     pub(super) fn speaker(
-        &mut self,
+        &self,
         log: &LogRow,
+        at: Seq,
         sender: &Member,
     ) -> Result<Option<PublicKey>, Error> {
         let (Some(author), Some(device)) = (account(sender), &sender.device) else {
             return Ok(None);
         };
-        if self.db.muted(&log.mailbox)?.contains(device.device()) {
+        // DEV-14
+        if self.db.muted(&log.mailbox, at)?.contains(device.device()) {
             return Ok(None);
         }
         let conversation = self.db.need_conversation(log.conversation)?;
-        // DEV-14
-        if !self.is_listed(conversation.id, device)? {
-            return Ok(None);
-        }
         if conversation.is_group() || author == *self.account.id().key() {
             return Ok(Some(author));
         }

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use restante_crypto::{Member, content_hash};
+use restante_crypto::content_hash;
 use restante_spec::content::{
     Body, Content, GroupKind, Repair, RepairEntry, RepairRange, RepairRequest,
 };
@@ -14,11 +14,11 @@ use restante_spec::message::{Deliver, EnvelopeClass};
 use super::authors::previous_of;
 use super::commands::id_of_key;
 use super::contents::Speaker;
-use super::membership::account;
+use super::giving::ENTRY_BYTES;
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::events::Event;
-use crate::limits::{REPAIR_DELAY, REPAIR_SPREAD, REPAIR_WAITS};
+use crate::limits::{REPAIR_BYTES, REPAIR_DELAY, REPAIR_SPREAD, REPAIR_WAITS};
 use crate::store::{GapRow, LogRow, LogState};
 use crate::types::{ConversationId, Gap, GapState, MessageId, Position, Standing};
 
@@ -28,6 +28,8 @@ struct Given {
     seq: Seq,
     content: Content,
     bytes: Vec<u8>,
+    /// Whose it is, said by an own device.
+    account: Option<PublicKey>,
 }
 
 impl Engine {
@@ -157,7 +159,7 @@ impl Work<'_> {
         for entry in repair.entries.iter().filter(|entry| entry.generation == of.generation) {
             let Ok(content) = Content::decode(&entry.content) else { continue };
             let (device, seq, bytes) = (entry.device, entry.seq, entry.content.clone());
-            given.push(Given { device, seq, content, bytes });
+            given.push(Given { device, seq, content, bytes, account: entry.account });
         }
         // From the newest down each names the hash of the one before it.
         given.sort_by_key(|given| (given.device, Reverse(given.content.counter)));
@@ -166,7 +168,7 @@ impl Work<'_> {
             match self.db.gap_of(&of.mailbox, &content.device, content.content.counter)? {
                 Some(gap) => {
                     let is_taken = self.take_given(&of, giver, &gap, content)?;
-                    taken.extend(is_taken.then_some(content));
+                    taken.extend(is_taken.then_some((gap.account, content)));
                 }
                 None if log.mailbox != of.mailbox => self.take_handed_on(log, &of, content)?,
                 None => {}
@@ -244,15 +246,33 @@ impl Work<'_> {
 
     /// What another account gave here may be missed by own devices without their knowing: they came
     /// into the log behind it.
-    fn hand_on(&mut self, of: &LogRow, taken: &[&Given]) -> Result<(), Error> {
+    fn hand_on(&mut self, of: &LogRow, taken: &[(PublicKey, &Given)]) -> Result<(), Error> {
         let Some(own) = self.own_devices()?.filter(|_| !taken.is_empty()) else { return Ok(()) };
-        let entry = |given: &&Given| RepairEntry {
-            device: given.device,
-            generation: of.generation,
-            seq: given.seq,
-            content: given.bytes.clone(),
-        };
-        let entries = taken.iter().map(entry).collect();
+        let (mut entries, mut bytes) = (Vec::new(), 0);
+        for (author, given) in taken {
+            let size = given.bytes.len() + ENTRY_BYTES;
+            if bytes + size > REPAIR_BYTES && !entries.is_empty() {
+                self.queue_handed_on(own, of, std::mem::take(&mut entries))?;
+                bytes = 0;
+            }
+            bytes += size;
+            entries.push(RepairEntry {
+                device: given.device,
+                generation: of.generation,
+                seq: given.seq,
+                content: given.bytes.clone(),
+                account: Some(*author),
+            });
+        }
+        self.queue_handed_on(own, of, entries)
+    }
+
+    fn queue_handed_on(
+        &mut self,
+        own: ConversationId,
+        of: &LogRow,
+        entries: Vec<RepairEntry>,
+    ) -> Result<(), Error> {
         let repair = Repair { conversation: of.mailbox, entries, missing: Vec::new() };
         // DEV-22
         self.queue_body(own, &Body::Repair(repair))?;
@@ -261,19 +281,17 @@ impl Work<'_> {
 
     /// Takes what an own device has handed on, if it is not here: its word is enough.
     fn take_handed_on(&mut self, own: &LogRow, of: &LogRow, given: &Given) -> Result<(), Error> {
+        let Some(account) = given.account.filter(|_| given.content.body.is_kept()) else {
+            return Ok(());
+        };
         let id = MessageId::new(*given.content.id.as_bytes());
-        let is_own = own.conversation == self.own_conversation_id();
         let counter = given.content.counter;
         let kept = self.db.kept(&of.mailbox, &given.device, (counter, counter), 1)?;
         let is_here = !kept.is_empty() || self.db.bare_message(of.conversation, &id)?.is_some();
-        if !is_own || is_here || !given.content.body.is_kept() || !self.has_group(&of.mailbox)? {
+        if own.conversation != self.own_conversation_id() || is_here {
             return Ok(());
         }
-        let members = self.members(&of.mailbox)?;
-        let is_author =
-            |m: &&Member| m.device.as_ref().is_some_and(|d| *d.device() == given.device);
-        let Some(author) = members.iter().find(is_author).and_then(account) else { return Ok(()) };
-        let speaker = Speaker { account: &author, device: &given.device };
+        let speaker = Speaker { account: &account, device: &given.device };
         self.keep(of, &given.device, given.seq, &given.content, &given.bytes)?;
         self.take_said(of, speaker, &envelope_of(given), &given.content, &given.bytes)
     }

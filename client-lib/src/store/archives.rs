@@ -1,11 +1,12 @@
 //! The tables of archives: history that is given to a device of the account or taken by this one,
 //! segment by segment, and whose it still is to get.
 
+use restante_spec::content::LogPosition;
 use restante_spec::ids::{ArchiveId, BlobId, PublicKey, UnixTime};
 use rusqlite::{OptionalExtension, Row, params};
 use zeroize::Zeroizing;
 
-use super::{Db, fixed, from_sql, maybe, to_sql};
+use super::{Db, fixed, from_sql, to_sql};
 use crate::error::Error;
 use crate::types::ConversationId;
 
@@ -178,8 +179,8 @@ impl SegmentRow {
     }
 }
 
-/// A conversation whose history a device does not have, since when, and the archive it is in.
-pub(crate) type Share = (ConversationId, UnixTime, Option<ArchiveId>);
+/// A conversation whose history a device does not have, and since when.
+pub(crate) type Share = (ConversationId, UnixTime);
 
 impl Db<'_> {
     /// A device is to get the history of every conversation.
@@ -190,17 +191,27 @@ impl Db<'_> {
         Ok(())
     }
 
-    /// A device is to get what was said in a conversation before it came in: also where an archive
-    /// is on its way that may have been written earlier.
+    /// A device is to get what stands behind a place of a conversation: also where an archive is on
+    /// its way that may have been written earlier.
     pub(crate) fn put_share(
         self,
         device: &PublicKey,
         of: ConversationId,
+        behind: LogPosition,
         now: UnixTime,
     ) -> Result<(), Error> {
-        let sql = "INSERT OR REPLACE INTO shares (device, conversation, since) VALUES (?1, ?2, ?3)";
-        let share = (device.as_bytes(), of.as_bytes(), to_sql(now.get()));
-        self.sql.prepare_cached(sql)?.execute(share)?;
+        let sql = "INSERT INTO shares (device, conversation, generation, seq, since)
+            VALUES (?1, ?2, ?3, ?4, ?5)
+            ON CONFLICT (device, conversation) DO UPDATE SET archive = NULL, since = ?5,
+                generation = CASE WHEN (?3, ?4) < (generation, seq) THEN ?3 ELSE generation END,
+                seq = CASE WHEN (?3, ?4) < (generation, seq) THEN ?4 ELSE seq END";
+        self.sql.prepare_cached(sql)?.execute(params![
+            device.as_bytes(),
+            of.as_bytes(),
+            behind.generation,
+            to_sql(behind.seq.get()),
+            to_sql(now.get()),
+        ])?;
         Ok(())
     }
 
@@ -217,8 +228,7 @@ impl Db<'_> {
         let mut query = self.sql.prepare_cached(sql)?;
         let rows = query.query_map([device.as_bytes()], |row| {
             let conversation = ConversationId::new(fixed(row, "conversation")?);
-            let since = UnixTime::new(from_sql(row.get("since")?));
-            Ok((conversation, since, maybe(row, "archive")?.map(ArchiveId::new)))
+            Ok((conversation, UnixTime::new(from_sql(row.get("since")?))))
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }

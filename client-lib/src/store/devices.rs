@@ -73,7 +73,7 @@ impl Db<'_> {
              DELETE FROM device_keys; DELETE FROM claims; DELETE FROM synced; DELETE FROM letters;
              DELETE FROM dirty; DELETE FROM authors; DELETE FROM kept; DELETE FROM joined;
              DELETE FROM absences; DELETE FROM owed; DELETE FROM given; DELETE FROM returns;
-             DELETE FROM restarts; DELETE FROM callers; DELETE FROM shares;
+             DELETE FROM restarts; DELETE FROM callers; DELETE FROM awaited; DELETE FROM shares;
              DELETE FROM archives; DELETE FROM segments; DELETE FROM rooms;
               DELETE FROM room_hosts; DELETE FROM posts; DELETE FROM room_counters;
               UPDATE conversations SET log = NULL;

@@ -140,8 +140,10 @@ impl Db<'_> {
             }
             Stage::Messages => {
                 "SELECT row, x'' FROM messages WHERE row < ?2 AND ?3 = x'' AND fate <> 0
-                    AND (?1 IS NULL
-                        OR conversation IN (SELECT conversation FROM shares WHERE archive = ?1))
+                    AND (?1 IS NULL OR EXISTS (SELECT 1 FROM shares
+                        WHERE archive = ?1 AND shares.conversation = messages.conversation
+                            AND (messages.generation, coalesce(messages.seq, ~(1 << 63)))
+                                > (shares.generation, shares.seq)))
                 ORDER BY row DESC LIMIT ?4"
             }
         };
@@ -178,7 +180,10 @@ impl Db<'_> {
             )?,
             count(
                 "SELECT count(*) FROM messages WHERE fate <> 0 AND (?1 IS NULL
-                    OR conversation IN (SELECT conversation FROM shares WHERE archive = ?1))",
+                    OR EXISTS (SELECT 1 FROM shares
+                        WHERE archive = ?1 AND shares.conversation = messages.conversation
+                            AND (messages.generation, coalesce(messages.seq, ~(1 << 63)))
+                                > (shares.generation, shares.seq)))",
             )?,
         ))
     }

@@ -1,6 +1,7 @@
 //! The table of logs: where this device stands in the mailbox of each conversation, and the commit
 //! under way. A conversation that was begun anew has several; messages go to the last.
 
+use restante_spec::content::LogPosition;
 use restante_spec::ids::{
     BlobId, EnvelopeId, Epoch, LogHash, MailboxId, PublicKey, ReaderHash, ReaderSecret, Seq,
     Signature,
@@ -104,6 +105,11 @@ impl LogRow {
             chain: None,
             forked: false,
         }
+    }
+
+    /// Up to where it was read.
+    pub(crate) const fn read_upto(&self) -> LogPosition {
+        LogPosition { generation: self.generation, seq: self.cursor }
     }
 
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use restante_spec::ids::{MailboxId, PublicKey};
+use restante_spec::ids::{MailboxId, PublicKey, Seq};
 use rusqlite::{OptionalExtension, Row};
 use zeroize::Zeroizing;
 
-use super::{Db, InboxRef, fixed, maybe};
+use super::{Db, InboxRef, fixed, maybe, to_sql};
 use crate::error::Error;
 use crate::types::ConversationId;
 
@@ -107,18 +107,20 @@ impl Db<'_> {
         Ok(())
     }
 
-    /// A device was not let in properly: it is not heard in this log.
-    pub(crate) fn mute(self, log: &MailboxId, device: &PublicKey) -> Result<(), Error> {
-        let sql = "INSERT OR IGNORE INTO muted (mailbox, device) VALUES (?1, ?2)";
-        self.sql.execute(sql, (log.as_bytes(), device.as_bytes()))?;
+    /// What a device says behind this place of a log is not heard.
+    pub(crate) fn mute(self, log: &MailboxId, device: &PublicKey, seq: Seq) -> Result<(), Error> {
+        let sql = "INSERT INTO muted (mailbox, device, seq) VALUES (?1, ?2, ?3)
+            ON CONFLICT (mailbox, device) DO UPDATE SET seq = min(seq, ?3)";
+        self.sql.execute(sql, (log.as_bytes(), device.as_bytes(), to_sql(seq.get())))?;
         Ok(())
     }
 
-    /// The devices that are not heard in a log.
-    pub(crate) fn muted(self, log: &MailboxId) -> Result<BTreeSet<PublicKey>, Error> {
-        let sql = "SELECT device FROM muted WHERE mailbox = ?1";
+    /// The devices that are not heard any more at a place of a log.
+    pub(crate) fn muted(self, log: &MailboxId, at: Seq) -> Result<BTreeSet<PublicKey>, Error> {
+        let sql = "SELECT device FROM muted WHERE mailbox = ?1 AND seq <= ?2";
         let mut query = self.sql.prepare_cached(sql)?;
-        let rows = query.query_map([log.as_bytes()], |row| row.get(0).map(PublicKey::new))?;
+        let rows = query
+            .query_map((log.as_bytes(), to_sql(at.get())), |row| row.get(0).map(PublicKey::new))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 

@@ -50,7 +50,7 @@ pub(crate) use logs::{LogRow, LogState, PendingCommit};
 pub(crate) use messages::{NewMessage, Place, pack_changes};
 pub(crate) use meta::Meta;
 pub(crate) use outbox::{OutboxRow, Sealed};
-pub(crate) use returns::{CallerRow, ReturnRow};
+pub(crate) use returns::{AwaitedLog, AwaitedRow, CallerRow, ReturnRow};
 pub(crate) use rooms::{PostKind, PostRow, RoomRow};
 pub(crate) use transfers::{Errand, TransferRow};
 pub(crate) use wishes::{Wish, WishId, WishRow};

@@ -1,11 +1,12 @@
 //! The tables of returns: logs this device asks to be added to again, devices of others that ask
-//! for it and wait for a person's consent, and conversations that are begun anew.
+//! for it and wait for a person's consent, conversations this device has no log of, and those that
+//! are begun anew.
 
 use restante_spec::ids::{MailboxId, PublicKey, UnixTime};
 use rusqlite::params;
 use zeroize::Zeroizing;
 
-use super::{Db, fixed, from_sql, to_sql};
+use super::{Db, fixed, from_sql, maybe, to_sql};
 use crate::error::Error;
 use crate::types::ConversationId;
 
@@ -16,6 +17,25 @@ pub(crate) struct ReturnRow {
     /// How many letters were written.
     pub(crate) asked: u32,
     pub(crate) due: UnixTime,
+}
+
+/// A conversation the account is in, and of which this device has no log.
+#[derive(Clone, Debug)]
+pub(crate) struct AwaitedRow {
+    pub(crate) conversation: ConversationId,
+    /// How often other devices were asked for it.
+    pub(crate) asked: u32,
+    pub(crate) due: UnixTime,
+    /// Its log, once another device has named it.
+    pub(crate) log: Option<AwaitedLog>,
+}
+
+/// Where a conversation is.
+#[derive(Clone, Debug)]
+pub(crate) struct AwaitedLog {
+    pub(crate) mailbox: MailboxId,
+    pub(crate) relay: String,
+    pub(crate) generation: u32,
 }
 
 /// A device that is in the group no more, of an account that is.
@@ -53,7 +73,8 @@ impl Db<'_> {
     /// When the next one is due, or the next conversation to be begun anew.
     pub(crate) fn next_return(self) -> Result<Option<UnixTime>, Error> {
         let sql = "SELECT min(due) FROM
-            (SELECT due FROM returns UNION ALL SELECT due FROM restarts WHERE due IS NOT NULL)";
+            (SELECT due FROM returns UNION ALL SELECT due FROM awaited
+                UNION ALL SELECT due FROM restarts WHERE due IS NOT NULL)";
         let due: Option<i64> = self.sql.prepare_cached(sql)?.query_row([], |r| r.get(0))?;
         Ok(due.map(|due| UnixTime::new(from_sql(due))))
     }
@@ -69,6 +90,57 @@ impl Db<'_> {
     /// It is there again, or gives up.
     pub(crate) fn drop_return(self, mailbox: &MailboxId) -> Result<(), Error> {
         self.sql.execute("DELETE FROM returns WHERE mailbox = ?1", [mailbox.as_bytes()])?;
+        Ok(())
+    }
+
+    /// Writes a conversation that is waited for, new or changed.
+    pub(crate) fn put_awaited(self, row: &AwaitedRow) -> Result<(), Error> {
+        let sql = "INSERT OR REPLACE INTO awaited
+                (conversation, asked, due, mailbox, relay, generation)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let log = row.log.as_ref();
+        self.sql.prepare_cached(sql)?.execute(params![
+            row.conversation.as_bytes(),
+            row.asked,
+            to_sql(row.due.get()),
+            log.map(|log| log.mailbox.as_bytes()),
+            log.map(|log| &log.relay),
+            log.map(|log| log.generation),
+        ])?;
+        Ok(())
+    }
+
+    /// Whether a conversation is waited for.
+    pub(crate) fn is_awaited(self, of: ConversationId) -> Result<bool, Error> {
+        let sql = "SELECT 1 FROM awaited WHERE conversation = ?1";
+        Ok(self.sql.prepare_cached(sql)?.exists([of.as_bytes()])?)
+    }
+
+    /// Conversations that were waited for long enough.
+    pub(crate) fn awaited_due(self, now: UnixTime) -> Result<Vec<AwaitedRow>, Error> {
+        let mut query = self.sql.prepare_cached("SELECT * FROM awaited WHERE due <= ?1")?;
+        let rows = query.query_map([to_sql(now.get())], |row| {
+            let log = match maybe(row, "mailbox")? {
+                Some(mailbox) => Some(AwaitedLog {
+                    mailbox: MailboxId::new(mailbox),
+                    relay: row.get("relay")?,
+                    generation: row.get("generation")?,
+                }),
+                None => None,
+            };
+            Ok(AwaitedRow {
+                conversation: ConversationId::new(fixed(row, "conversation")?),
+                asked: row.get("asked")?,
+                due: UnixTime::new(from_sql(row.get("due")?)),
+                log,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// It is waited for no more.
+    pub(crate) fn drop_awaited(self, of: ConversationId) -> Result<(), Error> {
+        self.sql.execute("DELETE FROM awaited WHERE conversation = ?1", [of.as_bytes()])?;
         Ok(())
     }
 

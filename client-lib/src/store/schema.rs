@@ -48,7 +48,8 @@ CREATE TABLE logs (
 CREATE INDEX logs_of_conversation ON logs (conversation);
 
 CREATE TABLE muted (
-    mailbox BLOB NOT NULL, device BLOB NOT NULL, PRIMARY KEY (mailbox, device)
+    mailbox BLOB NOT NULL, device BLOB NOT NULL, seq INTEGER NOT NULL,
+    PRIMARY KEY (mailbox, device)
 ) WITHOUT ROWID;
 
 CREATE TABLE welcomes (
@@ -173,6 +174,10 @@ CREATE TABLE given (
 CREATE TABLE returns (
     mailbox BLOB PRIMARY KEY, asked INTEGER NOT NULL, due INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE awaited (
+    conversation BLOB PRIMARY KEY, asked INTEGER NOT NULL, due INTEGER NOT NULL,
+    mailbox BLOB, relay TEXT, generation INTEGER
+) WITHOUT ROWID;
 CREATE TABLE callers (
     conversation BLOB NOT NULL, device BLOB NOT NULL, account BLOB NOT NULL,
     letter BLOB NOT NULL, PRIMARY KEY (conversation, device)
@@ -266,13 +271,14 @@ CREATE INDEX attachments_wanted ON attachments (conversation) WHERE wanted = 1;
 
 CREATE TABLE litter (file TEXT PRIMARY KEY, held INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE shares (
-    device BLOB NOT NULL, conversation BLOB NOT NULL, since INTEGER NOT NULL, archive BLOB,
+    device BLOB NOT NULL, conversation BLOB NOT NULL, generation INTEGER NOT NULL DEFAULT 0,
+    seq INTEGER NOT NULL DEFAULT 0, since INTEGER NOT NULL, archive BLOB,
     PRIMARY KEY (device, conversation)
 ) WITHOUT ROWID;
 CREATE TABLE archives (
     id BLOB PRIMARY KEY, device BLOB NOT NULL, taken_from INTEGER NOT NULL, relay TEXT NOT NULL,
-    messages INTEGER NOT NULL, done INTEGER NOT NULL, manifests INTEGER NOT NULL, segments INTEGER NOT NULL,
-    taken INTEGER NOT NULL, whole INTEGER NOT NULL, rest BLOB, due INTEGER NOT NULL
+    messages INTEGER NOT NULL, done INTEGER NOT NULL, manifests INTEGER NOT NULL,
+    segments INTEGER NOT NULL, taken INTEGER NOT NULL, whole INTEGER NOT NULL, rest BLOB, due INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE segments (
     archive BLOB NOT NULL, number INTEGER NOT NULL, blob BLOB NOT NULL, read_key BLOB NOT NULL,

@@ -25,8 +25,8 @@ pub use letter::{
 pub use message::{Body, Content, LogPosition, UnixMillis};
 pub use passing::{Profile, Receipts, Repair, RepairEntry, RepairRange, RepairRequest, RoomGrant};
 pub use state::{
-    AccountState, ContactState, ConversationState, HistoryTaken, InviteState, RoomHost, RoomState,
-    StateRecord,
+    AccountState, ContactState, ConversationState, HistoryTaken, HistoryWanted, InviteState,
+    RoomHost, RoomState, StateRecord,
 };
 
 #[cfg(test)]

@@ -71,6 +71,8 @@ pub struct RepairEntry {
     pub seq: Seq,
     /// An encoded [`super::Content`] of a kept kind, exact bytes.
     pub content: Vec<u8>,
+    /// The account it is of, where an own device hands it on (DEV-22).
+    pub account: Option<PublicKey>,
 }
 
 /// A room's founder gives one of its hosts what a host needs (ROM-14). Wiped when dropped.

@@ -35,6 +35,8 @@ pub enum StateRecord {
     Taken(ArchiveId, HistoryTaken),
     /// A room.
     Room([u8; 16], Box<RoomState>),
+    /// History of a conversation that a device came too late for (DEV-23).
+    Wanted([u8; 16], HistoryWanted),
 }
 
 /// How far a device has taken the history it is given.
@@ -44,6 +46,15 @@ pub struct HistoryTaken {
     pub segments: u32,
     /// It cannot fetch the next one: what is left must be given anew.
     pub anew: bool,
+}
+
+/// What a device misses of a conversation, and of whom it wants it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HistoryWanted {
+    /// The device that is asked.
+    pub of: PublicKey,
+    /// What stands behind this place.
+    pub behind: LogPosition,
 }
 
 /// What its devices know of the account.
@@ -168,6 +179,8 @@ impl StateRecord {
     pub const TAKEN: u32 = 10;
     /// Layout: a room.
     pub const ROOM: u32 = 11;
+    /// Layout: history that is wanted.
+    pub const WANTED: u32 = 12;
 }
 
 impl fmt::Debug for ContactState {

@@ -91,6 +91,13 @@ fn records_come_back() {
         StateRecord::Taken(ArchiveId::new([10; 16]), HistoryTaken { segments: 7, anew: true }),
         StateRecord::Taken(ArchiveId::new([10; 16]), HistoryTaken { segments: 8, anew: false }),
         StateRecord::Room([2; 16], room(2, ROOM_HOSTS)),
+        StateRecord::Wanted(
+            [2; 16],
+            HistoryWanted {
+                of: PublicKey::new([9; 32]),
+                behind: LogPosition { generation: 1, seq: Seq::new(7) },
+            },
+        ),
     ];
     for record in records {
         let travelled = record.to_record().unwrap();

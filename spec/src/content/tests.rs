@@ -120,6 +120,7 @@ fn repair(entries: usize, size: usize, missing: usize) -> Body {
         generation: u32::MAX,
         seq: Seq::new(u64::MAX),
         content: vec![1; size],
+        account: Some(PublicKey::new([u8::MAX; 32])),
     };
     Body::Repair(Repair {
         conversation: MailboxId::new([9; 16]),

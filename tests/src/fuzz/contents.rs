@@ -30,7 +30,13 @@ fn run(data: &[u8]) {
 fn seeds() -> Vec<Vec<u8>> {
     let device = PublicKey::new([11; 32]);
     let missing = vec![RepairRange { generation: 1, device, from: 1, to: 2 }];
-    let entries = vec![RepairEntry { device, generation: 1, seq: Seq::new(3), content: vec![12] }];
+    let entries = vec![RepairEntry {
+        device,
+        generation: 1,
+        seq: Seq::new(3),
+        content: vec![12],
+        account: None,
+    }];
     let people = vec![Person { account: device, nick: "bob".into(), inbox: Some(grant()) }];
     let records = vec![SyncRecord { kind: 1, key: vec![14; 16], value: vec![13; 16].into() }];
     let bodies = [

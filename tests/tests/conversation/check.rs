@@ -172,9 +172,7 @@ fn check_messages(world: &mut World) {
         let all = world.ask(seat, |it| async move { it.conversations().await }).unwrap();
         for conversation in all.iter().filter(|it| it.standing == Standing::Open) {
             for message in history(world, seat, conversation.id) {
-                if !world.ledger.has_stayed_since(seat, &message)
-                    || !world.ledger.is_heard_alike(&message)
-                {
+                if !world.ledger.has_stayed_since(seat, &message) {
                     continue;
                 }
                 let (id, deleted_by) = (message.id, message.deleted_by);

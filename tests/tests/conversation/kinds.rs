@@ -46,7 +46,7 @@ impl Workload {
             }
         };
         match done {
-            Ok(()) => world.ledger.touched(seat, &message),
+            Ok(()) => world.ledger.touched(),
             Err(error) => assert!(is_refusal(&error) || error == Error::NoSuchMessage, "{error}"),
         }
     }

@@ -9,9 +9,9 @@ use restante_client::{Gap, Message, MessageKind};
 use restante_crypto::reader_hash;
 use restante_spec::codes::Code;
 use restante_spec::ids::{EnvelopeId, Handle, MailboxId, ReaderHash, RequestNumber, Seq};
-use restante_spec::message::{
-    ClientHeader, Command, Commit, MailboxClass, Push, RelayHeader, Reply,
-};
+use restante_spec::message::{ClientHeader, Command, MailboxClass, Push, RelayHeader, Reply};
+
+use super::log::{Log, Membership};
 
 /// Everything that is known of a run.
 #[derive(Default)]
@@ -40,22 +40,9 @@ pub(crate) struct Ledger {
     words: BTreeMap<EnvelopeId, BTreeSet<String>>,
     /// Texts somebody took back, or wanted to.
     taken_back: BTreeSet<EnvelopeId>,
-    /// Which devices did something with a message.
-    touched: BTreeMap<EnvelopeId, BTreeSet<usize>>,
-    /// Texts of removed devices: who has heard of it before it reads them drops them (DEV-14).
+    /// Texts of removed devices: nobody hears what stands behind the list without it (DEV-14).
     unheard: BTreeSet<EnvelopeId>,
     pub(crate) seen: Seen,
-}
-
-/// A conversation's log.
-#[derive(Default)]
-struct Log {
-    number: usize,
-    /// What stands where.
-    entries: BTreeMap<Seq, EnvelopeId>,
-    commits: BTreeMap<EnvelopeId, Commit>,
-    /// The reader of whoever made it.
-    first: Option<ReaderHash>,
 }
 
 /// One connection.
@@ -78,13 +65,6 @@ pub(crate) struct Seen {
     /// Appends whose answer was lost.
     pub(crate) unanswered: u64,
     pub(crate) compared: u64,
-}
-
-/// A time in which a device could read a log: behind its beginning, up to its end.
-#[derive(Clone, Copy, Debug)]
-struct Membership {
-    from: Seq,
-    upto: Option<Seq>,
 }
 
 impl Ledger {
@@ -132,22 +112,14 @@ impl Ledger {
         assert!(self.texts.insert(id, (seat, message.text.clone())).is_none(), "an id twice");
     }
 
-    /// Whether whoever may read a message shows it.
+    /// Whether whoever may read a message shows it at one place.
     pub(crate) fn is_for_all(&self, message: &Message) -> bool {
-        !self.unheard.contains(&id_of(message)) && !self.twice.contains(&id_of(message))
+        !self.twice.contains(&id_of(message))
     }
 
     /// Somebody did something with a message.
-    pub(crate) fn touched(&mut self, seat: usize, message: &Message) {
+    pub(crate) const fn touched(&mut self) {
         self.seen.touches += 1;
-        self.touched.entry(id_of(message)).or_default().insert(seat);
-    }
-
-    /// Whether everybody has heard alike what was done with a message: what a device has said that
-    /// was removed meanwhile some have heard, and others have not (DEV-14).
-    pub(crate) fn is_heard_alike(&self, message: &Message) -> bool {
-        let by = self.touched.get(&id_of(message));
-        by.is_none_or(|seats| seats.is_disjoint(&self.removed))
     }
 
     /// Somebody gave a text other words.
@@ -289,8 +261,10 @@ impl Ledger {
         let mut compared = 0;
         for log in self.logs.values() {
             let number = log.number;
+            // What its writer has no answer for yet has no place there.
             let here: Vec<(Seq, EnvelopeId)> = history
                 .iter()
+                .filter(|message| message.seq.is_some())
                 .map(id_of)
                 .filter(|id| !self.twice.contains(id))
                 .filter_map(|id| log.place_of(&id).map(|seq| (seq, id)))
@@ -447,58 +421,6 @@ impl Ledger {
     /// How many devices are in the log that holds one of these messages: the newest such log.
     pub(crate) fn devices_beside(&self, history: &[Message]) -> Option<usize> {
         self.newest_log(history).map(|log| log.current().len())
-    }
-}
-
-impl Log {
-    fn place_of(&self, id: &EnvelopeId) -> Option<Seq> {
-        self.entries.iter().find(|(_, entry)| *entry == id).map(|(seq, _)| *seq)
-    }
-
-    /// Commits in their order.
-    fn changes(&self) -> impl Iterator<Item = (Seq, &Commit)> {
-        self.entries.iter().filter_map(|(seq, id)| Some((*seq, self.commits.get(id)?)))
-    }
-
-    /// The readers that were not struck.
-    fn current(&self) -> BTreeSet<ReaderHash> {
-        let mut readers: BTreeSet<ReaderHash> = self.first.into_iter().collect();
-        for (_, commit) in self.changes() {
-            readers.extend(&commit.add_readers);
-            readers.retain(|reader| !commit.strike_readers.contains(reader));
-        }
-        readers
-    }
-
-    /// Whether a device is in the log.
-    fn has(&self, seat: usize, readers: &BTreeMap<ReaderHash, usize>) -> bool {
-        self.current().iter().any(|reader| readers.get(reader) == Some(&seat))
-    }
-
-    /// When a device was in the log.
-    fn memberships(&self, seat: usize, readers: &BTreeMap<ReaderHash, usize>) -> Vec<Membership> {
-        let is_of = |reader: &ReaderHash| readers.get(reader) == Some(&seat);
-        let mut times = Vec::new();
-        if self.first.as_ref().is_some_and(is_of) {
-            times.push(Membership { from: Seq::START, upto: None });
-        }
-        for (seq, commit) in self.changes() {
-            if commit.strike_readers.iter().any(is_of)
-                && let Some(time) = times.last_mut()
-            {
-                time.upto = Some(seq);
-            }
-            if commit.add_readers.iter().any(is_of) {
-                times.push(Membership { from: seq, upto: None });
-            }
-        }
-        times
-    }
-}
-
-impl Membership {
-    fn holds(&self, seq: Seq) -> bool {
-        seq > self.from && self.upto.is_none_or(|upto| seq < upto)
     }
 }
 

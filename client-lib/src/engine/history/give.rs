@@ -4,7 +4,7 @@
 use data_encoding::HEXLOWER;
 use restante_crypto::{FileKey, Member, SigningKey, random_bytes};
 use restante_spec::archive::{Manifest, ManifestSegment, Purpose, SegmentWriter};
-use restante_spec::content::{HistoryTaken, StateRecord};
+use restante_spec::content::{HistoryTaken, LogPosition, StateRecord};
 use restante_spec::ids::{ArchiveId, BlobId, BlobSize, PublicKey, UnixTime};
 use restante_spec::limits::SEGMENTS;
 
@@ -78,7 +78,8 @@ impl Work<'_> {
             let was_here = merged.removed.iter().any(|removed| removed.device == member.device);
             if let Some(device) = member.device.as_ref().filter(|_| !was_here) {
                 // DEV-22
-                self.db.put_share(device.device(), log.conversation, self.now)?;
+                let all = LogPosition::default();
+                self.db.put_share(device.device(), log.conversation, all, self.now)?;
             }
         }
         Ok(())
@@ -125,12 +126,12 @@ impl Work<'_> {
         let Some(log) = self.own_log()? else { return Ok(None) };
         let shares = self.db.shares(device)?;
         let mut ready = Vec::new();
-        for (id, ..) in &shares {
+        for (id, _) in &shares {
             if self.has_nothing_between(*id, device)? {
                 ready.push(*id);
             }
         }
-        let since = shares.iter().map(|(_, since, _)| *since).max().unwrap_or(self.now);
+        let since = shares.iter().map(|(_, since)| *since).max().unwrap_or(self.now);
         let until = since.after(HISTORY_WAIT);
         if ready.is_empty() || (ready.len() < shares.len() && self.now < until) {
             return Ok((!ready.is_empty()).then_some(until));

@@ -13,6 +13,7 @@ mod give;
 mod read;
 mod recover;
 mod take;
+mod want;
 mod write;
 
 use restante_spec::ids::UnixTime;

@@ -54,6 +54,10 @@ impl Work<'_> {
         };
         self.db.put_conversation(&row)?;
         self.forget_changes(StateRecord::CONVERSATION, id.as_bytes())?;
+        if let Some(log) = kept.logs.last() {
+            // DEV-23
+            self.learn_log(&row, log)?;
+        }
         self.tell_conversation(&row)
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use restante_crypto::random_bytes;
-use restante_spec::content::{Body, Content, ContentHash, LogPosition};
+use restante_spec::content::{Body, Content, ContentHash};
 use restante_spec::ids::{EnvelopeId, MailboxId, UnixTime};
 use restante_spec::message::{Deliver, EnvelopeClass};
 
@@ -193,7 +193,7 @@ impl Work<'_> {
             counter: log.counter,
             previous: log.previous.map(ContentHash::new),
             random: random_bytes()?,
-            seen: LogPosition { generation: log.generation, seq: log.cursor },
+            seen: log.read_upto(),
             log: None,
             at: self.now.into(),
             body,
@@ -215,7 +215,7 @@ impl Work<'_> {
             return Ok(None);
         }
         let (sender, content) = self.open_live_record(log, envelope, record)?;
-        let Some(author) = self.speaker(log, &sender)? else { return Ok(None) };
+        let Some(author) = self.speaker(log, log.cursor, &sender)? else { return Ok(None) };
         let Ok(content) = Content::decode(&content) else { return Ok(None) };
         // CNT-13
         let fits = content.body.may_stand_in(EnvelopeClass::Live) && content.id == envelope.id;

@@ -9,6 +9,7 @@ mod hall;
 mod history;
 mod kinds;
 mod large;
+mod late;
 mod letting_go;
 mod links;
 mod live;

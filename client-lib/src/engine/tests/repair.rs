@@ -55,7 +55,7 @@ fn kept(person: &Person, log: &MailboxId, of: &PublicKey, counter: u64) -> Repai
     let all = person.engine.store.read().kept(log, of, (counter, counter), 1).unwrap();
     let (seq, content) = (all[0].seq, all[0].content.clone());
     let generation = person.engine.store.read().need_log(log).unwrap().generation;
-    RepairEntry { device: *of, generation, seq, content }
+    RepairEntry { device: *of, generation, seq, content, account: None }
 }
 
 fn give(

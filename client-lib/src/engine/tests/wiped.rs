@@ -69,7 +69,7 @@ impl Trio {
     fn give_carol(&mut self, copy: KeptRow) {
         let (log, from) = (self.log(), *self.people[BOB].engine.account.id().key());
         let KeptRow { device, seq, content, .. } = copy;
-        let entry = RepairEntry { device, generation: 1, seq, content };
+        let entry = RepairEntry { device, generation: 1, seq, content, account: None };
         let repair = Repair { conversation: log, entries: vec![entry], missing: Vec::new() };
         let given = self.people[CAROL].engine.transact(|work| {
             let row = work.db.need_log(&log)?;
@@ -130,7 +130,7 @@ fn tombstone_outlives_a_repair() {
     // Alice gives the older one alone: nothing proves it.
     let (log, copy) = (trio.log(), copies[1].clone());
     let KeptRow { device, seq, content, .. } = copy.clone();
-    let entry = RepairEntry { device, generation: 1, seq, content };
+    let entry = RepairEntry { device, generation: 1, seq, content, account: None };
     let repair = Repair { conversation: log, entries: vec![entry], missing: Vec::new() };
     let given = trio.people[CAROL].engine.transact(|work| {
         let row = work.db.need_log(&log)?;

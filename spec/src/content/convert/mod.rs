@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 
 use super::error::ContentError;
 use super::message::{Body, Content, LogPosition, UnixMillis};
-use crate::ids::{ContentHash, EnvelopeId, LogHash, Seq};
+use crate::ids::{ContentHash, EnvelopeId, LogHash, PublicKey, Seq};
 use crate::limits::{CONTENT_BYTES, KEPT_BYTES, NICK_BYTES, TEXT_BYTES};
 
 /// The generated types, named nowhere else.
@@ -193,6 +193,11 @@ fn maybe_secret(
     bytes: &[u8],
 ) -> Result<Option<Zeroizing<[u8; 32]>>, ContentError> {
     if bytes.is_empty() { Ok(None) } else { secret(what, bytes).map(Some) }
+}
+
+/// Its bytes; none if there is none.
+fn key_bytes(key: Option<&PublicKey>) -> Vec<u8> {
+    key.map(|key| key.as_bytes().to_vec()).unwrap_or_default()
 }
 
 /// Its bytes; none if there is none.

@@ -3,7 +3,8 @@
 use zeroize::Zeroizing;
 
 use super::{
-    Part, at_most, check_nick, exact, ids, joined, maybe_secret, one_to, seed_bytes, wire,
+    Part, at_most, check_nick, exact, ids, joined, key_bytes, maybe_secret, one_to, optional,
+    seed_bytes, wire,
 };
 use crate::content::error::ContentError;
 use crate::content::letter::InboxGrant;
@@ -143,6 +144,7 @@ impl RepairEntry {
             generation: self.generation,
             seq: self.seq.get(),
             content: self.content.clone(),
+            account: key_bytes(self.account.as_ref()),
         }
     }
 
@@ -152,6 +154,7 @@ impl RepairEntry {
             generation: read.generation,
             seq: Seq::new(read.seq),
             content: read.content,
+            account: optional("account", &read.account, PublicKey::from_slice)?,
         })
     }
 }

@@ -2,15 +2,17 @@
 
 use zeroize::Zeroizing;
 
-use super::{Part, at_most, check_nick, exact, maybe_secret, optional, secret, seed_bytes, wire};
+use super::{
+    Part, at_most, check_nick, exact, key_bytes, maybe_secret, optional, secret, seed_bytes, wire,
+};
 use crate::archive::Manifest;
 use crate::content::error::ContentError;
 use crate::content::kept::SyncRecord;
 use crate::content::letter::InboxGrant;
 use crate::content::message::LogPosition;
 use crate::content::state::{
-    AccountState, ContactState, ConversationState, HistoryTaken, InviteState, RoomHost, RoomState,
-    StateRecord,
+    AccountState, ContactState, ConversationState, HistoryTaken, HistoryWanted, InviteState,
+    RoomHost, RoomState, StateRecord,
 };
 use crate::ids::{ArchiveId, PublicKey, Seq, UnixTime};
 use crate::limits::{
@@ -53,6 +55,7 @@ impl StateRecord {
                 (Self::TAKEN, archive.as_bytes().to_vec(), taken_bytes(*taken))
             }
             Self::Room(id, room) => (Self::ROOM, id.to_vec(), room.write()?),
+            Self::Wanted(id, wanted) => (Self::WANTED, id.to_vec(), wanted_bytes(wanted)),
         };
         at_most("sync value", value.len(), SYNC_VALUE_BYTES)?;
         Ok(SyncRecord { kind, key, value })
@@ -86,6 +89,7 @@ impl StateRecord {
                 Self::Taken(exact("archive", ArchiveId::from_slice(key))?, taken_of(value)?)
             }
             Self::ROOM => Self::Room(id()?, Box::new(Part::read(value)?)),
+            Self::WANTED => Self::Wanted(id()?, wanted_of(value)?),
             _ => return Ok(None),
         }))
     }
@@ -126,8 +130,14 @@ fn taken_of(bytes: &[u8]) -> Result<HistoryTaken, ContentError> {
     exact("segments taken", read)
 }
 
-fn key_bytes(key: Option<&PublicKey>) -> Vec<u8> {
-    key.map(|key| key.as_bytes().to_vec()).unwrap_or_default()
+/// Layout: key of the device that is asked (32 bytes), generation (4), sequence number (8).
+fn wanted_bytes(wanted: &HistoryWanted) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new([&wanted.of.as_bytes()[..], &position(wanted.behind)].concat())
+}
+
+fn wanted_of(bytes: &[u8]) -> Result<HistoryWanted, ContentError> {
+    let (of, behind) = exact("history wanted", bytes.split_first_chunk::<32>())?;
+    Ok(HistoryWanted { of: PublicKey::new(*of), behind: place(behind)? })
 }
 
 fn number(what: &'static str, number: u32, max: u32) -> Result<(), ContentError> {

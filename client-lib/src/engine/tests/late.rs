@@ -1,0 +1,133 @@
+//! Devices that come too late for something, and what the others of their account give them.
+
+use std::time::Duration;
+
+use restante_spec::codes::Code;
+use restante_spec::content::{HistoryWanted, LogPosition};
+use restante_spec::ids::{ArchiveId, MailboxId, PublicKey};
+
+use super::devices::{settle, texts, three};
+use super::history::{fill, go_on};
+use super::post::{Person, Post, events, wait};
+use super::*;
+use crate::limits::{RETURN_SPREAD, RETURN_WAITS};
+use crate::types::{ConversationId, Standing};
+
+/// Past the end of this round of waiting.
+fn long(round: usize) -> Duration {
+    Duration::from_secs(u64::from(RETURN_WAITS[round].get() + RETURN_SPREAD.get()))
+}
+
+fn log_of(person: &Person, of: ConversationId) -> MailboxId {
+    person.engine.store.read().need_conversation(of).unwrap().log.unwrap()
+}
+
+/// Alice makes a group with Bob in which something is said; the laptop's Welcome is let go by the
+/// relay before the laptop has looked.
+fn group_without_laptop(post: &mut Post, [alice, laptop, bob]: [&mut Person; 3]) -> ConversationId {
+    go_on(post, &mut [alice, laptop]);
+    let group = alice.engine.create_group("Late", false).unwrap().id;
+    alice.engine.add_member(group, alice.contact().id).unwrap();
+    settle(post, &mut [alice, bob]);
+    bob.engine.accept_group(group).unwrap();
+    settle(post, &mut [alice, bob]);
+    bob.engine.send(group, "early").unwrap();
+    settle(post, &mut [alice, bob]);
+    post.expire(&alice.engine.account.inbox);
+    settle(post, &mut [laptop]);
+    let shown = laptop.engine.conversation(group).unwrap();
+    assert_eq!((shown.standing, texts(laptop, group)), (Standing::Open, Vec::new()));
+    group
+}
+
+/// DEV-23: who comes too late for its Welcome asks another device of its account, is told where the
+/// conversation is and what was said, and asks to be let in.
+#[test]
+fn who_missed_its_welcome_comes_in() {
+    let (mut post, mut alice, mut laptop, mut bob) = three();
+    let group = group_without_laptop(&mut post, [&mut alice, &mut laptop, &mut bob]);
+    laptop.engine.send(group, "waits").unwrap();
+    wait(&mut laptop, long(0) / 2);
+    settle(&mut post, &mut [&mut laptop, &mut alice]);
+    assert_eq!(alice.engine.store.read().sharing().unwrap(), [], "it may come yet");
+    let mut laptop = laptop.restart();
+    wait(&mut laptop, long(0));
+    go_on(&mut post, &mut [&mut laptop, &mut alice, &mut bob]);
+    assert_eq!(texts(&laptop, group), ["early", "waits"]);
+    wait(&mut laptop, long(0));
+    wait(&mut laptop, long(0));
+    settle(&mut post, &mut [&mut laptop, &mut alice, &mut bob]);
+    bob.engine.send(group, "late").unwrap();
+    go_on(&mut post, &mut [&mut laptop, &mut alice, &mut bob]);
+    for person in [&laptop, &alice, &bob] {
+        assert_eq!(texts(person, group), ["early", "waits", "late"]);
+    }
+    assert!(!laptop.engine.store.read().is_awaited(group).unwrap());
+}
+
+/// DEV-23: where nobody can say where the conversation is, its person is told.
+#[test]
+fn what_nobody_can_name_is_lost() {
+    let (mut post, mut alice, mut laptop, mut bob) = three();
+    let group = group_without_laptop(&mut post, [&mut alice, &mut laptop, &mut bob]);
+    events(&mut laptop);
+    for round in 0..RETURN_WAITS.len() {
+        wait(&mut laptop, long(round));
+        assert_eq!(laptop.engine.conversation(group).unwrap().standing, Standing::Open);
+    }
+    wait(&mut laptop, long(RETURN_WAITS.len() - 1));
+    assert_eq!(laptop.engine.conversation(group).unwrap().standing, Standing::Broken);
+    let lost = Event::Notice(Notice::ConversationLost { conversation: group });
+    assert!(events(&mut laptop).contains(&lost));
+    // It is this device's lot alone, and over when it is let in.
+    settle(&mut post, &mut [&mut laptop, &mut alice]);
+    assert_eq!(alice.engine.conversation(group).unwrap().standing, Standing::Open);
+}
+
+/// DEV-23: who was away gets from its own device also what somebody said who has left since.
+#[test]
+fn words_of_who_has_left_come_from_the_own_devices() {
+    let (mut post, mut alice, mut laptop, mut bob) = three();
+    let group = alice.engine.create_group("Three", false).unwrap().id;
+    alice.engine.add_member(group, alice.contact().id).unwrap();
+    settle(&mut post, &mut [&mut alice, &mut bob, &mut laptop]);
+    bob.engine.accept_group(group).unwrap();
+    settle(&mut post, &mut [&mut alice, &mut bob, &mut laptop]);
+    let log = log_of(&alice, group);
+    bob.engine.send(group, "farewell").unwrap();
+    settle(&mut post, &mut [&mut bob, &mut alice]);
+    bob.engine.leave_group(group).unwrap();
+    settle(&mut post, &mut [&mut bob, &mut alice]);
+    assert_eq!(alice.engine.group_members(group).unwrap().len(), 1);
+    post.expire(&log);
+    laptop.engine.reading_refused(&log, Code::Gone).unwrap();
+    wait(&mut laptop, long(0));
+    go_on(&mut post, &mut [&mut laptop, &mut alice]);
+    assert_eq!(texts(&laptop, group), ["farewell"]);
+}
+
+/// DEV-23: only the device that is named gives, and nothing of what it does not know, of rooms or
+/// of the own conversation; what is asked for twice begins at the earlier place.
+#[test]
+fn only_the_named_device_gives() {
+    let (mut post, mut alice, mut laptop, _bob) = three();
+    go_on(&mut post, &mut [&mut alice, &mut laptop]);
+    let devices = [&alice, &laptop].map(|person| person.engine.account.device.public());
+    let own = ConversationId::from(alice.engine.own_id().unwrap());
+    let (of, asker) = (alice.talk(), devices[1]);
+    fill(&mut alice, 10, 10);
+    let mut asked = |named: PublicKey, of: ConversationId, seq: u64| {
+        let behind = LogPosition { generation: 0, seq: Seq::new(seq) };
+        let wanted = HistoryWanted { of: named, behind };
+        alice.engine.transact(|work| work.take_wanted(&asker, of, &wanted)).unwrap();
+        let id = ArchiveId::new([1; 16]);
+        alice.engine.store.write(|db| db.set_share(&asker, of, &id)).unwrap();
+        alice.engine.store.read().archive_counts(Some(&id)).unwrap().1
+    };
+    assert_eq!(asked(devices[1], of, 7), 0);
+    assert_eq!(asked(devices[0], ConversationId::new([9; 16]), 7), 0);
+    assert_eq!(asked(devices[0], own, 7), 0);
+    assert_eq!(asked(devices[0], of, 7), 3);
+    assert_eq!(asked(devices[0], of, 9), 3);
+    assert_eq!(asked(devices[0], of, 5), 5);
+}
