@@ -1,5 +1,5 @@
-//! History a device came too late for, and conversations it has no log of: it asks another device of
-//! its account (DEV-23).
+//! History a device came too late for, and conversations it has no log of: it asks another device
+//! of its account (DEV-23).
 
 use restante_crypto::generate_reader;
 use restante_spec::archive::Log;
