@@ -369,13 +369,6 @@ impl Work<'_> {
         }
         Ok(())
     }
-
-    /// Whether this device is among those a commit added.
-    pub(super) fn is_among(&self, added: &[Member]) -> bool {
-        let own = self.account.device.public();
-        let is_own = |m: &Member| m.device.as_ref().is_some_and(|d| *d.device() == own);
-        added.iter().any(|member| is_own(member) && account(member).is_some())
-    }
 }
 
 /// Whether somebody is among these accounts.

@@ -118,16 +118,8 @@ impl Work<'_> {
             Processed::Application { sender, content } => {
                 self.take_application(log, envelope, &sender, &content)
             }
-            Processed::Commit { next_key, committer, added, removed, state } if envelope.commit => {
+            Processed::Commit { committer, added, removed, state, .. } if envelope.commit => {
                 let committer = account(&committer);
-                if next_key.is_none() && self.is_among(&added) {
-                    self.await_welcome(log)?;
-                    return Ok(Step::EpochOver);
-                }
-                if next_key.is_none() {
-                    self.end(log, LogState::Closed, Code::Revoked)?;
-                    return Ok(Step::EpochOver);
-                }
                 self.take_other_commit(log)?;
                 let merged = Merged { committer, added, removed, state };
                 self.take_change(log, envelope, &merged)?;
@@ -136,8 +128,17 @@ impl Work<'_> {
                 }
                 Ok(Step::EpochOver)
             }
+            Processed::Removed { again: true } if envelope.commit => {
+                // CNV-19
+                self.await_welcome(log)?;
+                Ok(Step::EpochOver)
+            }
+            Processed::Removed { .. } if envelope.commit => {
+                self.end(log, LogState::Closed, Code::Revoked)?;
+                Ok(Step::EpochOver)
+            }
             // MLS moved on and the relay did not: nobody can follow both.
-            Processed::Commit { .. } => self.take_capture(log),
+            Processed::Commit { .. } | Processed::Removed { .. } => self.take_capture(log),
             Processed::OwnMessage | Processed::OwnCommit => {
                 self.take_cloned()?;
                 Ok(if envelope.commit { Step::EpochOver } else { Step::SameEpoch })

@@ -30,14 +30,19 @@ pub enum Processed {
         /// Who committed.
         committer: Member,
         /// The key of the new epoch as MLS has it, to compare with the one the relay announced:
-        /// another one means that the log is captured (CNV-12). `None` if we were removed.
-        next_key: Option<PublicKey>,
+        /// another one means that the log is captured (CNV-12).
+        next_key: PublicKey,
         /// Devices that were added.
         added: Vec<Member>,
         /// Devices that were removed, as they were before.
         removed: Vec<Member>,
         /// What the group's context says from now on (CNV-13), if this commit wrote it anew.
         state: Option<Vec<u8>>,
+    },
+    /// A commit of another device has removed this one.
+    Removed {
+        /// It has added this device again (CNV-19).
+        again: bool,
     },
     /// The record says where its message lies (REC-6): read it again with the blob. Nothing was
     /// changed.
@@ -159,18 +164,24 @@ impl Conversation {
             staged.remove_proposals().map(|queued| queued.remove_proposal().removed().u32());
         let removed: Vec<Member> =
             leaves.filter_map(|leaf| self.member(LeafNumber::new(leaf))).collect();
-        let next_key = if staged.self_removed() {
-            None
-        } else {
-            Some(self.staged_epoch_key(&staged)?.public())
-        };
+        if staged.self_removed() {
+            let leaf = self.own_leaf();
+            let device = self.member(leaf).and_then(|own| own.device);
+            let again = staged.add_proposals().any(|queued| {
+                let node = queued.add_proposal().key_package().leaf_node();
+                Member::read(super::leaf::index(leaf), node).device == device
+            });
+            self.group.merge_staged_commit(provider, staged).map_err(provider::merging)?;
+            return Ok(Processed::Removed { again });
+        }
+        let next_key = self.staged_epoch_key(&staged)?.public();
         let writes_state = staged.queued_proposals().any(|queued| {
             queued.proposal().proposal_type() == ProposalType::GroupContextExtensions
         });
         let before = self.members();
         // CNV-11
         self.group.merge_staged_commit(provider, staged).map_err(provider::merging)?;
-        let mut added = if next_key.is_some() { self.members() } else { Vec::new() };
+        let mut added = self.members();
         // A leaf freed by this commit may be taken again by it.
         added.retain(|member| {
             let stayed = |old: &Member| old.leaf == member.leaf && !removed.contains(old);

@@ -142,7 +142,7 @@ fn epoch_keys_agree_everywhere() {
     assert_eq!(public(&c), next);
     match b.process(&bob.store, &at(1, 1), &pending.record).unwrap() {
         Processed::Commit { next_key, committer, added, removed, .. } => {
-            assert_eq!(next_key, Some(next));
+            assert_eq!(next_key, next);
             assert_eq!(committer.device, Some(alice.certificate.clone()));
             assert_eq!(added[0].device, Some(carol.certificate.clone()));
             assert_eq!((added.len(), removed.len()), (1, 0));
@@ -163,19 +163,28 @@ fn removal_strikes_the_reader() {
     assert_eq!((pending.add_readers, pending.strike_readers), (vec![], vec![reader]));
     assert_eq!(pending.welcome, None);
     a.merge_pending(&alice.store).unwrap();
-    match b.process(&bob.store, &at(1, 1), &pending.record).unwrap() {
-        Processed::Commit { next_key, removed, .. } => {
-            assert_eq!(next_key, None);
-            assert_eq!(removed[0].device, Some(bob.certificate.clone()));
-        }
-        other => panic!("{other:?}"),
-    }
+    let read = b.process(&bob.store, &at(1, 1), &pending.record).unwrap();
+    assert!(matches!(read, Processed::Removed { again: false }), "{read:?}");
     assert!(!b.is_member());
     let refused = b.encrypt(&bob.store, &bob.own(), &at(2, 2), b"x");
     assert_eq!(refused, Err(Error::Removed));
     assert_eq!(a.members().len(), 1);
     let again = a.remove_account(&alice.store, &alice.own(), &at(2, 2), account);
     assert_eq!(again.err(), Some(Error::NotAMember));
+}
+
+/// CNV-19: a commit that removes a device and adds it again says both to the device itself.
+#[test]
+fn who_goes_out_and_in_knows_it() {
+    let Pair { alice, bob, mut a, mut b } = pair(Suite::Hybrid);
+    let account = bob.certificate.account();
+    let remove: Vec<_> = a.members_of(account).iter().map(|member| member.leaf).collect();
+    let add = [bob.package(Suite::Hybrid).0];
+    let change = Change { add: &add, remove: &remove, ..Change::default() };
+    let pending = a.commit(&alice.store, &alice.own(), &at(1, 1), change).unwrap();
+    let read = b.process(&bob.store, &at(1, 1), &pending.record).unwrap();
+    assert!(matches!(read, Processed::Removed { again: true }), "{read:?}");
+    assert!(!b.is_member());
 }
 
 /// CNV-9, CNV-4: what a commit adds is the hash of the secret the added device keeps.
@@ -384,7 +393,7 @@ fn commit_above_the_ladder_lies_in_a_blob() {
     assert!(matches!(read, Processed::Refused(_)), "{read:?}");
     let read = b.process_large(&bob.store, &at(2, 1), &made.record, &large.file).unwrap();
     let Processed::Commit { next_key, added, .. } = read else { panic!("{read:?}") };
-    assert_eq!((next_key, added.len()), (Some(made.next_key.public()), 15));
+    assert_eq!((next_key, added.len()), (made.next_key.public(), 15));
 }
 
 /// CNV-3: a leaf under another device's certificate can be neither made nor parsed as a package.

@@ -90,6 +90,30 @@ fn absent_device_comes_back_by_itself() {
     assert!(bob.engine.store.read().next_return().unwrap().is_none());
 }
 
+/// CNV-19: who can read on, and reads that it was taken out and added again, waits for the letter:
+/// somebody has answered what somebody else had answered before.
+#[test]
+fn who_is_added_once_more_waits_for_the_letter() {
+    let (mut post, mut alice, mut bob) = friends();
+    let log = alice.log();
+    let device = bob.engine.account.device.public();
+    let package = bob.engine.transact(|work| work.make_key_package(Suite::Hybrid, false)).unwrap();
+    let wish = Wish::Readd { device: *device.as_bytes(), package };
+    alice.engine.transact(|work| work.db.put_wish(&log, &wish, work.now)).unwrap();
+    post.send(&mut alice, log);
+    events(&mut bob);
+    post.bring_log(&mut bob, log);
+    assert_eq!((state(&bob, &log), events(&mut bob)), (LogState::Gone, Vec::new()));
+    for _ in 0..2 {
+        post.round(&mut alice);
+        post.round(&mut bob);
+    }
+    alice.engine.send(alice.talk(), "back again").unwrap();
+    post.round(&mut alice);
+    post.round(&mut bob);
+    assert_eq!((state(&bob, &log), bob.texts()), (LogState::Live, vec!["back again".to_owned()]));
+}
+
 /// CNV-19: in a group any member that can be written to helps, one after the other, contact or
 /// not.
 #[test]
