@@ -14,7 +14,7 @@ use super::commands::{account_of, cleaned_nickname, id_of_key};
 use super::policy::{Act, Scene, Verdict, Wrong, judge, rank};
 use crate::error::Error;
 use crate::events::{Event, Notice};
-use crate::limits::{LEAVE_DELAY, LEAVE_SPREAD};
+use crate::limits::{LEAVE_DELAY, LEAVE_SPREAD, REPAIR_WAITS};
 use crate::store::{ConversationRow, InboxRef, LogRow, NewMessage, Wish};
 use crate::types::{ContactState, ConversationId, Fate, GroupChange, MessageKind, Standing};
 
@@ -225,7 +225,9 @@ impl Work<'_> {
         let members = self.members(&log.mailbox)?;
         let staying = |member: &&Member| account(member).is_some_and(|a| !leaving.contains(&a));
         let first = members.iter().find(staying).map(|member| member.leaf);
-        let not_before = if first == Some(self.own_leaf(&log.mailbox)?) {
+        let not_before = if self.hasten_repairs(log, who)? {
+            self.later(REPAIR_WAITS.first().copied().unwrap_or(LEAVE_DELAY), LEAVE_SPREAD)?
+        } else if first == Some(self.own_leaf(&log.mailbox)?) {
             self.now
         } else {
             self.later(LEAVE_DELAY, LEAVE_SPREAD)?

@@ -127,6 +127,18 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// Somebody leaves: what is missed of theirs is asked for at once, in the conversation; says
+    /// whether anything is.
+    pub(super) fn hasten_repairs(&mut self, log: &LogRow, who: &PublicKey) -> Result<bool, Error> {
+        let mut gaps = self.db.gaps(log.conversation)?;
+        gaps.retain(|gap| gap.mailbox == log.mailbox && gap.account == *who && !gap.lost);
+        for gap in &gaps {
+            // CNV-17: the own devices are not waited for.
+            self.db.put_gap(&GapRow { asks: gap.asks.max(1), due: self.now, ..gap.clone() })?;
+        }
+        Ok(!gaps.is_empty())
+    }
+
     /// Whether something can be asked in a conversation, and is not being asked already.
     fn can_ask(&self, of: ConversationId) -> Result<bool, Error> {
         let row = self.db.need_conversation(of)?;
@@ -288,7 +300,9 @@ impl Work<'_> {
         let counter = given.content.counter;
         let kept = self.db.kept(&of.mailbox, &given.device, (counter, counter), 1)?;
         let is_here = !kept.is_empty() || self.db.bare_message(of.conversation, &id)?.is_some();
-        if own.conversation != self.own_conversation_id() || is_here {
+        // Without a group an archive comes with what stands before the way in (DEV-23).
+        let is_in = self.has_group(&of.mailbox)?;
+        if own.conversation != self.own_conversation_id() || is_here || !is_in {
             return Ok(());
         }
         let speaker = Speaker { account: &account, device: &given.device };

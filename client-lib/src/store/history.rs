@@ -108,7 +108,8 @@ pub(crate) enum Put {
 
 impl Db<'_> {
     /// The names of the next records of a stage behind a mark; of history for a device only those
-    /// of the conversations in its archive.
+    /// of the conversations in its archive, and of their messages those behind its place, and those
+    /// that were taken back (kind 4), which it may still show.
     pub(crate) fn names_behind(
         self,
         mark: &Mark,
@@ -142,8 +143,8 @@ impl Db<'_> {
                 "SELECT row, x'' FROM messages WHERE row < ?2 AND ?3 = x'' AND fate <> 0
                     AND (?1 IS NULL OR EXISTS (SELECT 1 FROM shares
                         WHERE archive = ?1 AND shares.conversation = messages.conversation
-                            AND (messages.generation, coalesce(messages.seq, ~(1 << 63)))
-                                > (shares.generation, shares.seq)))
+                            AND (kind = 4 OR (messages.generation, messages.seq)
+                                > (shares.generation, shares.seq))))
                 ORDER BY row DESC LIMIT ?4"
             }
         };
@@ -182,8 +183,8 @@ impl Db<'_> {
                 "SELECT count(*) FROM messages WHERE fate <> 0 AND (?1 IS NULL
                     OR EXISTS (SELECT 1 FROM shares
                         WHERE archive = ?1 AND shares.conversation = messages.conversation
-                            AND (messages.generation, coalesce(messages.seq, ~(1 << 63)))
-                                > (shares.generation, shares.seq)))",
+                            AND (kind = 4 OR (messages.generation, messages.seq)
+                                > (shares.generation, shares.seq))))",
             )?,
         ))
     }

@@ -167,14 +167,11 @@ impl Ledger {
     /// one it never used was its own.
     fn note_unused(&mut self, reader: &ReaderHash) {
         let commits = self.logs.values().flat_map(|log| log.commits.values());
-        for commit in commits.filter(|commit| commit.add_readers.contains(reader)) {
-            let seats = commit.add_readers.iter().map(|added| self.readers.get(added));
-            let Some(seats) = seats.collect::<Option<Vec<&usize>>>() else { continue };
-            let seat = *seats[0];
-            if seats.iter().all(|other| self.people[*other] == self.people[&seat]) {
-                for unused in &commit.strike_readers {
-                    self.readers.entry(*unused).or_insert(seat);
-                }
+        for commit in commits.filter(|it| it.add_readers.len() == it.strike_readers.len()) {
+            let both = commit.add_readers.iter().zip(&commit.strike_readers);
+            for (_, unused) in both.filter(|(added, _)| *added == reader) {
+                let seat = self.readers[reader];
+                self.readers.entry(*unused).or_insert(seat);
             }
         }
     }

@@ -363,10 +363,35 @@ fn goodbyes_that_were_let_go_are_said_again() {
     for _ in 0..6 {
         for person in [&mut *alice, &mut *bob, &mut *carol] {
             trio.post.round(person);
-            wait(person, soon());
+            wait(person, 4 * soon());
         }
     }
     for person in [alice, carol] {
+        assert_eq!(person.engine.group_members(group).unwrap().len(), 2);
+    }
+}
+
+/// CNV-17: of somebody who leaves what is missing is asked for before nobody can give it any more.
+#[test]
+fn who_leaves_gives_what_is_missing_first() {
+    let mut trio = super::trio::Trio::new();
+    let (group, log) = (trio.group, trio.log());
+    let [alice, bob, carol] = &mut trio.people;
+    say(&mut trio.post, bob, group, &["lost", "here"], &[0]);
+    bob.engine.leave_group(group).unwrap();
+    trio.post.send(bob, log);
+    for _ in 0..5 {
+        for person in [&mut *alice, &mut *bob] {
+            trio.post.round(person);
+            wait(person, Duration::from_secs(1));
+        }
+    }
+    assert_eq!(said(alice, group), ["lost", "here"]);
+    assert_eq!(alice.engine.group_members(group).unwrap().len(), 3);
+    let wait_time = REPAIR_WAITS[0].get() + crate::limits::LEAVE_SPREAD.get();
+    wait(alice, Duration::from_secs(u64::from(wait_time)));
+    for person in [alice, carol] {
+        trio.post.round(person);
         assert_eq!(person.engine.group_members(group).unwrap().len(), 2);
     }
 }
