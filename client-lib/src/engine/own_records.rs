@@ -254,6 +254,10 @@ impl Work<'_> {
         let unread = matches!(log_state, None | Some(LogState::Closed | LogState::Invited));
         if unread && (row.is_group() || row.log.is_none()) {
             row.standing = standing;
+            if is_out {
+                // What was written while it waited to be let in.
+                self.refuse_outbox(id, Code::Revoked)?;
+            }
             if log_state == Some(LogState::Closed) && !is_out {
                 // Invited again, by a letter to another device.
                 row.log = None;

@@ -119,7 +119,7 @@ impl World {
             cut: random.within(0, 8) * scale,
             end: random.within(0, 5) * scale,
             away: random.within(0, 2) * scale,
-            is_absent: random.permille(400) && std::env::var_os("ABSENT").is_some(),
+            is_absent: random.permille(400),
         };
         let mut world = Self {
             random,

@@ -11,7 +11,7 @@ use super::history::{fill, go_on};
 use super::post::{Person, Post, events, wait};
 use super::*;
 use crate::limits::{RETURN_SPREAD, RETURN_WAITS};
-use crate::types::{ConversationId, Standing};
+use crate::types::{ConversationId, Fate, Standing};
 
 /// Past the end of this round of waiting.
 fn long(round: usize) -> Duration {
@@ -82,6 +82,20 @@ fn what_nobody_can_name_is_lost() {
     // It is this device's lot alone, and over when it is let in.
     settle(&mut post, &mut [&mut laptop, &mut alice]);
     assert_eq!(alice.engine.conversation(group).unwrap().standing, Standing::Open);
+}
+
+/// DEV-20: what was written in a conversation this device waits to be let into is refused when the
+/// account leaves it elsewhere.
+#[test]
+fn what_waits_is_refused_when_the_account_leaves() {
+    let (mut post, mut alice, mut laptop, mut bob) = three();
+    let group = group_without_laptop(&mut post, [&mut alice, &mut laptop, &mut bob]);
+    let waits = laptop.engine.send(group, "waits").unwrap().id;
+    alice.engine.leave_group(group).unwrap();
+    settle(&mut post, &mut [&mut alice, &mut bob, &mut laptop]);
+    let fate = laptop.engine.message(waits).unwrap().fate;
+    assert_eq!(laptop.engine.conversation(group).unwrap().standing, Standing::Left);
+    assert_eq!(fate, Fate::Refused(Code::Revoked));
 }
 
 /// DEV-23: who was away gets from its own device also what somebody said who has left since.
