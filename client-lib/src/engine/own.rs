@@ -115,7 +115,7 @@ impl Work<'_> {
         self.queue_records(records)
     }
 
-    fn queue_records(&mut self, records: Vec<SyncRecord>) -> Result<(), Error> {
+    pub(super) fn queue_records(&mut self, records: Vec<SyncRecord>) -> Result<(), Error> {
         if records.is_empty() {
             return Ok(());
         }

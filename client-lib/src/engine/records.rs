@@ -35,6 +35,7 @@ impl Work<'_> {
     ) -> Result<Taken, Error> {
         let mut log = self.db.need_log(mailbox)?;
         let mut reopen = log.state != LogState::Live;
+        let mut is_wanted = false;
         for (envelope, body) in batch {
             if reopen {
                 break;
@@ -49,7 +50,10 @@ impl Work<'_> {
                 self.db.note_absence(mailbox)?;
                 self.note_seen(&log, envelope.seq)?;
                 self.ask_how_far(&log)?;
-                self.want_history(log.conversation, log.read_upto())?;
+                if !is_wanted {
+                    self.want_history(log.conversation, log.read_upto())?;
+                    is_wanted = true;
+                }
             }
             let step = self.take_record(&mut log, &envelope, &body)?;
             if step == Step::Wait {

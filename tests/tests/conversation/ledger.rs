@@ -164,14 +164,20 @@ impl Ledger {
     }
 
     /// Who was away from before its first look at a log is added again under this reader, and the
-    /// one it never used was its own.
+    /// one it never used was its own: that of the same place in the commit, or any if nobody else
+    /// comes.
     fn note_unused(&mut self, reader: &ReaderHash) {
-        let commits = self.logs.values().flat_map(|log| log.commits.values());
-        for commit in commits.filter(|it| it.add_readers.len() == it.strike_readers.len()) {
-            let both = commit.add_readers.iter().zip(&commit.strike_readers);
-            for (_, unused) in both.filter(|(added, _)| *added == reader) {
-                let seat = self.readers[reader];
-                self.readers.entry(*unused).or_insert(seat);
+        let seat = self.readers[reader];
+        for commit in self.logs.values().flat_map(|log| log.commits.values()) {
+            let (come, go) = (&commit.add_readers, &commit.strike_readers);
+            let Some(place) = come.iter().position(|added| added == reader) else { continue };
+            let unused = match go.get(place..=place) {
+                Some(same) if come.len() == go.len() => same,
+                _ if come.len() == 1 => go,
+                _ => continue,
+            };
+            for reader in unused {
+                self.readers.entry(*reader).or_insert(seat);
             }
         }
     }

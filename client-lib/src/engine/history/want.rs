@@ -3,15 +3,19 @@
 
 use restante_crypto::generate_reader;
 use restante_spec::archive::Log;
-use restante_spec::content::{GroupKind, HistoryWanted, LogPosition, StateRecord};
-use restante_spec::ids::{PublicKey, UnixTime};
+use restante_spec::content::{GroupKind, HistoryWanted, LogPosition, StateRecord, SyncRecord};
+use restante_spec::ids::{MailboxId, PublicKey, UnixTime};
+use restante_spec::limits::SYNC_RECORDS;
 
+use crate::engine::outbox::unwritable;
 use crate::engine::{Engine, Work};
 use crate::error::Error;
 use crate::events::Notice;
 use crate::limits::{RETURN_DELAY, RETURN_SPREAD, RETURN_WAITS};
-use crate::store::{AwaitedLog, AwaitedRow, ConversationRow, LogRow, LogState, ReturnRow};
-use crate::types::{ConversationId, Standing};
+use crate::store::{
+    AwaitedLog, AwaitedRow, ConversationRow, LogRow, LogState, ReturnRow, Wish, WishRow,
+};
+use crate::types::{ContactState, ConversationId, Standing};
 
 impl Engine {
     /// Asks for conversations that were waited for long enough.
@@ -20,7 +24,18 @@ impl Engine {
         if due.is_empty() {
             return Ok(());
         }
-        self.transact(|work| due.into_iter().try_for_each(|row| work.ask_for_log(row)))
+        self.transact(|work| {
+            let mut records = Vec::new();
+            for row in due {
+                records.extend(work.ask_for_log(row)?);
+            }
+            // A device that was just linked may wait for many.
+            while !records.is_empty() {
+                let some = records.drain(..records.len().min(SYNC_RECORDS));
+                work.queue_records(some.collect())?;
+            }
+            Ok(())
+        })
     }
 }
 
@@ -33,20 +48,12 @@ impl Work<'_> {
         behind: LogPosition,
     ) -> Result<(), Error> {
         match self.other_devices().first() {
-            Some(other) if of != self.own_conversation_id() => self.tell_wanted(of, other, behind),
+            // DEV-23
+            Some(other) if of != self.own_conversation_id() => {
+                self.tell_record(&wanted(of, other, behind))
+            }
             _ => Ok(()),
         }
-    }
-
-    fn tell_wanted(
-        &mut self,
-        of: ConversationId,
-        other: &PublicKey,
-        behind: LogPosition,
-    ) -> Result<(), Error> {
-        let wanted = HistoryWanted { of: *other, behind };
-        // DEV-23
-        self.tell_record(&StateRecord::Wanted(*of.as_bytes(), wanted))
     }
 
     fn other_devices(&self) -> Vec<PublicKey> {
@@ -69,11 +76,20 @@ impl Work<'_> {
         }
         if let Some(mailbox) = row.log.filter(|_| row.standing.is_in())
             && self.db.need_log(&mailbox)?.state == LogState::Live
+            && !self.adds_own(&mailbox)?
         {
             self.add_own_devices(of, &mailbox)?;
         }
         // DEV-23
         self.db.put_share(asker, of, wanted.behind, self.now)
+    }
+
+    /// Whether devices of this account are about to be added to a group.
+    fn adds_own(&self, mailbox: &MailboxId) -> Result<bool, Error> {
+        let own = *self.account.id().key().as_bytes();
+        let is_own =
+            |wish: &WishRow| matches!(&wish.what, Wish::Add { account, .. } if *account == own);
+        Ok(self.db.wishes(mailbox)?.iter().any(is_own))
     }
 
     /// A record says that the account is in a conversation, and this device is not: it waits to be
@@ -116,25 +132,32 @@ impl Work<'_> {
         RETURN_WAITS.get(round).map(|wait| self.later(*wait, RETURN_SPREAD)).transpose()
     }
 
-    fn ask_for_log(&mut self, awaited: AwaitedRow) -> Result<(), Error> {
+    /// Asks for a conversation, if the account is in it and this device still is not; gives back
+    /// what is to be told.
+    fn ask_for_log(&mut self, awaited: AwaitedRow) -> Result<Option<SyncRecord>, Error> {
         let of = awaited.conversation;
         let row = self.db.conversation(of)?.filter(|row| row.log.is_none());
         let Some(row) = row.filter(|row| row.standing.is_in()) else {
-            return self.db.drop_awaited(of);
+            return self.db.drop_awaited(of).map(|()| None);
         };
+        let contact = self.db.contact(of.contact())?.map(|contact| contact.state);
+        if !row.is_group() && contact != Some(ContactState::Active) {
+            return self.db.drop_awaited(of).map(|()| None);
+        }
         if let Some(log) = awaited.log {
             self.db.drop_awaited(of)?;
-            return self.ask_to_come_in(row, log);
+            return self.ask_to_come_in(row, log).map(|()| None);
         }
         let (others, asked) = (self.other_devices(), awaited.asked as usize);
         let round = asked.checked_div(others.len()).unwrap_or(RETURN_WAITS.len());
         let turn = asked.checked_rem(others.len()).unwrap_or(0);
         let Some((other, due)) = others.get(turn).zip(self.wait_of(round)?) else {
             self.db.drop_awaited(of)?;
-            return self.give_up(row);
+            return self.give_up(row).map(|()| None);
         };
-        self.tell_wanted(of, other, LogPosition::default())?;
-        self.db.put_awaited(&AwaitedRow { asked: awaited.asked + 1, due, ..awaited })
+        self.db.put_awaited(&AwaitedRow { asked: awaited.asked + 1, due, ..awaited })?;
+        let record = wanted(of, other, LogPosition::default()).to_record();
+        record.map(Some).map_err(unwritable)
     }
 
     /// This device stands before the log as one that cannot read on (CNV-19).
@@ -161,4 +184,8 @@ impl Work<'_> {
         self.notice(Notice::ConversationLost { conversation: row.id });
         self.tell_conversation(&row)
     }
+}
+
+fn wanted(of: ConversationId, other: &PublicKey, behind: LogPosition) -> StateRecord {
+    StateRecord::Wanted(*of.as_bytes(), HistoryWanted { of: *other, behind })
 }

@@ -6,12 +6,12 @@ use restante_spec::codes::Code;
 use restante_spec::content::{HistoryWanted, LogPosition};
 use restante_spec::ids::{ArchiveId, MailboxId, PublicKey};
 
-use super::devices::{settle, texts, three};
+use super::devices::{link, settle, texts, three};
 use super::history::{fill, go_on};
 use super::post::{Person, Post, events, wait};
 use super::*;
 use crate::limits::{RETURN_SPREAD, RETURN_WAITS};
-use crate::types::{ConversationId, Fate, Standing};
+use crate::types::{ContactState, ConversationId, Fate, Standing};
 
 /// Past the end of this round of waiting.
 fn long(round: usize) -> Duration {
@@ -96,6 +96,26 @@ fn what_waits_is_refused_when_the_account_leaves() {
     let fate = laptop.engine.message(waits).unwrap().fate;
     assert_eq!(laptop.engine.conversation(group).unwrap().standing, Standing::Left);
     assert_eq!(fate, Fate::Refused(Code::Revoked));
+}
+
+/// DEV-23: of a contact that was blocked nothing is asked for.
+#[test]
+fn what_is_over_is_not_asked_for() {
+    let (mut post, mut alice, mut laptop, _bob) = three();
+    let bob = alice.contact().id;
+    alice.engine.block(bob).unwrap();
+    settle(&mut post, &mut [&mut alice, &mut laptop]);
+    let mut tablet = link(&mut post, &mut alice);
+    for round in 0..RETURN_WAITS.len() {
+        go_on(&mut post, &mut [&mut alice, &mut laptop, &mut tablet]);
+        wait(&mut tablet, long(round));
+    }
+    let told = events(&mut tablet);
+    let is_lost = |it: &Event| matches!(it, Event::Notice(Notice::ConversationLost { .. }));
+    assert!(!told.iter().any(is_lost), "{told:?}");
+    for person in [&alice, &laptop, &tablet] {
+        assert_eq!(person.contact().state, ContactState::Blocked);
+    }
 }
 
 /// DEV-23: who was away gets from its own device also what somebody said who has left since.
