@@ -44,7 +44,11 @@ impl Work<'_> {
         };
         // CNV-16
         let differs = told == known.counter && previous != known.hash;
-        if let Some(hash) = previous.filter(|_| told > known.counter || differs) {
+        let is_gap = told > known.counter + 1 || differs;
+        let is_next = told == known.counter + 1;
+        if let Some(hash) = previous
+            && (is_gap || (is_next && !self.has_kept(log, device, told, &hash)?))
+        {
             let (first, after) =
                 if differs { (told, Seq::START) } else { (known.counter + 1, known.seq) };
             self.note_gap(log, (device, author), (first, told), hash, (after, envelope.seq))?;
@@ -55,6 +59,18 @@ impl Work<'_> {
             self.keep(log, device, envelope.seq, &content, bytes)?;
         }
         Ok(())
+    }
+
+    /// Whether a content is here already: an own device has handed it on (DEV-22).
+    fn has_kept(
+        &self,
+        log: &LogRow,
+        device: &PublicKey,
+        counter: u64,
+        hash: &[u8; 32],
+    ) -> Result<bool, Error> {
+        let kept = self.db.kept(&log.mailbox, device, (counter, counter), 1)?;
+        Ok(kept.iter().any(|row| content_hash(&row.content).as_bytes() == hash))
     }
 
     /// Keeps a content of a device for members that miss it.

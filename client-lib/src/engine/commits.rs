@@ -216,7 +216,9 @@ impl Work<'_> {
             // DEV-7
             self.add_own_devices_everywhere()?;
         }
-        self.owe_what_was_said(log, &merged)?;
+        if !own {
+            self.owe_what_was_said(log, &merged)?;
+        }
         self.tell_roster(log, &merged)
     }
 

@@ -58,6 +58,7 @@ impl Work<'_> {
         self.db.set_meta(Meta::DeviceList, next.as_bytes())?;
         self.stale = true;
         self.stop_giving(device)?;
+        self.end_taking(device)?;
         let given = self.db.device_keys()?.into_iter().find(|(of, _)| of == device);
         if let Some((_, seed)) = given {
             self.db.drop_device_key(device)?;
@@ -123,7 +124,13 @@ impl Work<'_> {
         self.note_struck(Some(known.as_bytes()), devices)?;
         self.db.set_meta(Meta::DeviceList, list.as_bytes())?;
         self.stale = true;
-        if known.devices().iter().any(|it| list.device(it.certificate.device()).is_none()) {
+        let struck = known.devices().iter().map(|listed| *listed.certificate.device());
+        let struck = Vec::from_iter(struck.filter(|device| list.device(device).is_none()));
+        for device in &struck {
+            self.stop_giving(device)?;
+            self.end_taking(device)?;
+        }
+        if !struck.is_empty() {
             self.remove_unlisted_everywhere()?;
         }
         Ok(())
@@ -154,6 +161,23 @@ impl Work<'_> {
             let device = listed.certificate.device();
             if now.device(device).is_none() {
                 self.db.note_struck(device)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Who adds a device that was removed from its account may not have heard of that: it is not
+    /// heard by those who have.
+    pub(super) fn mute_struck(
+        &mut self,
+        log: &LogRow,
+        seq: Seq,
+        added: &[Member],
+    ) -> Result<(), Error> {
+        for certificate in added.iter().filter_map(|member| member.device.as_ref()) {
+            if !self.is_listed(log.conversation, certificate)? {
+                // DEV-14
+                self.db.mute(&log.mailbox, certificate.device(), seq)?;
             }
         }
         Ok(())

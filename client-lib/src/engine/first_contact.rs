@@ -322,6 +322,7 @@ impl Work<'_> {
         row.state = GroupState::new(GroupKind::Direct, self.next_generation(row.id)?);
         let mailbox = self.create_log(&row, Suite::Hybrid)?;
         row.log = Some(mailbox);
+        row.reopen();
         self.db.put_conversation(&row)?;
         if contact.request.is_some() {
             let packages = self.request_of(&contact)?.key_packages;

@@ -77,6 +77,7 @@ impl Work<'_> {
         self.db.put_conversation(&conversation)?;
         self.forget_absent(&conversation, log, &members)?;
         self.forget_joins(conversation.id, &merged.added)?;
+        self.mute_struck(log, envelope.seq, &merged.added)?;
         self.remove_again(log, &merged.added)?;
         self.forget_recipients(conversation.id, &accounts(&merged.removed), &members)?;
         if conversation.is_group() {

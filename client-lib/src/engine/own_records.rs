@@ -200,7 +200,11 @@ impl Work<'_> {
         if state == ContactState::Blocked {
             self.refuse_outbox(id.into(), Code::Revoked)?;
         }
-        self.put_contact(&row)
+        self.put_contact(&row)?;
+        match self.db.conversation(id.into())? {
+            Some(conversation) if state == ContactState::Active => self.await_log(&conversation),
+            _ => Ok(()),
+        }
     }
 
     fn apply_invite(&mut self, key: PublicKey, state: InviteState) -> Result<(), Error> {
@@ -248,8 +252,12 @@ impl Work<'_> {
         {
             return self.end_outside(row, standing, log);
         }
+        // Let in where it had been before it was away, while the account was invited again.
+        let is_back = standing == Standing::Invited
+            && row.standing.is_in()
+            && log_state == Some(LogState::Live);
         // DEV-18
-        let is_agreed = standing == Standing::Open && self.was_declined(&row)?;
+        let is_agreed = is_back || (standing == Standing::Open && self.was_declined(&row)?);
         // DEV-20: of a log it does not read a device hears by records alone.
         let unread = matches!(log_state, None | Some(LogState::Closed | LogState::Invited));
         if unread && (row.is_group() || row.log.is_none()) {
@@ -270,7 +278,7 @@ impl Work<'_> {
         }
         self.db.put_conversation(&row)?;
         if is_agreed && let Some(record) = self.conversation_record(id)? {
-            // Who has heard that it was declined hears this too.
+            // Who has heard that it was declined, or is asked still, hears this too.
             self.tell_record(&record)?;
         }
         self.await_log(&row)?;

@@ -101,6 +101,11 @@ impl Work<'_> {
             if conversation.standing == Standing::Restored {
                 return Ok(());
             }
+            if !self.has_group(&mailbox)? {
+                // DEV-23: it never was in it; the others of the account are.
+                self.db.put_log(&LogRow { state: LogState::Lost, ..log })?;
+                return self.give_up(conversation);
+            }
             return self.end_log(&mailbox, LogState::Lost, Code::Gone);
         };
         self.write_readd(&log, inbox, list)?;
@@ -200,6 +205,7 @@ impl Work<'_> {
             return Err(not_a_member());
         }
         self.db.drop_return(&log.mailbox)?;
+        self.want_history(row.id, log.read_upto())?;
         self.end(&mut log, LogState::Closed, Code::Revoked)?;
         self.db.put_log(&log)
     }

@@ -7,7 +7,7 @@ use restante_crypto::content_hash;
 use restante_spec::content::{
     Body, Content, GroupKind, Repair, RepairEntry, RepairRange, RepairRequest,
 };
-use restante_spec::ids::{Handle, MailboxId, PublicKey, Seq, UnixTime};
+use restante_spec::ids::{Handle, MailboxId, PublicKey, Seconds, Seq, UnixTime};
 use restante_spec::limits::{REPAIR_RANGE_CONTENTS, REPAIR_RANGES};
 use restante_spec::message::{Deliver, EnvelopeClass};
 
@@ -15,10 +15,11 @@ use super::authors::previous_of;
 use super::commands::id_of_key;
 use super::contents::Speaker;
 use super::giving::ENTRY_BYTES;
+use super::membership::accounts;
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::events::Event;
-use crate::limits::{REPAIR_BYTES, REPAIR_DELAY, REPAIR_SPREAD, REPAIR_WAITS};
+use crate::limits::{REPAIR_BYTES, REPAIR_DELAY, REPAIR_SPREAD, REPAIR_WAITS, UPDATE_MEMBERS};
 use crate::store::{GapRow, LogRow, LogState};
 use crate::types::{ConversationId, Gap, GapState, MessageId, Position, Standing};
 
@@ -115,11 +116,13 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Whether a request would leave: not while one waits.
-    /// Something of a log was let go unread: whoever said it may say nothing more by itself.
+    /// Something of a log was let go unread: whoever said it may say nothing more by itself. Where
+    /// many are, somebody soon says something.
     pub(super) fn ask_how_far(&mut self, log: &LogRow) -> Result<(), Error> {
         let of = log.conversation;
-        if self.db.need_conversation(of)?.log == Some(log.mailbox) && self.can_ask(of)? {
+        let few = accounts(&self.members(&log.mailbox)?).len() <= UPDATE_MEMBERS;
+        let current = self.db.need_conversation(of)?.log == Some(log.mailbox);
+        if few && current && self.can_ask(of)? {
             let request = RepairRequest { conversation: log.mailbox, ranges: Vec::new() };
             // CNV-16
             self.queue_body(of, &Body::RepairRequest(request))?;
@@ -127,14 +130,15 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Somebody leaves: what is missed of theirs is asked for at once, in the conversation; says
+    /// Somebody leaves: what is missed of theirs is asked for soon, in the conversation; says
     /// whether anything is.
     pub(super) fn hasten_repairs(&mut self, log: &LogRow, who: &PublicKey) -> Result<bool, Error> {
         let mut gaps = self.db.gaps(log.conversation)?;
         gaps.retain(|gap| gap.mailbox == log.mailbox && gap.account == *who && !gap.lost);
         for gap in &gaps {
             // CNV-17: the own devices are not waited for.
-            self.db.put_gap(&GapRow { asks: gap.asks.max(1), due: self.now, ..gap.clone() })?;
+            let due = self.later(Seconds::default(), REPAIR_SPREAD)?;
+            self.db.put_gap(&GapRow { asks: gap.asks.max(1), due, ..gap.clone() })?;
         }
         Ok(!gaps.is_empty())
     }

@@ -202,7 +202,9 @@ impl Db<'_> {
     ) -> Result<(), Error> {
         let sql = "INSERT INTO shares (device, conversation, generation, seq, since)
             VALUES (?1, ?2, ?3, ?4, ?5)
-            ON CONFLICT (device, conversation) DO UPDATE SET archive = NULL, since = ?5,
+            ON CONFLICT (device, conversation) DO UPDATE SET since = ?5,
+                archive = CASE WHEN (?3, ?4) >= (generation, seq) AND archive IN
+                    (SELECT id FROM archives WHERE segments = 0) THEN archive END,
                 generation = CASE WHEN (?3, ?4) < (generation, seq) THEN ?3 ELSE generation END,
                 seq = CASE WHEN (?3, ?4) < (generation, seq) THEN ?4 ELSE seq END";
         self.sql.prepare_cached(sql)?.execute(params![

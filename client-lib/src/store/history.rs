@@ -106,6 +106,21 @@ pub(crate) enum Put {
     Bury,
 }
 
+/// A statement about messages, of an archive (`?1`) only those it is to hold: what stands at a
+/// share's place or behind it, and what is left of those that were taken back (kind 4).
+macro_rules! concat_in_archive {
+    ($before:literal, $behind:literal) => {
+        concat!(
+            $before,
+            "(?1 IS NULL OR EXISTS (SELECT 1 FROM shares
+                WHERE archive = ?1 AND shares.conversation = messages.conversation
+                    AND (messages.kind = 4 OR (messages.generation, messages.seq)
+                        >= (shares.generation, shares.seq))))",
+            $behind
+        )
+    };
+}
+
 impl Db<'_> {
     /// The names of the next records of a stage behind a mark; of history for a device only those
     /// of the conversations in its archive, and of their messages those behind its place, and those
@@ -140,12 +155,10 @@ impl Db<'_> {
                 ORDER BY conversation, account LIMIT ?4"
             }
             Stage::Messages => {
-                "SELECT row, x'' FROM messages WHERE row < ?2 AND ?3 = x'' AND fate <> 0
-                    AND (?1 IS NULL OR EXISTS (SELECT 1 FROM shares
-                        WHERE archive = ?1 AND shares.conversation = messages.conversation
-                            AND (kind = 4 OR (messages.generation, messages.seq)
-                                > (shares.generation, shares.seq))))
-                ORDER BY row DESC LIMIT ?4"
+                concat_in_archive!(
+                    "SELECT row, x'' FROM messages WHERE row < ?2 AND ?3 = x'' AND fate <> 0 AND ",
+                    " ORDER BY row DESC LIMIT ?4"
+                )
             }
         };
         let mut query = self.sql.prepare_cached(sql)?;
@@ -179,13 +192,7 @@ impl Db<'_> {
                 "SELECT count(*) FROM conversations WHERE kind < 3 AND (?1 IS NULL
                     OR id IN (SELECT conversation FROM shares WHERE archive = ?1))",
             )?,
-            count(
-                "SELECT count(*) FROM messages WHERE fate <> 0 AND (?1 IS NULL
-                    OR EXISTS (SELECT 1 FROM shares
-                        WHERE archive = ?1 AND shares.conversation = messages.conversation
-                            AND (kind = 4 OR (messages.generation, messages.seq)
-                                > (shares.generation, shares.seq))))",
-            )?,
+            count(concat_in_archive!("SELECT count(*) FROM messages WHERE fate <> 0 AND ", ""))?,
         ))
     }
 

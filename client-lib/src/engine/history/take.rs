@@ -202,6 +202,17 @@ impl Work<'_> {
         self.drop_taken(archive)
     }
 
+    /// A device tells of no more segments: those it has told are all there are.
+    pub(in crate::engine) fn end_taking(&mut self, giver: &PublicKey) -> Result<(), Error> {
+        for mut archive in self.db.archives()? {
+            if archive.way == Way::From(*giver) {
+                archive.whole = true;
+                self.db.put_archive(&archive)?;
+            }
+        }
+        Ok(())
+    }
+
     fn tell_taken(&mut self, archive: &ArchiveRow, anew: bool) -> Result<(), Error> {
         let taken = HistoryTaken { segments: archive.taken, anew };
         self.tell_record(&StateRecord::Taken(archive.id, taken))

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::events::Notice;
 use crate::limits::{RETURN_DELAY, RETURN_SPREAD, RETURN_WAITS};
 use crate::store::{
-    AwaitedLog, AwaitedRow, ConversationRow, LogRow, LogState, ReturnRow, Wish, WishRow,
+    AwaitedLog, AwaitedRow, ConversationRow, LogRow, LogState, Meta, ReturnRow, Wish, WishRow,
 };
 use crate::types::{ContactState, ConversationId, Standing};
 
@@ -47,7 +47,7 @@ impl Work<'_> {
         of: ConversationId,
         behind: LogPosition,
     ) -> Result<(), Error> {
-        match self.other_devices().first() {
+        match self.other_devices()?.first() {
             // DEV-23
             Some(other) if of != self.own_conversation_id() => {
                 self.tell_record(&wanted(of, other, behind))
@@ -56,10 +56,15 @@ impl Work<'_> {
         }
     }
 
-    fn other_devices(&self) -> Vec<PublicKey> {
-        let own = self.account.device.public();
-        let all = self.account.list.devices().iter().map(|listed| *listed.certificate.device());
-        all.filter(|device| *device != own).collect()
+    /// The other devices that hear what is said in the own conversation; none while this one cannot
+    /// say anything there.
+    fn other_devices(&mut self) -> Result<Vec<PublicKey>, Error> {
+        let Some(log) = self.own_log()? else { return Ok(Vec::new()) };
+        let list = self.lists.read(&self.db.need_meta(Meta::DeviceList)?)?;
+        let (own, members) = (self.account.device.public(), self.members(&log.mailbox)?);
+        let all = members.iter().filter_map(|member| member.device.as_ref());
+        let all = all.map(|certificate| *certificate.device());
+        Ok(all.filter(|device| *device != own && list.device(device).is_some()).collect())
     }
 
     /// Another device misses something.
@@ -71,7 +76,9 @@ impl Work<'_> {
     ) -> Result<(), Error> {
         let row = self.db.conversation(of)?.filter(|row| row.state.kind != GroupKind::Own);
         let Some(row) = row.filter(|row| !row.is_room) else { return Ok(()) };
-        if wanted.of != self.account.device.public() {
+        let list = self.lists.read(&self.db.need_meta(Meta::DeviceList)?)?;
+        // DEV-14: one that was removed gets nothing, even if it has asked before.
+        if wanted.of != self.account.device.public() || list.device(asker).is_none() {
             return Ok(());
         }
         if let Some(mailbox) = row.log.filter(|_| row.standing.is_in())
@@ -148,7 +155,12 @@ impl Work<'_> {
             self.db.drop_awaited(of)?;
             return self.ask_to_come_in(row, log).map(|()| None);
         }
-        let (others, asked) = (self.other_devices(), awaited.asked as usize);
+        if self.own_log()?.is_none() {
+            // It can be asked for when this device is let into the own conversation.
+            let due = self.first_wait()?;
+            return self.db.put_awaited(&AwaitedRow { due, ..awaited }).map(|()| None);
+        }
+        let (others, asked) = (self.other_devices()?, awaited.asked as usize);
         let round = asked.checked_div(others.len()).unwrap_or(RETURN_WAITS.len());
         let turn = asked.checked_rem(others.len()).unwrap_or(0);
         let Some((other, due)) = others.get(turn).zip(self.wait_of(round)?) else {
@@ -176,8 +188,8 @@ impl Work<'_> {
         self.db.put_return(&ReturnRow { mailbox, asked: 0, due })
     }
 
-    /// Nobody could say where it is. What waits to be sent goes on when the conversation does.
-    fn give_up(&mut self, mut row: ConversationRow) -> Result<(), Error> {
+    /// Nobody could say where it is, or let this device in: which is its lot alone. What waits to be sent goes on when the conversation does.
+    pub(in crate::engine) fn give_up(&mut self, mut row: ConversationRow) -> Result<(), Error> {
         row.standing = Standing::Broken;
         self.db.put_conversation(&row)?;
         self.forget_changes(StateRecord::CONVERSATION, row.id.as_bytes())?;

@@ -1,9 +1,12 @@
 //! Invitations that are answered on several devices of one account.
 
+use restante_spec::content::{ConversationState, StateRecord};
+
 use super::devices::{link, settle, texts, three};
 use super::friends;
+use super::post::Person;
 use crate::store::{LogRow, LogState};
-use crate::types::Standing;
+use crate::types::{ConversationId, Standing};
 
 /// DEV-18: agreed to on one device and declined on another, in whichever order the two hear of it,
 /// an invitation is agreed to on both.
@@ -166,4 +169,21 @@ fn unread_logs_are_heard_of_by_records() {
     bob.engine.send(group, "to both").unwrap();
     settle(&mut post, &mut [&mut bob, &mut alice, &mut laptop]);
     assert_eq!([texts(&alice, group), texts(&laptop, group)], [["to both"], ["to both"]]);
+}
+
+/// DEV-18: a device that is in a group, and hears that another of its account is asked whether to
+/// come in, says that it is in.
+#[test]
+fn who_is_in_says_so_to_who_is_asked() {
+    let (mut post, mut alice, mut laptop, _bob) = three();
+    let group = alice.engine.create_group("Notes", false).unwrap().id;
+    settle(&mut post, &mut [&mut alice, &mut laptop]);
+    let own = ConversationId::from(laptop.engine.own_id().unwrap());
+    let told = |person: &Person| person.engine.store.read().outbox(own, 0, 10).unwrap().len();
+    let state = ConversationState { group: true, standing: 1, name: String::new(), own_key: None };
+    let record = StateRecord::Conversation(*group.as_bytes(), state);
+    assert_eq!(told(&laptop), 0);
+    laptop.engine.transact(|work| work.apply(record)).unwrap();
+    assert_eq!(laptop.engine.conversation(group).unwrap().standing, Standing::Open);
+    assert_eq!(told(&laptop), 1);
 }

@@ -184,11 +184,12 @@ fn who_leaves_lets_the_last_other_in_again() {
     post.round(&mut bob);
     assert_eq!(state(&bob, &log), LogState::Live);
     assert_eq!(bob.engine.conversation(group).unwrap().standing, Standing::Open);
-    // That she leaves he has missed: she says how far she has counted, and he asks for it.
+    // That she leaves he has missed: she says it again and how far she has counted, and he asks for
+    // that before he lets her go.
     for _ in 0..6 {
         for person in [&mut alice, &mut bob] {
             post.round(person);
-            wait(person, a_bit());
+            wait(person, 3 * a_bit());
         }
     }
     assert_eq!(alice.engine.conversation(group).unwrap().standing, Standing::Left);
