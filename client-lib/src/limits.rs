@@ -179,6 +179,9 @@ pub(crate) const RETURN_SPREAD: Seconds = Seconds::new(8);
 /// last round it is shown as broken.
 pub(crate) const RETURN_WAITS: [Seconds; 3] =
     [Seconds::new(120), Seconds::new(3_600), Seconds::new(86_400)];
+/// How often other devices of the account are asked for a conversation this one has no log of, with
+/// the same waits, the last again and again; then it is shown as broken.
+pub(crate) const AWAITED_ASKS: u32 = 12;
 /// Of those a restored device could ask to be let in, itself not known to them, so many are asked:
 /// each is a person. The others are not.
 pub(crate) const RESTORED_HELPERS: usize = 8;

@@ -35,6 +35,9 @@ pub(crate) struct Seat {
     pub(crate) cannot_add: BTreeSet<ConversationId>,
     /// Conversations of which it was told that it came too late for something.
     pub(crate) gone: BTreeSet<ConversationId>,
+    /// Conversations of which it was told that it reads on behind something it has not read: what
+    /// that was the ledger knows.
+    skipped: BTreeSet<ConversationId>,
     /// It was away for longer than the relay keeps anything.
     pub(super) was_absent: bool,
 }
@@ -51,13 +54,14 @@ impl Seat {
             check: None,
             cannot_add: BTreeSet::new(),
             gone: BTreeSet::new(),
+            skipped: BTreeSet::new(),
             was_absent: false,
         }
     }
 
     /// Whether the relay had let go of something of a conversation before it came for it.
     pub(super) fn came_too_late(&self, id: &ConversationId) -> bool {
-        self.was_absent || self.gone.contains(id)
+        self.was_absent || self.gone.contains(id) || self.skipped.contains(id)
     }
 
     /// Takes what the device has told; anything that should not be fails the run.
@@ -72,9 +76,11 @@ impl Seat {
                 // It is let in again, or is given what was let go.
                 Notice::Gone { .. } | Notice::Gap { .. } if self.was_absent => {}
                 Notice::Gone { conversation: id }
-                | Notice::Gap { conversation: Some(id), .. }
                 | Notice::ConversationLost { conversation: id } => {
                     self.gone.insert(id);
+                }
+                Notice::Gap { conversation: Some(id), .. } => {
+                    self.skipped.insert(id);
                 }
                 Notice::LinkOffered { check } => self.check = Some(check),
                 Notice::Unlinked | Notice::ShutOut | Notice::ConversationClosed { .. }

@@ -11,7 +11,7 @@ use crate::engine::outbox::unwritable;
 use crate::engine::{Engine, Work};
 use crate::error::Error;
 use crate::events::Notice;
-use crate::limits::{RETURN_DELAY, RETURN_SPREAD, RETURN_WAITS};
+use crate::limits::{AWAITED_ASKS, RETURN_DELAY, RETURN_SPREAD, RETURN_WAITS};
 use crate::store::{
     AwaitedLog, AwaitedRow, ConversationRow, LogRow, LogState, Meta, ReturnRow, Wish, WishRow,
 };
@@ -108,7 +108,7 @@ impl Work<'_> {
         self.db.put_awaited(&AwaitedRow {
             conversation: row.id,
             asked: 0,
-            due: self.first_wait()?,
+            due: self.wait_of(0)?,
             log: None,
         })
     }
@@ -121,7 +121,7 @@ impl Work<'_> {
         self.db.put_awaited(&AwaitedRow {
             conversation: row.id,
             asked: 0,
-            due: self.first_wait()?,
+            due: self.wait_of(0)?,
             log: Some(AwaitedLog {
                 mailbox: log.mailbox,
                 relay: log.relay.to_string(),
@@ -130,13 +130,10 @@ impl Work<'_> {
         })
     }
 
-    fn first_wait(&self) -> Result<UnixTime, Error> {
-        Ok(self.wait_of(0)?.unwrap_or(self.now))
-    }
-
-    /// How long an answer is waited for in a round; `None`: there is no such round.
-    fn wait_of(&self, round: usize) -> Result<Option<UnixTime>, Error> {
-        RETURN_WAITS.get(round).map(|wait| self.later(*wait, RETURN_SPREAD)).transpose()
+    /// How long an answer is waited for in a round.
+    fn wait_of(&self, round: usize) -> Result<UnixTime, Error> {
+        let wait = RETURN_WAITS.get(round).or(RETURN_WAITS.last());
+        self.later(wait.copied().unwrap_or(RETURN_DELAY), RETURN_SPREAD)
     }
 
     /// Asks for a conversation, if the account is in it and this device still is not; gives back
@@ -157,16 +154,16 @@ impl Work<'_> {
         }
         if self.own_log()?.is_none() {
             // It can be asked for when this device is let into the own conversation.
-            let due = self.first_wait()?;
+            let due = self.wait_of(0)?;
             return self.db.put_awaited(&AwaitedRow { due, ..awaited }).map(|()| None);
         }
         let (others, asked) = (self.other_devices()?, awaited.asked as usize);
-        let round = asked.checked_div(others.len()).unwrap_or(RETURN_WAITS.len());
         let turn = asked.checked_rem(others.len()).unwrap_or(0);
-        let Some((other, due)) = others.get(turn).zip(self.wait_of(round)?) else {
+        let Some(other) = others.get(turn).filter(|_| awaited.asked < AWAITED_ASKS) else {
             self.db.drop_awaited(of)?;
             return self.give_up(row).map(|()| None);
         };
+        let due = self.wait_of(asked / others.len())?;
         self.db.put_awaited(&AwaitedRow { asked: awaited.asked + 1, due, ..awaited })?;
         let record = wanted(of, other, LogPosition::default()).to_record();
         record.map(Some).map_err(unwritable)
@@ -188,7 +185,8 @@ impl Work<'_> {
         self.db.put_return(&ReturnRow { mailbox, asked: 0, due })
     }
 
-    /// Nobody could say where it is, or let this device in: which is its lot alone. What waits to be sent goes on when the conversation does.
+    /// Nobody could say where it is, or let this device in, which is its lot alone. What waits to be
+    /// sent goes on when the conversation does.
     pub(in crate::engine) fn give_up(&mut self, mut row: ConversationRow) -> Result<(), Error> {
         row.standing = Standing::Broken;
         self.db.put_conversation(&row)?;

@@ -10,7 +10,7 @@ use super::devices::{link, settle, texts, three};
 use super::history::{fill, go_on};
 use super::post::{Person, Post, events, person, wait};
 use super::*;
-use crate::limits::{RETURN_SPREAD, RETURN_WAITS};
+use crate::limits::{AWAITED_ASKS, RETURN_SPREAD, RETURN_WAITS};
 use crate::types::{ContactState, ConversationId, Fate, Standing};
 
 /// Past the end of this round of waiting.
@@ -75,11 +75,12 @@ fn what_nobody_can_name_is_lost() {
     let (mut post, mut alice, mut laptop, mut bob) = three();
     let group = group_without_laptop(&mut post, [&mut alice, &mut laptop, &mut bob]);
     events(&mut laptop);
-    for round in 0..RETURN_WAITS.len() {
-        wait(&mut laptop, long(round));
+    let last = RETURN_WAITS.len() - 1;
+    for asked in 0..AWAITED_ASKS as usize {
+        wait(&mut laptop, long(asked.min(last)));
         assert_eq!(laptop.engine.conversation(group).unwrap().standing, Standing::Open);
     }
-    wait(&mut laptop, long(RETURN_WAITS.len() - 1));
+    wait(&mut laptop, long(last));
     assert_eq!(laptop.engine.conversation(group).unwrap().standing, Standing::Broken);
     let lost = Event::Notice(Notice::ConversationLost { conversation: group });
     assert!(events(&mut laptop).contains(&lost));
