@@ -185,8 +185,8 @@ impl Work<'_> {
         self.db.put_return(&ReturnRow { mailbox, asked: 0, due })
     }
 
-    /// Nobody could say where it is, or let this device in, which is its lot alone. What waits to be
-    /// sent goes on when the conversation does.
+    /// Nobody could say where it is, or let this device in, which is its lot alone. What waits to
+    /// be sent goes on when the conversation does.
     pub(in crate::engine) fn give_up(&mut self, mut row: ConversationRow) -> Result<(), Error> {
         row.standing = Standing::Broken;
         self.db.put_conversation(&row)?;
