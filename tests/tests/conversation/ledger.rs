@@ -331,12 +331,17 @@ impl Ledger {
                             && !self.has_newcomers(log, *seq);
                         let is_shown = gaps.iter().any(|gap| gap.seq > *seq);
                         // Who has left says no more how far it had counted (CNV-16), to who was
-                        // away or agreed to an invitation of long ago.
+                        // away or agreed to an invitation of long ago; and of a gap its account has
+                        // from before it came a device is not told.
+                        let is_absent = self.absent.contains(&seat);
                         let was_given = self.given.get(&seat).is_some_and(|it| it.contains(id));
                         let came_late = !self.absent.is_empty() && !was_given;
                         let is_there = log.has(self.texts[id].0, &self.readers);
                         assert!(
-                            ids.contains(id) || (is_shown && !is_given) || (came_late && !is_there),
+                            ids.contains(id)
+                                || (is_shown && !is_given)
+                                || (came_late && !is_absent && !is_given)
+                                || ((came_late || is_absent) && !is_there),
                             "device {seat} misses {} of log {number} ({}), and shows {gaps:?}",
                             seq.get(),
                             self.texts[id].1
