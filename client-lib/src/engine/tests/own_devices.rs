@@ -7,10 +7,10 @@ use restante_spec::ids::MailboxId;
 
 use super::devices::{link, settle, texts, three};
 use super::history::{go_on, history};
-use super::post::{Person, person, wait};
+use super::post::{Person, Post, person, wait};
 use crate::limits::{EARLY_WELCOMES, OWN_DEVICES_WAIT};
 use crate::store::Wish;
-use crate::types::{ContactId, Fate, Standing};
+use crate::types::{ContactId, ConversationId, Fate, Standing};
 
 /// DEV-7: what a device says in a group it has just made waits until the others are in it; on
 /// another relay so long and no longer.
@@ -84,23 +84,29 @@ fn newer_devices_than_the_founder_knows_are_added() {
     assert_eq!(texts(&tablet, group), ["to all"]);
 }
 
+/// A group of Bob's with Alice's phone, into which her laptop could not be added yet.
+fn group_of_the_phone(post: &mut Post, alice: &mut Person, bob: &mut Person) -> ConversationId {
+    let group = bob.engine.create_group("Three", false).unwrap().id;
+    let hidden = post.hide_prekeys(2);
+    bob.engine.add_member(group, bob.contact().id).unwrap();
+    settle(post, &mut [bob, alice]);
+    alice.engine.accept_group(group).unwrap();
+    settle(post, &mut [alice, bob]);
+    post.show_prekeys(hidden);
+    group
+}
+
 /// DEV-22: a device that comes into a group later than another one of its account gets what was
 /// said there in between, whoever lets it in.
 #[test]
 fn later_devices_get_what_was_said_in_between() {
     for by_another in [false, true] {
         let (mut post, mut alice, mut laptop, mut bob) = three();
-        let (group, who) = (bob.engine.create_group("Three", false).unwrap().id, bob.contact().id);
-        let hidden = post.hide_prekeys(2);
-        bob.engine.add_member(group, who).unwrap();
-        settle(&mut post, &mut [&mut bob, &mut alice]);
-        alice.engine.accept_group(group).unwrap();
-        settle(&mut post, &mut [&mut alice, &mut bob]);
+        let group = group_of_the_phone(&mut post, &mut alice, &mut bob);
         bob.engine.send(group, "early").unwrap();
         settle(&mut post, &mut [&mut bob, &mut alice]);
-        post.show_prekeys(hidden);
         if by_another {
-            bob.engine.add_member(group, who).unwrap();
+            bob.engine.add_member(group, bob.contact().id).unwrap();
         } else {
             let log = alice.engine.store.read().need_conversation(group).unwrap().log.unwrap();
             alice.engine.transact(|work| work.add_own_devices(group, &log)).unwrap();
@@ -119,13 +125,7 @@ fn later_devices_get_what_was_said_in_between() {
 #[test]
 fn repairs_are_handed_on() {
     let (mut post, mut alice, mut laptop, mut bob) = three();
-    let (group, who) = (bob.engine.create_group("Three", false).unwrap().id, bob.contact().id);
-    let hidden = post.hide_prekeys(2);
-    bob.engine.add_member(group, who).unwrap();
-    settle(&mut post, &mut [&mut bob, &mut alice]);
-    alice.engine.accept_group(group).unwrap();
-    settle(&mut post, &mut [&mut alice, &mut bob]);
-    post.show_prekeys(hidden);
+    let group = group_of_the_phone(&mut post, &mut alice, &mut bob);
     let log = alice.engine.store.read().need_conversation(group).unwrap().log.unwrap();
     bob.engine.send(group, "lost").unwrap();
     post.send(&mut bob, log);
