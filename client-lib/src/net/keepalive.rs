@@ -33,17 +33,14 @@ impl KeepAlive {
         Self { quiet: idle / 2, patience: patience.min(idle), last_sent: now, owed_since: None }
     }
 
-    /// A frame was sent; `answered` if the relay owes an answer to it.
-    pub(super) fn handle_sent(&mut self, answered: bool, now: Instant) {
+    /// A frame was sent.
+    pub(super) const fn handle_sent(&mut self, now: Instant) {
         self.last_sent = now;
-        if answered {
-            self.owed_since.get_or_insert(now);
-        }
     }
 
-    /// Bytes have arrived. Where answers are still `owed`, patience begins anew.
-    pub(super) fn handle_heard(&mut self, owed: bool, now: Instant) {
-        self.owed_since = owed.then_some(now);
+    /// Bytes have arrived: patience begins anew.
+    pub(super) fn handle_heard(&mut self, now: Instant) {
+        self.owed_since = self.owed_since.map(|_| now);
     }
 
     /// When to look again.
@@ -52,16 +49,13 @@ impl KeepAlive {
         self.owed_since.map_or(ping, |since| ping.min(since + self.patience))
     }
 
-    /// What the silence asks for now. `listening` is false while we do not read: then nobody can
-    /// be heard, and nobody is dead.
-    pub(super) fn poll(&mut self, listening: bool, now: Instant) -> Due {
-        if let Some(since) = self.owed_since
-            && now >= since + self.patience
-        {
-            if listening {
-                return Due::Dead;
-            }
-            self.owed_since = Some(now);
+    /// What the silence asks for now, where answers are `owed` or not. `listening` is false while we
+    /// do not read: then nobody can be heard, and nobody is dead.
+    pub(super) fn poll(&mut self, owed: bool, listening: bool, now: Instant) -> Due {
+        let since = self.owed_since.filter(|_| listening).unwrap_or(now);
+        self.owed_since = owed.then_some(since);
+        if owed && now >= since + self.patience {
+            return Due::Dead;
         }
         if now >= self.last_sent + self.quiet { Due::Ping } else { Due::Nothing }
     }
@@ -83,11 +77,11 @@ mod tests {
     fn silence_is_broken_in_time() {
         let start = Instant::now();
         let mut alive = KeepAlive::new(IDLE, PATIENCE, start);
-        assert_eq!(alive.poll(true, at(start, 59)), Due::Nothing);
+        assert_eq!(alive.poll(false, true, at(start, 59)), Due::Nothing);
         assert_eq!(alive.wake(), at(start, 60));
-        assert_eq!(alive.poll(true, at(start, 60)), Due::Ping);
-        alive.handle_sent(false, at(start, 60));
-        assert_eq!(alive.poll(true, at(start, 119)), Due::Nothing);
+        assert_eq!(alive.poll(false, true, at(start, 60)), Due::Ping);
+        alive.handle_sent(at(start, 60));
+        assert_eq!(alive.poll(false, true, at(start, 119)), Due::Nothing);
     }
 
     /// A link is dead when an answer is owed and nothing at all is heard.
@@ -95,15 +89,15 @@ mod tests {
     fn silence_of_the_other_side_is_death() {
         let start = Instant::now();
         let mut alive = KeepAlive::new(IDLE, PATIENCE, start);
-        alive.handle_sent(true, start);
-        alive.handle_sent(true, at(start, 15));
-        assert_eq!(alive.poll(true, at(start, 19)), Due::Nothing);
+        assert_eq!(alive.poll(true, true, start), Due::Nothing);
+        alive.handle_sent(at(start, 15));
+        assert_eq!(alive.poll(true, true, at(start, 19)), Due::Nothing);
         assert_eq!(alive.wake(), at(start, 20));
-        assert_eq!(alive.poll(true, at(start, 20)), Due::Dead);
-        alive.handle_heard(true, at(start, 20));
-        assert_eq!(alive.poll(true, at(start, 39)), Due::Nothing);
-        alive.handle_heard(false, at(start, 39));
-        assert_eq!(alive.poll(true, at(start, 74)), Due::Nothing);
+        assert_eq!(alive.poll(true, true, at(start, 20)), Due::Dead);
+        alive.handle_heard(at(start, 20));
+        assert_eq!(alive.poll(true, true, at(start, 39)), Due::Nothing);
+        assert_eq!(alive.poll(false, true, at(start, 40)), Due::Nothing);
+        assert_eq!(alive.poll(true, true, at(start, 74)), Due::Nothing);
     }
 
     /// While the application is slow and we do not read, nobody is dead.
@@ -111,9 +105,9 @@ mod tests {
     fn nobody_is_dead_while_we_do_not_listen() {
         let start = Instant::now();
         let mut alive = KeepAlive::new(IDLE, PATIENCE, start);
-        alive.handle_sent(true, start);
-        assert_eq!(alive.poll(false, at(start, 30)), Due::Nothing);
-        assert_eq!(alive.poll(true, at(start, 31)), Due::Nothing);
-        assert_eq!(alive.poll(true, at(start, 50)), Due::Dead);
+        assert_eq!(alive.poll(true, true, start), Due::Nothing);
+        assert_eq!(alive.poll(true, false, at(start, 30)), Due::Nothing);
+        assert_eq!(alive.poll(true, true, at(start, 31)), Due::Nothing);
+        assert_eq!(alive.poll(true, true, at(start, 50)), Due::Dead);
     }
 }

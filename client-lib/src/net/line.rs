@@ -8,7 +8,7 @@
 
 use std::future::pending;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use restante_spec::frame;
@@ -16,6 +16,7 @@ use restante_spec::ids::RequestNumber;
 use restante_spec::message::{Command, Limits};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::error::LinkError;
 use super::exchange::{Answer, Exchange, LinkEvent, Said};
@@ -69,7 +70,7 @@ impl<S: AsyncRead + AsyncWrite + Send> Line<S> {
             output: BytesMut::new(),
             unflushed: false,
             exchange: Exchange::after(hello),
-            alive: KeepAlive::new(idle, ANSWER_WAIT, Instant::now()),
+            alive: KeepAlive::new(idle, ANSWER_WAIT, now()),
             window,
             asks,
             events,
@@ -99,7 +100,7 @@ impl<S: AsyncRead + AsyncWrite + Send> Line<S> {
         self.take_frames()?;
         self.mind_silence()?;
         let may_ask = self.output.len() < LINK_OUTPUT_BYTES && self.exchange.owed() < self.window;
-        let wake = tokio::time::Instant::from_std(self.alive.wake());
+        let wake = Instant::from_std(self.alive.wake());
         let Self { reader, writer, input, output, unflushed, asks, events, held, .. } = self;
         input.reserve(LINK_READ_BYTES);
         let has_output = !output.is_empty();
@@ -110,7 +111,7 @@ impl<S: AsyncRead + AsyncWrite + Send> Line<S> {
             },
             read = reader.read_buf(input), if held.is_none() => match read {
                 Ok(0) | Err(_) => return Err(Some(LinkError::Lost)),
-                Ok(_) => self.alive.handle_heard(self.exchange.owed() > 0, Instant::now()),
+                Ok(_) => self.alive.handle_heard(now()),
             },
             written = async {
                 if has_output { writer.write_buf(output).await.map(|_| true) }
@@ -137,9 +138,8 @@ impl<S: AsyncRead + AsyncWrite + Send> Line<S> {
     }
 
     fn put(&mut self, ask: Ask) {
-        let owed = self.exchange.owed();
         let refused = self.exchange.ask(ask.command, &ask.body, ask.reply, &mut self.output);
-        self.alive.handle_sent(self.exchange.owed() > owed, Instant::now());
+        self.alive.handle_sent(now());
         if let Some((reply, answer)) = refused {
             // Whoever asked may have stopped waiting.
             let _ = reply.send(answer);
@@ -180,7 +180,7 @@ impl<S: AsyncRead + AsyncWrite + Send> Line<S> {
 
     /// TRN-8
     fn mind_silence(&mut self) -> Result<(), Option<LinkError>> {
-        match self.alive.poll(self.held.is_none(), Instant::now()) {
+        match self.alive.poll(self.exchange.owed() > 0, self.held.is_none(), now()) {
             Due::Nothing => Ok(()),
             Due::Ping => {
                 self.put(Ask { command: Command::Ping, body: Bytes::new(), reply: None });
@@ -195,6 +195,11 @@ impl<S: AsyncRead + AsyncWrite + Send> Line<S> {
         self.writer.write_all_buf(&mut self.output).await?;
         self.writer.shutdown().await
     }
+}
+
+/// The clock that wakes the line.
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
 }
 
 /// Waits until the held event finds room; for ever if there is none.

@@ -204,3 +204,26 @@ async fn garbage_ends_the_link() {
     })
     .await;
 }
+
+/// TRN-8: a link on which everything was answered lives on in silence; one that owes an answer does
+/// not.
+#[tokio::test(start_paused = true)]
+async fn answered_links_live_in_silence() {
+    let silence = ANSWER_WAIT - Duration::from_secs(1);
+    beside(256, 8, |mut pair| async move {
+        let answer = pair.ask(Command::CountPrekeys(Handle::new(1)), b"");
+        let asked = pair.hear().await.unwrap();
+        pair.say(RelayHeader::Reply(asked.header.number, Reply::Done)).await;
+        answer.await.unwrap().unwrap();
+        for head in 1..=2 {
+            tokio::time::advance(silence).await;
+            tokio::task::yield_now().await;
+            pair.say(caught_up(head)).await;
+            assert!(pair.events.recv().await.is_some());
+        }
+        let owed = pair.ask(Command::CountPrekeys(Handle::new(1)), b"");
+        tokio::time::advance(silence * 2).await;
+        assert!(owed.await.is_err());
+    })
+    .await;
+}
