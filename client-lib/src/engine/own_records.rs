@@ -230,51 +230,22 @@ impl Work<'_> {
         id: ConversationId,
         state: ConversationState,
     ) -> Result<(), Error> {
-        let standing = standing_of(state.standing);
+        let told = standing_of(state.standing);
         let Some(mut row) = self.db.conversation(id)? else {
-            let kind =
-                if state.group { GroupKind::Group(*id.as_bytes()) } else { GroupKind::Direct };
-            let mut agreed = GroupState::new(kind, 1);
-            agreed.name.clone_from(&state.name);
-            let mut row = ConversationRow::new(id, agreed);
-            (row.standing, row.own_key) = (standing, state.own_key);
-            self.db.put_conversation(&row)?;
-            self.await_log(&row)?;
-            return self.tell_conversation(&row);
+            return self.hear_of_conversation(id, state);
         };
         row.own_key = state.own_key.or(row.own_key);
         let log = row.log.map(|mailbox| self.db.need_log(&mailbox)).transpose()?;
-        let log_state = log.as_ref().map(|log| log.state);
-        let is_out = matches!(standing, Standing::Left | Standing::Removed);
-        if let Some(log) = log
-            && matches!(log.state, LogState::Gone | LogState::Lost)
-            && is_out
-        {
-            return self.end_outside(row, standing, log);
-        }
+        let read = log.as_ref().map(|log| log.state);
         // Let in where it had been before it was away, while the account was invited again.
-        let is_back = standing == Standing::Invited
-            && row.standing.is_in()
-            && log_state == Some(LogState::Live);
+        let is_back =
+            told == Standing::Invited && row.standing.is_in() && read == Some(LogState::Live);
         // DEV-18
-        let is_agreed = is_back || (standing == Standing::Open && self.was_declined(&row)?);
-        // DEV-20: of a log it does not read a device hears by records alone.
-        let unread = matches!(log_state, None | Some(LogState::Closed | LogState::Invited));
-        if unread && (row.is_group() || row.log.is_none()) {
-            row.standing = standing;
-            if is_out {
-                // What was written while it waited to be let in.
-                self.refuse_outbox(id, Code::Revoked)?;
-            }
-            if log_state == Some(LogState::Closed) && !is_out {
-                // Invited again, by a letter to another device.
-                row.log = None;
-            } else if log_state == Some(LogState::Invited) && standing != Standing::Invited {
-                self.answer(&row)?;
-            }
-        } else if row.is_group() && row.standing.is_in() && standing.is_in() {
-            // DEV-19: it may have come into the log after that was said there, and again since.
-            row.standing = standing;
+        let is_agreed = is_back || (told == Standing::Open && self.was_declined(&row)?);
+        match (bearing(&row, read, told), log) {
+            (Bearing::Ends, Some(log)) => return self.end_outside(row, told, log),
+            (Bearing::Stands, _) => self.stand(&mut row, read, told)?,
+            _ => {}
         }
         self.db.put_conversation(&row)?;
         if is_agreed && let Some(record) = self.conversation_record(id)? {
@@ -283,6 +254,42 @@ impl Work<'_> {
         }
         self.await_log(&row)?;
         self.tell_conversation(&row)
+    }
+
+    fn hear_of_conversation(
+        &mut self,
+        id: ConversationId,
+        state: ConversationState,
+    ) -> Result<(), Error> {
+        let kind = if state.group { GroupKind::Group(*id.as_bytes()) } else { GroupKind::Direct };
+        let mut agreed = GroupState::new(kind, 1);
+        agreed.name.clone_from(&state.name);
+        let mut row = ConversationRow::new(id, agreed);
+        (row.standing, row.own_key) = (standing_of(state.standing), state.own_key);
+        self.db.put_conversation(&row)?;
+        self.await_log(&row)?;
+        self.tell_conversation(&row)
+    }
+
+    /// The account stands in a conversation as another device has told.
+    fn stand(
+        &mut self,
+        row: &mut ConversationRow,
+        read: Option<LogState>,
+        told: Standing,
+    ) -> Result<(), Error> {
+        row.standing = told;
+        if is_out(told) {
+            // What was written while it waited to be let in.
+            self.refuse_outbox(row.id, Code::Revoked)?;
+        }
+        match read {
+            // Invited again, by a letter to another device.
+            Some(LogState::Closed) if !is_out(told) => row.log = None,
+            Some(LogState::Invited) if told != Standing::Invited => self.answer(row)?,
+            _ => {}
+        }
+        Ok(())
     }
 
     /// Another device has read that the account is in a group no more, and this one waits to be let
@@ -318,6 +325,33 @@ impl Work<'_> {
             None => Ok(()),
         }
     }
+}
+
+/// What a standing that another device has told means for this one.
+enum Bearing {
+    /// The log this one waits for is over.
+    Ends,
+    /// It holds.
+    Stands,
+    /// The log says how the account stands.
+    Stays,
+}
+
+/// The same, where the log is in this state; `None`: there is none here.
+fn bearing(row: &ConversationRow, read: Option<LogState>, told: Standing) -> Bearing {
+    match read {
+        Some(LogState::Gone | LogState::Lost) if is_out(told) => Bearing::Ends,
+        // DEV-20: of a log it does not read a device hears by records alone.
+        None => Bearing::Stands,
+        Some(LogState::Closed | LogState::Invited) if row.is_group() => Bearing::Stands,
+        // DEV-19: it may have come into the log after that was said there, and again since.
+        Some(_) if row.is_group() && row.standing.is_in() && told.is_in() => Bearing::Stands,
+        Some(_) => Bearing::Stays,
+    }
+}
+
+const fn is_out(standing: Standing) -> bool {
+    matches!(standing, Standing::Left | Standing::Removed)
 }
 
 /// Layout: the number of each state in records (DEV-8).

@@ -105,12 +105,7 @@ impl Work<'_> {
         if row.log.is_some() || !row.standing.is_in() || self.db.is_awaited(row.id)? {
             return Ok(());
         }
-        self.db.put_awaited(&AwaitedRow {
-            conversation: row.id,
-            asked: 0,
-            due: self.wait_of(0)?,
-            log: None,
-        })
+        self.wait_for(row.id, None)
     }
 
     /// Another device has named the log of a conversation this one has none of.
@@ -118,16 +113,12 @@ impl Work<'_> {
         if !row.standing.is_in() || row.is_room || self.db.log(&log.mailbox)?.is_some() {
             return Ok(());
         }
-        self.db.put_awaited(&AwaitedRow {
-            conversation: row.id,
-            asked: 0,
-            due: self.wait_of(0)?,
-            log: Some(AwaitedLog {
-                mailbox: log.mailbox,
-                relay: log.relay.to_string(),
-                generation: log.generation,
-            }),
-        })
+        let (relay, generation) = (log.relay.to_string(), log.generation);
+        self.wait_for(row.id, Some(AwaitedLog { mailbox: log.mailbox, relay, generation }))
+    }
+
+    fn wait_for(&self, conversation: ConversationId, log: Option<AwaitedLog>) -> Result<(), Error> {
+        self.db.put_awaited(&AwaitedRow { conversation, asked: 0, due: self.wait_of(0)?, log })
     }
 
     /// How long an answer is waited for in a round.
