@@ -9,7 +9,7 @@ use super::{Engine, Work, outbox};
 use crate::error::Error;
 use crate::events::Event;
 use crate::limits::CONTACTS;
-use crate::store::{ContactRow, Meta, NewMessage, pack_changes};
+use crate::store::{ContactRow, ConversationRow, Meta, NewMessage, pack_changes};
 use crate::types::{
     Contact, ContactId, ContactState, ConversationId, GroupChange, InviteLink, InviteOptions,
     Message, MessageId, MessageKind, Position, Standing,
@@ -222,12 +222,15 @@ impl Work<'_> {
     pub(super) fn queue_profile_to(&mut self, id: ConversationId) -> Result<(), Error> {
         let nick = self.db.need_text(Meta::Nickname)?;
         let devices = self.db.need_meta(Meta::DeviceList)?.to_vec();
-        // A contact has a key of its own; members of a group are given the group's.
-        let key = self.db.need_conversation(id)?.own_key;
-        let (relay, inbox) = (self.account.relay.clone(), self.account.inbox);
-        let inbox = key.map(|key| InboxGrant { relay, inbox, key });
+        let inbox = self.members_grant(&self.db.need_conversation(id)?);
         self.queue_body(id, &Body::Profile(Profile { nick, devices, inbox }))?;
         Ok(())
+    }
+
+    /// How the members of a group write to this account: a contact has a key of its own.
+    pub(super) fn members_grant(&self, row: &ConversationRow) -> Option<InboxGrant> {
+        let (relay, inbox) = (self.account.relay.clone(), self.account.inbox);
+        row.own_key.clone().map(|key| InboxGrant { relay, inbox, key })
     }
 
     /// Refuses one contact too many.

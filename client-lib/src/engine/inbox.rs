@@ -130,7 +130,7 @@ impl Work<'_> {
             return Ok(());
         }
         match content {
-            LetterContent::Linked(linked) => self.take_linked(linked),
+            LetterContent::Linked(linked) => self.take_linked(&arrived.letter, linked),
             LetterContent::Welcome(welcome) => self.join_own(&welcome),
             LetterContent::Readd(readd) => self.take_readd(&arrived.letter, &readd),
             _ => Ok(()),

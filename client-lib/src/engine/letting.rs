@@ -8,7 +8,7 @@ use restante_spec::content::{InboxGrant, LetterContent, ReaddLetter, RemovedLett
 use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey};
 
 use super::commands::id_of_key;
-use super::membership::accounts;
+use super::membership::{accounts, has_device};
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::events::Event;
@@ -73,8 +73,7 @@ impl Work<'_> {
             };
         }
         let list = checked_list(letter, readd)?;
-        let is_in = |m: &Member| m.device.as_ref().is_some_and(|it| *it.device() == device);
-        let is_in = members.iter().any(is_in);
+        let is_in = has_device(&members, &device);
         let mine = account == *self.account.id().key();
         if matches!(log.state, LogState::Gone | LogState::Lost | LogState::Captured)
             && row.log == Some(log.mailbox)
@@ -85,14 +84,15 @@ impl Work<'_> {
             }
             return Ok(());
         }
-        if !self.can_let_in(&row, &log)? || (!mine && self.way_to(&row, &account)?.is_none()) {
+        let can_answer = mine || readd.inbox.is_some() || self.way_to(&row, &account)?.is_some();
+        if !self.can_let_in(&row, &log)? || !can_answer {
             return Ok(());
         }
         let Some(package) = self.package_for(&log.mailbox, readd)? else { return Ok(()) };
         // CNV-19
         match (is_in, mine) {
             (true, _) => {
-                self.learn_devices(&row, &account, &readd.devices)?;
+                self.learn_way(&row, &account, readd)?;
                 self.wish_readd(&log, &device, &package)
             }
             (false, true) => self.wish_in(&log.mailbox, &account, package),
@@ -127,6 +127,23 @@ impl Work<'_> {
         let letter = letter.map_err(|_| Error::Damaged("a letter's content"))?;
         self.db.put_caller(&CallerRow { conversation, device, account, letter })?;
         self.events.push(Event::AsksToReturn { conversation, who: id_of_key(&account) });
+        Ok(())
+    }
+
+    /// How a member who asks to be let in is answered, which this device may not know.
+    fn learn_way(
+        &mut self,
+        row: &ConversationRow,
+        account: &PublicKey,
+        readd: &ReaddLetter,
+    ) -> Result<(), Error> {
+        self.learn_devices(row, account, &readd.devices)?;
+        if let Some(inbox) = readd.inbox.as_ref().filter(|_| row.is_shared()) {
+            // CNV-19
+            let mut member = self.db.member(row.id, account)?;
+            member.inbox = Some(InboxRef::from(inbox));
+            self.db.put_member(row.id, &member)?;
+        }
         Ok(())
     }
 
@@ -169,7 +186,7 @@ impl Work<'_> {
     }
 
     /// The newest key package of a device is the one it can be reached with.
-    fn wish_readd(
+    pub(super) fn wish_readd(
         &mut self,
         log: &LogRow,
         device: &PublicKey,
@@ -209,7 +226,7 @@ impl Work<'_> {
         let Ok(LetterContent::Readd(readd)) = LetterContent::decode(&caller.letter) else {
             return Ok(());
         };
-        self.learn_devices(row, &caller.account, &readd.devices)?;
+        self.learn_way(row, &caller.account, &readd)?;
         let list = self.list_of(row.id, &caller.account)?;
         // DEV-14
         let is_listed = list.is_some_and(|list| list.device(&caller.device).is_some());

@@ -8,21 +8,24 @@
 //! ```
 
 use restante_crypto::{
-    DeviceCertificate, DeviceList, DeviceNumber, LinkCode, Recipient, SignedLetterKey, SigningKey,
-    Suite, generate_reader, link_check, random_bytes,
+    DeviceCertificate, DeviceList, DeviceNumber, LinkCode, OpenedLetter, Recipient,
+    SignedLetterKey, SigningKey, Suite, generate_reader, link_check, random_bytes,
 };
 use restante_spec::content::{InboxGrant, LetterContent, LinkLetter, LinkedLetter};
 use restante_spec::ids::EnvelopeId;
 use restante_spec::limits::{DEVICE_LABEL_BYTES, DEVICES};
+use restante_spec::message::Appended;
 use restante_spec::token::Entrance;
 use zeroize::Zeroizing;
 
 use super::account::Account;
 use super::inbox::Arrived;
+use super::membership::has_device;
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::events::Notice;
-use crate::store::{Job, JobKind, LinkRow, Meta, NewJob, Wish};
+use crate::limits::LINKED_AGAIN;
+use crate::store::{Job, JobKind, LinkRow, Meta, NewJob, ReturnRow, Wish};
 
 impl Engine {
     /// What a device that is to be linked shows; `None` once it is.
@@ -167,13 +170,26 @@ impl Work<'_> {
 
     /// A new device is ready: it is added to the own conversation, and when it is there to all
     /// others (DEV-6).
-    pub(super) fn take_linked(&mut self, linked: LinkedLetter) -> Result<(), Error> {
+    pub(super) fn take_linked(
+        &mut self,
+        letter: &OpenedLetter,
+        linked: LinkedLetter,
+    ) -> Result<(), Error> {
         let own = match (&self.account.key, self.own_log()?) {
             (Some(_), _) => self.make_own_conversation()?,
             // REV-8
             (None, Some(log)) if !linked.devices.is_empty() => log.mailbox,
             (None, _) => return Ok(()),
         };
+        let device = letter.sender.device();
+        if has_device(&self.members(&own)?, device) {
+            // It came too late for its Welcome, and says so again.
+            let log = self.db.need_log(&own)?;
+            return match linked.key_packages.first() {
+                Some(package) => self.wish_readd(&log, device, package),
+                None => Ok(()),
+            };
+        }
         let account = *self.account.id().key().as_bytes();
         let wish = Wish::Add { account, packages: linked.key_packages, missing: 0 };
         self.db.put_wish(&own, &wish, self.now)
@@ -266,6 +282,31 @@ impl Work<'_> {
         self.db.put_job(&NewJob { envelope, ..job(JobKind::SayLinked) })?;
         // It has nothing to tell that the others do not know.
         self.db.clear_all_dirty()
+    }
+
+    /// The letter is at the relay. When that lets go of it, nobody may have read it. Who has the
+    /// account's key waits for nobody (REV-8).
+    pub(super) fn linked_said(&self, appended: &Appended) -> Result<(), Error> {
+        if self.account.key.is_some() {
+            return Ok(());
+        }
+        let due = appended.expires_at.max(self.now.after(LINKED_AGAIN));
+        let mailbox = self.account.inbox;
+        self.db.put_return(&ReturnRow { mailbox, asked: 0, due })
+    }
+
+    /// Says it again, if this device is in no own conversation yet.
+    pub(super) fn say_linked_again(&mut self) -> Result<(), Error> {
+        self.db.drop_return(&self.account.inbox)?;
+        let is_in = self.own_conversation()?.is_some_and(|own| own.log.is_some());
+        if is_in {
+            return Ok(());
+        }
+        // DEV-6
+        let (key, envelope) = (self.account.need_own_key()?.seed(), random_bytes()?);
+        let (key, envelope) = (Some(key), Some(EnvelopeId::new(envelope)));
+        self.db.put_job(&NewJob { key, envelope, ..self.own_job(JobKind::SayLinked) })?;
+        Ok(())
     }
 
     /// Seals the letter that says that this device is ready.

@@ -54,7 +54,7 @@ impl Work<'_> {
     }
 
     /// The own conversation, if there is one.
-    fn own_conversation(&self) -> Result<Option<ConversationRow>, Error> {
+    pub(super) fn own_conversation(&self) -> Result<Option<ConversationRow>, Error> {
         self.db.conversation(self.own_conversation_id())
     }
 

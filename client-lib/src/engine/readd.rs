@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use restante_crypto::{DeviceList, Member, OpenedLetter, Suite};
 use restante_spec::codes::Code;
 use restante_spec::content::{
-    Body, GroupKind, LetterContent, ReaddLetter, RemovedLetter, Role, WelcomeLetter, WelcomePart,
+    Body, GroupKind, InboxGrant, LetterContent, ReaddLetter, RemovedLetter, Role, WelcomeLetter,
+    WelcomePart,
 };
 use restante_spec::ids::{MailboxId, PublicKey, Seq, UnixTime};
 
@@ -81,6 +82,9 @@ impl Work<'_> {
 
     fn ask_to_return(&mut self, row: &ReturnRow) -> Result<(), Error> {
         let mailbox = row.mailbox;
+        if mailbox == self.account.inbox {
+            return self.say_linked_again();
+        }
         let log = self.db.log(&mailbox)?.filter(|log| log.state == LogState::Gone);
         let Some(log) = log else { return self.db.drop_return(&mailbox) };
         let conversation = self.db.need_conversation(log.conversation)?;
@@ -108,7 +112,8 @@ impl Work<'_> {
             }
             return self.end_log(&mailbox, LogState::Lost, Code::Gone);
         };
-        self.write_readd(&log, inbox, list)?;
+        let grant = self.members_grant(&conversation);
+        self.write_readd(&log, (inbox, list), grant)?;
         let due = self.later(*wait, RETURN_SPREAD)?;
         self.db.put_return(&ReturnRow { mailbox, asked: row.asked + 1, due })
     }
@@ -165,8 +170,8 @@ impl Work<'_> {
     fn write_readd(
         &mut self,
         log: &LogRow,
-        inbox: &InboxRef,
-        list: &DeviceList,
+        (inbox, list): (&InboxRef, &DeviceList),
+        grant: Option<InboxGrant>,
     ) -> Result<(), Error> {
         let suites = match self.has_group(&log.mailbox)? {
             true => vec![self.suite_of(&log.mailbox)?],
@@ -179,6 +184,7 @@ impl Work<'_> {
             key_packages: packages.collect::<Result<_, _>>()?,
             devices: self.account.list.as_bytes().to_vec(),
             after: log.read_upto(),
+            inbox: grant,
         });
         let job = self.letter_job(JobKind::Readd, inbox, list, &content)?;
         self.db.put_job(&NewJob { conversation: Some(log.conversation), ..job })?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use restante_crypto::content_hash;
 use restante_spec::content::{
-    Body, Content, GroupKind, Repair, RepairEntry, RepairRange, RepairRequest,
+    Body, Content, GroupKind, LogPosition, Repair, RepairEntry, RepairRange, RepairRequest,
 };
 use restante_spec::ids::{Handle, MailboxId, PublicKey, Seconds, Seq, UnixTime};
 use restante_spec::limits::{REPAIR_RANGE_CONTENTS, REPAIR_RANGES};
@@ -264,6 +264,7 @@ impl Work<'_> {
     /// into the log behind it.
     fn hand_on(&mut self, of: &LogRow, taken: &[(PublicKey, &Given)]) -> Result<(), Error> {
         let Some(own) = self.own_devices()?.filter(|_| !taken.is_empty()) else { return Ok(()) };
+        self.share_again(of, taken)?;
         let (mut entries, mut bytes) = (Vec::new(), 0);
         for (author, given) in taken {
             let size = given.bytes.len() + ENTRY_BYTES;
@@ -281,6 +282,18 @@ impl Work<'_> {
             });
         }
         self.queue_handed_on(own, of, entries)
+    }
+
+    /// Who is given history of this conversation may not be in its group yet, and can take nothing
+    /// there: it is given this with the rest.
+    fn share_again(&self, of: &LogRow, taken: &[(PublicKey, &Given)]) -> Result<(), Error> {
+        let Some(seq) = taken.iter().map(|(_, given)| given.seq).min() else { return Ok(()) };
+        let behind = LogPosition { generation: of.generation, seq };
+        for device in self.db.sharing_of(of.conversation)? {
+            // DEV-22
+            self.db.put_share(&device, of.conversation, behind, self.now)?;
+        }
+        Ok(())
     }
 
     fn queue_handed_on(

@@ -224,6 +224,14 @@ impl Db<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// The devices that do not have all history of a conversation yet.
+    pub(crate) fn sharing_of(self, of: ConversationId) -> Result<Vec<PublicKey>, Error> {
+        let sql = "SELECT device FROM shares WHERE conversation = ?1";
+        let mut query = self.sql.prepare_cached(sql)?;
+        let rows = query.query_map([of.as_bytes()], |row| row.get(0).map(PublicKey::new))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// The conversations whose history a device does not have.
     pub(crate) fn shares(self, device: &PublicKey) -> Result<Vec<Share>, Error> {
         let sql = "SELECT * FROM shares WHERE device = ?1 ORDER BY conversation";

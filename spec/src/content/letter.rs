@@ -96,6 +96,8 @@ pub struct ReaddLetter {
     pub key_packages: Vec<Vec<u8>>,
     /// The last position it has read.
     pub after: LogPosition,
+    /// How to write to the account, as a member of the conversation; `None`: as a contact.
+    pub inbox: Option<InboxGrant>,
 }
 
 /// Who asks to be let into a group, and how that can be done.

@@ -40,6 +40,7 @@ fn readd(key_packages: usize) -> LetterContent {
         devices: vec![1; 1_500],
         key_packages: vec![vec![2; 2_700]; key_packages],
         after: LogPosition { generation: 1, seq: Seq::new(2) },
+        inbox: Some(grant()),
     })
 }
 

@@ -9,7 +9,7 @@ use restante_spec::ids::{ArchiveId, BlobId, BlobSize, PublicKey, UnixTime};
 use restante_spec::limits::SEGMENTS;
 
 use super::write::Written;
-use crate::engine::membership::{Merged, account};
+use crate::engine::membership::{Merged, account, has_device};
 use crate::engine::transfers::new_row;
 use crate::engine::{Engine, Work};
 use crate::error::Error;
@@ -170,8 +170,7 @@ impl Work<'_> {
         if !matches!(self.db.need_log(&mailbox)?.state, LogState::Live | LogState::Creating) {
             return Ok(true);
         }
-        let is_here = |m: &Member| m.device.as_ref().is_some_and(|d| d.device() == device);
-        Ok(self.members(&mailbox)?.iter().any(is_here))
+        Ok(has_device(&self.members(&mailbox)?, device))
     }
 
     /// Writes a segment, as a file that is to be stored. All of it is noted, or none.

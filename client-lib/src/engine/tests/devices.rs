@@ -24,10 +24,11 @@ pub(super) fn settle(post: &mut Post, everybody: &mut [&mut Person]) {
 pub(super) fn link(post: &mut Post, first: &mut Person) -> Person {
     let mut new = new_device();
     finish(post, first, &mut new);
+    settle(post, &mut [first, &mut new]);
     new
 }
 
-fn finish(post: &mut Post, first: &mut Person, new: &mut Person) {
+pub(super) fn finish(post: &mut Post, first: &mut Person, new: &mut Person) {
     post.do_jobs(new);
     let code = new.engine.link_code().unwrap().unwrap();
     let check = first.engine.link_device(&code, "laptop").unwrap();
@@ -35,7 +36,6 @@ fn finish(post: &mut Post, first: &mut Person, new: &mut Person) {
     post.bring_letters(new);
     assert_eq!(new.engine.link_check().unwrap(), Some(check));
     new.engine.finish_link().unwrap();
-    settle(post, &mut [first, new]);
 }
 
 /// Alice with two devices, and Bob, her contact.
@@ -475,8 +475,7 @@ fn copied_home_is_linked_anew() {
     let mut copy = laptop.copy();
     settle(&mut post, &mut [&mut laptop]);
     copy.engine.send(copy.talk(), "from the copy").unwrap();
-    settle(&mut post, &mut [&mut copy]);
-    settle(&mut post, &mut [&mut laptop]);
+    settle(&mut post, &mut [&mut copy, &mut laptop]);
     assert!(notices(&mut laptop).contains(&Notice::Cloned));
     assert_eq!(alice.engine.relink(&alice.entrance()), Err(Error::NoLink));
     let entrance = laptop.entrance();
@@ -491,6 +490,7 @@ fn copied_home_is_linked_anew() {
     post.bring_letters(&mut laptop);
     assert_eq!(laptop.engine.link_check().unwrap(), None);
     finish(&mut post, &mut alice, &mut laptop);
+    settle(&mut post, &mut [&mut alice, &mut laptop]);
     bob.engine.send(bob.talk(), "after").unwrap();
     settle(&mut post, &mut [&mut bob, &mut alice, &mut laptop]);
     assert!(laptop.texts().contains(&"before".to_owned()), "{:?}", laptop.texts());

@@ -5,9 +5,9 @@ use std::time::Duration;
 use restante_spec::content::{LetterContent, WelcomeLetter};
 use restante_spec::ids::MailboxId;
 
-use super::devices::{link, settle, texts, three};
+use super::devices::{finish, link, settle, texts, three};
 use super::history::{go_on, history};
-use super::post::{Person, Post, person, wait};
+use super::post::{EXPIRES, Person, Post, new_device, person, wait};
 use crate::limits::{EARLY_WELCOMES, OWN_DEVICES_WAIT};
 use crate::store::Wish;
 use crate::types::{ContactId, ConversationId, Fate, Standing};
@@ -42,6 +42,34 @@ fn first_words_wait_for_the_own_devices() {
         post.send(&mut laptop, log);
         assert_eq!(laptop.engine.message(said).unwrap().fate, fate);
     }
+}
+
+/// DEV-6: a new device that nobody has let in says that it is ready once more when the relay has
+/// let go of its letter; one that came too late for its Welcome is added again.
+#[test]
+fn ready_device_says_so_until_it_is_in() {
+    let (mut post, mut alice) = (Post::default(), person("Alice"));
+    post.round(&mut alice);
+    let inbox = alice.engine.account.inbox;
+    let mut laptop = new_device();
+    finish(&mut post, &mut alice, &mut laptop);
+    let long = Duration::from_secs(EXPIRES.get() - laptop.engine.now.get());
+    for is_read in [false, true] {
+        post.do_jobs(&mut laptop);
+        if is_read {
+            settle(&mut post, &mut [&mut alice]);
+        }
+        post.expire(&inbox);
+        settle(&mut post, &mut [&mut alice, &mut laptop]);
+        assert!(laptop.engine.conversations().unwrap().is_empty());
+        wait(&mut laptop, long);
+    }
+    settle(&mut post, &mut [&mut laptop, &mut alice]);
+    alice.engine.set_setting("colour", b"red").unwrap();
+    settle(&mut post, &mut [&mut alice, &mut laptop]);
+    assert_eq!(laptop.engine.setting("colour").unwrap().as_deref(), Some(b"red".as_slice()));
+    wait(&mut laptop, long);
+    assert!(laptop.engine.runnable_jobs().unwrap().is_empty());
 }
 
 /// DEV-7: a device that is linked while another one is about to be added to a group is added too.
@@ -121,29 +149,39 @@ fn later_devices_get_what_was_said_in_between() {
 }
 
 /// DEV-22: what another account gives to a device is handed on to those of its account that came
-/// in behind it.
+/// in behind it, and given to one that has not read its Welcome yet.
 #[test]
 fn repairs_are_handed_on() {
-    let (mut post, mut alice, mut laptop, mut bob) = three();
-    let group = group_of_the_phone(&mut post, &mut alice, &mut bob);
-    let log = alice.engine.store.read().need_conversation(group).unwrap().log.unwrap();
-    bob.engine.send(group, "lost").unwrap();
-    post.send(&mut bob, log);
-    bob.engine.send(group, "here").unwrap();
-    post.send(&mut bob, log);
-    post.lose_before_last(&log);
-    post.bring_log(&mut alice, log);
-    alice.engine.transact(|work| work.add_own_devices(group, &log)).unwrap();
-    settle(&mut post, &mut [&mut alice, &mut bob, &mut laptop]);
-    go_on(&mut post, &mut [&mut alice, &mut laptop]);
-    assert_eq!([texts(&alice, group), texts(&laptop, group)], [["here"], ["here"]]);
-    for _ in 0..5 {
-        for person in [&mut alice, &mut bob, &mut laptop] {
-            wait(person, Duration::from_secs(100));
+    for is_in in [true, false] {
+        let (mut post, mut alice, mut laptop, mut bob) = three();
+        let group = group_of_the_phone(&mut post, &mut alice, &mut bob);
+        let log = alice.engine.store.read().need_conversation(group).unwrap().log.unwrap();
+        bob.engine.send(group, "lost").unwrap();
+        post.send(&mut bob, log);
+        bob.engine.send(group, "here").unwrap();
+        post.send(&mut bob, log);
+        post.lose_before_last(&log);
+        post.bring_log(&mut alice, log);
+        alice.engine.transact(|work| work.add_own_devices(group, &log)).unwrap();
+        settle(&mut post, &mut [&mut alice, &mut bob]);
+        if is_in {
+            settle(&mut post, &mut [&mut laptop]);
+            go_on(&mut post, &mut [&mut alice, &mut laptop]);
+            assert_eq!(texts(&laptop, group), ["here"]);
+        } else {
+            go_on(&mut post, &mut [&mut alice]);
         }
-        settle(&mut post, &mut [&mut alice, &mut bob, &mut laptop]);
+        assert_eq!(texts(&alice, group), ["here"]);
+        for _ in 0..5 {
+            for person in [&mut alice, &mut bob] {
+                wait(person, Duration::from_secs(100));
+            }
+            settle(&mut post, &mut [&mut alice, &mut bob]);
+            post.work(&mut laptop);
+        }
+        go_on(&mut post, &mut [&mut alice, &mut bob, &mut laptop]);
+        assert_eq!([texts(&alice, group), texts(&laptop, group)], [["lost", "here"]; 2]);
     }
-    assert_eq!([texts(&alice, group), texts(&laptop, group)], [["lost", "here"]; 2]);
 }
 
 /// DEV-21: a Welcome may come to a device before it hears that its writer is a contact; so many are

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::post::{Person, Post, events, person, wait};
 use super::*;
 use crate::limits::{CALLERS, RETURN_DELAY, RETURN_SPREAD, RETURN_WAITS};
-use crate::store::{CallerRow, Wish};
+use crate::store::{CallerRow, MemberRow, Wish};
 use crate::types::{ConversationId, MessageKind, Standing};
 
 fn soon() -> Duration {
@@ -115,13 +115,20 @@ fn who_is_added_once_more_waits_for_the_letter() {
 }
 
 /// CNV-19: in a group any member that can be written to helps, one after the other, contact or
-/// not.
+/// not, and answers as the letter says.
 #[test]
 fn members_who_are_no_contacts_let_each_other_in() {
     let (mut post, mut alice) = (Post::default(), person("Alice"));
     let (mut bob, mut carol) = (person("Bob"), person("Carol"));
     let group = post.group(&mut [&mut alice, &mut bob, &mut carol]);
     let log = log_of(&bob, group);
+    // Carol has not heard yet how Bob can be written to.
+    let account = *bob.engine.account.id().key();
+    let forgotten = carol.engine.transact(|work| {
+        let known = work.db.member(group, &account)?;
+        work.db.put_member(group, &MemberRow { inbox: None, devices: None, ..known })
+    });
+    forgotten.unwrap();
     carol.engine.send(group, "missed").unwrap();
     carol.wish_update(&log);
     post.round(&mut carol);
@@ -346,7 +353,7 @@ fn letter_of_another_device(
     let (sender, package, devices) = package.unwrap();
     let letter = OpenedLetter { sender, number: 1, content: Zeroizing::new(Vec::new()) };
     let (key_packages, after) = (vec![package], LogPosition::default());
-    (letter, ReaddLetter { mailbox: *log, devices, key_packages, after })
+    (letter, ReaddLetter { mailbox: *log, devices, key_packages, after, inbox: None })
 }
 
 /// CNV-19: a device whose leaf does not stand in the tree waits for a person's consent; one of an

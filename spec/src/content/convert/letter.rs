@@ -169,6 +169,7 @@ impl Part for ReaddLetter {
             devices: self.devices.clone(),
             key_packages: self.key_packages.clone(),
             after: self.after.to_wire(),
+            inbox: self.inbox.as_ref().map(InboxGrant::to_wire),
         }
     }
 
@@ -178,6 +179,7 @@ impl Part for ReaddLetter {
             devices: read.devices,
             key_packages: read.key_packages,
             after: LogPosition::from_wire(read.after.as_ref()),
+            inbox: read.inbox.map(InboxGrant::from_wire).transpose()?,
         })
     }
 
