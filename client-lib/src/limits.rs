@@ -179,9 +179,8 @@ pub(crate) const RETURN_SPREAD: Seconds = Seconds::new(8);
 /// last round it is shown as broken.
 pub(crate) const RETURN_WAITS: [Seconds; 3] =
     [Seconds::new(120), Seconds::new(3_600), Seconds::new(86_400)];
-/// A new device that nobody has let in says no sooner than this that it is ready once more, however
-/// short a relay keeps its letter, or wrong its clock is.
-pub(crate) const LINKED_AGAIN: Seconds = Seconds::new(3_600);
+/// A new device that nobody has let in says after so long that it is ready once more.
+pub(crate) const LINKED_AGAIN: Seconds = Seconds::new(86_400);
 /// How often other devices of the account are asked for a conversation this one has no log of, with
 /// the same waits, the last again and again; then it is shown as broken.
 pub(crate) const AWAITED_ASKS: u32 = 12;

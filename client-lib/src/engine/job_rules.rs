@@ -83,7 +83,7 @@ impl Engine {
                     work.prekey_taken(job, Some(body))?
                 }
                 (JobKind::Link, Reply::Appended(_)) => work.link_sent(job)?,
-                (JobKind::SayLinked, Reply::Appended(appended)) => work.linked_said(appended)?,
+                (JobKind::SayLinked, Reply::Appended(_)) => work.linked_said()?,
                 (JobKind::AllowMembers, _) => {
                     let id = job.what.conversation.ok_or(Error::Damaged("a job without group"))?;
                     work.members_allowed(id)?;

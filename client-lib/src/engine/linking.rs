@@ -14,7 +14,6 @@ use restante_crypto::{
 use restante_spec::content::{InboxGrant, LetterContent, LinkLetter, LinkedLetter};
 use restante_spec::ids::EnvelopeId;
 use restante_spec::limits::{DEVICE_LABEL_BYTES, DEVICES};
-use restante_spec::message::Appended;
 use restante_spec::token::Entrance;
 use zeroize::Zeroizing;
 
@@ -284,14 +283,13 @@ impl Work<'_> {
         self.db.clear_all_dirty()
     }
 
-    /// The letter is at the relay. When that lets go of it, nobody may have read it. Who has the
-    /// account's key waits for nobody (REV-8).
-    pub(super) fn linked_said(&self, appended: &Appended) -> Result<(), Error> {
+    /// The letter is at the relay. That keeps it for no device that was away for long (MBX-10), and
+    /// this one may be the only other. Who has the account's key waits for nobody (REV-8).
+    pub(super) fn linked_said(&self) -> Result<(), Error> {
         if self.account.key.is_some() {
             return Ok(());
         }
-        let due = appended.expires_at.max(self.now.after(LINKED_AGAIN));
-        let mailbox = self.account.inbox;
+        let (mailbox, due) = (self.account.inbox, self.now.after(LINKED_AGAIN));
         self.db.put_return(&ReturnRow { mailbox, asked: 0, due })
     }
 

@@ -7,8 +7,8 @@ use restante_spec::ids::MailboxId;
 
 use super::devices::{finish, link, settle, texts, three};
 use super::history::{go_on, history};
-use super::post::{EXPIRES, Person, Post, new_device, person, wait};
-use crate::limits::{EARLY_WELCOMES, OWN_DEVICES_WAIT};
+use super::post::{Person, Post, new_device, person, wait};
+use crate::limits::{EARLY_WELCOMES, LINKED_AGAIN, OWN_DEVICES_WAIT};
 use crate::store::Wish;
 use crate::types::{ContactId, ConversationId, Fate, Standing};
 
@@ -44,8 +44,8 @@ fn first_words_wait_for_the_own_devices() {
     }
 }
 
-/// DEV-6: a new device that nobody has let in says that it is ready once more when the relay has
-/// let go of its letter; one that came too late for its Welcome is added again.
+/// DEV-6: a new device that nobody has let in says each day that it is ready; one that came too
+/// late for its Welcome is added again.
 #[test]
 fn ready_device_says_so_until_it_is_in() {
     let (mut post, mut alice) = (Post::default(), person("Alice"));
@@ -53,7 +53,7 @@ fn ready_device_says_so_until_it_is_in() {
     let inbox = alice.engine.account.inbox;
     let mut laptop = new_device();
     finish(&mut post, &mut alice, &mut laptop);
-    let long = Duration::from_secs(EXPIRES.get() - laptop.engine.now.get());
+    let long = Duration::from_secs(u64::from(LINKED_AGAIN.get()));
     for is_read in [false, true] {
         post.do_jobs(&mut laptop);
         if is_read {
