@@ -132,6 +132,8 @@ impl Work<'_> {
         }
         if !struck.is_empty() {
             self.remove_unlisted_everywhere()?;
+            // One of those may be who was asked.
+            self.db.hasten_awaited(self.now)?;
         }
         Ok(())
     }

@@ -237,9 +237,10 @@ impl Work<'_> {
         row.own_key = state.own_key.or(row.own_key);
         let log = row.log.map(|mailbox| self.db.need_log(&mailbox)).transpose()?;
         let read = log.as_ref().map(|log| log.state);
-        // Let in where it had been before it was away, while the account was invited again.
-        let is_back =
-            told == Standing::Invited && row.standing.is_in() && read == Some(LogState::Live);
+        // It was away from where it takes part, and the account was invited again meanwhile.
+        let is_back = told == Standing::Invited
+            && row.standing.is_in()
+            && matches!(read, Some(LogState::Live | LogState::Gone));
         // DEV-18
         let is_agreed = is_back || (told == Standing::Open && self.was_declined(&row)?);
         match (bearing(&row, read, told), log) {

@@ -48,6 +48,12 @@ impl Work<'_> {
     /// The same, for a log that its holder writes.
     pub(super) fn lose(&mut self, log: &mut LogRow, code: Code) -> Result<(), Error> {
         let row = self.db.need_conversation(log.conversation)?;
+        let is_out = matches!(row.standing, Standing::Left | Standing::Removed);
+        if row.log == Some(log.mailbox) && row.is_group() && is_out {
+            // DEV-20: another device has read to the end.
+            self.want_history(row.id, log.read_upto())?;
+            return self.end(log, LogState::Closed, code);
+        }
         // Whoever reads a room is let in by its link alone.
         if row.log != Some(log.mailbox) || row.is_room || !self.reads_on(&row)? {
             return self.end(log, LogState::Lost, code);
@@ -292,6 +298,8 @@ impl Work<'_> {
             // REV-7
             self.queue_profile_to(row.id)?;
         }
+        // CNV-19: it may have been removed as it wished, and invited again while it was away.
+        self.leave_again(&row)?;
         self.remove_unlisted(mailbox)?;
         if row.state.kind != GroupKind::Own {
             // DEV-7: those that were linked while this one could not add them.
@@ -368,16 +376,22 @@ impl Work<'_> {
     pub(super) fn tell_how_far(&mut self, log: &LogRow, mine: bool) -> Result<(), Error> {
         let of = log.conversation;
         let few = accounts(&self.members(&log.mailbox)?).len() <= crate::limits::UPDATE_MEMBERS;
-        let standing = self.db.need_conversation(of)?.standing;
+        let row = self.db.need_conversation(of)?;
         if log.counter > 0
-            && standing.is_in()
+            && row.standing.is_in()
             && (few || mine)
             && !self.db.waits_in_outbox(of, Body::PROFILE)?
         {
             self.queue_profile_to(of)?;
         }
-        if standing == Standing::Leaving && !self.db.waits_in_outbox(of, Body::Leave.kind())? {
-            self.queue_body(of, &Body::Leave)?;
+        self.leave_again(&row)
+    }
+
+    /// Who leaves says so once more.
+    fn leave_again(&mut self, row: &ConversationRow) -> Result<(), Error> {
+        let is_said = self.db.waits_in_outbox(row.id, Body::Leave.kind())?;
+        if row.standing == Standing::Leaving && !is_said {
+            self.queue_body(row.id, &Body::Leave)?;
         }
         Ok(())
     }

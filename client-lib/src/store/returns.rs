@@ -138,6 +138,13 @@ impl Db<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// Whoever was asked will not answer: the next one is asked at once.
+    pub(crate) fn hasten_awaited(self, now: UnixTime) -> Result<(), Error> {
+        let sql = "UPDATE awaited SET due = ?1 WHERE asked > 0 AND mailbox IS NULL";
+        self.sql.execute(sql, [to_sql(now.get())])?;
+        Ok(())
+    }
+
     /// It is waited for no more.
     pub(crate) fn drop_awaited(self, of: ConversationId) -> Result<(), Error> {
         self.sql.execute("DELETE FROM awaited WHERE conversation = ?1", [of.as_bytes()])?;

@@ -254,8 +254,10 @@ impl Ledger {
             else {
                 continue;
             };
-            // What it answers comes before it, or is not here.
-            let later = |it: &&Message| id_of(it) == answered && it.seq.is_some();
+            // What it answers comes before it, or is not here; or stands in the log twice, and its
+            // writer has the later place.
+            let is_once = !self.twice.contains(&answered);
+            let later = |it: &&Message| is_once && id_of(it) == answered && it.seq.is_some();
             let is_early = history[place..].iter().find(later);
             assert!(is_early.is_none(), "device {seat} shows {said} before what it answers");
         }

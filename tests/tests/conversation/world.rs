@@ -92,8 +92,10 @@ const ROUNDS: usize = 2_000;
 const ROUNDS_OF_A_SECOND: usize = 50;
 /// What passes before everything is said to be at rest, seconds.
 const WAITS: [u64; 3] = [600; 3];
-/// The same where somebody was away for long: who is asked for what is missing may take days.
-const LONG_WAITS: [u64; 4] = [4_000, 90_000, 90_000, 90_000];
+/// The same where somebody was away for long, or was removed: who is asked for what is missing may
+/// take days, and other devices of the account are asked for longer (DEV-23).
+const LONG_WAITS: [u64; 12] =
+    [4_000, 90_000, 90_000, 90_000, 90_000, 90_000, 90_000, 90_000, 90_000, 90_000, 90_000, 90_000];
 /// Three of them are longer than the relay keeps anything.
 const THIRD_OF_A_LONG_TIME: Duration = Duration::from_secs(5 * 86_400);
 /// When everything begins, Unix seconds.
@@ -195,7 +197,8 @@ impl World {
         self.ledger.tell(|| "everything is healed".to_owned());
         self.bring_all_back();
         // Behind everything that waits for its time.
-        let days: &[u64] = if self.faults.absences > 0 { &LONG_WAITS } else { &[] };
+        let is_long = self.faults.absences + self.faults.unlinks > 0;
+        let days: &[u64] = if is_long { &LONG_WAITS } else { &[] };
         for seconds in WAITS.iter().chain(days) {
             self.settle();
             self.wait(Duration::from_secs(*seconds));

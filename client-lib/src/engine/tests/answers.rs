@@ -171,8 +171,8 @@ fn unread_logs_are_heard_of_by_records() {
     assert_eq!([texts(&alice, group), texts(&laptop, group)], [["to both"], ["to both"]]);
 }
 
-/// DEV-18: a device that is in a group, and hears that another of its account is asked whether to
-/// come in, says that it is in.
+/// DEV-18: a device that is in a group or waits to be let in again, and hears that another of its
+/// account is asked whether to come in, says that the account is in it.
 #[test]
 fn who_is_in_says_so_to_who_is_asked() {
     let (mut post, mut alice, mut laptop, _bob) = three();
@@ -182,8 +182,15 @@ fn who_is_in_says_so_to_who_is_asked() {
     let told = |person: &Person| person.engine.store.read().outbox(own, 0, 10).unwrap().len();
     let state = ConversationState { group: true, standing: 1, name: String::new(), own_key: None };
     let record = StateRecord::Conversation(*group.as_bytes(), state);
-    assert_eq!(told(&laptop), 0);
-    laptop.engine.transact(|work| work.apply(record)).unwrap();
-    assert_eq!(laptop.engine.conversation(group).unwrap().standing, Standing::Open);
-    assert_eq!(told(&laptop), 1);
+    let log = laptop.engine.store.read().need_conversation(group).unwrap().log.unwrap();
+    for (count, state) in [(0, LogState::Live), (1, LogState::Gone)] {
+        assert_eq!(told(&laptop), count);
+        let heard = laptop.engine.transact(|work| {
+            work.db.put_log(&LogRow { state, ..work.db.need_log(&log)? })?;
+            work.apply(record.clone())
+        });
+        heard.unwrap();
+        assert_eq!(laptop.engine.conversation(group).unwrap().standing, Standing::Open);
+    }
+    assert_eq!(told(&laptop), 2);
 }
