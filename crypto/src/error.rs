@@ -85,6 +85,9 @@ pub enum Error {
         /// The highest number known of this device.
         last: u64,
     },
+    /// A message whose secret was used: it was read before. It is a copy: drop it.
+    #[error("the message was read before")]
+    OldMessage,
     /// A live record whose counter does not rise. It is a copy, or late: drop it.
     #[error("live record {counter} is not above {last}")]
     OldLiveRecord {

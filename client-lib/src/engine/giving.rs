@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use restante_crypto::Member;
 use restante_spec::content::{Body, Repair, RepairEntry, RepairRange, RepairRequest};
 use restante_spec::ids::{MailboxId, PublicKey, Seconds, Seq, UnixTime};
 use restante_spec::limits::{REPAIR_ENTRIES, REPAIR_RANGES};
@@ -69,7 +70,7 @@ impl Work<'_> {
             return Ok(Some(0));
         }
         let members = self.members(&log.mailbox)?;
-        let is = |m: &&restante_crypto::Member, key: &PublicKey| {
+        let is = |m: &&Member, key: &PublicKey| {
             m.device.as_ref().is_some_and(|found| found.device() == key)
         };
         let author = members.iter().find(|m| is(m, device)).and_then(account);
@@ -110,6 +111,9 @@ impl Work<'_> {
         let range = (row.first, row.last);
         let all = self.db.kept(&of.mailbox, &row.device, range, REPAIR_ENTRIES)?;
         let since = self.all_here_since(&here, &of, &row.account)?;
+        // DEV-22: others of the own devices may miss it without their knowing.
+        let is_own = here.conversation == self.own_conversation_id();
+        let account = if is_own { self.account_of(&of.mailbox, &row.device)? } else { None };
         let (mut entries, mut bytes, mut lowest) = (Vec::new(), 0, row.last + 1);
         for kept in all.into_iter().filter(|kept| kept.seq > since) {
             bytes += kept.content.len() + ENTRY_BYTES;
@@ -120,13 +124,7 @@ impl Work<'_> {
             let (device, generation) = (kept.device, of.generation);
             entries.push((
                 kept.counter,
-                RepairEntry {
-                    device,
-                    generation,
-                    seq: kept.seq,
-                    content: kept.content,
-                    account: None,
-                },
+                RepairEntry { device, generation, seq: kept.seq, content: kept.content, account },
             ));
         }
         // What was looked at: all, or down to where the repair was full.
@@ -151,6 +149,20 @@ impl Work<'_> {
         self.queue_body(here.conversation, &Body::Repair(repair))?;
         let due = self.now.after(REPAIR_PAUSE);
         Ok(OwedRow { last: down_to - 1, due, ..row.clone() })
+    }
+
+    /// The account of a device that is a member of a log.
+    fn account_of(
+        &mut self,
+        mailbox: &MailboxId,
+        device: &PublicKey,
+    ) -> Result<Option<PublicKey>, Error> {
+        if !self.has_group(mailbox)? {
+            return Ok(None);
+        }
+        let members = self.members(mailbox)?;
+        let is = |m: &&Member| m.device.as_ref().is_some_and(|found| found.device() == device);
+        Ok(members.iter().find(is).and_then(account))
     }
 
     /// How often an account was given something in a conversation of late, with this time.

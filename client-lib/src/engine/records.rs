@@ -148,6 +148,8 @@ impl Work<'_> {
                 Ok(if envelope.commit { Step::EpochOver } else { Step::SameEpoch })
             }
             Processed::Refused(_) if envelope.commit => self.take_capture(log),
+            // CNV-8: its sender has not heard that it is stored, and said it again.
+            Processed::Refused(restante_crypto::Error::OldMessage) => Ok(Step::SameEpoch),
             Processed::Refused(_) | Processed::Large(_) => {
                 self.keep_unreadable(log, envelope)?;
                 Ok(Step::SameEpoch)

@@ -3,9 +3,10 @@
 
 use std::fmt::Display;
 
+use openmls::framing::errors::{MessageDecryptionError, SecretTreeError};
 use openmls::group::{
     CommitBuilderStageError, CreateMessageError, MergeCommitError, MergePendingCommitError,
-    NewGroupError, ProcessMessageError, WelcomeError,
+    NewGroupError, ProcessMessageError, ValidationError, WelcomeError,
 };
 use openmls_rust_crypto::RustCrypto;
 use openmls_traits::OpenMlsProvider;
@@ -81,6 +82,10 @@ pub(super) fn storage(reason: impl Display) -> Error {
 pub(super) fn processing<E: std::error::Error>(error: ProcessMessageError<E>) -> Error {
     match error {
         ProcessMessageError::StorageError(reason) => storage(reason),
+        // CNV-8
+        ProcessMessageError::ValidationError(ValidationError::UnableToDecrypt(
+            MessageDecryptionError::SecretTreeError(SecretTreeError::SecretReuseError),
+        )) => Error::OldMessage,
         other => refused("the message")(&other),
     }
 }

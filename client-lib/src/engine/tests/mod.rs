@@ -86,6 +86,24 @@ fn repeated_envelopes_change_nothing() {
     assert_eq!(bob.texts(), ["once"]);
 }
 
+/// CNV-8: what its sender has appended twice, as it heard no answer and the relay had let go of the
+/// first, is read once.
+#[test]
+fn what_is_stored_twice_is_read_once() {
+    let (mut post, mut alice, mut bob) = friends();
+    let log = alice.log();
+    alice.engine.send(alice.talk(), "once").unwrap();
+    post.round(&mut alice);
+    let said = alice.history()[0].id;
+    alice.engine.react(alice.talk(), said, Some("+")).unwrap();
+    post.round(&mut alice);
+    let (sent, body) = post.boxes[&log].last().unwrap().clone();
+    post.put(log, sent.id, sent.class, sent.epoch, false, body);
+    post.round(&mut bob);
+    assert_eq!(bob.history().len(), 1, "{:?}", bob.history());
+    assert_eq!(bob.history()[0].reactions.len(), 1);
+}
+
 /// A message is sealed once for its epoch: a retry sends the same bytes, also after a restart. In
 /// the next epoch it is sealed anew, under the same id.
 #[test]
