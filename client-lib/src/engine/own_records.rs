@@ -162,9 +162,13 @@ impl Work<'_> {
                 fresh
             }
         };
-        // DEV-10: that the log has ended is no word against a person's.
+        let goes_on = row.state == ContactState::Active
+            && state == ContactState::Ended
+            && self.reads_log_with(id)?;
         let state = match (row.state, state) {
+            // DEV-10: that the log has ended is no word against a person's, nor against the log.
             (ContactState::Blocked, ContactState::Ended) => ContactState::Blocked,
+            _ if goes_on => ContactState::Active,
             (_, told) => told,
         };
         let known = row.devices.clone();
@@ -201,10 +205,20 @@ impl Work<'_> {
             self.refuse_outbox(id.into(), Code::Revoked)?;
         }
         self.put_contact(&row)?;
+        if goes_on && let Some(record) = self.contact_record(id)? {
+            self.tell_record(&record)?;
+        }
         match self.db.conversation(id.into())? {
             Some(conversation) if state == ContactState::Active => self.await_log(&conversation),
             _ => Ok(()),
         }
+    }
+
+    /// Whether this device reads the log it shares with a contact.
+    fn reads_log_with(&self, id: ContactId) -> Result<bool, Error> {
+        let mailbox = self.db.conversation(id.into())?.and_then(|row| row.log);
+        let log = mailbox.map(|mailbox| self.db.need_log(&mailbox)).transpose()?;
+        Ok(log.is_some_and(|log| log.state == LogState::Live))
     }
 
     fn apply_invite(&mut self, key: PublicKey, state: InviteState) -> Result<(), Error> {
@@ -243,14 +257,18 @@ impl Work<'_> {
             && matches!(read, Some(LogState::Live | LogState::Gone));
         // DEV-18
         let is_agreed = is_back || (told == Standing::Open && self.was_declined(&row)?);
+        // DEV-20: said by a device that has not read to the end.
+        let has_left = told == Standing::Leaving && read == Some(LogState::Closed);
         match (bearing(&row, read, told), log) {
             (Bearing::Ends, Some(log)) => return self.end_outside(row, told, log),
             (Bearing::Stands, _) => self.stand(&mut row, read, told)?,
             _ => {}
         }
         self.db.put_conversation(&row)?;
-        if is_agreed && let Some(record) = self.conversation_record(id)? {
-            // Who has heard that it was declined, or is asked still, hears this too.
+        if (is_agreed || has_left)
+            && let Some(record) = self.conversation_record(id)?
+        {
+            // Who has heard that it was declined, is asked still or leaves still, hears this too.
             self.tell_record(&record)?;
         }
         self.await_log(&row)?;
@@ -344,6 +362,7 @@ fn bearing(row: &ConversationRow, read: Option<LogState>, told: Standing) -> Bea
         Some(LogState::Gone | LogState::Lost) if is_out(told) => Bearing::Ends,
         // DEV-20: of a log it does not read a device hears by records alone.
         None => Bearing::Stands,
+        Some(LogState::Closed) if told == Standing::Leaving => Bearing::Stays,
         Some(LogState::Closed | LogState::Invited) if row.is_group() => Bearing::Stands,
         // DEV-19: it may have come into the log after that was said there, and again since.
         Some(_) if row.is_group() && row.standing.is_in() && told.is_in() => Bearing::Stands,

@@ -5,8 +5,8 @@ use restante_spec::content::{ConversationState, StateRecord};
 use super::devices::{link, settle, texts, three};
 use super::friends;
 use super::post::Person;
-use crate::store::{LogRow, LogState};
-use crate::types::{ConversationId, Standing};
+use crate::store::{ConversationRow, LogRow, LogState};
+use crate::types::{ContactState, ConversationId, Standing};
 
 /// DEV-18: agreed to on one device and declined on another, in whichever order the two hear of it,
 /// an invitation is agreed to on both.
@@ -193,4 +193,43 @@ fn who_is_in_says_so_to_who_is_asked() {
         assert_eq!(laptop.engine.conversation(group).unwrap().standing, Standing::Open);
     }
     assert_eq!(told(&laptop), 2);
+}
+
+/// DEV-20: that the account is leaving, said by a device that was away, is no later word than that
+/// it has left.
+#[test]
+fn who_has_left_does_not_leave_again() {
+    let (mut post, mut alice, mut laptop, mut bob) = three();
+    let (group, who) = (bob.engine.create_group("Three", false).unwrap().id, bob.contact().id);
+    bob.engine.add_member(group, who).unwrap();
+    settle(&mut post, &mut [&mut bob, &mut alice, &mut laptop]);
+    alice.engine.accept_group(group).unwrap();
+    settle(&mut post, &mut [&mut alice, &mut laptop, &mut bob]);
+    alice.engine.leave_group(group).unwrap();
+    settle(&mut post, &mut [&mut alice, &mut bob, &mut laptop]);
+    let told = alice.engine.transact(|work| {
+        let row = work.db.need_conversation(group)?;
+        work.db.put_conversation(&ConversationRow { standing: Standing::Leaving, ..row })
+    });
+    told.unwrap();
+    settle(&mut post, &mut [&mut alice, &mut laptop]);
+    for device in [&mut alice, &mut laptop] {
+        assert_eq!(device.engine.conversation(group).unwrap().standing, Standing::Left);
+    }
+}
+
+/// DEV-10: what has ended for one device alone goes on, for that device too.
+#[test]
+fn what_another_device_reads_has_not_ended() {
+    let (mut post, mut alice, mut laptop, mut bob) = three();
+    let mut contact = alice.engine.store.read().need_contact(alice.contact().id).unwrap();
+    contact.state = ContactState::Ended;
+    alice.engine.transact(|work| work.put_contact(&contact)).unwrap();
+    settle(&mut post, &mut [&mut alice, &mut laptop]);
+    for device in [&mut alice, &mut laptop] {
+        assert_eq!(device.contact().state, ContactState::Active);
+    }
+    bob.engine.send(bob.talk(), "to both").unwrap();
+    settle(&mut post, &mut [&mut bob, &mut alice, &mut laptop]);
+    assert_eq!([alice.texts(), laptop.texts()], [["to both"], ["to both"]]);
 }
