@@ -54,7 +54,7 @@ impl Work<'_> {
                 self.take_profile(log, author, profile)?;
                 self.mute_unlisted((&log.mailbox, envelope.seq), author, &profile.devices)
             }
-            Body::RepairRequest(request) => self.take_repair_request(log, author, request),
+            Body::RepairRequest(request) => self.take_repair_request(log, speaker, request),
             Body::Repair(repair) => self.take_repair(log, author, repair),
             Body::Sync(sync) => {
                 self.take_sync(log.conversation, speaker, &place_of(log, envelope), sync)

@@ -9,6 +9,7 @@ use restante_spec::ids::{MailboxId, PublicKey, Seconds, Seq, UnixTime};
 use restante_spec::limits::{REPAIR_ENTRIES, REPAIR_RANGES};
 
 use super::Work;
+use super::contents::Speaker;
 use super::membership::{account, accounts};
 use crate::error::Error;
 use crate::limits::{
@@ -28,14 +29,20 @@ impl Work<'_> {
     pub(super) fn take_repair_request(
         &mut self,
         log: &LogRow,
-        asker: &PublicKey,
+        asker: Speaker<'_>,
         request: &RepairRequest,
     ) -> Result<(), Error> {
         let Some(of) = self.repaired_log(log, &request.conversation)? else { return Ok(()) };
         if request.ranges.is_empty() {
-            let asked = self.count_given(log.conversation, asker)?;
+            if self.count_given(log.conversation, asker.account)? > REPAIR_RATE {
+                return Ok(());
+            }
+            if self.is_first_beside(log, asker.device)? {
+                // DEV-9: what a device has told that was removed since, nobody repairs.
+                self.tell_everything()?;
+            }
             // CNV-16
-            return if asked <= REPAIR_RATE { self.tell_how_far(log, false) } else { Ok(()) };
+            return self.tell_how_far(log, false);
         }
         let mut owed = self.db.owed_in(&log.mailbox)?.len();
         for range in request.ranges.iter().filter(|range| range.generation == of.generation) {
@@ -51,7 +58,7 @@ impl Work<'_> {
             self.db.owe(&OwedRow {
                 id: 0,
                 asked_in: log.mailbox,
-                account: *asker,
+                account: *asker.account,
                 mailbox: of.mailbox,
                 device: range.device,
                 first: range.from,
@@ -60,6 +67,15 @@ impl Work<'_> {
             })?;
         }
         Ok(())
+    }
+
+    /// Whether this is the first of the own devices in their conversation, but for the one that asks.
+    fn is_first_beside(&mut self, log: &LogRow, asker: &PublicKey) -> Result<bool, Error> {
+        let own = log.conversation == self.own_conversation_id();
+        let members = if own { self.members(&log.mailbox)? } else { Vec::new() };
+        let devices = members.iter().filter_map(|member| member.device.as_ref());
+        let first = devices.map(|found| *found.device()).find(|device| device != asker);
+        Ok(first == Some(self.account.device.public()))
     }
 
     /// When this device answers for contents of a device: that one first, then the others of its

@@ -88,6 +88,25 @@ fn own_conversation_is_read_on() {
     assert_eq!(laptop.engine.conversation(own).unwrap().standing, Standing::Open);
 }
 
+/// DEV-9: who reads its own conversation on behind a hole is told everything, also what a device had
+/// told that was removed since.
+#[test]
+fn holes_of_the_own_conversation_are_filled() {
+    let (mut post, mut alice, mut laptop, _bob) = three();
+    let mut tablet = link(&mut post, &mut alice);
+    settle(&mut post, &mut [&mut alice, &mut laptop, &mut tablet]);
+    let own = own_log(&alice);
+    tablet.engine.set_setting("colour", b"red").unwrap();
+    post.work(&mut tablet);
+    let told = post.boxes[&own].last().unwrap().0.seq;
+    post.work(&mut alice);
+    alice.engine.remove_device(3).unwrap();
+    post.work(&mut alice);
+    post.lose(&own, told);
+    settle(&mut post, &mut [&mut laptop, &mut alice]);
+    assert_eq!(laptop.engine.setting("colour").unwrap().as_deref(), Some(b"red".as_slice()));
+}
+
 /// CNV-19: an own device whose leaf is in the tree no more needs nobody's consent but what its
 /// account's list says.
 #[test]

@@ -8,6 +8,7 @@ use restante_spec::ids::{MailboxId, PublicKey};
 
 use super::post::{Person, Post, events, person, wait};
 use super::*;
+use crate::engine::contents::Speaker;
 use crate::limits::{
     GAPS, REPAIR_DELAY, REPAIR_RATE, REPAIR_SPREAD, REPAIR_TURN, REPAIR_WAITS, REPAIRS_OWED,
 };
@@ -335,7 +336,8 @@ fn silent_authors_are_asked_how_far_they_have_counted() {
         let take = |work: &mut Work<'_>| {
             let row = work.db.need_log(&log)?;
             let request = RepairRequest { conversation: log, ranges: Vec::new() };
-            work.take_repair_request(&row, &asker, &request)?;
+            let speaker = Speaker { account: &asker, device: &asker };
+            work.take_repair_request(&row, speaker, &request)?;
             let answers = work.db.outbox(of, 0, 10)?;
             answers.iter().try_for_each(|row| work.db.take_outbox(&row.id))?;
             Ok(answers.len())
@@ -448,7 +450,8 @@ fn repairs_are_bounded() {
         .engine
         .transact(|work| {
             let row = work.db.need_log(&log)?;
-            work.take_repair_request(&row, &account, &request)
+            let speaker = Speaker { account: &account, device: &account };
+            work.take_repair_request(&row, speaker, &request)
         })
         .unwrap();
     let owed: Vec<OwedRow> = alice.engine.store.read().owed_in(&log).unwrap();
