@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::events::Event;
 use crate::limits::{REPAIR_BYTES, REPAIR_DELAY, REPAIR_SPREAD, REPAIR_WAITS, UPDATE_MEMBERS};
 use crate::store::{GapRow, LogRow, LogState};
-use crate::types::{ConversationId, Gap, GapState, MessageId, Position, Standing};
+use crate::types::{ConversationId, Gap, GapState, Message, MessageId, Position, Standing};
 
 /// A content somebody has given.
 struct Given {
@@ -287,13 +287,33 @@ impl Work<'_> {
     /// Who is given history of this conversation may not be in its group yet, and can take nothing
     /// there: it is given this with the rest.
     fn share_again(&self, of: &LogRow, taken: &[(PublicKey, &Given)]) -> Result<(), Error> {
-        let Some(seq) = taken.iter().map(|(_, given)| given.seq).min() else { return Ok(()) };
-        let behind = LogPosition { generation: of.generation, seq };
-        for device in self.db.sharing_of(of.conversation)? {
-            // DEV-22
-            self.db.put_share(&device, of.conversation, behind, self.now)?;
+        let places = taken.iter().map(|(_, given)| self.shown_at(of, given));
+        let places: Vec<LogPosition> = places.collect::<Result<_, _>>()?;
+        let Some(behind) = places.into_iter().min() else { return Ok(()) };
+        for (device, is_given) in self.db.shared_with(of.conversation)? {
+            if !is_given {
+                // DEV-22
+                self.db.put_share(&device, of.conversation, behind, self.now)?;
+            }
         }
         Ok(())
+    }
+
+    /// Where a content shows: with the message it is of, or at its own place.
+    fn shown_at(&self, of: &LogRow, given: &Given) -> Result<LogPosition, Error> {
+        let about = match &given.content.body {
+            Body::Edit(edit) => Some(edit.of),
+            Body::Reaction(reaction) => Some(reaction.to),
+            _ => None,
+        };
+        let about = about.map(|id| MessageId::new(*id.as_bytes()));
+        let about = about.map(|id| self.db.bare_message(of.conversation, &id)).transpose()?;
+        Ok(match about.flatten() {
+            Some(Message { position: Position { generation, seq, .. }, .. }) => {
+                LogPosition { generation, seq: Seq::new(seq) }
+            }
+            None => LogPosition { generation: of.generation, seq: given.seq },
+        })
     }
 
     fn queue_handed_on(

@@ -202,11 +202,12 @@ impl Db<'_> {
     ) -> Result<(), Error> {
         let sql = "INSERT INTO shares (device, conversation, generation, seq, since)
             VALUES (?1, ?2, ?3, ?4, ?5)
-            ON CONFLICT (device, conversation) DO UPDATE SET since = ?5,
+            ON CONFLICT (device, conversation) DO UPDATE SET since = ?5, given = 0,
                 archive = CASE WHEN (?3, ?4) >= (generation, seq) AND archive IN
                     (SELECT id FROM archives WHERE segments = 0) THEN archive END,
-                generation = CASE WHEN (?3, ?4) < (generation, seq) THEN ?3 ELSE generation END,
-                seq = CASE WHEN (?3, ?4) < (generation, seq) THEN ?4 ELSE seq END";
+                generation = CASE WHEN given OR (?3, ?4) < (generation, seq)
+                    THEN ?3 ELSE generation END,
+                seq = CASE WHEN given OR (?3, ?4) < (generation, seq) THEN ?4 ELSE seq END";
         self.sql.prepare_cached(sql)?.execute(params![
             device.as_bytes(),
             of.as_bytes(),
@@ -219,22 +220,25 @@ impl Db<'_> {
 
     /// The devices that do not have all history yet.
     pub(crate) fn sharing(self) -> Result<Vec<PublicKey>, Error> {
-        let mut query = self.sql.prepare_cached("SELECT DISTINCT device FROM shares")?;
+        let sql = "SELECT DISTINCT device FROM shares WHERE given = 0";
+        let mut query = self.sql.prepare_cached(sql)?;
         let rows = query.query_map([], |row| row.get(0).map(PublicKey::new))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// The devices that do not have all history of a conversation yet.
-    pub(crate) fn sharing_of(self, of: ConversationId) -> Result<Vec<PublicKey>, Error> {
-        let sql = "SELECT device FROM shares WHERE conversation = ?1";
+    /// The devices that got history of a conversation from this one, or are to; whether they have
+    /// all of it by now.
+    pub(crate) fn shared_with(self, of: ConversationId) -> Result<Vec<(PublicKey, bool)>, Error> {
+        let sql = "SELECT device, given FROM shares WHERE conversation = ?1";
         let mut query = self.sql.prepare_cached(sql)?;
-        let rows = query.query_map([of.as_bytes()], |row| row.get(0).map(PublicKey::new))?;
+        let rows = query
+            .query_map([of.as_bytes()], |row| Ok((PublicKey::new(row.get(0)?), row.get(1)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// The conversations whose history a device does not have.
     pub(crate) fn shares(self, device: &PublicKey) -> Result<Vec<Share>, Error> {
-        let sql = "SELECT * FROM shares WHERE device = ?1 ORDER BY conversation";
+        let sql = "SELECT * FROM shares WHERE device = ?1 AND given = 0 ORDER BY conversation";
         let mut query = self.sql.prepare_cached(sql)?;
         let rows = query.query_map([device.as_bytes()], |row| {
             let conversation = ConversationId::new(fixed(row, "conversation")?);
@@ -250,7 +254,8 @@ impl Db<'_> {
         of: ConversationId,
         archive: &ArchiveId,
     ) -> Result<(), Error> {
-        let sql = "UPDATE shares SET archive = ?3 WHERE device = ?1 AND conversation = ?2";
+        let sql = "UPDATE shares SET archive = ?3
+            WHERE device = ?1 AND conversation = ?2 AND given = 0";
         let share = (device.as_bytes(), of.as_bytes(), archive.as_bytes());
         self.sql.prepare_cached(sql)?.execute(share)?;
         Ok(())
@@ -264,8 +269,9 @@ impl Db<'_> {
     }
 
     /// A device has what was in this archive.
-    pub(crate) fn drop_shares_in(self, archive: &ArchiveId) -> Result<(), Error> {
-        self.sql.execute("DELETE FROM shares WHERE archive = ?1", [archive.as_bytes()])?;
+    pub(crate) fn note_given(self, archive: &ArchiveId) -> Result<(), Error> {
+        let sql = "UPDATE shares SET given = 1, archive = NULL WHERE archive = ?1";
+        self.sql.execute(sql, [archive.as_bytes()])?;
         Ok(())
     }
 

@@ -307,7 +307,7 @@ impl Work<'_> {
             return self.begin_rest(&archive, left.first());
         }
         if archive.is_over() {
-            self.db.drop_shares_in(id)?;
+            self.db.note_given(id)?;
             return self.db.drop_archive(id);
         }
         self.db.put_archive(&archive)

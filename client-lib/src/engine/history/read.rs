@@ -3,7 +3,7 @@
 use restante_spec::archive::{
     Conversation, Head, KeptKind, KeptMessage, Member, Purpose, Record, SegmentReader, Tombstone,
 };
-use restante_spec::content::{Body, Content, GroupState, StateRecord};
+use restante_spec::content::{Body, Content, GroupState, LogPosition, StateRecord};
 
 use crate::engine::commands::cleaned_nickname;
 use crate::engine::{Work, outbox};
@@ -29,16 +29,25 @@ impl Work<'_> {
         Ok(reader)
     }
 
-    /// Takes a record of history, or of a recovery file behind the account.
-    pub(in crate::engine) fn take_kept(&mut self, record: Record) -> Result<(), Error> {
+    /// Takes a record of history, or of a recovery file behind the account; gives back where a
+    /// message stands that was not here.
+    pub(in crate::engine) fn take_kept(
+        &mut self,
+        record: Record,
+    ) -> Result<Option<(ConversationId, LogPosition)>, Error> {
         match record {
-            Record::Conversation(conversation) => self.take_kept_conversation(&conversation),
-            Record::Member(member) => self.take_kept_member(*member),
-            Record::Tombstone(gone) => self.take_tombstone(&gone),
-            Record::Message(message) => self.take_kept_message(&message),
+            Record::Conversation(conversation) => self.take_kept_conversation(&conversation)?,
+            Record::Member(member) => self.take_kept_member(*member)?,
+            Record::Tombstone(gone) => self.take_tombstone(&gone)?,
+            Record::Message(message) => {
+                let is_new = self.take_kept_message(&message)?;
+                let of = ConversationId::new(*message.conversation.as_bytes());
+                return Ok(is_new.then_some((of, message.position)));
+            }
             // DEV-9: told by themselves. The account was read before anything else.
-            _ => Ok(()),
+            _ => {}
         }
+        Ok(None)
     }
 
     /// What its members had agreed on, where this device is in no group of it.
@@ -73,10 +82,10 @@ impl Work<'_> {
         self.db.put_member(of, &member)
     }
 
-    fn take_kept_message(&mut self, kept: &KeptMessage) -> Result<(), Error> {
+    fn take_kept_message(&mut self, kept: &KeptMessage) -> Result<bool, Error> {
         // ARC-5
         if !kept.may_be_kept(self.now.into(), false) {
-            return Ok(());
+            return Ok(false);
         }
         let of = ConversationId::new(*kept.conversation.as_bytes());
         let id = MessageId::new(*kept.id.as_bytes());
@@ -95,7 +104,7 @@ impl Work<'_> {
         if put == Put::New && kept.author.is_none() {
             self.settle_receipts(of, kept)?;
         }
-        Ok(())
+        Ok(put == Put::New)
     }
 
     /// Receipts that came before their message have waited for it.

@@ -92,7 +92,7 @@ impl Work<'_> {
                 Ok(None) | Err(_) => Ok(()),
             },
             Record::Conversation(conversation) => self.restore_conversation(&conversation),
-            other => self.take_kept(other),
+            other => self.take_kept(other).map(drop),
         }
     }
 

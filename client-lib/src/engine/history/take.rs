@@ -1,9 +1,11 @@
 //! The taker: segments are fetched in their order, each is put into the tables in one transaction
 //! with the note that it is here, and the giver is told (DEV-16).
 
+use std::collections::BTreeMap;
+
 use restante_crypto::FileKey;
 use restante_spec::archive::{Manifest, ManifestSegment, Record};
-use restante_spec::content::{HistoryTaken, StateRecord};
+use restante_spec::content::{HistoryTaken, LogPosition, StateRecord};
 use restante_spec::ids::{ArchiveId, PublicKey};
 
 use super::give::address_of;
@@ -15,7 +17,7 @@ use crate::events::{Event, Notice};
 use crate::limits::{HISTORY_FETCHES, HISTORY_RETRY};
 use crate::store::{ArchiveRow, Db, SegmentRow, Way};
 use crate::transfer::{Direction, TransferFailure, TransferState};
-use crate::types::HistoryProgress;
+use crate::types::{ConversationId, HistoryProgress};
 
 /// How far the next segment is.
 enum Next {
@@ -121,7 +123,7 @@ impl Work<'_> {
             }
             Next::Gone => self.want_anew(&archive).map(|()| None),
             Next::Here(file) => {
-                let taken = self.attempt(|work| work.take_segment(segment, &file))?;
+                let taken = self.attempt(|work| work.take_segment(&archive, segment, &file))?;
                 if taken.is_none() {
                     return self.want_anew(&archive).map(|()| None);
                 }
@@ -137,20 +139,49 @@ impl Work<'_> {
     }
 
     /// Every record of a segment; of those that are refused it is told (ARC-2).
-    fn take_segment(&mut self, segment: &SegmentRow, file: &[u8]) -> Result<(), Error> {
+    fn take_segment(
+        &mut self,
+        archive: &ArchiveRow,
+        segment: &SegmentRow,
+        file: &[u8],
+    ) -> Result<(), Error> {
         let bytes = FileKey::new(segment.file_key.clone()).open(file)?;
         let mut refused = 0_u32;
+        let mut fresh: BTreeMap<ConversationId, LogPosition> = BTreeMap::new();
         for record in self.begin_segment(&bytes, segment.number == 0)? {
             match record {
                 // REV-5
                 Ok(Record::Account(_)) | Err(_) => refused += 1,
-                Ok(record) => self.take_kept(record)?,
+                Ok(record) => {
+                    if let Some((of, at)) = self.take_kept(record)? {
+                        let oldest = fresh.entry(of).or_insert(at);
+                        *oldest = at.min(*oldest);
+                    }
+                }
             }
         }
+        self.share_on(archive, &fresh)?;
         if refused > 0 {
             tracing::warn!(refused, "records of history were refused");
             // ARC-2
             self.notice(Notice::Junk { conversation: None });
+        }
+        Ok(())
+    }
+
+    /// What this device did not have, those do not have either that got their history from it.
+    fn share_on(
+        &self,
+        archive: &ArchiveRow,
+        fresh: &BTreeMap<ConversationId, LogPosition>,
+    ) -> Result<(), Error> {
+        for (of, behind) in fresh {
+            for (device, _) in self.db.shared_with(*of)? {
+                if archive.way != Way::From(device) {
+                    // DEV-22
+                    self.db.put_share(&device, *of, *behind, self.now)?;
+                }
+            }
         }
         Ok(())
     }

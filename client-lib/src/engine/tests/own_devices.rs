@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use restante_spec::content::{LetterContent, WelcomeLetter};
+use restante_spec::content::{LetterContent, LogPosition, WelcomeLetter};
 use restante_spec::ids::MailboxId;
 
 use super::devices::{finish, link, settle, texts, three};
@@ -181,6 +181,32 @@ fn repairs_are_handed_on() {
         }
         go_on(&mut post, &mut [&mut alice, &mut bob, &mut laptop]);
         assert_eq!([texts(&alice, group), texts(&laptop, group)], [["lost", "here"]; 2]);
+    }
+}
+
+/// DEV-22: what a device takes with history and did not have, it gives on to those that got theirs
+/// from it.
+#[test]
+fn history_is_given_on() {
+    let (mut post, mut alice, mut laptop, mut bob) = three();
+    let (of, id) = (alice.talk(), bob.engine.send(bob.talk(), "missed").unwrap().id);
+    settle(&mut post, &mut [&mut bob, &mut alice, &mut laptop]);
+    let mut tablet = link(&mut post, &mut alice);
+    go_on(&mut post, &mut [&mut alice, &mut laptop, &mut tablet]);
+    for device in [&mut alice, &mut tablet] {
+        assert_eq!(texts(device, of), ["missed"]);
+        let forgotten = device.engine.transact(|work| {
+            work.db.set_unconfirmed(of, &id)?;
+            work.db.drop_unconfirmed(of, &id)
+        });
+        forgotten.unwrap();
+        assert!(texts(device, of).is_empty());
+    }
+    alice.engine.transact(|work| work.want_history(of, LogPosition::default())).unwrap();
+    go_on(&mut post, &mut [&mut alice, &mut laptop, &mut tablet]);
+    assert_eq!([texts(&alice, of), texts(&tablet, of)], [["missed"], ["missed"]]);
+    for device in [&alice, &laptop, &tablet] {
+        assert_eq!(device.engine.store.read().sharing().unwrap(), []);
     }
 }
 
