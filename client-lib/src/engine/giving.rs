@@ -37,9 +37,8 @@ impl Work<'_> {
             if self.count_given(log.conversation, asker.account)? > REPAIR_RATE {
                 return Ok(());
             }
-            if self.is_first_beside(log, asker.device)? {
-                // DEV-9: what a device has told that was removed since, nobody repairs.
-                self.tell_everything()?;
+            if log.conversation == self.own_conversation_id() {
+                self.tell_anew(log, asker.device)?;
             }
             // CNV-16
             return self.tell_how_far(log, false);
@@ -69,13 +68,16 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Whether this is the first of the own devices in their conversation, but for the one that asks.
-    fn is_first_beside(&mut self, log: &LogRow, asker: &PublicKey) -> Result<bool, Error> {
-        let own = log.conversation == self.own_conversation_id();
-        let members = if own { self.members(&log.mailbox)? } else { Vec::new() };
+    /// A device has missed something of the own conversation.
+    fn tell_anew(&mut self, log: &LogRow, asker: &PublicKey) -> Result<(), Error> {
+        let members = self.members(&log.mailbox)?;
         let devices = members.iter().filter_map(|member| member.device.as_ref());
         let first = devices.map(|found| *found.device()).find(|device| device != asker);
-        Ok(first == Some(self.account.device.public()))
+        if first == Some(self.account.device.public()) {
+            // DEV-9: what a device has told that was removed since, nobody repairs.
+            self.tell_everything()?;
+        }
+        self.resume_archives(asker)
     }
 
     /// When this device answers for contents of a device: that one first, then the others of its

@@ -111,6 +111,21 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// A device may have missed what was told of archives: it is given what is left of its own anew,
+    /// and hears how far this one is with those it gives.
+    pub(in crate::engine) fn resume_archives(&mut self, device: &PublicKey) -> Result<(), Error> {
+        for archive in self.db.archives()? {
+            // DEV-16
+            if archive.way == Way::To(*device) {
+                let segments = self.db.segments(&archive.id)?;
+                self.begin_rest(&archive, segments.first())?;
+            } else if archive.way == Way::From(*device) {
+                self.tell_taken(&archive, false)?;
+            }
+        }
+        Ok(())
+    }
+
     /// A device gets nothing more.
     pub(in crate::engine) fn stop_giving(&mut self, device: &PublicKey) -> Result<(), Error> {
         self.db.drop_shares(device)?;

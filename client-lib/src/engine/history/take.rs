@@ -244,7 +244,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn tell_taken(&mut self, archive: &ArchiveRow, anew: bool) -> Result<(), Error> {
+    pub(super) fn tell_taken(&mut self, archive: &ArchiveRow, anew: bool) -> Result<(), Error> {
         let taken = HistoryTaken { segments: archive.taken, anew };
         self.tell_record(&StateRecord::Taken(archive.id, taken))
     }

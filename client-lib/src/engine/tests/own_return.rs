@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use restante_spec::codes::Code;
+use restante_spec::content::LogPosition;
 use restante_spec::ids::{Handle, MailboxId};
 use restante_spec::message::{Deliver, EnvelopeClass};
 
-use super::devices::{link, settle, three};
+use super::devices::{link, settle, texts, three};
+use super::history::go_on;
 use super::post::{EXPIRES, Person, Post, events, wait};
 use super::*;
 use crate::limits::{RETURN_DELAY, RETURN_SPREAD};
@@ -105,6 +107,31 @@ fn holes_of_the_own_conversation_are_filled() {
     post.lose(&own, told);
     settle(&mut post, &mut [&mut laptop, &mut alice]);
     assert_eq!(laptop.engine.setting("colour").unwrap().as_deref(), Some(b"red".as_slice()));
+}
+
+/// DEV-16: an archive whose manifest was let go unread is given as another one.
+#[test]
+fn lost_manifests_are_told_anew() {
+    let (mut post, mut alice, mut laptop, mut bob) = three();
+    let (of, id) = (alice.talk(), bob.engine.send(bob.talk(), "missed").unwrap().id);
+    settle(&mut post, &mut [&mut bob, &mut alice, &mut laptop]);
+    go_on(&mut post, &mut [&mut alice, &mut laptop]);
+    let forgotten = laptop.engine.transact(|work| {
+        work.db.set_unconfirmed(of, &id)?;
+        work.db.drop_unconfirmed(of, &id)
+    });
+    forgotten.unwrap();
+    let (own, device) = (own_log(&alice), laptop.engine.account.device.public());
+    let behind = LogPosition::default();
+    alice.engine.transact(|work| work.db.put_share(&device, of, behind, work.now)).unwrap();
+    go_on(&mut post, &mut [&mut alice]);
+    let told = post.boxes[&own].last().unwrap().0.seq;
+    alice.engine.set_setting("colour", b"red").unwrap();
+    post.work(&mut alice);
+    post.lose(&own, told);
+    go_on(&mut post, &mut [&mut laptop, &mut alice]);
+    assert_eq!(texts(&laptop, of), ["missed"]);
+    assert_eq!(alice.engine.store.read().sharing().unwrap(), []);
 }
 
 /// CNV-19: an own device whose leaf is in the tree no more needs nobody's consent but what its
