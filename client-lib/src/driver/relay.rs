@@ -173,6 +173,7 @@ impl Relay {
     /// What was refused is asked anew, with something else to show.
     pub(super) fn ask_anew(&mut self) {
         self.pauses.clear();
+        self.transfer_pauses.clear();
     }
 
     /// Nothing is asked of this mailbox for a while, or for as long as the relay said.

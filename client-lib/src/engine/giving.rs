@@ -170,7 +170,7 @@ impl Work<'_> {
     }
 
     /// The account of a device that is a member of a log.
-    fn account_of(
+    pub(super) fn account_of(
         &mut self,
         mailbox: &MailboxId,
         device: &PublicKey,

@@ -8,7 +8,7 @@ use restante_spec::content::{
     Body, Content, GroupKind, LogPosition, Repair, RepairEntry, RepairRange, RepairRequest,
 };
 use restante_spec::ids::{Handle, MailboxId, PublicKey, Seconds, Seq, UnixTime};
-use restante_spec::limits::{REPAIR_RANGE_CONTENTS, REPAIR_RANGES};
+use restante_spec::limits::{REPAIR_ENTRIES, REPAIR_RANGE_CONTENTS, REPAIR_RANGES};
 use restante_spec::message::{Deliver, EnvelopeClass};
 
 use super::authors::previous_of;
@@ -266,22 +266,39 @@ impl Work<'_> {
         let Some(own) = self.own_devices()?.filter(|_| !taken.is_empty()) else { return Ok(()) };
         self.share_again(of, taken)?;
         let (mut entries, mut bytes) = (Vec::new(), 0);
-        for (author, given) in taken {
-            let size = given.bytes.len() + ENTRY_BYTES;
-            if bytes + size > REPAIR_BYTES && !entries.is_empty() {
+        for entry in self.handed_on(of, taken)? {
+            let size = entry.content.len() + ENTRY_BYTES;
+            let is_full = bytes + size > REPAIR_BYTES || entries.len() == REPAIR_ENTRIES;
+            if is_full && !entries.is_empty() {
                 self.queue_handed_on(own, of, std::mem::take(&mut entries))?;
                 bytes = 0;
             }
             bytes += size;
-            entries.push(RepairEntry {
-                device: given.device,
-                generation: of.generation,
-                seq: given.seq,
-                content: given.bytes.clone(),
-                account: Some(*author),
-            });
+            entries.push(entry);
         }
         self.queue_handed_on(own, of, entries)
+    }
+
+    /// What was taken, and what was done with it that had waited for it.
+    fn handed_on(
+        &mut self,
+        of: &LogRow,
+        taken: &[(PublicKey, &Given)],
+    ) -> Result<Vec<RepairEntry>, Error> {
+        let entry = |device, seq, content, account| {
+            let generation = of.generation;
+            RepairEntry { device, generation, seq, content, account: Some(account) }
+        };
+        let mut entries = Vec::new();
+        for (author, given) in taken {
+            entries.push(entry(given.device, given.seq, given.bytes.clone(), *author));
+            for act in self.db.kept_about(of.conversation, &given.content.id)? {
+                if let Some(account) = self.account_of(&of.mailbox, &act.device)? {
+                    entries.push(entry(act.device, act.seq, act.content, account));
+                }
+            }
+        }
+        Ok(entries)
     }
 
     /// Who is given history of this conversation may not be in its group yet, and can take nothing

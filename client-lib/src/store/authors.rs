@@ -42,6 +42,8 @@ const KEEP: &str = "INSERT OR REPLACE INTO kept
     SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE NOT EXISTS (
         SELECT 1 FROM messages WHERE conversation = ?4 AND id IN (?5, ?8)
             AND (kind IN (4, 5) OR id = ?5 AND edited = 1))";
+const KEPT_ABOUT: &str =
+    "SELECT * FROM kept WHERE conversation = ?1 AND about = ?2 ORDER BY seq, counter";
 /// Each half has its index.
 const DROP_KEPT: &str = "DELETE FROM kept WHERE rowid IN (
     SELECT rowid FROM kept WHERE conversation = ?1 AND id = ?2
@@ -158,6 +160,17 @@ impl Db<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// What is kept of what was done with a message.
+    pub(crate) fn kept_about(
+        self,
+        of: ConversationId,
+        id: &EnvelopeId,
+    ) -> Result<Vec<KeptRow>, Error> {
+        let mut query = self.sql.prepare_cached(KEPT_ABOUT)?;
+        let rows = query.query_map((of.as_bytes(), id.as_bytes()), KeptRow::read)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// An account came into a log here; [`u64::MAX`]: nobody here knows where.
     pub(crate) fn note_joined(
         self,
@@ -205,7 +218,7 @@ mod tests {
     fn keeping_a_content_reads_no_conversation_through() {
         let (home, key) = (tempfile::tempdir().unwrap(), StoreKey::from_bytes([7; 32]));
         Store::create(home.path(), &key, |db| {
-            for sql in [KEEP, DROP_KEPT] {
+            for sql in [KEEP, KEPT_ABOUT, DROP_KEPT] {
                 let mut plan = db.sql.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
                 let steps = plan.raw_query().mapped(|row| row.get::<_, String>("detail"));
                 let steps = steps.collect::<Result<Vec<_>, _>>()?;
