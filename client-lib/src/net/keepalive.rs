@@ -49,8 +49,8 @@ impl KeepAlive {
         self.owed_since.map_or(ping, |since| ping.min(since + self.patience))
     }
 
-    /// What the silence asks for now, where answers are `owed` or not. `listening` is false while we
-    /// do not read: then nobody can be heard, and nobody is dead.
+    /// What the silence asks for now, where answers are `owed` or not. `listening` is false while
+    /// we do not read: then nobody can be heard, and nobody is dead.
     pub(super) fn poll(&mut self, owed: bool, listening: bool, now: Instant) -> Due {
         let since = self.owed_since.filter(|_| listening).unwrap_or(now);
         self.owed_since = owed.then_some(since);

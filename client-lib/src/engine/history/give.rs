@@ -111,8 +111,8 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// A device may have missed what was told of archives: it is given what is left of its own anew,
-    /// and hears how far this one is with those it gives.
+    /// A device may have missed what was told of archives: what is left of those for it is given
+    /// anew, and it hears how far this one is with those it gives.
     pub(in crate::engine) fn resume_archives(&mut self, device: &PublicKey) -> Result<(), Error> {
         for archive in self.db.archives()? {
             // DEV-16

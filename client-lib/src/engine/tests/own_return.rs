@@ -90,8 +90,8 @@ fn own_conversation_is_read_on() {
     assert_eq!(laptop.engine.conversation(own).unwrap().standing, Standing::Open);
 }
 
-/// DEV-9: who reads its own conversation on behind a hole is told everything, also what a device had
-/// told that was removed since.
+/// DEV-9: who reads its own conversation on behind a hole is told everything, also what a device
+/// had told that was removed since.
 #[test]
 fn holes_of_the_own_conversation_are_filled() {
     let (mut post, mut alice, mut laptop, _bob) = three();
