@@ -14,6 +14,8 @@ mod numbers;
 mod papers;
 #[path = "tidy/paths.rs"]
 mod paths;
+#[path = "tidy/plants.rs"]
+mod plants;
 #[path = "tidy/repo.rs"]
 mod repo;
 #[path = "tidy/rules.rs"]
@@ -81,6 +83,11 @@ fn files_and_lines_are_short() {
     let repo = Repo::load();
     assert_clean(shape::file_length(&repo.sources));
     assert_clean(shape::columns(&repo.files));
+}
+
+#[test]
+fn planted_faults_fit_the_code() {
+    assert_clean(plants::unfitting(&Repo::load().files));
 }
 
 #[test]
