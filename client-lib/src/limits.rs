@@ -151,6 +151,8 @@ pub(crate) const REPAIR_SPREAD: Seconds = Seconds::new(10);
 /// How long an answer is waited for, one after the other; then they are shown as lost.
 pub(crate) const REPAIR_WAITS: [Seconds; 4] =
     [Seconds::new(180), Seconds::new(3_600), Seconds::new(86_400), Seconds::new(86_400)];
+/// With a content that own devices hand on go so many of those that were done with it, the newest.
+pub(crate) const HANDED_ON_ACTS: u32 = 64;
 /// Whoever may answer waits so long for each of those whose turn is before.
 pub(crate) const REPAIR_TURN: Seconds = Seconds::new(10);
 /// Turns of a request; who would come later does not answer.

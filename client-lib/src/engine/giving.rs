@@ -73,7 +73,8 @@ impl Work<'_> {
         let members = self.members(&log.mailbox)?;
         let devices = members.iter().filter_map(|member| member.device.as_ref());
         let first = devices.map(|found| *found.device()).find(|device| device != asker);
-        if first == Some(self.account.device.public()) {
+        let is_whole = !self.db.was_absent(&log.mailbox)?;
+        if is_whole && first == Some(self.account.device.public()) {
             // DEV-9: what a device has told that was removed since, nobody repairs.
             self.tell_everything()?;
         }

@@ -84,7 +84,8 @@ impl Work<'_> {
             }
             return Ok(());
         }
-        let can_answer = mine || readd.inbox.is_some() || self.way_to(&row, &account)?.is_some();
+        let can_answer =
+            mine || self.is_way_given(&row, readd) || self.way_to(&row, &account)?.is_some();
         if !self.can_let_in(&row, &log)? || !can_answer {
             return Ok(());
         }
@@ -128,6 +129,11 @@ impl Work<'_> {
         self.db.put_caller(&CallerRow { conversation, device, account, letter })?;
         self.events.push(Event::AsksToReturn { conversation, who: id_of_key(&account) });
         Ok(())
+    }
+
+    /// Whether a letter says how its writer is answered, and this account can be answered too.
+    fn is_way_given(&self, row: &ConversationRow, readd: &ReaddLetter) -> bool {
+        row.is_shared() && row.own_key.is_some() && readd.inbox.is_some()
     }
 
     /// How a member who asks to be let in is answered, which this device may not know.
@@ -226,13 +232,16 @@ impl Work<'_> {
         let Ok(LetterContent::Readd(readd)) = LetterContent::decode(&caller.letter) else {
             return Ok(());
         };
-        self.learn_way(row, &caller.account, &readd)?;
+        self.learn_devices(row, &caller.account, &readd.devices)?;
         let list = self.list_of(row.id, &caller.account)?;
         // DEV-14
         let is_listed = list.is_some_and(|list| list.device(&caller.device).is_some());
         let is_member = accounts(&self.members(mailbox)?).contains(&caller.account);
         match self.package_for(mailbox, &readd)?.filter(|_| is_listed && is_member) {
-            Some(package) => self.wish_in(mailbox, &caller.account, package),
+            Some(package) => {
+                self.learn_way(row, &caller.account, &readd)?;
+                self.wish_in(mailbox, &caller.account, package)
+            }
             None => Ok(()),
         }
     }

@@ -182,9 +182,10 @@ impl Work<'_> {
         };
         let device = letter.sender.device();
         if has_device(&self.members(&own)?, device) {
-            // It came too late for its Welcome, and says so again.
+            // It came too late for its Welcome, and says so again; one device is to answer.
             let log = self.db.need_log(&own)?;
-            return match linked.key_packages.first() {
+            let package = linked.key_packages.first().filter(|_| self.account.key.is_some());
+            return match package {
                 Some(package) => self.wish_readd(&log, device, package),
                 None => Ok(()),
             };

@@ -19,7 +19,9 @@ use super::membership::accounts;
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::events::Event;
-use crate::limits::{REPAIR_BYTES, REPAIR_DELAY, REPAIR_SPREAD, REPAIR_WAITS, UPDATE_MEMBERS};
+use crate::limits::{
+    HANDED_ON_ACTS, REPAIR_BYTES, REPAIR_DELAY, REPAIR_SPREAD, REPAIR_WAITS, UPDATE_MEMBERS,
+};
 use crate::store::{GapRow, LogRow, LogState};
 use crate::types::{ConversationId, Gap, GapState, Message, MessageId, Position, Standing};
 
@@ -190,6 +192,7 @@ impl Work<'_> {
                 None => {}
             }
         }
+        self.share_again(&of, &taken)?;
         if giver != self.account.id().key() {
             self.hand_on(&of, &taken)?;
         }
@@ -264,7 +267,6 @@ impl Work<'_> {
     /// into the log behind it.
     fn hand_on(&mut self, of: &LogRow, taken: &[(PublicKey, &Given)]) -> Result<(), Error> {
         let Some(own) = self.own_devices()?.filter(|_| !taken.is_empty()) else { return Ok(()) };
-        self.share_again(of, taken)?;
         let (mut entries, mut bytes) = (Vec::new(), 0);
         for entry in self.handed_on(of, taken)? {
             let size = entry.content.len() + ENTRY_BYTES;
@@ -292,7 +294,7 @@ impl Work<'_> {
         let mut entries = Vec::new();
         for (author, given) in taken {
             entries.push(entry(given.device, given.seq, given.bytes.clone(), *author));
-            for act in self.db.kept_about(of.conversation, &given.content.id)? {
+            for act in self.db.kept_about(of.conversation, &given.content.id, HANDED_ON_ACTS)? {
                 if let Some(account) = self.account_of(&of.mailbox, &act.device)? {
                     entries.push(entry(act.device, act.seq, act.content, account));
                 }

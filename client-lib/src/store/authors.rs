@@ -43,7 +43,7 @@ const KEEP: &str = "INSERT OR REPLACE INTO kept
         SELECT 1 FROM messages WHERE conversation = ?4 AND id IN (?5, ?8)
             AND (kind IN (4, 5) OR id = ?5 AND edited = 1))";
 const KEPT_ABOUT: &str =
-    "SELECT * FROM kept WHERE conversation = ?1 AND about = ?2 ORDER BY seq, counter";
+    "SELECT * FROM kept WHERE conversation = ?1 AND about = ?2 ORDER BY seq DESC LIMIT ?3";
 /// Each half has its index.
 const DROP_KEPT: &str = "DELETE FROM kept WHERE rowid IN (
     SELECT rowid FROM kept WHERE conversation = ?1 AND id = ?2
@@ -160,14 +160,15 @@ impl Db<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// What is kept of what was done with a message.
+    /// What is kept of what was done with a message, the newest first.
     pub(crate) fn kept_about(
         self,
         of: ConversationId,
         id: &EnvelopeId,
+        limit: u32,
     ) -> Result<Vec<KeptRow>, Error> {
         let mut query = self.sql.prepare_cached(KEPT_ABOUT)?;
-        let rows = query.query_map((of.as_bytes(), id.as_bytes()), KeptRow::read)?;
+        let rows = query.query_map((of.as_bytes(), id.as_bytes(), limit), KeptRow::read)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
