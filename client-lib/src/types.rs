@@ -236,6 +236,11 @@ impl Standing {
         matches!(self, Self::Open | Self::Leaving)
     }
 
+    /// Whether the account is in it no more.
+    pub(crate) const fn is_out(self) -> bool {
+        matches!(self, Self::Left | Self::Removed)
+    }
+
     /// The stable name, as in `--json`.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -8,7 +8,7 @@ use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey, ReaderSecret, Seq};
 use super::commands::{id_of, id_of_key};
 use super::group_acts::slot;
 use super::linking::entries;
-use super::membership::{account, accounts};
+use super::membership::{account, accounts, member_of};
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::events::Notice;
@@ -237,13 +237,11 @@ impl Work<'_> {
             return Ok(());
         }
         let (members, suite) = (self.members(mailbox)?, self.suite_of(mailbox)?);
-        let here = |device: &PublicKey| {
-            members.iter().any(|m| m.device.as_ref().is_some_and(|d| d.device() == device))
-        };
         let mut slots = Vec::new();
         for listed in self.account.list.devices() {
             let slot = slot(listed.certificate.number().get(), suite);
-            if !here(listed.certificate.device()) && !self.db.takes_prekey(of, slot)? {
+            let is_here = member_of(&members, listed.certificate.device()).is_some();
+            if !is_here && !self.db.takes_prekey(of, slot)? {
                 slots.push(slot);
             }
         }

@@ -10,7 +10,7 @@ use restante_spec::limits::{REPAIR_ENTRIES, REPAIR_RANGES};
 
 use super::Work;
 use super::contents::Speaker;
-use super::membership::{account, accounts};
+use super::membership::{account, accounts, member_of};
 use crate::error::Error;
 use crate::limits::{
     REPAIR_BYTES, REPAIR_PAUSE, REPAIR_RATE, REPAIR_RATE_TIME, REPAIR_SPREAD, REPAIR_TURN,
@@ -132,7 +132,8 @@ impl Work<'_> {
         let since = self.all_here_since(&here, &of, &row.account)?;
         // DEV-22: others of the own devices may miss it without their knowing.
         let is_own = here.conversation == self.own_conversation_id();
-        let account = if is_own { self.account_of(&of.mailbox, &row.device)? } else { None };
+        let members = if is_own { self.members_if_in(&of.mailbox)? } else { Vec::new() };
+        let account = member_of(&members, &row.device).and_then(account);
         let (mut entries, mut bytes, mut lowest) = (Vec::new(), 0, row.last + 1);
         for kept in all.into_iter().filter(|kept| kept.seq > since) {
             bytes += kept.content.len() + ENTRY_BYTES;
@@ -170,18 +171,9 @@ impl Work<'_> {
         Ok(OwedRow { last: down_to - 1, due, ..row.clone() })
     }
 
-    /// The account of a device that is a member of a log.
-    pub(super) fn account_of(
-        &mut self,
-        mailbox: &MailboxId,
-        device: &PublicKey,
-    ) -> Result<Option<PublicKey>, Error> {
-        if !self.has_group(mailbox)? {
-            return Ok(None);
-        }
-        let members = self.members(mailbox)?;
-        let is = |m: &&Member| m.device.as_ref().is_some_and(|found| found.device() == device);
-        Ok(members.iter().find(is).and_then(account))
+    /// The members of a log, if this device is in its group.
+    pub(super) fn members_if_in(&mut self, mailbox: &MailboxId) -> Result<Vec<Member>, Error> {
+        if self.has_group(mailbox)? { self.members(mailbox) } else { Ok(Vec::new()) }
     }
 
     /// How often an account was given something in a conversation of late, with this time.

@@ -293,7 +293,7 @@ fn is_move(
 ) -> bool {
     let (now, new) = (row.state.generation, state.generation);
     let lower = row.log.is_none_or(|log| *mailbox < log);
-    let here = !matches!(row.standing, Standing::Invited | Standing::Left | Standing::Removed);
+    let here = row.standing != Standing::Invited && !row.standing.is_out();
     let mut officers = row.state.officers.iter();
     let able = officers
         .any(|(account, role)| id_of_key(account) == writer && *role >= Role::Administrator);

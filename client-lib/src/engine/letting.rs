@@ -8,7 +8,7 @@ use restante_spec::content::{InboxGrant, LetterContent, ReaddLetter, RemovedLett
 use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey};
 
 use super::commands::id_of_key;
-use super::membership::{accounts, has_device};
+use super::membership::{accounts, member_of};
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::events::Event;
@@ -73,7 +73,7 @@ impl Work<'_> {
             };
         }
         let list = checked_list(letter, readd)?;
-        let is_in = has_device(&members, &device);
+        let is_in = member_of(&members, &device).is_some();
         let mine = account == *self.account.id().key();
         if matches!(log.state, LogState::Gone | LogState::Lost | LogState::Captured)
             && row.log == Some(log.mailbox)

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 use super::account::Account;
 use super::inbox::Arrived;
-use super::membership::has_device;
+use super::membership::member_of;
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::events::Notice;
@@ -181,7 +181,7 @@ impl Work<'_> {
             (None, _) => return Ok(()),
         };
         let device = letter.sender.device();
-        if has_device(&self.members(&own)?, device) {
+        if member_of(&self.members(&own)?, device).is_some() {
             // It came too late for its Welcome, and says so again; one device is to answer.
             let log = self.db.need_log(&own)?;
             let package = linked.key_packages.first().filter(|_| self.account.key.is_some());

@@ -336,9 +336,9 @@ pub(super) fn account(member: &Member) -> Option<PublicKey> {
     member.device.as_ref().map(|device| *device.account().key())
 }
 
-/// Whether a device is among the members.
-pub(super) fn has_device(members: &[Member], device: &PublicKey) -> bool {
-    members.iter().any(|m| m.device.as_ref().is_some_and(|found| found.device() == device))
+/// The member that is this device.
+pub(super) fn member_of<'m>(members: &'m [Member], device: &PublicKey) -> Option<&'m Member> {
+    members.iter().find(|m| m.device.as_ref().is_some_and(|found| found.device() == device))
 }
 
 /// The accounts of leaves, each once, from the left.

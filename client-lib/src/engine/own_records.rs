@@ -298,13 +298,13 @@ impl Work<'_> {
         told: Standing,
     ) -> Result<(), Error> {
         row.standing = told;
-        if is_out(told) {
+        if told.is_out() {
             // What was written while it waited to be let in.
             self.refuse_outbox(row.id, Code::Revoked)?;
         }
         match read {
             // Invited again, by a letter to another device.
-            Some(LogState::Closed) if !is_out(told) => row.log = None,
+            Some(LogState::Closed) if !told.is_out() => row.log = None,
             Some(LogState::Invited) if told != Standing::Invited => self.answer(row)?,
             _ => {}
         }
@@ -321,9 +321,7 @@ impl Work<'_> {
     ) -> Result<(), Error> {
         row.standing = standing;
         self.db.put_conversation(&row)?;
-        self.db.drop_return(&log.mailbox)?;
-        self.want_history(row.id, log.read_upto())?;
-        self.end(&mut log, LogState::Closed, Code::Revoked)?;
+        self.end_unread(&mut log)?;
         self.db.put_log(&log)
     }
 
@@ -359,7 +357,7 @@ enum Bearing {
 /// The same, where the log is in this state; `None`: there is none here.
 fn bearing(row: &ConversationRow, read: Option<LogState>, told: Standing) -> Bearing {
     match read {
-        Some(LogState::Gone | LogState::Lost) if is_out(told) => Bearing::Ends,
+        Some(LogState::Gone | LogState::Lost) if told.is_out() => Bearing::Ends,
         // DEV-20: of a log it does not read a device hears by records alone.
         None => Bearing::Stands,
         Some(LogState::Closed) if told == Standing::Leaving => Bearing::Stays,
@@ -368,10 +366,6 @@ fn bearing(row: &ConversationRow, read: Option<LogState>, told: Standing) -> Bea
         Some(_) if row.is_group() && row.standing.is_in() && told.is_in() => Bearing::Stands,
         Some(_) => Bearing::Stays,
     }
-}
-
-const fn is_out(standing: Standing) -> bool {
-    matches!(standing, Standing::Left | Standing::Removed)
 }
 
 /// Layout: the number of each state in records (DEV-8).

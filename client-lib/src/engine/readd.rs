@@ -6,8 +6,7 @@ use std::collections::BTreeSet;
 use restante_crypto::{DeviceList, Member, OpenedLetter, Suite};
 use restante_spec::codes::Code;
 use restante_spec::content::{
-    Body, GroupKind, InboxGrant, LetterContent, ReaddLetter, RemovedLetter, Role, WelcomeLetter,
-    WelcomePart,
+    Body, GroupKind, LetterContent, ReaddLetter, RemovedLetter, Role, WelcomeLetter, WelcomePart,
 };
 use restante_spec::ids::{MailboxId, PublicKey, Seq, UnixTime};
 
@@ -48,11 +47,9 @@ impl Work<'_> {
     /// The same, for a log that its holder writes.
     pub(super) fn lose(&mut self, log: &mut LogRow, code: Code) -> Result<(), Error> {
         let row = self.db.need_conversation(log.conversation)?;
-        let is_out = matches!(row.standing, Standing::Left | Standing::Removed);
-        if row.log == Some(log.mailbox) && row.is_group() && is_out {
+        if row.log == Some(log.mailbox) && row.is_group() && row.standing.is_out() {
             // DEV-20: another device has read to the end.
-            self.want_history(row.id, log.read_upto())?;
-            return self.end(log, LogState::Closed, code);
+            return self.end_unread(log);
         }
         // Whoever reads a room is let in by its link alone.
         if row.log != Some(log.mailbox) || row.is_room || !self.reads_on(&row)? {
@@ -118,8 +115,7 @@ impl Work<'_> {
             }
             return self.end_log(&mailbox, LogState::Lost, Code::Gone);
         };
-        let grant = self.members_grant(&conversation);
-        self.write_readd(&log, (inbox, list), grant)?;
+        self.write_readd(&conversation, &log, inbox, list)?;
         let due = self.later(*wait, RETURN_SPREAD)?;
         self.db.put_return(&ReturnRow { mailbox, asked: row.asked + 1, due })
     }
@@ -175,9 +171,10 @@ impl Work<'_> {
 
     fn write_readd(
         &mut self,
+        row: &ConversationRow,
         log: &LogRow,
-        (inbox, list): (&InboxRef, &DeviceList),
-        grant: Option<InboxGrant>,
+        inbox: &InboxRef,
+        list: &DeviceList,
     ) -> Result<(), Error> {
         let suites = match self.has_group(&log.mailbox)? {
             true => vec![self.suite_of(&log.mailbox)?],
@@ -190,7 +187,7 @@ impl Work<'_> {
             key_packages: packages.collect::<Result<_, _>>()?,
             devices: self.account.list.as_bytes().to_vec(),
             after: log.read_upto(),
-            inbox: grant,
+            inbox: self.members_grant(row),
         });
         let job = self.letter_job(JobKind::Readd, inbox, list, &content)?;
         self.db.put_job(&NewJob { conversation: Some(log.conversation), ..job })?;
@@ -216,10 +213,15 @@ impl Work<'_> {
         if !able || row.log != Some(log.mailbox) {
             return Err(not_a_member());
         }
-        self.db.drop_return(&log.mailbox)?;
-        self.want_history(row.id, log.read_upto())?;
-        self.end(&mut log, LogState::Closed, Code::Revoked)?;
+        self.end_unread(&mut log)?;
         self.db.put_log(&log)
+    }
+
+    /// The account is out of a log that this device has not read to the end.
+    pub(super) fn end_unread(&mut self, log: &mut LogRow) -> Result<(), Error> {
+        self.db.drop_return(&log.mailbox)?;
+        self.want_history(log.conversation, log.read_upto())?;
+        self.end(log, LogState::Closed, Code::Revoked)
     }
 
     /// Whether a Welcome leads back into a log this device is in and cannot read.

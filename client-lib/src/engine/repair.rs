@@ -15,7 +15,7 @@ use super::authors::previous_of;
 use super::commands::id_of_key;
 use super::contents::Speaker;
 use super::giving::ENTRY_BYTES;
-use super::membership::accounts;
+use super::membership::{account, accounts, member_of};
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::events::Event;
@@ -192,7 +192,7 @@ impl Work<'_> {
                 None => {}
             }
         }
-        self.share_again(&of, &taken)?;
+        self.share_repaired(&of, &taken)?;
         if giver != self.account.id().key() {
             self.hand_on(&of, &taken)?;
         }
@@ -268,7 +268,7 @@ impl Work<'_> {
     fn hand_on(&mut self, of: &LogRow, taken: &[(PublicKey, &Given)]) -> Result<(), Error> {
         let Some(own) = self.own_devices()?.filter(|_| !taken.is_empty()) else { return Ok(()) };
         let (mut entries, mut bytes) = (Vec::new(), 0);
-        for entry in self.handed_on(of, taken)? {
+        for entry in self.entries_with_acts(of, taken)? {
             let size = entry.content.len() + ENTRY_BYTES;
             let is_full = bytes + size > REPAIR_BYTES || entries.len() == REPAIR_ENTRIES;
             if is_full && !entries.is_empty() {
@@ -282,7 +282,7 @@ impl Work<'_> {
     }
 
     /// What was taken, and what was done with it that had waited for it.
-    fn handed_on(
+    fn entries_with_acts(
         &mut self,
         of: &LogRow,
         taken: &[(PublicKey, &Given)],
@@ -291,11 +291,11 @@ impl Work<'_> {
             let generation = of.generation;
             RepairEntry { device, generation, seq, content, account: Some(account) }
         };
-        let mut entries = Vec::new();
+        let (mut entries, members) = (Vec::new(), self.members_if_in(&of.mailbox)?);
         for (author, given) in taken {
             entries.push(entry(given.device, given.seq, given.bytes.clone(), *author));
             for act in self.db.kept_about(of.conversation, &given.content.id, HANDED_ON_ACTS)? {
-                if let Some(account) = self.account_of(&of.mailbox, &act.device)? {
+                if let Some(account) = member_of(&members, &act.device).and_then(account) {
                     entries.push(entry(act.device, act.seq, act.content, account));
                 }
             }
@@ -305,7 +305,7 @@ impl Work<'_> {
 
     /// Who is given history of this conversation may not be in its group yet, and can take nothing
     /// there: it is given this with the rest.
-    fn share_again(&self, of: &LogRow, taken: &[(PublicKey, &Given)]) -> Result<(), Error> {
+    fn share_repaired(&self, of: &LogRow, taken: &[(PublicKey, &Given)]) -> Result<(), Error> {
         let places = taken.iter().map(|(_, given)| self.shown_at(of, given));
         let places: Vec<LogPosition> = places.collect::<Result<_, _>>()?;
         let Some(behind) = places.into_iter().min() else { return Ok(()) };

@@ -10,7 +10,8 @@ use super::{Db, fixed, from_sql, maybe, to_sql};
 use crate::error::Error;
 use crate::types::ConversationId;
 
-/// A log this device asks to be added to again.
+/// A log this device asks to be added to again; the own inbox: that of the account's devices, which
+/// it does not know yet (DEV-6).
 #[derive(Clone, Debug)]
 pub(crate) struct ReturnRow {
     pub(crate) mailbox: MailboxId,

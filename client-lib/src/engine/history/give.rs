@@ -9,7 +9,7 @@ use restante_spec::ids::{ArchiveId, BlobId, BlobSize, PublicKey, UnixTime};
 use restante_spec::limits::SEGMENTS;
 
 use super::write::Written;
-use crate::engine::membership::{Merged, account, has_device};
+use crate::engine::membership::{Merged, account, member_of};
 use crate::engine::transfers::new_row;
 use crate::engine::{Engine, Work};
 use crate::error::Error;
@@ -185,7 +185,7 @@ impl Work<'_> {
         if !matches!(self.db.need_log(&mailbox)?.state, LogState::Live | LogState::Creating) {
             return Ok(true);
         }
-        Ok(has_device(&self.members(&mailbox)?, device))
+        Ok(member_of(&self.members(&mailbox)?, device).is_some())
     }
 
     /// Writes a segment, as a file that is to be stored. All of it is noted, or none.

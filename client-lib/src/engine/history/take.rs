@@ -160,7 +160,7 @@ impl Work<'_> {
                 }
             }
         }
-        self.share_on(archive, &fresh)?;
+        self.share_taken(archive, &fresh)?;
         if refused > 0 {
             tracing::warn!(refused, "records of history were refused");
             // ARC-2
@@ -170,7 +170,7 @@ impl Work<'_> {
     }
 
     /// What this device did not have, those do not have either that got their history from it.
-    fn share_on(
+    fn share_taken(
         &self,
         archive: &ArchiveRow,
         fresh: &BTreeMap<ConversationId, LogPosition>,

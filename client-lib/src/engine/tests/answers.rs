@@ -4,9 +4,18 @@ use restante_spec::content::{ConversationState, StateRecord};
 
 use super::devices::{link, settle, texts, three};
 use super::friends;
-use super::post::Person;
+use super::post::{Person, Post};
 use crate::store::{ConversationRow, LogRow, LogState};
-use crate::types::{ContactState, ConversationId, Standing};
+use crate::types::{ContactId, ContactState, ConversationId, Standing};
+
+/// Bob has invited Alice, who has two devices, into a group; and what he calls her.
+fn invited() -> (Post, [Person; 3], ConversationId, ContactId) {
+    let (mut post, mut alice, mut laptop, mut bob) = three();
+    let (group, who) = (bob.engine.create_group("Three", false).unwrap().id, bob.contact().id);
+    bob.engine.add_member(group, who).unwrap();
+    settle(&mut post, &mut [&mut bob, &mut alice, &mut laptop]);
+    (post, [alice, laptop, bob], group, who)
+}
 
 /// DEV-18: agreed to on one device and declined on another, in whichever order the two hear of it,
 /// an invitation is agreed to on both.
@@ -41,10 +50,7 @@ fn agreeing_outlives_declining() {
 /// DEV-18: what was declined stays so on every device, and a later invitation can be agreed to.
 #[test]
 fn what_was_declined_can_be_offered_again() {
-    let (mut post, mut alice, mut laptop, mut bob) = three();
-    let (group, who) = (bob.engine.create_group("Three", false).unwrap().id, bob.contact().id);
-    bob.engine.add_member(group, who).unwrap();
-    settle(&mut post, &mut [&mut bob, &mut alice, &mut laptop]);
+    let (mut post, [mut alice, mut laptop, mut bob], group, who) = invited();
     laptop.engine.decline_group(group).unwrap();
     settle(&mut post, &mut [&mut laptop, &mut alice, &mut bob]);
     for device in [&mut alice, &mut laptop] {
@@ -139,10 +145,7 @@ fn leaving_holds_on_devices_that_did_not_read_it() {
 /// the account was removed.
 #[test]
 fn unread_logs_are_heard_of_by_records() {
-    let (mut post, mut alice, mut laptop, mut bob) = three();
-    let (group, who) = (bob.engine.create_group("Three", false).unwrap().id, bob.contact().id);
-    bob.engine.add_member(group, who).unwrap();
-    settle(&mut post, &mut [&mut bob, &mut alice, &mut laptop]);
+    let (mut post, [mut alice, mut laptop, mut bob], group, who) = invited();
     alice.engine.accept_group(group).unwrap();
     settle(&mut post, &mut [&mut alice, &mut laptop, &mut bob]);
     let log = laptop.engine.store.read().need_conversation(group).unwrap().log.unwrap();
@@ -199,10 +202,7 @@ fn who_is_in_says_so_to_who_is_asked() {
 /// it has left.
 #[test]
 fn who_has_left_does_not_leave_again() {
-    let (mut post, mut alice, mut laptop, mut bob) = three();
-    let (group, who) = (bob.engine.create_group("Three", false).unwrap().id, bob.contact().id);
-    bob.engine.add_member(group, who).unwrap();
-    settle(&mut post, &mut [&mut bob, &mut alice, &mut laptop]);
+    let (mut post, [mut alice, mut laptop, mut bob], group, _) = invited();
     alice.engine.accept_group(group).unwrap();
     settle(&mut post, &mut [&mut alice, &mut laptop, &mut bob]);
     alice.engine.leave_group(group).unwrap();
