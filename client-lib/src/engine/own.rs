@@ -15,7 +15,7 @@ use super::commands::id_of_key;
 use super::contents::Speaker;
 use super::{Engine, Work};
 use crate::error::Error;
-use crate::limits::{CLAIM_WAIT, NOTES, SYNC_CHUNK};
+use crate::limits::{CLAIM_WAIT, DELIVERY_BATCH, NOTES, SYNC_CHUNK};
 use crate::store::{ClaimRow, ConversationRow, LastWord, LogRow, LogState, Place, RecordName};
 use crate::types::{ContactId, ContactState, ConversationId};
 
@@ -232,6 +232,22 @@ impl Work<'_> {
     pub(super) fn tell_record(&mut self, said: &StateRecord) -> Result<(), Error> {
         let record = said.to_record().map_err(super::outbox::unwritable)?;
         self.queue_records(vec![record])
+    }
+
+    /// The last word of this device on a record that has no place yet.
+    pub(super) fn word_on_its_way(&self, name: &RecordName) -> Result<Option<StateRecord>, Error> {
+        let (own, mut behind, mut last) = (self.own_conversation_id(), 0, None);
+        loop {
+            let rows = self.db.outbox(own, behind, DELIVERY_BATCH)?;
+            let Some(end) = rows.last() else { return Ok(last) };
+            behind = end.row;
+            for row in rows {
+                let Ok(Body::Sync(sync)) = Body::decode(row.kind, &row.body) else { continue };
+                let is_it = |it: &&SyncRecord| it.kind == name.kind && it.key == name.key;
+                let word = sync.records.iter().rev().find(is_it);
+                last = word.and_then(|it| StateRecord::from_record(it).ok().flatten()).or(last);
+            }
+        }
     }
 
     /// The log of the own conversation, while it is in use.

@@ -248,6 +248,10 @@ impl Work<'_> {
         let Some(mut row) = self.db.conversation(id)? else {
             return self.hear_of_conversation(id, state);
         };
+        if told.is_out() && row.standing == Standing::Open && self.says_open(id)? {
+            // DEV-10: taken and given back, it would have refused what was written meanwhile.
+            return Ok(());
+        }
         row.own_key = state.own_key.or(row.own_key);
         let log = row.log.map(|mailbox| self.db.need_log(&mailbox)).transpose()?;
         let read = log.as_ref().map(|log| log.state);
@@ -273,6 +277,16 @@ impl Work<'_> {
         }
         self.await_log(&row)?;
         self.tell_conversation(&row)
+    }
+
+    /// Whether the last word of this device on a conversation, that the account is in it, is still
+    /// on its way to the others.
+    fn says_open(&self, id: ConversationId) -> Result<bool, Error> {
+        let name = RecordName { kind: StateRecord::CONVERSATION, key: id.as_bytes().to_vec() };
+        Ok(matches!(
+            self.word_on_its_way(&name)?,
+            Some(StateRecord::Conversation(_, state)) if standing_of(state.standing) == Standing::Open
+        ))
     }
 
     fn hear_of_conversation(

@@ -183,6 +183,12 @@ impl KeptMessage {
         // ARC-5
         !has_tombstone && self.expires.is_none_or(|expires| now < expires)
     }
+
+    /// Whether it stands in a log at `position`, and was not refused.
+    #[must_use]
+    pub const fn is_placed(&self) -> bool {
+        self.position.generation < u32::MAX && !matches!(self.fate, KeptFate::Refused(_))
+    }
 }
 
 impl fmt::Debug for KeptMessage {

@@ -3,12 +3,12 @@
 use restante_spec::archive::{
     Conversation, Head, KeptKind, KeptMessage, Member, Purpose, Record, SegmentReader, Tombstone,
 };
-use restante_spec::content::{Body, Content, GroupState, LogPosition, StateRecord};
+use restante_spec::content::{Body, Content, GroupState, LogPosition, StateRecord, UnixMillis};
 
 use crate::engine::commands::cleaned_nickname;
 use crate::engine::{Work, outbox};
 use crate::error::Error;
-use crate::store::{ConversationRow, InboxRef, Put};
+use crate::store::{ConversationRow, InboxRef, Place, Put};
 use crate::types::{ContactId, ConversationId, MessageId, Standing};
 
 impl Work<'_> {
@@ -101,10 +101,28 @@ impl Work<'_> {
             // What was done to it came before it.
             self.settle_acts(of, &id)?;
         }
-        if put == Put::New && kept.author.is_none() {
-            self.settle_receipts(of, kept)?;
+        if kept.author.is_none() {
+            match put {
+                Put::New => self.settle_receipts(of, kept)?,
+                Put::Known | Put::Bury => self.learn_place(of, kept)?,
+            }
         }
         Ok(put == Put::New)
+    }
+
+    /// Another device has read where something stands that was written here: the relay's answer may
+    /// have been lost.
+    fn learn_place(&mut self, of: ConversationId, kept: &KeptMessage) -> Result<(), Error> {
+        let LogPosition { generation, seq } = kept.position;
+        if !kept.is_placed() {
+            return Ok(());
+        }
+        let log = self.db.need_conversation(of)?.log;
+        let log = log.map(|mailbox| self.db.need_log(&mailbox)).transpose()?;
+        let log = log.filter(|log| log.generation == generation).map(|log| log.mailbox);
+        let expires_at = kept.relay_until.map(UnixMillis::seconds).unwrap_or_default();
+        // DEV-22
+        self.take_own(of, &kept.id, &Place { mailbox: log, generation, seq, expires_at })
     }
 
     /// Receipts that came before their message have waited for it.

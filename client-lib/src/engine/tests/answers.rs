@@ -1,12 +1,13 @@
 //! Invitations that are answered on several devices of one account.
 
+use restante_spec::codes::Code;
 use restante_spec::content::{ConversationState, StateRecord};
 
 use super::devices::{link, settle, texts, three};
 use super::friends;
 use super::post::{Person, Post};
 use crate::store::{ConversationRow, LogRow, LogState};
-use crate::types::{ContactId, ContactState, ConversationId, Standing};
+use crate::types::{ContactId, ContactState, ConversationId, Fate, Standing};
 
 /// Bob has invited Alice, who has two devices, into a group; and what he calls her.
 fn invited() -> (Post, [Person; 3], ConversationId, ContactId) {
@@ -45,6 +46,22 @@ fn agreeing_outlives_declining() {
             }
         }
     }
+}
+
+/// DEV-10, DEV-18: what is written on a device that has agreed, and that cannot read the log yet, is
+/// not refused because another one declines, whose word stands before its own.
+#[test]
+fn declining_refuses_nothing_of_who_agrees() {
+    let (mut post, [mut alice, mut laptop, mut bob], group, _) = invited();
+    laptop.engine.accept_group(group).unwrap();
+    let log = laptop.engine.store.read().need_conversation(group).unwrap().log.unwrap();
+    laptop.engine.reading_refused(&log, Code::Gone).unwrap();
+    let said = laptop.engine.send(group, "waits").unwrap().id;
+    alice.engine.decline_group(group).unwrap();
+    post.work(&mut alice);
+    settle(&mut post, &mut [&mut laptop, &mut alice, &mut bob]);
+    assert_eq!(laptop.engine.message(said).unwrap().fate, Fate::Queued);
+    assert_eq!(alice.engine.conversation(group).unwrap().standing, Standing::Open);
 }
 
 /// DEV-18: what was declined stays so on every device, and a later invitation can be agreed to.

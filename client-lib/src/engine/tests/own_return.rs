@@ -134,6 +134,30 @@ fn lost_manifests_are_told_anew() {
     assert_eq!(alice.engine.store.read().sharing().unwrap(), []);
 }
 
+/// DEV-22: what this device said, and the relay's answer to which was lost, has the place where
+/// another own device has read it, and is not said again.
+#[test]
+fn places_come_with_the_history() {
+    let (mut post, mut alice, mut laptop, mut bob) = three();
+    let (log, of) = (alice.log(), alice.talk());
+    laptop.engine.send(of, "unanswered").unwrap();
+    let sealed = laptop.engine.outgoing(&log, 0, 1).unwrap().remove(0);
+    post.append(log, sealed).unwrap();
+    bob.engine.send(bob.talk(), "behind it").unwrap();
+    settle(&mut post, &mut [&mut bob, &mut alice]);
+    outlive(&mut post, &mut laptop, &mut [&mut alice, &mut bob], log);
+    let history = |person: &Person| person.engine.history(of, None, 9).unwrap();
+    assert_eq!(history(&laptop)[0].seq, None);
+    let row = laptop.engine.store.read().need_log(&log).unwrap();
+    let wanted = laptop.engine.transact(|work| work.want_history(of, row.read_upto()));
+    wanted.unwrap();
+    go_on(&mut post, &mut [&mut laptop, &mut alice]);
+    assert_eq!(texts(&laptop, of), ["unanswered", "behind it"]);
+    let places = |person: &Person| history(person).iter().map(|it| it.seq).collect::<Vec<_>>();
+    assert_eq!(places(&laptop), places(&alice));
+    assert_eq!(laptop.engine.store.read().outbox_count(of).unwrap(), 0);
+}
+
 /// CNV-19: an own device whose leaf is in the tree no more needs nobody's consent but what its
 /// account's list says.
 #[test]
