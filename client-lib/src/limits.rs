@@ -157,6 +157,8 @@ pub(crate) const HANDED_ON_ACTS: u32 = 64;
 pub(crate) const REPAIR_TURN: Seconds = Seconds::new(10);
 /// Turns of a request; who would come later does not answer.
 pub(crate) const REPAIR_TURNS: usize = 8;
+/// Devices of a group, the first in its tree, that tell how far they have counted the others.
+pub(crate) const COUNT_TELLERS: usize = 3;
 /// Between two repairs of this device in a conversation.
 pub(crate) const REPAIR_PAUSE: Seconds = Seconds::new(2);
 /// Repairs an account is given in a conversation in [`REPAIR_RATE_TIME`]; more waits.

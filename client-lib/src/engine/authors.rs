@@ -12,6 +12,16 @@ use crate::error::Error;
 use crate::limits::{GAPS, OWN_KEPT, REPAIR_DELAY, REPAIR_SPREAD};
 use crate::store::{AuthorRow, GapRow, KeptRow, LogRow, Place};
 
+/// Contents of one device that are missing: their counters, the hash of the last, and the places
+/// they stand between.
+pub(super) struct Missed {
+    pub(super) first: u64,
+    pub(super) last: u64,
+    pub(super) hash: [u8; 32],
+    pub(super) after: Seq,
+    pub(super) before: Seq,
+}
+
 impl Work<'_> {
     /// Counts what a device has said; what it must have said before and is not here is a gap.
     pub(super) fn note_content(
@@ -31,17 +41,21 @@ impl Work<'_> {
         let previous = previous_of(&content);
         let row = |counter, hash, seq| {
             let (mailbox, device) = (log.mailbox, *device);
-            AuthorRow { mailbox, device, counter, hash, seq }
+            AuthorRow { mailbox, device, account: *author, counter, hash, seq }
         };
         let known = match self.db.author(&log.mailbox, device)? {
             Some(known) => known,
             // REV-7: what came with an archive does not lie behind it.
-            None if self.db.was_absent(&log.mailbox)? => {
+            None if self.db.absent_since(&log.mailbox)?.is_some() => {
                 row(0, None, self.db.archived_up_to(log.conversation, log.generation)?)
             }
             // It may have spoken before this device came.
             None => row(told, previous, envelope.seq),
         };
+        if self.db.drop_hearsay(&log.mailbox, device)? {
+            // It speaks for itself.
+            self.tell_gaps(log.conversation);
+        }
         // CNV-16
         let differs = told == known.counter && previous != known.hash;
         let is_gap = told > known.counter + 1 || differs;
@@ -51,7 +65,8 @@ impl Work<'_> {
         {
             let (first, after) =
                 if differs { (told, Seq::START) } else { (known.counter + 1, known.seq) };
-            self.note_gap(log, (device, author), (first, told), hash, (after, envelope.seq))?;
+            let missed = Missed { first, last: told, hash, after, before: envelope.seq };
+            self.note_gap(log, (device, author), missed, false)?;
         }
         let hash = if kept { Some(*content_hash(bytes).as_bytes()) } else { previous };
         self.db.put_author(&row(content.counter, hash, envelope.seq))?;
@@ -62,7 +77,7 @@ impl Work<'_> {
     }
 
     /// Whether a content is here already: an own device has handed it on (DEV-22).
-    fn has_kept(
+    pub(super) fn has_kept(
         &self,
         log: &LogRow,
         device: &PublicKey,
@@ -117,13 +132,12 @@ impl Work<'_> {
         self.keep(&log, &device, place.seq, &content, &bytes)
     }
 
-    fn note_gap(
+    pub(super) fn note_gap(
         &mut self,
         log: &LogRow,
         (device, author): (&PublicKey, &PublicKey),
-        (first, last): (u64, u64),
-        hash: [u8; 32],
-        (after, before): (Seq, Seq),
+        Missed { first, last, hash, after, before }: Missed,
+        hearsay: bool,
     ) -> Result<(), Error> {
         let known = self.db.gaps(log.conversation)?;
         if known.len() >= GAPS
@@ -146,6 +160,7 @@ impl Work<'_> {
             asks: 0,
             due: self.later(REPAIR_DELAY, REPAIR_SPREAD)?,
             lost: false,
+            hearsay,
         })?;
         self.tell_gaps(log.conversation);
         Ok(())
@@ -170,8 +185,9 @@ impl Work<'_> {
             }
             let again = merged.removed.iter().any(|m| m.device.as_ref() == Some(device));
             if !again && self.db.author(&log.mailbox, device.device())?.is_none() {
-                let (mailbox, device) = (log.mailbox, *device.device());
-                self.db.put_author(&AuthorRow { mailbox, device, counter: 0, hash: None, seq })?;
+                let (mailbox, device, hash) = (log.mailbox, *device.device(), None);
+                let row = AuthorRow { mailbox, device, account, counter: 0, hash, seq };
+                self.db.put_author(&row)?;
             }
         }
         Ok(())

@@ -49,13 +49,14 @@ impl Work<'_> {
     ) -> Result<(), Error> {
         let author = speaker.account;
         match &content.body {
-            Body::Receipts(receipts) => self.take_receipts(log, author, receipts),
+            Body::Receipts(receipts) => self.take_receipts(log, author, envelope.seq, receipts),
             Body::Profile(profile) => {
                 self.take_profile(log, author, profile)?;
                 self.mute_unlisted((&log.mailbox, envelope.seq), author, &profile.devices)
             }
             Body::RepairRequest(request) => self.take_repair_request(log, speaker, request),
             Body::Repair(repair) => self.take_repair(log, author, repair),
+            Body::Counts(counts) => self.take_counts(log, counts),
             Body::Sync(sync) => {
                 self.take_sync(log.conversation, speaker, &place_of(log, envelope), sync)
             }

@@ -40,12 +40,11 @@ impl Work<'_> {
             if log.conversation == self.own_conversation_id() {
                 self.tell_anew(log, asker.device)?;
             }
-            // CNV-16
-            return self.tell_how_far(log, false);
+            return self.tell_how_far(log, asker.device, request.behind);
         }
         let mut owed = self.db.owed_in(&log.mailbox)?.len();
         for range in request.ranges.iter().filter(|range| range.generation == of.generation) {
-            let Some(turn) = self.turn(log, &range.device)? else { continue };
+            let Some(turn) = self.turn(log, &of, &range.device)? else { continue };
             if owed >= REPAIRS_OWED {
                 return Ok(());
             }
@@ -73,7 +72,7 @@ impl Work<'_> {
         let members = self.members(&log.mailbox)?;
         let devices = members.iter().filter_map(|member| member.device.as_ref());
         let first = devices.map(|found| *found.device()).find(|device| device != asker);
-        let is_whole = !self.db.was_absent(&log.mailbox)?;
+        let is_whole = self.db.absent_since(&log.mailbox)?.is_none();
         if is_whole && first == Some(self.account.device.public()) {
             // DEV-9: what a device has told that was removed since, nobody repairs.
             self.tell_everything()?;
@@ -83,7 +82,12 @@ impl Work<'_> {
 
     /// When this device answers for contents of a device: that one first, then the others of its
     /// account, then everybody by leaf. `None`: enough others come before.
-    fn turn(&mut self, log: &LogRow, device: &PublicKey) -> Result<Option<u32>, Error> {
+    fn turn(
+        &mut self,
+        log: &LogRow,
+        of: &LogRow,
+        device: &PublicKey,
+    ) -> Result<Option<u32>, Error> {
         let own = self.account.device.public();
         if own == *device {
             return Ok(Some(0));
@@ -92,12 +96,15 @@ impl Work<'_> {
         let is = |m: &&Member, key: &PublicKey| {
             m.device.as_ref().is_some_and(|found| found.device() == key)
         };
-        let author = members.iter().find(|m| is(m, device)).and_then(account);
+        // It may be in the tree no more.
+        let there = members.iter().find(|m| is(m, device));
+        let counted = self.db.author(&of.mailbox, device)?.map(|counted| counted.account);
+        let author = there.and_then(account).or(counted);
         let mut order: Vec<_> = members.iter().filter(|m| !is(m, device)).collect();
         order.sort_by_key(|m| author.is_none() || account(m) != author);
         // CNV-17
         let turn = order.iter().position(|m| is(m, &own));
-        let before = usize::from(author.is_some());
+        let before = usize::from(there.is_some());
         let turn = turn.map(|turn| turn + before).filter(|turn| *turn <= REPAIR_TURNS);
         Ok(turn.and_then(|turn| u32::try_from(turn).ok()))
     }

@@ -17,6 +17,7 @@ mod authors;
 mod commands;
 mod commits;
 mod contents;
+mod counts;
 mod devices;
 mod endings;
 mod finding;

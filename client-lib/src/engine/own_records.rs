@@ -283,10 +283,12 @@ impl Work<'_> {
     /// on its way to the others.
     fn says_open(&self, id: ConversationId) -> Result<bool, Error> {
         let name = RecordName { kind: StateRecord::CONVERSATION, key: id.as_bytes().to_vec() };
-        Ok(matches!(
-            self.word_on_its_way(&name)?,
-            Some(StateRecord::Conversation(_, state)) if standing_of(state.standing) == Standing::Open
-        ))
+        Ok(match self.word_on_its_way(&name)? {
+            Some(StateRecord::Conversation(_, said)) => {
+                standing_of(said.standing) == Standing::Open
+            }
+            _ => false,
+        })
     }
 
     fn hear_of_conversation(

@@ -287,7 +287,7 @@ impl Work<'_> {
         self.db.put_log(log)?;
         self.db.forget_own_ids(&log.mailbox)?;
         self.db.drop_return(&log.mailbox)?;
-        self.db.note_absence(&log.mailbox)?;
+        self.db.note_absence(&log.mailbox, log.cursor)?;
         self.note_new_members(log, before, now)?;
         self.db.put_wish(&log.mailbox, &Wish::Update, self.now)
     }
@@ -307,6 +307,7 @@ impl Work<'_> {
             // DEV-7: those that were linked while this one could not add them.
             self.add_own_devices(row.id, mailbox)?;
             let log = self.db.need_log(mailbox)?;
+            self.ask_how_far(&log, log.cursor)?;
             self.want_history(row.id, log.read_upto())?;
         }
         if is_new || row.state.kind != GroupKind::Direct {
@@ -337,8 +338,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// What a re-adding commit means for the others: it need not be made again, and the device that
-    /// is back is told how far this one has counted, so that it finds what it missed.
+    /// What a re-adding commit means for the others: it need not be made again.
     pub(super) fn take_returned(
         &mut self,
         log: &LogRow,
@@ -368,29 +368,11 @@ impl Work<'_> {
                 self.db.take_wish(wish.id)?;
             }
         }
-        let mine = merged.committer == Some(*self.account.id().key());
-        // CNV-19
-        self.tell_how_far(log, mine)
-    }
-
-    /// Somebody may have missed what this device has said: its next content names the counter; and
-    /// that it leaves it says again.
-    pub(super) fn tell_how_far(&mut self, log: &LogRow, mine: bool) -> Result<(), Error> {
-        let of = log.conversation;
-        let few = accounts(&self.members(&log.mailbox)?).len() <= crate::limits::UPDATE_MEMBERS;
-        let row = self.db.need_conversation(of)?;
-        if log.counter > 0
-            && row.standing.is_in()
-            && (few || mine)
-            && !self.db.waits_in_outbox(of, Body::PROFILE)?
-        {
-            self.queue_profile_to(of)?;
-        }
-        self.leave_again(&row)
+        Ok(())
     }
 
     /// Who leaves says so once more.
-    fn leave_again(&mut self, row: &ConversationRow) -> Result<(), Error> {
+    pub(super) fn leave_again(&mut self, row: &ConversationRow) -> Result<(), Error> {
         let is_said = self.db.waits_in_outbox(row.id, Body::Leave.kind())?;
         if row.standing == Standing::Leaving && !is_said {
             self.queue_body(row.id, &Body::Leave)?;

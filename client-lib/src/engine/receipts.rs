@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use restante_crypto::Member;
 use restante_spec::content::{Body, GroupKind, Receipts};
-use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey, Seconds, UnixTime};
+use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey, Seconds, Seq, UnixTime};
 use restante_spec::limits::RECEIPT_IDS;
 
 use super::commands::id_of_key;
@@ -149,6 +149,7 @@ impl Work<'_> {
         &mut self,
         log: &LogRow,
         author: &PublicKey,
+        seq: Seq,
         receipts: &Receipts,
     ) -> Result<(), Error> {
         let (of, who) = (log.conversation, id_of_key(author));
@@ -162,6 +163,7 @@ impl Work<'_> {
             }
             if self.db.reach(of, id, who, how, self.now)? {
                 // What was delivered need not be sent again, whatever the relay answered.
+                self.miss_place(log, id, seq)?;
                 self.db.take_outbox_of(of, id)?;
                 if self.db.settle_fate(of, &message)? {
                     self.tell_fate(of, id)?;

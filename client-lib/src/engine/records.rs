@@ -47,9 +47,9 @@ impl Work<'_> {
                 let (after, before) = (log.cursor, envelope.seq);
                 let conversation = Some(log.conversation);
                 self.notice(Notice::Gap { conversation, after, before });
-                self.db.note_absence(mailbox)?;
+                self.db.note_absence(mailbox, after)?;
                 self.note_seen(&log, envelope.seq)?;
-                self.ask_how_far(&log)?;
+                self.ask_how_far(&log, after)?;
                 if !is_wanted {
                     self.want_history(log.conversation, log.read_upto())?;
                     is_wanted = true;

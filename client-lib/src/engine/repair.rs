@@ -16,14 +16,13 @@ use super::commands::id_of_key;
 use super::contents::Speaker;
 use super::giving::ENTRY_BYTES;
 use super::membership::{account, accounts, member_of};
+use super::records::place_of;
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::events::Event;
-use crate::limits::{
-    HANDED_ON_ACTS, REPAIR_BYTES, REPAIR_DELAY, REPAIR_SPREAD, REPAIR_WAITS, UPDATE_MEMBERS,
-};
+use crate::limits::{HANDED_ON_ACTS, REPAIR_BYTES, REPAIR_DELAY, REPAIR_SPREAD, REPAIR_WAITS};
 use crate::store::{GapRow, LogRow, LogState};
-use crate::types::{ConversationId, Gap, GapState, Message, MessageId, Position, Standing};
+use crate::types::{ConversationId, Gap, GapState, Message, MessageId, Position};
 
 /// A content somebody has given.
 struct Given {
@@ -104,7 +103,7 @@ impl Work<'_> {
         for some in gaps.chunks(REPAIR_RANGES) {
             if may {
                 let ranges = some.iter().map(range_of).collect();
-                let request = RepairRequest { conversation: log, ranges };
+                let request = RepairRequest { conversation: log, ranges, behind: Seq::START };
                 self.queue_body(of, &Body::RepairRequest(request))?;
             }
             for gap in some {
@@ -114,20 +113,6 @@ impl Work<'_> {
                 gap.asks += u32::from(may);
                 self.db.put_gap(&gap)?;
             }
-        }
-        Ok(())
-    }
-
-    /// Something of a log was let go unread: whoever said it may say nothing more by itself. Where
-    /// many are, somebody soon says something.
-    pub(super) fn ask_how_far(&mut self, log: &LogRow) -> Result<(), Error> {
-        let of = log.conversation;
-        let few = accounts(&self.members(&log.mailbox)?).len() <= UPDATE_MEMBERS;
-        let current = self.db.need_conversation(of)?.log == Some(log.mailbox);
-        if few && current && self.can_ask(of)? {
-            let request = RepairRequest { conversation: log.mailbox, ranges: Vec::new() };
-            // CNV-16
-            self.queue_body(of, &Body::RepairRequest(request))?;
         }
         Ok(())
     }
@@ -146,14 +131,13 @@ impl Work<'_> {
     }
 
     /// Whether something can be asked in a conversation, and is not being asked already.
-    fn can_ask(&self, of: ConversationId) -> Result<bool, Error> {
+    pub(super) fn can_ask(&self, of: ConversationId) -> Result<bool, Error> {
         let row = self.db.need_conversation(of)?;
-        let Some(mailbox) = row.log.filter(|_| row.standing == Standing::Open) else {
+        let Some(mailbox) = row.log.filter(|_| row.standing.is_in()) else {
             return Ok(false);
         };
         let live = self.db.need_log(&mailbox)?.state == LogState::Live;
-        let kind = Body::RepairRequest(RepairRequest { conversation: mailbox, ranges: Vec::new() });
-        Ok(live && !self.db.waits_in_outbox(of, kind.kind())? && !self.is_cloned()?)
+        Ok(live && !self.db.waits_in_outbox(of, Body::REPAIR_REQUEST)? && !self.is_cloned()?)
     }
 
     /// The conversation of the own devices, if there are others to ask.
@@ -235,10 +219,16 @@ impl Work<'_> {
         let id = MessageId::new(*given.content.id.as_bytes());
         let envelope = envelope_of(given);
         let speaker = Speaker { account: &gap.account, device: &gap.device };
-        // CNV-17
         let last = counter == gap.last;
         let fits = last && *content_hash(&given.bytes).as_bytes() == gap.hash;
-        let is_confirmed = fits || (!last && *giver == gap.account);
+        let is_authors = *giver == gap.account;
+        let is_own = giver == self.account.id().key();
+        // CNV-17
+        let is_confirmed = if gap.hearsay {
+            is_authors || (fits && (is_own || self.is_shown(of, &id)?))
+        } else {
+            fits || (!last && is_authors)
+        };
         if given.seq <= gap.after {
             let archived = self.db.archived_up_to(of.conversation, of.generation)?;
             let is_here = self.db.bare_message(of.conversation, &id)?.is_some();
@@ -252,15 +242,39 @@ impl Work<'_> {
         if is_confirmed {
             self.db.drop_unconfirmed(of.conversation, &id)?;
             self.keep(of, &given.device, given.seq, &given.content, &given.bytes)?;
-            self.narrow(gap.clone(), given)?;
+            self.narrow(gap.clone(), given, is_authors)?;
+            if given.device == self.account.device.public() {
+                let place = place_of(of, &envelope);
+                self.place_own(of.conversation, &given.content.id, &place)?;
+                return Ok(false);
+            }
             self.take_said(of, speaker, &envelope, &given.content, &given.bytes)?;
-        } else if !last && matches!(given.content.body, Body::Text(_)) {
+            return Ok(true);
+        }
+        if (gap.hearsay || !last) && matches!(given.content.body, Body::Text(_)) {
             // It can be shown, but changes nothing.
             let told = self.events.len();
             self.take_said(of, speaker, &envelope, &given.content, &given.bytes)?;
             self.mark_unconfirmed(of, &id, told)?;
         }
-        Ok(is_confirmed)
+        if gap.hearsay && fits && self.is_settled(of, gap, &given.content.body)? {
+            self.narrow(gap.clone(), given, false)?;
+        }
+        Ok(false)
+    }
+
+    /// Whether a message is here, confirmed: an own device has given it.
+    fn is_shown(&self, of: &LogRow, id: &MessageId) -> Result<bool, Error> {
+        let message = self.db.bare_message(of.conversation, id)?;
+        Ok(message.is_some_and(|message| !message.is_unconfirmed))
+    }
+
+    /// Whether nobody can confirm more of what others have counted: its author's account is gone,
+    /// and what it said is shown as unconfirmed, or means nothing without it.
+    fn is_settled(&mut self, of: &LogRow, gap: &GapRow, said: &Body) -> Result<bool, Error> {
+        let members = self.members_if_in(&of.mailbox)?;
+        let is_gone = !accounts(&members).contains(&gap.account);
+        Ok(is_gone && matches!(said, Body::Text(_) | Body::Leave | Body::Roster(_)))
     }
 
     /// What another account gave here may be missed by own devices without their knowing: they came
@@ -389,7 +403,7 @@ impl Work<'_> {
     }
 
     /// One of a gap is here: what stands before and behind it is still missing.
-    fn narrow(&mut self, gap: GapRow, given: &Given) -> Result<(), Error> {
+    fn narrow(&mut self, gap: GapRow, given: &Given, is_authors: bool) -> Result<(), Error> {
         let (counter, seq) = (given.content.counter, given.seq);
         self.db.drop_gap(gap.id)?;
         let wait = REPAIR_WAITS.first().copied().unwrap_or(REPAIR_DELAY);
@@ -398,7 +412,8 @@ impl Work<'_> {
         if gap.first < counter
             && let Some(hash) = previous_of(&given.content)
         {
-            self.db.put_gap(&GapRow { last: counter - 1, hash, before: seq, ..left.clone() })?;
+            let (last, hearsay) = (counter - 1, left.hearsay && !is_authors);
+            self.db.put_gap(&GapRow { last, hash, before: seq, hearsay, ..left.clone() })?;
         }
         if counter < gap.last {
             self.db.put_gap(&GapRow { first: counter + 1, after: seq, ..left })?;

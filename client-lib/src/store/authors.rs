@@ -1,6 +1,7 @@
 //! The tables of what devices have said in a log: how far each has counted, the exact bytes of what
 //! is kept, for members that miss it; and since when accounts are members.
 
+use restante_spec::content::{ContentHash, Count};
 use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey, Seq};
 use rusqlite::{OptionalExtension, Row, params};
 
@@ -13,6 +14,7 @@ use crate::types::{ConversationId, MessageId};
 pub(crate) struct AuthorRow {
     pub(crate) mailbox: MailboxId,
     pub(crate) device: PublicKey,
+    pub(crate) account: PublicKey,
     pub(crate) counter: u64,
     /// Of the content with that counter; `None` before there is one.
     pub(crate) hash: Option<[u8; 32]>,
@@ -44,6 +46,14 @@ const KEEP: &str = "INSERT OR REPLACE INTO kept
             AND (kind IN (4, 5) OR id = ?5 AND edited = 1))";
 const KEPT_ABOUT: &str =
     "SELECT * FROM kept WHERE conversation = ?1 AND about = ?2 ORDER BY seq DESC LIMIT ?3";
+/// The first behind a place follows the last before it that is kept here, or is the first that is.
+const COUNTS_BEHIND: &str = "SELECT *, 1 + coalesce(
+        (SELECT counter FROM kept WHERE kept.mailbox = ?1 AND kept.device = authors.device
+            AND kept.seq <= ?2 ORDER BY counter DESC LIMIT 1),
+        (SELECT counter - 1 FROM kept WHERE kept.mailbox = ?1 AND kept.device = authors.device
+            ORDER BY counter LIMIT 1), counter - 1) AS first
+    FROM authors WHERE mailbox = ?1 AND seq > ?2 AND hash IS NOT NULL AND first <= counter
+    ORDER BY seq DESC LIMIT ?3";
 /// Each half has its index.
 const DROP_KEPT: &str = "DELETE FROM kept WHERE rowid IN (
     SELECT rowid FROM kept WHERE conversation = ?1 AND id = ?2
@@ -77,6 +87,7 @@ impl Db<'_> {
             Ok(AuthorRow {
                 mailbox: *mailbox,
                 device: *device,
+                account: PublicKey::new(fixed(row, "account")?),
                 counter: from_sql(row.get("counter")?),
                 hash: maybe(row, "hash")?,
                 seq: Seq::new(from_sql(row.get("seq")?)),
@@ -87,11 +98,12 @@ impl Db<'_> {
 
     /// Writes how far a device has counted.
     pub(crate) fn put_author(self, row: &AuthorRow) -> Result<(), Error> {
-        let sql = "INSERT OR REPLACE INTO authors (mailbox, device, counter, hash, seq)
-            VALUES (?1, ?2, ?3, ?4, ?5)";
+        let sql = "INSERT OR REPLACE INTO authors (mailbox, device, account, counter, hash, seq)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         self.sql.prepare_cached(sql)?.execute(params![
             row.mailbox.as_bytes(),
             row.device.as_bytes(),
+            row.account.as_bytes(),
             to_sql(row.counter),
             row.hash,
             to_sql(row.seq.get()),
@@ -193,17 +205,42 @@ impl Db<'_> {
         Ok(seq.optional()?.map_or(Seq::START, |seq| Seq::new(from_sql(seq))))
     }
 
-    /// Something of this log was let go before it came here.
-    pub(crate) fn note_absence(self, mailbox: &MailboxId) -> Result<(), Error> {
-        let sql = "INSERT OR IGNORE INTO absences (mailbox) VALUES (?1)";
-        self.sql.prepare_cached(sql)?.execute([mailbox.as_bytes()])?;
+    /// Something of this log behind a place was let go before it came here.
+    pub(crate) fn note_absence(self, mailbox: &MailboxId, since: Seq) -> Result<(), Error> {
+        let sql = "INSERT OR IGNORE INTO absences (mailbox, since) VALUES (?1, ?2)";
+        self.sql.prepare_cached(sql)?.execute((mailbox.as_bytes(), to_sql(since.get())))?;
         Ok(())
     }
 
-    /// Whether something of this log was let go before it came here.
-    pub(crate) fn was_absent(self, mailbox: &MailboxId) -> Result<bool, Error> {
-        let sql = "SELECT 1 FROM absences WHERE mailbox = ?1";
-        Ok(self.sql.prepare_cached(sql)?.exists([mailbox.as_bytes()])?)
+    /// Behind which place something of this log was first let go before it came here; `None`: all
+    /// of it was read.
+    pub(crate) fn absent_since(self, mailbox: &MailboxId) -> Result<Option<Seq>, Error> {
+        let sql = "SELECT since FROM absences WHERE mailbox = ?1";
+        let mut query = self.sql.prepare_cached(sql)?;
+        let since = query.query_row([mailbox.as_bytes()], |row| row.get(0)).optional()?;
+        Ok(since.map(|since| Seq::new(from_sql(since))))
+    }
+
+    /// What devices have said behind a place of a log, those that said something last first.
+    pub(crate) fn counts_behind(
+        self,
+        mailbox: &MailboxId,
+        behind: Seq,
+        limit: usize,
+    ) -> Result<Vec<Count>, Error> {
+        let mut query = self.sql.prepare_cached(COUNTS_BEHIND)?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = query.query_map((mailbox.as_bytes(), to_sql(behind.get()), limit), |row| {
+            Ok(Count {
+                device: PublicKey::new(fixed(row, "device")?),
+                account: PublicKey::new(fixed(row, "account")?),
+                first: from_sql(row.get("first")?),
+                last: from_sql(row.get("counter")?),
+                hash: ContentHash::new(fixed(row, "hash")?),
+                seq: Seq::new(from_sql(row.get("seq")?)),
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 }
 

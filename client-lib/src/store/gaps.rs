@@ -33,6 +33,8 @@ pub(crate) struct GapRow {
     pub(crate) due: UnixTime,
     /// Nobody has them.
     pub(crate) lost: bool,
+    /// Others have counted them: their author has named neither counter nor hash.
+    pub(crate) hearsay: bool,
 }
 
 /// Contents somebody has asked for.
@@ -67,6 +69,7 @@ impl GapRow {
             asks: row.get("asks")?,
             due: UnixTime::new(from_sql(row.get("due")?)),
             lost: row.get("lost")?,
+            hearsay: row.get("hearsay")?,
         })
     }
 }
@@ -90,8 +93,8 @@ impl Db<'_> {
     /// Writes a gap, new or changed.
     pub(crate) fn put_gap(self, gap: &GapRow) -> Result<(), Error> {
         let sql = "INSERT OR REPLACE INTO gaps (id, conversation, mailbox, generation, device,
-                account, first, last, hash, after, before, asks, due, lost)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+                account, first, last, hash, after, before, asks, due, lost, hearsay)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
         self.sql.prepare_cached(sql)?.execute(params![
             (gap.id != 0).then_some(gap.id),
             gap.conversation.as_bytes(),
@@ -107,6 +110,7 @@ impl Db<'_> {
             gap.asks,
             to_sql(gap.due.get()),
             gap.lost,
+            gap.hearsay,
         ])?;
         Ok(())
     }
@@ -115,6 +119,17 @@ impl Db<'_> {
     pub(crate) fn drop_gap(self, id: i64) -> Result<(), Error> {
         self.sql.prepare_cached("DELETE FROM gaps WHERE id = ?1")?.execute([id])?;
         Ok(())
+    }
+
+    /// What others have counted of a device counts no more: it has said more itself, or they have.
+    pub(crate) fn drop_hearsay(
+        self,
+        mailbox: &MailboxId,
+        device: &PublicKey,
+    ) -> Result<bool, Error> {
+        let sql = "DELETE FROM gaps WHERE mailbox = ?1 AND device = ?2 AND hearsay = 1";
+        let mut delete = self.sql.prepare_cached(sql)?;
+        Ok(delete.execute((mailbox.as_bytes(), device.as_bytes()))? > 0)
     }
 
     /// The gaps of a conversation, in its order.

@@ -133,8 +133,8 @@ CREATE TABLE log_hashes (
 ) WITHOUT ROWID;
 
 CREATE TABLE authors (
-    mailbox BLOB NOT NULL, device BLOB NOT NULL, counter INTEGER NOT NULL, hash BLOB,
-    seq INTEGER NOT NULL, PRIMARY KEY (mailbox, device)
+    mailbox BLOB NOT NULL, device BLOB NOT NULL, account BLOB NOT NULL,
+    counter INTEGER NOT NULL, hash BLOB, seq INTEGER NOT NULL, PRIMARY KEY (mailbox, device)
 ) WITHOUT ROWID;
 
 CREATE TABLE kept (
@@ -149,15 +149,17 @@ CREATE TABLE joined (
     mailbox BLOB NOT NULL, account BLOB NOT NULL, seq INTEGER NOT NULL,
     PRIMARY KEY (mailbox, account)
 ) WITHOUT ROWID;
-CREATE TABLE absences (mailbox BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE absences (mailbox BLOB PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;
 
 CREATE TABLE gaps (
     id INTEGER PRIMARY KEY AUTOINCREMENT, conversation BLOB NOT NULL, mailbox BLOB NOT NULL,
     generation INTEGER NOT NULL, device BLOB NOT NULL, account BLOB NOT NULL,
     first INTEGER NOT NULL, last INTEGER NOT NULL, hash BLOB NOT NULL,
     after INTEGER NOT NULL, before INTEGER NOT NULL,
-    asks INTEGER NOT NULL, due INTEGER NOT NULL, lost INTEGER NOT NULL
+    asks INTEGER NOT NULL, due INTEGER NOT NULL, lost INTEGER NOT NULL,
+    hearsay INTEGER NOT NULL
 );
+CREATE INDEX gaps_of_device ON gaps (mailbox, device);
 CREATE INDEX gaps_of_conversation ON gaps (conversation, generation, before);
 CREATE INDEX gaps_due ON gaps (due) WHERE lost = 0;
 

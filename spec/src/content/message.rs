@@ -1,7 +1,7 @@
 //! What a device says in a conversation: the envelope of every kind, and which kinds there are.
 
 use super::kept::{Attachment, Delete, Edit, Reaction, Roster, Sync, Text, Verified};
-use super::passing::{Profile, Receipts, Repair, RepairRequest, RoomGrant};
+use super::passing::{Counts, Profile, Receipts, Repair, RepairRequest, RoomGrant};
 use crate::ids::{ContentHash, EnvelopeId, LogHash, Seq, UnixTime};
 use crate::message::EnvelopeClass;
 
@@ -69,6 +69,8 @@ pub enum Body {
     Repair(Repair),
     /// Makes an account a host of a room.
     Room(RoomGrant),
+    /// Tells how far others have counted.
+    Counts(Counts),
     /// A kind of a newer version: kept as it is and shown as such, or let pass (CNT-2).
     Unknown {
         /// Its number.

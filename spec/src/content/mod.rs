@@ -23,7 +23,9 @@ pub use letter::{
     LinkedLetter, ReaddLetter, RemovedLetter, WelcomeLetter, WelcomePart,
 };
 pub use message::{Body, Content, LogPosition, UnixMillis};
-pub use passing::{Profile, Receipts, Repair, RepairEntry, RepairRange, RepairRequest, RoomGrant};
+pub use passing::{
+    Count, Counts, Profile, Receipts, Repair, RepairEntry, RepairRange, RepairRequest, RoomGrant,
+};
 pub use state::{
     AccountState, ContactState, ConversationState, HistoryTaken, HistoryWanted, InviteState,
     RoomHost, RoomState, StateRecord,

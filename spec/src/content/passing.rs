@@ -5,7 +5,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use super::letter::InboxGrant;
-use crate::ids::{EnvelopeId, MailboxId, PublicKey, Seq};
+use crate::ids::{ContentHash, EnvelopeId, MailboxId, PublicKey, Seq};
 
 /// Ids of messages that arrived or were read; never receipted itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub struct RepairRequest {
     pub conversation: MailboxId,
     /// Which; none: it asks how far its readers have counted.
     pub ranges: Vec<RepairRange>,
+    /// Up to where it has read that log itself; of use without ranges only.
+    pub behind: Seq,
 }
 
 /// Kept contents of one device, by their counters (CNT-12).
@@ -47,6 +49,32 @@ pub struct RepairRange {
     pub from: u64,
     /// The counter of the last.
     pub to: u64,
+}
+
+/// How far its sender has counted others in this log, for a device that has asked (CNT-12).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// That device.
+    pub asker: PublicKey,
+    /// One of each device that has said something behind the place that was asked for.
+    pub counts: Vec<Count>,
+}
+
+/// What a device has said, as another one has counted it (CNT-12).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// The device.
+    pub device: PublicKey,
+    /// Its account.
+    pub account: PublicKey,
+    /// The counter of the first kept content behind the place that was asked for, from 1.
+    pub first: u64,
+    /// The counter of the last.
+    pub last: u64,
+    /// Of the last one.
+    pub hash: ContentHash,
+    /// By this place it was said.
+    pub seq: Seq,
 }
 
 /// Gives contents that somebody misses (CNT-12).

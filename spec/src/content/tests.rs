@@ -6,7 +6,7 @@ use super::*;
 use crate::address::RelayAddress;
 use crate::ids::{BlobId, ContentHash, EnvelopeId, LogHash, MailboxId, PublicKey, Seq};
 use crate::limits::{
-    BLOB_BYTES, CONTENT_BYTES, DELETE_IDS, EMOJI_BYTES, FILE_NAME_BYTES, KEPT_BYTES,
+    BLOB_BYTES, CONTENT_BYTES, COUNTS, DELETE_IDS, EMOJI_BYTES, FILE_NAME_BYTES, KEPT_BYTES,
     MEDIA_TYPE_BYTES, NICK_BYTES, RECEIPT_IDS, REPAIR_ENTRIES, REPAIR_RANGE_CONTENTS,
     REPAIR_RANGES, ROOM_LINK_CHARS, ROSTER_PEOPLE, SYNC_KEY_BYTES, SYNC_RECORDS, SYNC_VALUE_BYTES,
     TEXT_BYTES, THUMBNAIL_BYTES,
@@ -111,7 +111,18 @@ fn range(from: u64, to: u64) -> RepairRange {
 
 fn request(count: usize, from: u64, to: u64) -> Body {
     let conversation = MailboxId::new([9; 16]);
-    Body::RepairRequest(RepairRequest { conversation, ranges: vec![range(from, to); count] })
+    Body::RepairRequest(RepairRequest {
+        conversation,
+        ranges: vec![range(from, to); count],
+        behind: Seq::new(5),
+    })
+}
+
+fn counts(count: usize, first: u64, last: u64) -> Body {
+    let (asker, account) = (PublicKey::new([8; 32]), PublicKey::new([7; 32]));
+    let (hash, seq) = (ContentHash::new([3; 32]), Seq::new(u64::MAX));
+    let one = Count { device: asker, account, first, last, hash, seq };
+    Body::Counts(Counts { asker, counts: vec![one; count] })
 }
 
 fn repair(entries: usize, size: usize, missing: usize) -> Body {
@@ -169,6 +180,7 @@ fn passing() -> Vec<Body> {
         repair(0, 0, 1),
         room(90, true),
         room(90, false),
+        counts(2, 1, 9),
         unknown(77, 9),
     ]
 }
@@ -191,7 +203,7 @@ fn kinds_below_64_are_kept() {
     assert!(kept().iter().all(Body::is_kept));
     assert!(!passing().iter().any(Body::is_kept));
     assert!(unknown(63, 1).is_kept() && !unknown(64, 1).is_kept());
-    for known in [0, 1, 9, 64, 70] {
+    for known in [0, 1, 9, 64, 71] {
         assert_eq!(encode(unknown(known, 0)), Err(ContentError::Malformed { what: "kind" }));
     }
 }
@@ -260,6 +272,8 @@ fn bounds_hold() {
         (repair(REPAIR_ENTRIES, 9, 0), repair(REPAIR_ENTRIES + 1, 9, 0)),
         (repair(1, KEPT_BYTES, 0), repair(1, KEPT_BYTES + 1, 0)),
         (repair(0, 0, REPAIR_RANGES), repair(0, 0, REPAIR_RANGES + 1)),
+        (counts(COUNTS, u64::MAX, u64::MAX), counts(COUNTS + 1, u64::MAX, u64::MAX)),
+        (counts(1, 1, 1), counts(1, 0, 1)),
         (room(ROOM_LINK_CHARS, true), room(ROOM_LINK_CHARS + 1, true)),
         (filled(63, KEPT_BYTES), filled(63, KEPT_BYTES + 1)),
         (filled(77, CONTENT_BYTES), filled(77, CONTENT_BYTES + 1)),
@@ -278,11 +292,19 @@ fn bounds_hold() {
 fn empty_and_misleading_parts_are_refused() {
     let empty = [text(""), edit(""), delete(0), roster(0, ""), sync(0, 0, 0), receipts(0)];
     let repairs = [request(1, 2, 1), repair(0, 0, 0), repair(1, 0, 0)];
+    let counted = [counts(0, 1, 1), counts(1, 2, 1)];
     let nicks = [nick("line\nbreak"), nick("\u{1b}[2J"), roster(1, "\n")];
     let names = ["a/b", "a\\b", ".", "..", "a\nb", "exe.\u{202e}txt"].map(named);
     let types = ["image/jp\u{e9}g", "a\nb"].map(|kind| file(|file| file.media_type = kind.into()));
     let emoji = ["\u{7}", "\u{2066}", "\u{2028}"].map(reaction);
-    let all = empty.into_iter().chain(repairs).chain(nicks).chain(names).chain(types).chain(emoji);
+    let all = empty
+        .into_iter()
+        .chain(repairs)
+        .chain(counted)
+        .chain(nicks)
+        .chain(names)
+        .chain(types)
+        .chain(emoji);
     for body in all {
         let refused = encode(body.clone());
         assert!(matches!(refused, Err(ContentError::Malformed { .. })), "{body:?}");

@@ -332,9 +332,9 @@ impl Ledger {
                             && !self.taken_back.contains(id)
                             && !self.has_newcomers(log, *seq);
                         let is_shown = gaps.iter().any(|gap| gap.seq > *seq);
-                        // Who has left says no more how far it had counted (CNV-16), to who was
-                        // away or agreed to an invitation of long ago; and of a gap its account has
-                        // from before it came a device is not told.
+                        // Of a gap its account has from before it came a device is not told; nor
+                        // who agreed to an invitation of long ago, of what somebody said who has
+                        // left (CNV-16); nor anybody where nobody is left who has heard it.
                         let is_absent = self.absent.contains(&seat);
                         let was_given = self.given.get(&seat).is_some_and(|it| it.contains(id));
                         let came_late = !self.absent.is_empty() && !was_given;
@@ -342,8 +342,10 @@ impl Ledger {
                         assert!(
                             ids.contains(id)
                                 || (is_shown && !is_given)
-                                || (came_late && !is_absent && !is_given)
-                                || ((came_late || is_absent) && !is_there),
+                                || (is_absent
+                                    && !is_there
+                                    && (is_shown || !self.has_witnesses(log, seat, *seq)))
+                                || (came_late && !is_absent && !(is_given && is_there)),
                             "device {seat} misses {} of log {number} ({}), and shows {gaps:?}",
                             seq.get(),
                             self.texts[id].1
@@ -387,6 +389,15 @@ impl Ledger {
                 before.map(|time| time.upto).any(|upto| upto.is_none_or(|upto| upto >= from))
             };
             times.iter().any(|time| time.from > seq && !was_there(time.from))
+        })
+    }
+
+    /// Whether another device is in a log that was there when something was said.
+    fn has_witnesses(&self, log: &Log, seat: usize, seq: Seq) -> bool {
+        let mut others = self.people.keys().filter(|other| **other != seat);
+        others.any(|other| {
+            let times = log.memberships(*other, &self.readers);
+            times.iter().any(|time| time.holds(seq) && time.upto.is_none())
         })
     }
 

@@ -48,8 +48,8 @@ fn agreeing_outlives_declining() {
     }
 }
 
-/// DEV-10, DEV-18: what is written on a device that has agreed, and that cannot read the log yet, is
-/// not refused because another one declines, whose word stands before its own.
+/// DEV-10, DEV-18: what is written on a device that has agreed, and that cannot read the log yet,
+/// is not refused because another one declines, whose word stands before its own.
 #[test]
 fn declining_refuses_nothing_of_who_agrees() {
     let (mut post, [mut alice, mut laptop, mut bob], group, _) = invited();

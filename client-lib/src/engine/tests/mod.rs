@@ -2,6 +2,7 @@
 
 mod answers;
 mod attachments;
+mod counts;
 mod devices;
 mod gone;
 mod groups;

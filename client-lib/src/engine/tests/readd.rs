@@ -76,7 +76,7 @@ fn absent_device_comes_back_by_itself() {
     post.bring_letters(&mut bob);
     assert_eq!(state(&bob, &log), LogState::Live);
     let mut bob = bob.restart();
-    for _ in 0..3 {
+    for _ in 0..4 {
         post.round(&mut bob);
         post.round(&mut alice);
         wait(&mut bob, a_bit());

@@ -247,7 +247,7 @@ fn nothing_from_before_a_member_came_is_given() {
     post.round(&mut carol);
     let author = device(&alice);
     let range = RepairRange { generation: 1, device: author, from: 1, to: 4 };
-    let request = RepairRequest { conversation: log, ranges: vec![range] };
+    let request = RepairRequest { conversation: log, ranges: vec![range], behind: Seq::START };
     carol.engine.transact(|w| w.queue_body(group, &Body::RepairRequest(request))).unwrap();
     post.round(&mut carol);
     post.round(&mut alice);
@@ -331,12 +331,13 @@ fn silent_authors_are_asked_how_far_they_have_counted() {
     post.round(&mut bob);
     assert_eq!(bob.texts(), ["here", "lost", "hello?"]);
 
-    let asker = *bob.engine.account.id().key();
+    let (asker, device) = (*bob.engine.account.id().key(), bob.engine.account.device.public());
     let answered = |alice: &mut Person| {
         let take = |work: &mut Work<'_>| {
             let row = work.db.need_log(&log)?;
-            let request = RepairRequest { conversation: log, ranges: Vec::new() };
-            let speaker = Speaker { account: &asker, device: &asker };
+            let (ranges, behind) = (Vec::new(), Seq::START);
+            let request = RepairRequest { conversation: log, ranges, behind };
+            let speaker = Speaker { account: &asker, device: &device };
             work.take_repair_request(&row, speaker, &request)?;
             let answers = work.db.outbox(of, 0, 10)?;
             answers.iter().try_for_each(|row| work.db.take_outbox(&row.id))?;
@@ -445,7 +446,7 @@ fn repairs_are_bounded() {
         to: n + 1,
     });
     let ranges: Vec<_> = ranges.collect();
-    let request = RepairRequest { conversation: log, ranges };
+    let request = RepairRequest { conversation: log, ranges, behind: Seq::START };
     alice
         .engine
         .transact(|work| {

@@ -41,6 +41,8 @@ mod kind {
     pub(super) const REPAIR: u32 = 69;
     /// A kind in the layout of contents.
     pub(super) const ROOM: u32 = 70;
+    /// A kind in the layout of contents.
+    pub(super) const COUNTS: u32 = 71;
 }
 
 impl Body {
@@ -48,6 +50,8 @@ impl Body {
     pub const ATTACHMENT: u32 = kind::ATTACHMENT;
     /// The kind of a [`Body::Profile`].
     pub const PROFILE: u32 = kind::PROFILE;
+    /// The kind of a [`Body::RepairRequest`].
+    pub const REPAIR_REQUEST: u32 = kind::REPAIR_REQUEST;
 
     /// Its number on the wire (CNT-2).
     #[must_use]
@@ -69,6 +73,7 @@ impl Body {
             Self::RepairRequest(_) => kind::REPAIR_REQUEST,
             Self::Repair(_) => kind::REPAIR,
             Self::Room(_) => kind::ROOM,
+            Self::Counts(_) => kind::COUNTS,
             Self::Unknown { kind, .. } => *kind,
         }
     }
@@ -105,7 +110,8 @@ impl Body {
             Self::RepairRequest(request) => request.write(),
             Self::Repair(repair) => repair.write(),
             Self::Room(grant) => grant.write(),
-            Self::Unknown { kind: 0..=kind::SYNC | kind::RECEIPTS..=kind::ROOM, .. } => {
+            Self::Counts(counts) => counts.write(),
+            Self::Unknown { kind: 0..=kind::SYNC | kind::RECEIPTS..=kind::COUNTS, .. } => {
                 Err(ContentError::Malformed { what: "kind" })
             }
             Self::Unknown { body, .. } => Ok(Zeroizing::new(body.clone())),
@@ -138,6 +144,7 @@ impl Body {
             kind::REPAIR_REQUEST => Part::read(body).map(Self::RepairRequest),
             kind::REPAIR => Part::read(body).map(Self::Repair),
             kind::ROOM => Part::read(body).map(Self::Room),
+            kind::COUNTS => Part::read(body).map(Self::Counts),
             // CNT-2
             _ => Ok(Self::Unknown { kind, body: body.to_vec() }),
         }

@@ -9,11 +9,12 @@ use super::{
 use crate::content::error::ContentError;
 use crate::content::letter::InboxGrant;
 use crate::content::passing::{
-    Profile, Receipts, Repair, RepairEntry, RepairRange, RepairRequest, RoomGrant,
+    Count, Counts, Profile, Receipts, Repair, RepairEntry, RepairRange, RepairRequest, RoomGrant,
 };
-use crate::ids::{MailboxId, PublicKey, Seq};
+use crate::ids::{ContentHash, MailboxId, PublicKey, Seq};
 use crate::limits::{
-    KEPT_BYTES, RECEIPT_IDS, REPAIR_ENTRIES, REPAIR_RANGE_CONTENTS, REPAIR_RANGES, ROOM_LINK_CHARS,
+    COUNTS, KEPT_BYTES, RECEIPT_IDS, REPAIR_ENTRIES, REPAIR_RANGE_CONTENTS, REPAIR_RANGES,
+    ROOM_LINK_CHARS,
 };
 
 impl Part for Receipts {
@@ -65,6 +66,7 @@ impl Part for RepairRequest {
         wire::RepairRequest {
             conversation: self.conversation.as_bytes().to_vec(),
             ranges: self.ranges.iter().map(RepairRange::to_wire).collect(),
+            behind: self.behind.get(),
         }
     }
 
@@ -72,6 +74,7 @@ impl Part for RepairRequest {
         Ok(Self {
             conversation: exact("conversation", MailboxId::from_slice(&read.conversation))?,
             ranges: ranges(read.ranges)?,
+            behind: Seq::new(read.behind),
         })
     }
 
@@ -117,6 +120,33 @@ impl Part for Repair {
     }
 }
 
+impl Part for Counts {
+    type Wire = wire::Counts;
+    const WHAT: &'static str = "counts";
+
+    fn to_wire(&self) -> wire::Counts {
+        wire::Counts {
+            asker: self.asker.as_bytes().to_vec(),
+            counts: self.counts.iter().map(Count::to_wire).collect(),
+        }
+    }
+
+    fn from_wire(read: wire::Counts) -> Result<Self, ContentError> {
+        Ok(Self {
+            asker: exact("asker", PublicKey::from_slice(&read.asker))?,
+            counts: read.counts.into_iter().map(Count::from_wire).collect::<Result<_, _>>()?,
+        })
+    }
+
+    // CNT-12
+    fn check(&self) -> Result<(), ContentError> {
+        one_to("counts", self.counts.len(), COUNTS)?;
+        let counts = |count: &Count| count.first > 0 && count.first <= count.last;
+        let good = self.counts.iter().all(counts);
+        if good { Ok(()) } else { Err(ContentError::Malformed { what: Self::WHAT }) }
+    }
+}
+
 impl Part for RoomGrant {
     type Wire = wire::RoomGrant;
     const WHAT: &'static str = "room grant";
@@ -134,6 +164,30 @@ impl Part for RoomGrant {
     // ROM-14
     fn check(&self) -> Result<(), ContentError> {
         at_most("link", self.link.len(), ROOM_LINK_CHARS)
+    }
+}
+
+impl Count {
+    fn to_wire(&self) -> wire::Count {
+        wire::Count {
+            device: self.device.as_bytes().to_vec(),
+            account: self.account.as_bytes().to_vec(),
+            first: self.first,
+            last: self.last,
+            hash: self.hash.as_bytes().to_vec(),
+            seq: self.seq.get(),
+        }
+    }
+
+    fn from_wire(read: wire::Count) -> Result<Self, ContentError> {
+        Ok(Self {
+            device: exact("device", PublicKey::from_slice(&read.device))?,
+            account: exact("account", PublicKey::from_slice(&read.account))?,
+            first: read.first,
+            last: read.last,
+            hash: exact("hash", ContentHash::from_slice(&read.hash))?,
+            seq: Seq::new(read.seq),
+        })
     }
 }
 
