@@ -265,7 +265,7 @@ impl Engine {
         let current = db.need_conversation(log.conversation)?.log == Some(*mailbox);
         Ok(log.commit.is_some()
             || has_wish(db, mailbox, self.now)?
-            || (current && db.outbox_count(log.conversation)? > 0))
+            || (current && (db.outbox_count(log.conversation)? > 0 || self.owes_states(&log)?)))
     }
 
     /// A relay refused an append for good.

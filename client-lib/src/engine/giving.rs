@@ -16,7 +16,7 @@ use crate::limits::{
     REPAIR_BYTES, REPAIR_PAUSE, REPAIR_RATE, REPAIR_RATE_TIME, REPAIR_SPREAD, REPAIR_TURN,
     REPAIR_TURNS, REPAIRS_OWED,
 };
-use crate::store::{LogRow, LogState, OwedRow};
+use crate::store::{LogRow, LogState, Meta, OwedRow};
 use crate::types::ConversationId;
 
 /// Layout: what a content given again takes beside its own bytes, at most.
@@ -75,7 +75,7 @@ impl Work<'_> {
         let is_whole = self.db.absent_since(&log.mailbox)?.is_none();
         if is_whole && first == Some(self.account.device.public()) {
             // DEV-9: what a device has told that was removed since, nobody repairs.
-            self.tell_everything()?;
+            self.db.set_meta(Meta::OwesStates, &[1])?;
         }
         self.resume_archives(asker)
     }

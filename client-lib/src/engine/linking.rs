@@ -182,6 +182,10 @@ impl Work<'_> {
         };
         let device = letter.sender.device();
         if member_of(&self.members(&own)?, device).is_some() {
+            if self.db.author(&own, device)?.is_some_and(|counted| counted.counter > 0) {
+                // It has come in since it wrote that.
+                return Ok(());
+            }
             // It came too late for its Welcome, and says so again; one device is to answer.
             let log = self.db.need_log(&own)?;
             let package = linked.key_packages.first().filter(|_| self.account.key.is_some());
@@ -236,9 +240,14 @@ impl Work<'_> {
         }
         self.drop_archives()?;
         self.db.forget_device()?;
-        for gone in
-            [Meta::Cloned, Meta::ShutOut, Meta::OwnKey, Meta::LetterNumber, Meta::InboxCursor]
-        {
+        for gone in [
+            Meta::Cloned,
+            Meta::ShutOut,
+            Meta::OwnKey,
+            Meta::LetterNumber,
+            Meta::InboxCursor,
+            Meta::OwesStates,
+        ] {
             self.db.drop_meta(gone)?;
         }
         self.groups.forget_all();

@@ -55,6 +55,14 @@ impl Engine {
             return Ok(Vec::new());
         };
         let current = db.need_conversation(row.conversation)?.log == Some(*mailbox);
+        if current && self.owes_states(&row)? {
+            // DEV-9: what stands in the log by now has been read.
+            self.transact(|work| {
+                work.db.drop_meta(Meta::OwesStates)?;
+                work.tell_everything()
+            })?;
+        }
+        let db = self.store.read();
         let waiting = db.outbox(row.conversation, behind, limit)?;
         if !current || waiting.is_empty() || db.meta(Meta::Cloned)?.is_some() {
             return Ok(Vec::new());

@@ -16,10 +16,18 @@ use super::contents::Speaker;
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::limits::{CLAIM_WAIT, DELIVERY_BATCH, NOTES, SYNC_CHUNK};
-use crate::store::{ClaimRow, ConversationRow, LastWord, LogRow, LogState, Place, RecordName};
+use crate::store::{
+    ClaimRow, ConversationRow, LastWord, LogRow, LogState, Meta, Place, RecordName,
+};
 use crate::types::{ContactId, ContactState, ConversationId};
 
 impl Engine {
+    /// Whether this device is to tell every record in a log (DEV-9).
+    pub(super) fn owes_states(&self, log: &LogRow) -> Result<bool, Error> {
+        let own = ConversationId::from(id_of_key(self.account.id().key()));
+        Ok(log.conversation == own && self.store.read().meta(Meta::OwesStates)?.is_some())
+    }
+
     /// Keeps what is written and not sent in a conversation, on every device.
     pub(crate) fn set_draft(&mut self, of: ConversationId, text: &str) -> Result<(), Error> {
         self.transact(|work| {

@@ -209,7 +209,10 @@ impl Work<'_> {
             self.tell_record(&record)?;
         }
         match self.db.conversation(id.into())? {
-            Some(conversation) if state == ContactState::Active => self.await_log(&conversation),
+            Some(conversation) if state == ContactState::Active => {
+                self.ask_again_to_return(&conversation)?;
+                self.await_log(&conversation)
+            }
             _ => Ok(()),
         }
     }

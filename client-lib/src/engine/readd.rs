@@ -68,6 +68,15 @@ impl Work<'_> {
         self.wait_outside(log, due)
     }
 
+    /// A conversation goes on for another own device that this one has given up.
+    pub(super) fn ask_again_to_return(&mut self, row: &ConversationRow) -> Result<(), Error> {
+        let log = row.log.map(|mailbox| self.db.need_log(&mailbox)).transpose()?;
+        let Some(mut log) = log.filter(|log| log.state == LogState::Lost) else { return Ok(()) };
+        let due = self.later(RETURN_DELAY, RETURN_SPREAD)?;
+        self.wait_outside(&mut log, due)?;
+        self.db.put_log(&log)
+    }
+
     fn wait_outside(&mut self, log: &mut LogRow, due: UnixTime) -> Result<(), Error> {
         if let Some(lost) = log.commit.take() {
             self.drop_commit(&lost)?;

@@ -179,6 +179,16 @@ impl SegmentRow {
     }
 }
 
+/// Of two places the earlier one counts: behind an archive that is on its way, or without one.
+const PUT_SHARE_NEXT: &str = "UPDATE shares SET since = ?5, next_generation = ?3, next_seq = ?4
+    WHERE device = ?1 AND conversation = ?2 AND archive IN (SELECT id FROM archives)
+        AND (next_seq IS NULL OR (?3, ?4) < (next_generation, next_seq))";
+const PUT_SHARE: &str = "INSERT INTO shares (device, conversation, generation, seq, since)
+    VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (device, conversation)
+    DO UPDATE SET since = ?5, given = 0, generation = ?3, seq = ?4
+    WHERE (archive IS NULL OR archive NOT IN (SELECT id FROM archives))
+        AND (given OR (?3, ?4) < (generation, seq))";
+
 /// A conversation whose history a device does not have, and since when.
 pub(crate) type Share = (ConversationId, UnixTime);
 
@@ -191,8 +201,8 @@ impl Db<'_> {
         Ok(())
     }
 
-    /// A device is to get what stands behind a place of a conversation: also where an archive is on
-    /// its way that may have been written earlier.
+    /// A device is to get what stands behind a place of a conversation: where an archive is on its
+    /// way, which may have been written earlier, behind that.
     pub(crate) fn put_share(
         self,
         device: &PublicKey,
@@ -200,21 +210,15 @@ impl Db<'_> {
         behind: LogPosition,
         now: UnixTime,
     ) -> Result<(), Error> {
-        let sql = "INSERT INTO shares (device, conversation, generation, seq, since)
-            VALUES (?1, ?2, ?3, ?4, ?5)
-            ON CONFLICT (device, conversation) DO UPDATE SET since = ?5, given = 0,
-                archive = CASE WHEN (?3, ?4) >= (generation, seq) AND archive IN
-                    (SELECT id FROM archives WHERE segments = 0) THEN archive END,
-                generation = CASE WHEN given OR (?3, ?4) < (generation, seq)
-                    THEN ?3 ELSE generation END,
-                seq = CASE WHEN given OR (?3, ?4) < (generation, seq) THEN ?4 ELSE seq END";
-        self.sql.prepare_cached(sql)?.execute(params![
-            device.as_bytes(),
-            of.as_bytes(),
-            behind.generation,
-            to_sql(behind.seq.get()),
-            to_sql(now.get()),
-        ])?;
+        for sql in [PUT_SHARE_NEXT, PUT_SHARE] {
+            self.sql.prepare_cached(sql)?.execute(params![
+                device.as_bytes(),
+                of.as_bytes(),
+                behind.generation,
+                to_sql(behind.seq.get()),
+                to_sql(now.get())
+            ])?;
+        }
         Ok(())
     }
 
@@ -270,7 +274,10 @@ impl Db<'_> {
 
     /// A device has what was in this archive.
     pub(crate) fn note_given(self, archive: &ArchiveId) -> Result<(), Error> {
-        let sql = "UPDATE shares SET given = 1, archive = NULL WHERE archive = ?1";
+        let sql = "UPDATE shares SET given = next_seq IS NULL, archive = NULL,
+                generation = coalesce(next_generation, generation),
+                seq = coalesce(next_seq, seq), next_generation = NULL, next_seq = NULL
+            WHERE archive = ?1";
         self.sql.execute(sql, [archive.as_bytes()])?;
         Ok(())
     }
@@ -358,5 +365,70 @@ impl Db<'_> {
         let sql = "DELETE FROM segments WHERE archive = ?1 AND number = ?2";
         self.sql.prepare_cached(sql)?.execute((of.as_bytes(), number))?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use restante_spec::ids::Seq;
+
+    use super::*;
+    use crate::key::StoreKey;
+    use crate::store::Store;
+
+    const DEVICE: PublicKey = PublicKey::new([1; 32]);
+    const OF: ConversationId = ConversationId::new([2; 16]);
+    const ARCHIVE: ArchiveId = ArchiveId::new([3; 16]);
+
+    /// Where a share begins, and whether an archive is to be begun for it.
+    fn share(db: Db<'_>) -> Result<(u64, bool), Error> {
+        let begins = db.sql.query_row("SELECT seq FROM shares", [], |row| row.get(0))?;
+        Ok((from_sql(begins), !db.shares(&DEVICE)?.is_empty()))
+    }
+
+    fn put(db: Db<'_>, seq: u64) -> Result<(), Error> {
+        let behind = LogPosition { generation: 1, seq: Seq::new(seq) };
+        db.put_share(&DEVICE, OF, behind, UnixTime::new(9))
+    }
+
+    /// DEV-22: of several places the earliest counts; what is to be given while an archive is on
+    /// its way is given behind that, which goes on.
+    #[test]
+    fn shares_wait_for_the_archive_that_is_on_its_way() {
+        let (home, key) = (tempfile::tempdir().unwrap(), StoreKey::from_bytes([7; 32]));
+        Store::create(home.path(), &key, |db| {
+            for (seq, begins) in [(50, 50), (70, 50), (40, 40)] {
+                put(db, seq)?;
+                assert_eq!(share(db)?, (begins, true));
+            }
+            db.put_archive(&ArchiveRow {
+                id: ARCHIVE,
+                way: Way::To(DEVICE),
+                relay: String::new(),
+                messages: 0,
+                done: 0,
+                manifests: 0,
+                segments: 1,
+                taken: 0,
+                whole: false,
+                rest: None,
+                due: UnixTime::new(0),
+            })?;
+            db.set_share(&DEVICE, OF, &ARCHIVE)?;
+            for seq in [30, 60, 20] {
+                put(db, seq)?;
+                assert_eq!(share(db)?.0, 40);
+            }
+            for begins in [(20, true), (20, false)] {
+                db.note_given(&ARCHIVE)?;
+                assert_eq!(share(db)?, begins);
+                db.set_share(&DEVICE, OF, &ARCHIVE)?;
+            }
+            db.drop_archive(&ARCHIVE)?;
+            put(db, 90)?;
+            assert_eq!(share(db)?, (90, true));
+            Ok(())
+        })
+        .unwrap();
     }
 }

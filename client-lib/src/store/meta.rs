@@ -52,6 +52,8 @@ pub(crate) enum Meta {
     PastAccount,
     /// The letter that would link it, until the person has compared the numbers.
     LinkOffer,
+    /// Present: another own device is to be told every record.
+    OwesStates,
 }
 
 impl Meta {
@@ -77,6 +79,7 @@ impl Meta {
             Self::LinkCode => "link_code",
             Self::PastAccount => "past_account",
             Self::LinkOffer => "link_offer",
+            Self::OwesStates => "owes_states",
         }
     }
 }

@@ -275,7 +275,8 @@ CREATE TABLE litter (file TEXT PRIMARY KEY, held INTEGER NOT NULL) WITHOUT ROWID
 CREATE TABLE shares (
     device BLOB NOT NULL, conversation BLOB NOT NULL, generation INTEGER NOT NULL DEFAULT 0,
     seq INTEGER NOT NULL DEFAULT 0, since INTEGER NOT NULL, archive BLOB,
-    given INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (device, conversation)
+    given INTEGER NOT NULL DEFAULT 0, next_generation INTEGER, next_seq INTEGER,
+    PRIMARY KEY (device, conversation)
 ) WITHOUT ROWID;
 CREATE TABLE archives (
     id BLOB PRIMARY KEY, device BLOB NOT NULL, taken_from INTEGER NOT NULL, relay TEXT NOT NULL,

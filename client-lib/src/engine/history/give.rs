@@ -148,7 +148,10 @@ impl Work<'_> {
         }
         let since = shares.iter().map(|(_, since)| *since).max().unwrap_or(self.now);
         let until = since.after(HISTORY_WAIT);
-        if ready.is_empty() || (ready.len() < shares.len() && self.now < until) {
+        // What is being taken is to be given on in one go (DEV-22).
+        let takes = |archive: &ArchiveRow| archive.is_taken() && !archive.is_over();
+        let is_more_coming = ready.len() < shares.len() || self.db.archives()?.iter().any(takes);
+        if ready.is_empty() || (is_more_coming && self.now < until) {
             return Ok((!ready.is_empty()).then_some(until));
         }
         let id = ArchiveId::new(random_bytes()?);

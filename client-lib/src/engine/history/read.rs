@@ -30,7 +30,7 @@ impl Work<'_> {
     }
 
     /// Takes a record of history, or of a recovery file behind the account; gives back where a
-    /// message stands that was not here.
+    /// message stands that was not here, or was not taken back here.
     pub(in crate::engine) fn take_kept(
         &mut self,
         record: Record,
@@ -38,7 +38,10 @@ impl Work<'_> {
         match record {
             Record::Conversation(conversation) => self.take_kept_conversation(&conversation)?,
             Record::Member(member) => self.take_kept_member(*member)?,
-            Record::Tombstone(gone) => self.take_tombstone(&gone)?,
+            Record::Tombstone(gone) => {
+                let of = ConversationId::new(*gone.conversation.as_bytes());
+                return Ok(self.take_tombstone(&gone)?.then_some((of, gone.position)));
+            }
             Record::Message(message) => {
                 let is_new = self.take_kept_message(&message)?;
                 let of = ConversationId::new(*message.conversation.as_bytes());
@@ -137,13 +140,15 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn take_tombstone(&mut self, gone: &Tombstone) -> Result<(), Error> {
-        if self.db.put_tombstone(gone)? == Put::Bury {
+    /// Says whether that is new here.
+    fn take_tombstone(&mut self, gone: &Tombstone) -> Result<bool, Error> {
+        let put = self.db.put_tombstone(gone)?;
+        if put == Put::Bury {
             let of = ConversationId::new(*gone.conversation.as_bytes());
             let by = gone.by.map(|by| ContactId::new(*by.as_bytes()));
             self.bury(of, &MessageId::new(*gone.id.as_bytes()), by)?;
         }
-        Ok(())
+        Ok(put != Put::Known)
     }
 }
 

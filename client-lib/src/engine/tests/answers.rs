@@ -1,11 +1,14 @@
 //! Invitations that are answered on several devices of one account.
 
+use std::time::Duration;
+
 use restante_spec::codes::Code;
 use restante_spec::content::{ConversationState, StateRecord};
 
+use super::Work;
 use super::devices::{link, settle, texts, three};
 use super::friends;
-use super::post::{Person, Post};
+use super::post::{Person, Post, wait};
 use crate::store::{ConversationRow, LogRow, LogState};
 use crate::types::{ContactId, ContactState, ConversationId, Fate, Standing};
 
@@ -249,4 +252,15 @@ fn what_another_device_reads_has_not_ended() {
     bob.engine.send(bob.talk(), "to both").unwrap();
     settle(&mut post, &mut [&mut bob, &mut alice, &mut laptop]);
     assert_eq!([alice.texts(), laptop.texts()], [["to both"], ["to both"]]);
+    // Whoever has given up its log asks to be let into it again.
+    let log = laptop.log();
+    let lost = |work: &mut Work<'_>| work.end_log(&log, LogState::Lost, Code::Gone);
+    laptop.engine.transact(lost).unwrap();
+    assert_eq!(laptop.contact().state, ContactState::Ended);
+    for _ in 0..4 {
+        settle(&mut post, &mut [&mut laptop, &mut alice, &mut bob]);
+        wait(&mut laptop, Duration::from_secs(10));
+    }
+    assert_eq!(laptop.contact().state, ContactState::Active);
+    assert_eq!(laptop.engine.store.read().need_log(&log).unwrap().state, LogState::Live);
 }

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use restante_spec::content::{LetterContent, LogPosition, WelcomeLetter};
-use restante_spec::ids::MailboxId;
+use restante_spec::ids::{ArchiveId, EnvelopeId, MailboxId, PublicKey, Seconds};
 
 use super::devices::{finish, link, settle, texts, three};
 use super::history::{go_on, history};
-use super::post::{Person, Post, new_device, person, wait};
-use crate::limits::{EARLY_WELCOMES, LINKED_AGAIN, OWN_DEVICES_WAIT};
-use crate::store::Wish;
+use super::post::{NOW, Person, Post, new_device, person, wait};
+use crate::limits::{EARLY_WELCOMES, HISTORY_WAIT, LINKED_AGAIN, OWN_DEVICES_WAIT};
+use crate::store::{ArchiveRow, JobKind, NewJob, Way, Wish};
 use crate::types::{ContactId, ConversationId, Fate, Standing};
 
 /// DEV-7: what a device says in a group it has just made waits until the others are in it; on
@@ -70,6 +70,20 @@ fn ready_device_says_so_until_it_is_in() {
     assert_eq!(laptop.engine.setting("colour").unwrap().as_deref(), Some(b"red".as_slice()));
     wait(&mut laptop, long);
     assert!(laptop.engine.runnable_jobs().unwrap().is_empty());
+    // What it wrote before it was in, and comes late, is answered no more.
+    laptop.engine.set_setting("size", b"large").unwrap();
+    settle(&mut post, &mut [&mut laptop, &mut alice]);
+    let said = laptop.engine.transact(|work| {
+        let (key, id) = (work.account.need_own_key()?.seed(), EnvelopeId::new([7; 16]));
+        let (key, envelope) = (Some(key), Some(id));
+        work.db.put_job(&NewJob { key, envelope, ..work.own_job(JobKind::SayLinked) })
+    });
+    said.unwrap();
+    post.do_jobs(&mut laptop);
+    post.bring_letters(&mut alice);
+    let own = ConversationId::from(alice.engine.own_id().unwrap());
+    let log = alice.engine.store.read().need_conversation(own).unwrap().log.unwrap();
+    assert!(!alice.engine.wants_commit(&log).unwrap());
 }
 
 /// DEV-7: a device that is linked while another one is about to be added to a group is added too.
@@ -190,23 +204,74 @@ fn repairs_are_handed_on() {
 fn history_is_given_on() {
     let (mut post, mut alice, mut laptop, mut bob) = three();
     let (of, id) = (alice.talk(), bob.engine.send(bob.talk(), "missed").unwrap().id);
+    let taken_back = bob.engine.send(bob.talk(), "taken back").unwrap().id;
     settle(&mut post, &mut [&mut bob, &mut alice, &mut laptop]);
     let mut tablet = link(&mut post, &mut alice);
     go_on(&mut post, &mut [&mut alice, &mut laptop, &mut tablet]);
+    // That reaches the laptop alone.
+    let by = Some(laptop.contact().id);
+    laptop.engine.transact(|work| work.bury(of, &taken_back, by)).unwrap();
     for device in [&mut alice, &mut tablet] {
-        assert_eq!(texts(device, of), ["missed"]);
+        assert_eq!(texts(device, of), ["missed", "taken back"]);
         let forgotten = device.engine.transact(|work| {
             work.db.set_unconfirmed(of, &id)?;
             work.db.drop_unconfirmed(of, &id)
         });
         forgotten.unwrap();
-        assert!(texts(device, of).is_empty());
+        assert_eq!(texts(device, of), ["taken back"]);
     }
     alice.engine.transact(|work| work.want_history(of, LogPosition::default())).unwrap();
     go_on(&mut post, &mut [&mut alice, &mut laptop, &mut tablet]);
     assert_eq!([texts(&alice, of), texts(&tablet, of)], [["missed"], ["missed"]]);
     for device in [&alice, &laptop, &tablet] {
         assert_eq!(device.engine.store.read().sharing().unwrap(), []);
+    }
+}
+
+/// DEV-22: what a device takes it gives on when it has all of it, or has waited for that: not with
+/// each segment anew.
+#[test]
+fn what_is_being_taken_is_given_on_in_one_go() {
+    let (mut post, mut alice, mut laptop, _bob) = three();
+    go_on(&mut post, &mut [&mut alice, &mut laptop]);
+    let of = alice.talk();
+    let [here, there] = [&laptop, &alice].map(|it| it.engine.account.device.public());
+    let given = |alice: &mut Person, way: Option<PublicKey>| {
+        let begun = alice.engine.transact(|work| {
+            for archive in work.db.archives()? {
+                work.db.drop_archive(&archive.id)?;
+            }
+            if let Some(giver) = way {
+                work.db.put_archive(&taken_from(giver))?;
+            }
+            work.db.put_share(&here, of, LogPosition::default(), work.now)
+        });
+        begun.unwrap();
+        alice.engine.housekeeping(true).unwrap();
+        let archives = alice.engine.store.read().archives().unwrap();
+        archives.iter().any(|archive| archive.way == Way::To(here))
+    };
+    assert!(given(&mut alice, None));
+    assert!(!given(&mut alice, Some(there)), "it may be given more");
+    wait(&mut alice, Duration::from_secs(u64::from(HISTORY_WAIT.get())));
+    let archives = alice.engine.store.read().archives().unwrap();
+    assert!(archives.iter().any(|archive| archive.way == Way::To(here)));
+}
+
+/// An archive that is on its way to this device.
+fn taken_from(giver: PublicKey) -> ArchiveRow {
+    ArchiveRow {
+        id: ArchiveId::new([5; 16]),
+        way: Way::From(giver),
+        relay: "r.example:7443".to_owned(),
+        messages: 9,
+        done: 0,
+        manifests: 1,
+        segments: 1,
+        taken: 0,
+        whole: false,
+        rest: None,
+        due: NOW.after(Seconds::new(100_000)),
     }
 }
 

@@ -109,6 +109,32 @@ fn holes_of_the_own_conversation_are_filled() {
     assert_eq!(laptop.engine.setting("colour").unwrap().as_deref(), Some(b"red".as_slice()));
 }
 
+/// DEV-9: whoever tells everything has read its own log to the end before: no older word comes
+/// behind a newer one.
+#[test]
+fn everything_is_told_as_it_is_by_then() {
+    let (mut post, mut alice, mut laptop, _bob) = three();
+    let own = own_log(&alice);
+    alice.engine.set_setting("colour", b"red").unwrap();
+    settle(&mut post, &mut [&mut alice, &mut laptop]);
+    let asked = laptop.engine.transact(|work| {
+        let log = work.db.need_log(&own)?;
+        work.ask_how_far(&log, log.cursor)
+    });
+    asked.unwrap();
+    post.work(&mut laptop);
+    laptop.engine.set_setting("colour", b"blue").unwrap();
+    post.work(&mut laptop);
+    post.bring_some(&mut alice, own, 1);
+    assert!(alice.engine.has_outgoing(&own).unwrap());
+    settle(&mut post, &mut [&mut alice, &mut laptop]);
+    for device in [&alice, &laptop] {
+        let colour = device.engine.setting("colour").unwrap();
+        assert_eq!(colour.as_deref(), Some(b"blue".as_slice()));
+    }
+    assert!(!alice.engine.has_outgoing(&own).unwrap());
+}
+
 /// DEV-16: an archive whose manifest was let go unread is given as another one.
 #[test]
 fn lost_manifests_are_told_anew() {
