@@ -159,6 +159,8 @@ pub(crate) const REPAIR_TURN: Seconds = Seconds::new(10);
 pub(crate) const REPAIR_TURNS: usize = 8;
 /// Devices of a group, the first in its tree, that tell how far they have counted the others.
 pub(crate) const COUNT_TELLERS: usize = 3;
+/// Contents of each of those they tell of, the newest.
+pub(crate) const COUNTED_BACK: u32 = 4_096;
 /// Between two repairs of this device in a conversation.
 pub(crate) const REPAIR_PAUSE: Seconds = Seconds::new(2);
 /// Repairs an account is given in a conversation in [`REPAIR_RATE_TIME`]; more waits.
@@ -174,6 +176,8 @@ pub(crate) const REPAIRS_OWED: usize = 256;
 pub(crate) const OWN_KEPT: u32 = 1_024;
 /// Gaps of a conversation; with one more the oldest is no longer shown.
 pub(crate) const GAPS: usize = 1_024;
+/// Gaps of a conversation that others have told of; with one more it is not noted.
+pub(crate) const HEARSAY_GAPS: usize = 256;
 
 /// A device that cannot read a conversation on asks no sooner than this to be added again ...
 pub(crate) const RETURN_DELAY: Seconds = Seconds::new(2);

@@ -214,7 +214,7 @@ pub const REPAIR_RANGES: usize = 64;
 pub const REPAIR_RANGE_CONTENTS: u64 = 1_024;
 /// Contents of one repair (CNT-12): one more is refused.
 pub const REPAIR_ENTRIES: usize = 64;
-/// Devices of which one content tells how far they have counted (CNT-12): one more is refused.
+/// Devices of which one content tells how far they were counted (CNT-12): one more is refused.
 pub const COUNTS: usize = 256;
 /// A chunk of a sealed file, bytes (FIL-3): a blob's part, so that what came whole can be opened.
 pub const FILE_CHUNK_BYTES: usize = BLOB_PART_BYTES;

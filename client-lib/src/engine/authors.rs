@@ -9,7 +9,7 @@ use restante_spec::message::Deliver;
 use super::Work;
 use super::membership::{Merged, account, accounts};
 use crate::error::Error;
-use crate::limits::{GAPS, OWN_KEPT, REPAIR_DELAY, REPAIR_SPREAD};
+use crate::limits::{GAPS, HEARSAY_GAPS, OWN_KEPT, REPAIR_DELAY, REPAIR_SPREAD};
 use crate::store::{AuthorRow, GapRow, KeptRow, LogRow, Place};
 
 /// Contents of one device that are missing: their counters, the hash of the last, and the places
@@ -139,11 +139,13 @@ impl Work<'_> {
         Missed { first, last, hash, after, before }: Missed,
         hearsay: bool,
     ) -> Result<(), Error> {
-        let known = self.db.gaps(log.conversation)?;
-        if known.len() >= GAPS
-            && let Some(oldest) = known.first()
-        {
-            self.db.drop_gap(oldest.id)?;
+        let mut known = self.db.gaps(log.conversation)?;
+        known.retain(|gap| gap.hearsay == hearsay);
+        match known.first() {
+            // What others tell displaces nothing.
+            Some(_) if hearsay && known.len() >= HEARSAY_GAPS => return Ok(()),
+            Some(oldest) if known.len() >= GAPS => self.db.drop_gap(oldest.id)?,
+            _ => {}
         }
         self.db.put_gap(&GapRow {
             id: 0,

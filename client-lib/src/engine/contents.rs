@@ -56,7 +56,7 @@ impl Work<'_> {
             }
             Body::RepairRequest(request) => self.take_repair_request(log, speaker, request),
             Body::Repair(repair) => self.take_repair(log, author, repair),
-            Body::Counts(counts) => self.take_counts(log, counts),
+            Body::Counts(counts) => self.take_counts(log, speaker.device, envelope.seq, counts),
             Body::Sync(sync) => {
                 self.take_sync(log.conversation, speaker, &place_of(log, envelope), sync)
             }

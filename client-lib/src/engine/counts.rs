@@ -1,17 +1,20 @@
 //! How far others have counted: who reads on behind something that was let go unread asks for that,
 //! and hears of those too who say nothing more (CNV-16).
 
-use restante_crypto::content_hash;
-use restante_spec::content::{Body, Count, Counts, RepairRequest};
+use restante_crypto::{Member, content_hash};
+use restante_spec::content::{Body, Content, Count, Counts, RepairRequest};
 use restante_spec::ids::{EnvelopeId, PublicKey, Seq};
 use restante_spec::limits::COUNTS;
 
 use super::Work;
 use super::authors::Missed;
-use super::membership::accounts;
+use super::commands::id_of_key;
+use super::contents::Speaker;
+use super::membership::{account, accounts, member_of};
 use crate::error::Error;
-use crate::limits::{COUNT_TELLERS, UPDATE_MEMBERS};
-use crate::store::LogRow;
+use crate::limits::{COUNT_TELLERS, COUNTED_BACK, DELIVERY_BATCH, UPDATE_MEMBERS};
+use crate::store::{AuthorRow, GapRow, LogRow, OutboxRow};
+use crate::types::{ConversationId, Message, MessageId};
 
 impl Work<'_> {
     /// Something of a log behind a place was let go unread: whoever said it may say nothing more
@@ -19,28 +22,43 @@ impl Work<'_> {
     pub(super) fn ask_how_far(&mut self, log: &LogRow, behind: Seq) -> Result<(), Error> {
         let of = log.conversation;
         let current = self.db.need_conversation(of)?.log == Some(log.mailbox);
-        if current && self.can_ask(of)? {
-            let (conversation, ranges) = (log.mailbox, Vec::new());
-            let request = RepairRequest { conversation, ranges, behind };
-            // CNV-16
-            self.queue_body(of, &Body::RepairRequest(request))?;
+        if !current || !self.may_ask(of)? || self.asks_how_far(of)? {
+            return Ok(());
         }
+        self.db.set_absent_since(&log.mailbox, behind)?;
+        let request = RepairRequest { conversation: log.mailbox, ranges: Vec::new(), behind };
+        // CNV-16
+        self.queue_body(of, &Body::RepairRequest(request))?;
         Ok(())
     }
 
+    /// Whether that is on its way.
+    fn asks_how_far(&self, of: ConversationId) -> Result<bool, Error> {
+        let asks = |row: &OutboxRow| {
+            let said = Body::decode(row.kind, &row.body);
+            matches!(said, Ok(Body::RepairRequest(request)) if request.ranges.is_empty())
+        };
+        let mut behind = 0;
+        loop {
+            let rows = self.db.outbox(of, behind, DELIVERY_BATCH)?;
+            let Some(last) = rows.last() else { return Ok(false) };
+            behind = last.row;
+            if rows.iter().any(asks) {
+                return Ok(true);
+            }
+        }
+    }
+
     /// Somebody may have missed what this device has said: its next content names the counter, and
-    /// that it leaves it says again. Of the others the first in the tree tell.
+    /// that it leaves it says again. Of the others the tellers tell.
     pub(super) fn tell_how_far(
         &mut self,
         log: &LogRow,
-        asker: &PublicKey,
+        asker: Speaker<'_>,
         behind: Seq,
     ) -> Result<(), Error> {
         let (of, members) = (log.conversation, self.members(&log.mailbox)?);
-        let devices = members.iter().filter_map(|member| member.device.as_ref());
-        let mut tellers = devices.map(|found| *found.device()).filter(|device| device != asker);
-        let own = self.account.device.public();
-        let is_teller = tellers.by_ref().take(COUNT_TELLERS).any(|device| device == own);
+        let is_teller = is_teller(&members, asker.device, &self.account.device.public());
         let row = self.db.need_conversation(of)?;
         // CNV-16
         let speaks = is_teller || accounts(&members).len() <= UPDATE_MEMBERS;
@@ -54,11 +72,13 @@ impl Work<'_> {
         self.leave_again(&row)
     }
 
-    fn tell_counts(&mut self, log: &LogRow, asker: &PublicKey, behind: Seq) -> Result<(), Error> {
-        let mut counts = self.db.counts_behind(&log.mailbox, behind, COUNTS)?;
-        counts.retain(|count| count.device != *asker);
+    fn tell_counts(&mut self, log: &LogRow, asker: Speaker<'_>, behind: Seq) -> Result<(), Error> {
+        // CNV-18: of what was said before an account came nobody tells it.
+        let behind = behind.max(self.db.joined(&log.mailbox, asker.account)?);
+        let mut counts = self.db.counts_behind(&log.mailbox, behind, COUNTED_BACK, COUNTS)?;
+        counts.retain(|count| count.device != *asker.device);
         if !counts.is_empty() {
-            let counts = Counts { asker: *asker, counts };
+            let counts = Counts { asker: *asker.device, counts };
             self.queue_body(log.conversation, &Body::Counts(counts))?;
         }
         Ok(())
@@ -85,33 +105,105 @@ impl Work<'_> {
     }
 
     /// Another device tells what it has counted of others.
-    pub(super) fn take_counts(&mut self, log: &LogRow, told: &Counts) -> Result<(), Error> {
-        let own = self.account.device.public();
-        let Some(since) = self.db.absent_since(&log.mailbox)?.filter(|_| told.asker == own) else {
+    pub(super) fn take_counts(
+        &mut self,
+        log: &LogRow,
+        teller: &PublicKey,
+        at: Seq,
+        told: &Counts,
+    ) -> Result<(), Error> {
+        let (own, members) = (self.account.device.public(), self.members(&log.mailbox)?);
+        let asked = self.db.absent_since(&log.mailbox)?.filter(|_| told.asker == own);
+        // CNV-16
+        let Some(behind) = asked.filter(|_| is_teller(&members, &own, teller)) else {
             return Ok(());
         };
-        for count in told.counts.iter().filter(|count| count.device != own && count.seq > since) {
-            self.take_count(log, since, count)?;
+        let may_be = |count: &&Count| count.device != own && count.seq > behind && count.seq < at;
+        for count in told.counts.iter().filter(may_be) {
+            let known = self.db.author(&log.mailbox, &count.device)?;
+            let there = member_of(&members, &count.device).and_then(account);
+            let named = there.or(known.as_ref().map(|known| known.account));
+            // Whose device it is others cannot say of one that is known, nor of an own one.
+            let is_his = named
+                .map_or(count.account != *self.account.id().key(), |named| named == count.account);
+            if is_his {
+                self.take_count(log, behind, known, count)?;
+            }
         }
         Ok(())
     }
 
-    fn take_count(&mut self, log: &LogRow, since: Seq, told: &Count) -> Result<(), Error> {
-        let known = self.db.author(&log.mailbox, &told.device)?;
+    fn take_count(
+        &mut self,
+        log: &LogRow,
+        behind: Seq,
+        known: Option<AuthorRow>,
+        told: &Count,
+    ) -> Result<(), Error> {
         let (counter, seq) = known.map_or((0, Seq::START), |known| (known.counter, known.seq));
         let hash = *told.hash.as_bytes();
         if told.last <= counter || self.has_kept(log, &told.device, told.last, &hash)? {
             return Ok(());
         }
-        let gap = self.db.gap_of(&log.mailbox, &told.device, told.last)?;
-        if gap.is_some_and(|gap| gap.last > told.last || gap.hash == hash) {
+        let gaps = self.db.gaps_of(&log.mailbox, &told.device, told.last)?;
+        let is_same = |gap: &GapRow| gap.hash == hash && gap.account == told.account;
+        if gaps.iter().any(is_same) {
             return Ok(());
         }
-        self.db.drop_hearsay(&log.mailbox, &told.device)?;
         let (first, last) = (told.first.max(counter + 1), told.last);
         let before = Seq::new(told.seq.get().saturating_add(1));
-        let missed = Missed { first, last, hash, after: seq.max(since), before };
+        let missed = Missed { first, last, hash, after: seq.max(behind), before };
         // CNV-17
         self.note_gap(log, (&told.device, &told.account), missed, true)
     }
+
+    /// What others have counted is confirmed up to here.
+    pub(super) fn count_heard(
+        &self,
+        gap: &GapRow,
+        seq: Seq,
+        content: &Content,
+        bytes: &[u8],
+    ) -> Result<(), Error> {
+        let counter = content.counter;
+        let known = self.db.author(&gap.mailbox, &gap.device)?;
+        if known.is_some_and(|known| known.counter >= counter) {
+            return Ok(());
+        }
+        let (mailbox, device, account) = (gap.mailbox, gap.device, gap.account);
+        let hash = Some(*content_hash(bytes).as_bytes());
+        self.db.put_author(&AuthorRow { mailbox, device, account, counter, hash, seq })
+    }
+
+    /// Whether more of what others have counted is not to be had: these words are shown already, or
+    /// their author's account is gone, and they are shown as unconfirmed or mean nothing any more.
+    pub(super) fn is_settled(
+        &mut self,
+        of: &LogRow,
+        gap: &GapRow,
+        said: &Content,
+    ) -> Result<bool, Error> {
+        if let Body::Text(text) = &said.body {
+            let id = MessageId::new(*said.id.as_bytes());
+            let here = self.db.bare_message(of.conversation, &id)?;
+            let own = id_of_key(self.account.id().key());
+            let is_same = |it: Message| {
+                it.author.unwrap_or(own) == id_of_key(&gap.account) && it.text == text.text
+            };
+            if here.filter(|it| !it.is_unconfirmed).is_some_and(is_same) {
+                return Ok(true);
+            }
+        }
+        let members = self.members_if_in(&of.mailbox)?;
+        let is_gone = !accounts(&members).contains(&gap.account);
+        Ok(is_gone && matches!(said.body, Body::Text(_) | Body::Leave | Body::Roster(_)))
+    }
+}
+
+/// Whether a device is one of those that tell another one how far they have counted.
+fn is_teller(members: &[Member], asker: &PublicKey, device: &PublicKey) -> bool {
+    let devices = members.iter().filter_map(|member| member.device.as_ref());
+    let mut others = devices.map(|found| found.device()).filter(|found| *found != asker);
+    // CNV-16
+    others.by_ref().take(COUNT_TELLERS).any(|found| found == device)
 }

@@ -40,7 +40,7 @@ impl Work<'_> {
             if log.conversation == self.own_conversation_id() {
                 self.tell_anew(log, asker.device)?;
             }
-            return self.tell_how_far(log, asker.device, request.behind);
+            return self.tell_how_far(log, asker, request.behind);
         }
         let mut owed = self.db.owed_in(&log.mailbox)?.len();
         for range in request.ranges.iter().filter(|range| range.generation == of.generation) {
@@ -140,7 +140,9 @@ impl Work<'_> {
         // DEV-22: others of the own devices may miss it without their knowing.
         let is_own = here.conversation == self.own_conversation_id();
         let members = if is_own { self.members_if_in(&of.mailbox)? } else { Vec::new() };
+        let counted = if is_own { self.db.author(&of.mailbox, &row.device)? } else { None };
         let account = member_of(&members, &row.device).and_then(account);
+        let account = account.or(counted.map(|counted| counted.account));
         let (mut entries, mut bytes, mut lowest) = (Vec::new(), 0, row.last + 1);
         for kept in all.into_iter().filter(|kept| kept.seq > since) {
             bytes += kept.content.len() + ENTRY_BYTES;

@@ -8,20 +8,20 @@ use restante_spec::content::{
     Body, Content, GroupKind, LogPosition, Repair, RepairEntry, RepairRange, RepairRequest,
 };
 use restante_spec::ids::{Handle, MailboxId, PublicKey, Seconds, Seq, UnixTime};
-use restante_spec::limits::{REPAIR_ENTRIES, REPAIR_RANGE_CONTENTS, REPAIR_RANGES};
+use restante_spec::limits::{REPAIR_ENTRIES, REPAIR_RANGE_CONTENTS, REPAIR_RANGES, TTL_MAX};
 use restante_spec::message::{Deliver, EnvelopeClass};
 
 use super::authors::previous_of;
 use super::commands::id_of_key;
 use super::contents::Speaker;
 use super::giving::ENTRY_BYTES;
-use super::membership::{account, accounts, member_of};
+use super::membership::{account, member_of};
 use super::records::place_of;
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::events::Event;
 use crate::limits::{HANDED_ON_ACTS, REPAIR_BYTES, REPAIR_DELAY, REPAIR_SPREAD, REPAIR_WAITS};
-use crate::store::{GapRow, LogRow, LogState};
+use crate::store::{GapRow, LogRow, LogState, Place};
 use crate::types::{ConversationId, Gap, GapState, Message, MessageId, Position};
 
 /// A content somebody has given.
@@ -131,13 +131,18 @@ impl Work<'_> {
     }
 
     /// Whether something can be asked in a conversation, and is not being asked already.
-    pub(super) fn can_ask(&self, of: ConversationId) -> Result<bool, Error> {
+    fn can_ask(&self, of: ConversationId) -> Result<bool, Error> {
+        Ok(self.may_ask(of)? && !self.db.waits_in_outbox(of, Body::REPAIR_REQUEST)?)
+    }
+
+    /// Whether this device can say something in a conversation.
+    pub(super) fn may_ask(&self, of: ConversationId) -> Result<bool, Error> {
         let row = self.db.need_conversation(of)?;
         let Some(mailbox) = row.log.filter(|_| row.standing.is_in()) else {
             return Ok(false);
         };
         let live = self.db.need_log(&mailbox)?.state == LogState::Live;
-        Ok(live && !self.db.waits_in_outbox(of, Body::REPAIR_REQUEST)? && !self.is_cloned()?)
+        Ok(live && !self.is_cloned()?)
     }
 
     /// The conversation of the own devices, if there are others to ask.
@@ -167,13 +172,15 @@ impl Work<'_> {
         given.sort_by_key(|given| (given.device, Reverse(given.content.counter)));
         let mut taken = Vec::new();
         for content in &given {
-            match self.db.gap_of(&of.mailbox, &content.device, content.content.counter)? {
-                Some(gap) => {
-                    let is_taken = self.take_given(&of, giver, &gap, content)?;
-                    taken.extend(is_taken.then_some((gap.account, content)));
+            let gaps = self.db.gaps_of(&of.mailbox, &content.device, content.content.counter)?;
+            if gaps.is_empty() && log.mailbox != of.mailbox {
+                self.take_handed_on(log, &of, content)?;
+            }
+            for gap in gaps {
+                if self.take_given(&of, giver, &gap, content)? {
+                    taken.push((gap.account, content));
+                    break;
                 }
-                None if log.mailbox != of.mailbox => self.take_handed_on(log, &of, content)?,
-                None => {}
             }
         }
         self.share_repaired(&of, &taken)?;
@@ -212,8 +219,9 @@ impl Work<'_> {
         gap: &GapRow,
         given: &Given,
     ) -> Result<bool, Error> {
-        let counter = given.content.counter;
-        if given.seq >= gap.before || !given.content.body.is_kept() {
+        let (counter, seen) = (given.content.counter, given.content.seen);
+        let is_early = seen.generation == of.generation && given.seq <= seen.seq;
+        if given.seq >= gap.before || is_early || !given.content.body.is_kept() {
             return Ok(false);
         }
         let id = MessageId::new(*given.content.id.as_bytes());
@@ -222,12 +230,12 @@ impl Work<'_> {
         let last = counter == gap.last;
         let fits = last && *content_hash(&given.bytes).as_bytes() == gap.hash;
         let is_authors = *giver == gap.account;
-        let is_own = giver == self.account.id().key();
+        // Said in the own conversation alone.
+        let is_own = giver == self.account.id().key() && given.account == Some(gap.account);
         // CNV-17
-        let is_confirmed = if gap.hearsay {
-            is_authors || (fits && (is_own || self.is_shown(of, &id)?))
-        } else {
-            fits || (!last && is_authors)
+        let is_confirmed = match gap.hearsay {
+            true => is_authors || is_own,
+            false => fits || (!last && is_authors),
         };
         if given.seq <= gap.after {
             let archived = self.db.archived_up_to(of.conversation, of.generation)?;
@@ -242,9 +250,11 @@ impl Work<'_> {
         if is_confirmed {
             self.db.drop_unconfirmed(of.conversation, &id)?;
             self.keep(of, &given.device, given.seq, &given.content, &given.bytes)?;
-            self.narrow(gap.clone(), given, is_authors)?;
+            self.narrow(gap.clone(), given, true)?;
             if given.device == self.account.device.public() {
-                let place = place_of(of, &envelope);
+                // The relay's answer is lost: it keeps nothing for longer.
+                let expires_at = self.now.after(TTL_MAX);
+                let place = Place { expires_at, ..place_of(of, &envelope) };
                 self.place_own(of.conversation, &given.content.id, &place)?;
                 return Ok(false);
             }
@@ -257,24 +267,10 @@ impl Work<'_> {
             self.take_said(of, speaker, &envelope, &given.content, &given.bytes)?;
             self.mark_unconfirmed(of, &id, told)?;
         }
-        if gap.hearsay && fits && self.is_settled(of, gap, &given.content.body)? {
+        if gap.hearsay && fits && self.is_settled(of, gap, &given.content)? {
             self.narrow(gap.clone(), given, false)?;
         }
         Ok(false)
-    }
-
-    /// Whether a message is here, confirmed: an own device has given it.
-    fn is_shown(&self, of: &LogRow, id: &MessageId) -> Result<bool, Error> {
-        let message = self.db.bare_message(of.conversation, id)?;
-        Ok(message.is_some_and(|message| !message.is_unconfirmed))
-    }
-
-    /// Whether nobody can confirm more of what others have counted: its author's account is gone,
-    /// and what it said is shown as unconfirmed, or means nothing without it.
-    fn is_settled(&mut self, of: &LogRow, gap: &GapRow, said: &Body) -> Result<bool, Error> {
-        let members = self.members_if_in(&of.mailbox)?;
-        let is_gone = !accounts(&members).contains(&gap.account);
-        Ok(is_gone && matches!(said, Body::Text(_) | Body::Leave | Body::Roster(_)))
     }
 
     /// What another account gave here may be missed by own devices without their knowing: they came
@@ -403,7 +399,10 @@ impl Work<'_> {
     }
 
     /// One of a gap is here: what stands before and behind it is still missing.
-    fn narrow(&mut self, gap: GapRow, given: &Given, is_authors: bool) -> Result<(), Error> {
+    fn narrow(&mut self, gap: GapRow, given: &Given, is_confirmed: bool) -> Result<(), Error> {
+        if gap.hearsay && is_confirmed {
+            self.count_heard(&gap, given.seq, &given.content, &given.bytes)?;
+        }
         let (counter, seq) = (given.content.counter, given.seq);
         self.db.drop_gap(gap.id)?;
         let wait = REPAIR_WAITS.first().copied().unwrap_or(REPAIR_DELAY);
@@ -412,7 +411,7 @@ impl Work<'_> {
         if gap.first < counter
             && let Some(hash) = previous_of(&given.content)
         {
-            let (last, hearsay) = (counter - 1, left.hearsay && !is_authors);
+            let (last, hearsay) = (counter - 1, left.hearsay && !is_confirmed);
             self.db.put_gap(&GapRow { last, hash, before: seq, hearsay, ..left.clone() })?;
         }
         if counter < gap.last {

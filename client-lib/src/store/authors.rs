@@ -46,14 +46,16 @@ const KEEP: &str = "INSERT OR REPLACE INTO kept
             AND (kind IN (4, 5) OR id = ?5 AND edited = 1))";
 const KEPT_ABOUT: &str =
     "SELECT * FROM kept WHERE conversation = ?1 AND about = ?2 ORDER BY seq DESC LIMIT ?3";
-/// The first behind a place follows the last before it that is kept here, or is the first that is.
-const COUNTS_BEHIND: &str = "SELECT *, 1 + coalesce(
-        (SELECT counter FROM kept WHERE kept.mailbox = ?1 AND kept.device = authors.device
-            AND kept.seq <= ?2 ORDER BY counter DESC LIMIT 1),
-        (SELECT counter - 1 FROM kept WHERE kept.mailbox = ?1 AND kept.device = authors.device
-            ORDER BY counter LIMIT 1), counter - 1) AS first
-    FROM authors WHERE mailbox = ?1 AND seq > ?2 AND hash IS NOT NULL AND first <= counter
-    ORDER BY seq DESC LIMIT ?3";
+/// Of each device only so many (?4) of the newest are looked at. The last may have been heard of
+/// later than it was said.
+const COUNTS_BEHIND: &str = "SELECT *, coalesce(
+        (SELECT min(counter) FROM (SELECT counter, seq FROM kept
+            WHERE kept.mailbox = ?1 AND kept.device = authors.device
+            ORDER BY counter DESC LIMIT ?4) WHERE seq > ?2), counter) AS first,
+        coalesce((SELECT seq FROM kept WHERE kept.mailbox = ?1 AND kept.device = authors.device
+            AND kept.counter = authors.counter), seq) AS said
+    FROM authors WHERE mailbox = ?1 AND seq > ?2 AND hash IS NOT NULL AND said > ?2
+    ORDER BY said DESC LIMIT ?3";
 /// Each half has its index.
 const DROP_KEPT: &str = "DELETE FROM kept WHERE rowid IN (
     SELECT rowid FROM kept WHERE conversation = ?1 AND id = ?2
@@ -212,8 +214,15 @@ impl Db<'_> {
         Ok(())
     }
 
-    /// Behind which place something of this log was first let go before it came here; `None`: all
-    /// of it was read.
+    /// It was asked how far others have counted behind a place.
+    pub(crate) fn set_absent_since(self, mailbox: &MailboxId, since: Seq) -> Result<(), Error> {
+        let sql = "UPDATE absences SET since = ?2 WHERE mailbox = ?1";
+        self.sql.prepare_cached(sql)?.execute((mailbox.as_bytes(), to_sql(since.get())))?;
+        Ok(())
+    }
+
+    /// Behind which place something of this log was let go before it came here; `None`: all of it
+    /// was read.
     pub(crate) fn absent_since(self, mailbox: &MailboxId) -> Result<Option<Seq>, Error> {
         let sql = "SELECT since FROM absences WHERE mailbox = ?1";
         let mut query = self.sql.prepare_cached(sql)?;
@@ -221,23 +230,26 @@ impl Db<'_> {
         Ok(since.map(|since| Seq::new(from_sql(since))))
     }
 
-    /// What devices have said behind a place of a log, those that said something last first.
+    /// What devices have said behind a place of a log, those that said something last first; of
+    /// each at most `back` contents.
     pub(crate) fn counts_behind(
         self,
         mailbox: &MailboxId,
         behind: Seq,
+        back: u32,
         limit: usize,
     ) -> Result<Vec<Count>, Error> {
         let mut query = self.sql.prepare_cached(COUNTS_BEHIND)?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = query.query_map((mailbox.as_bytes(), to_sql(behind.get()), limit), |row| {
+        let asked = (mailbox.as_bytes(), to_sql(behind.get()), limit, back);
+        let rows = query.query_map(asked, |row| {
             Ok(Count {
                 device: PublicKey::new(fixed(row, "device")?),
                 account: PublicKey::new(fixed(row, "account")?),
                 first: from_sql(row.get("first")?),
                 last: from_sql(row.get("counter")?),
                 hash: ContentHash::new(fixed(row, "hash")?),
-                seq: Seq::new(from_sql(row.get("seq")?)),
+                seq: Seq::new(from_sql(row.get("said")?)),
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)

@@ -2,7 +2,7 @@
 //! miss, which this device may have to give.
 
 use restante_spec::ids::{MailboxId, PublicKey, Seq, UnixTime};
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Row, params};
 
 use super::{Db, fixed, from_sql, to_sql};
 use crate::error::Error;
@@ -121,7 +121,7 @@ impl Db<'_> {
         Ok(())
     }
 
-    /// What others have counted of a device counts no more: it has said more itself, or they have.
+    /// What others have counted of a device counts no more: it says so itself.
     pub(crate) fn drop_hearsay(
         self,
         mailbox: &MailboxId,
@@ -140,18 +140,20 @@ impl Db<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// The gap in which this content of a device is missing.
-    pub(crate) fn gap_of(
+    /// The gaps in which this content of a device is missing: of several accounts each may be told
+    /// otherwise.
+    pub(crate) fn gaps_of(
         self,
         mailbox: &MailboxId,
         device: &PublicKey,
         counter: u64,
-    ) -> Result<Option<GapRow>, Error> {
+    ) -> Result<Vec<GapRow>, Error> {
         let sql = "SELECT * FROM gaps WHERE mailbox = ?1 AND device = ?2
-            AND ?3 BETWEEN first AND last LIMIT 1";
+            AND ?3 BETWEEN first AND last ORDER BY hearsay, id";
         let mut query = self.sql.prepare_cached(sql)?;
         let place = (mailbox.as_bytes(), device.as_bytes(), to_sql(counter));
-        Ok(query.query_row(place, GapRow::read).optional()?)
+        let rows = query.query_map(place, GapRow::read)?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Gaps that are to be asked for, or given up.

@@ -4,6 +4,7 @@ use restante_spec::archive::{
     Conversation, Head, KeptKind, KeptMessage, Member, Purpose, Record, SegmentReader, Tombstone,
 };
 use restante_spec::content::{Body, Content, GroupState, LogPosition, StateRecord, UnixMillis};
+use restante_spec::limits::TTL_MAX;
 
 use crate::engine::commands::cleaned_nickname;
 use crate::engine::{Work, outbox};
@@ -123,7 +124,8 @@ impl Work<'_> {
         let log = self.db.need_conversation(of)?.log;
         let log = log.map(|mailbox| self.db.need_log(&mailbox)).transpose()?;
         let log = log.filter(|log| log.generation == generation).map(|log| log.mailbox);
-        let expires_at = kept.relay_until.map(UnixMillis::seconds).unwrap_or_default();
+        let expires_at = kept.relay_until.map(UnixMillis::seconds);
+        let expires_at = expires_at.unwrap_or_else(|| self.now.after(TTL_MAX));
         // DEV-22
         self.take_own(of, &kept.id, &Place { mailbox: log, generation, seq, expires_at })
     }

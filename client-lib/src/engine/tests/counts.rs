@@ -2,13 +2,18 @@
 
 use std::time::Duration;
 
+use restante_crypto::content_hash;
 use restante_spec::codes::Code;
-use restante_spec::content::{ContentHash, Count, Counts, Receipts};
-use restante_spec::ids::{MailboxId, PublicKey, Seq};
+use restante_spec::content::{
+    Body, Content, ContentHash, Count, Counts, Edit, LogPosition, Receipts, Repair, RepairEntry,
+    Text,
+};
+use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey, Seq};
 
 use super::devices::{settle, three};
-use super::post::{Person, Post, wait};
+use super::post::{self, Person, Post, wait};
 use super::trio::{ALICE, BOB, CAROL, Trio};
+use crate::limits::HEARSAY_GAPS;
 use crate::store::LogState;
 use crate::types::{ConversationId, GapState, MessageKind};
 
@@ -127,40 +132,136 @@ fn unanswered_contents_find_their_place() {
     assert_eq!(alice.engine.gaps(of).unwrap(), []);
 }
 
-/// CNV-16: counts matter to the device that has asked, and of what it may have missed; what a
-/// device says itself counts against what others say of it.
+/// A device with an account, of which others tell.
+struct Known {
+    device: PublicKey,
+    account: PublicKey,
+}
+
+impl Known {
+    fn of(person: &Person) -> Self {
+        let account = &person.engine.account;
+        Self { device: account.device.public(), account: *account.id().key() }
+    }
+
+    /// Tells that contents 1 to `last` of this device stand somewhere before `seq`.
+    fn count(&self, last: u64, hash: [u8; 32], seq: u64) -> Count {
+        let (device, account, hash) = (self.device, self.account, ContentHash::new(hash));
+        Count { device, account, first: 1, last, hash, seq: Seq::new(seq) }
+    }
+}
+
+/// What a device says of others reaches Carol at this place; gives back how much she misses.
+fn tell(trio: &mut Trio, teller: PublicKey, at: u64, asker: PublicKey, count: Count) -> Vec<u64> {
+    let (group, log, carol) = (trio.group, trio.log(), &mut trio.people[CAROL]);
+    let counts = Counts { asker, counts: vec![count] };
+    let taken = carol.engine.transact(|work| {
+        work.take_counts(&work.db.need_log(&log)?, &teller, Seq::new(at), &counts)
+    });
+    taken.unwrap();
+    let mut gaps = carol.engine.gaps(group).unwrap();
+    gaps.sort_by_key(|gap| gap.count);
+    gaps.iter().map(|gap| gap.count).collect()
+}
+
+/// A trio in which Bob has said something, and Carol was away since.
+fn away() -> (Trio, u64) {
+    let mut trio = Trio::new();
+    let log = trio.log();
+    trio.says(BOB, "one");
+    let carol = &mut trio.people[CAROL];
+    let since = carol.engine.store.read().need_log(&log).unwrap().cursor;
+    carol.engine.transact(|work| work.db.note_absence(&log, since)).unwrap();
+    (trio, since.get())
+}
+
+/// CNV-16: counts matter to the device that has asked, from those who are to tell, of what it may
+/// have missed; what a device says itself counts against what others say of it.
 #[test]
 fn own_words_outweigh_what_others_count() {
-    let mut trio = Trio::new();
-    let (group, log) = (trio.group, trio.log());
-    trio.says(BOB, "one");
-    let [_, bob, carol] = &mut trio.people;
-    let device = bob.engine.account.device.public();
-    let (account, asker) = (*bob.engine.account.id().key(), carol.engine.account.device.public());
-    let since = carol.engine.store.read().need_log(&log).unwrap().cursor;
-    let told = |carol: &mut Person, asker: PublicKey, last: u64, seq: u64| {
-        let (hash, seq) = (ContentHash::new([3; 32]), Seq::new(seq));
-        let count = Count { device, account, first: 1, last, hash, seq };
-        let counts = Counts { asker, counts: vec![count] };
-        carol.engine.transact(|work| work.take_counts(&work.db.need_log(&log)?, &counts)).unwrap();
-        let gaps = carol.engine.gaps(group).unwrap();
-        gaps.iter().map(|gap| gap.count).collect::<Vec<_>>()
-    };
-    let later = since.get() + 9;
-    assert_eq!(told(carol, asker, 7, later).len(), 0, "it has read everything");
-    carol.engine.transact(|work| work.db.note_absence(&log, since)).unwrap();
-    for (asker, last, seq, shown) in [
-        (device, 7, later, [].as_slice()),
-        (asker, 1, later, &[]),
-        (asker, 7, since.get(), &[]),
-        (asker, 5, later, &[4]),
-        (asker, 7, later, &[6]),
-        (asker, 6, later, &[6]),
+    let (mut trio, since) = away();
+    let [alice, bob, carol] = [ALICE, BOB, CAROL].map(|who| Known::of(&trio.people[who]));
+    let stranger = PublicKey::new([8; 32]);
+    let (later, at) = (since + 5, since + 9);
+    let mine = Known { device: stranger, account: carol.account };
+    let not_his = Known { device: bob.device, account: alice.account };
+    for (teller, asker, count, shown) in [
+        (alice.device, bob.device, bob.count(7, [3; 32], later), [].as_slice()),
+        (carol.device, carol.device, bob.count(7, [3; 32], later), &[]),
+        (alice.device, carol.device, bob.count(1, [3; 32], later), &[]),
+        (alice.device, carol.device, bob.count(7, [3; 32], since), &[]),
+        (alice.device, carol.device, bob.count(7, [3; 32], at), &[]),
+        (alice.device, carol.device, not_his.count(7, [3; 32], later), &[]),
+        (alice.device, carol.device, mine.count(7, [3; 32], later), &[]),
+        (alice.device, carol.device, bob.count(5, [3; 32], later), &[4]),
+        (alice.device, carol.device, bob.count(5, [3; 32], later), &[4]),
+        // One claim takes nothing from another.
+        (bob.device, carol.device, bob.count(7, [4; 32], later), &[4, 6]),
+        (bob.device, carol.device, bob.count(3, [5; 32], later), &[2, 4, 6]),
     ] {
-        assert_eq!(told(carol, asker, last, seq), shown, "{last} at {seq}");
+        assert_eq!(tell(&mut trio, teller, at, asker, count), shown);
     }
-    assert_eq!(carol.engine.gaps(group).unwrap()[0].state, GapState::Asked);
+    let state = trio.people[CAROL].engine.gaps(trio.group).unwrap()[0].state;
+    assert_eq!(state, GapState::Asked);
     trio.says(BOB, "two");
-    assert_eq!(trio.people[CAROL].engine.gaps(group).unwrap(), []);
-    assert_eq!(texts(&trio.people[CAROL], group).len(), texts(&trio.people[ALICE], group).len());
+    let (carol, group) = (&trio.people[CAROL], trio.group);
+    assert_eq!(carol.engine.gaps(group).unwrap(), []);
+    assert_eq!(texts(carol, group).len(), texts(&trio.people[ALICE], group).len());
+}
+
+/// CNV-16: gaps others tell of are bounded.
+#[test]
+fn hearsay_is_bounded() {
+    let (mut trio, since) = away();
+    let [alice, bob, carol] = [ALICE, BOB, CAROL].map(|who| Known::of(&trio.people[who]));
+    let mut told = |number: usize| {
+        let mut hash = [3; 32];
+        hash[..8].copy_from_slice(&number.to_be_bytes());
+        let count = bob.count(7, hash, since + 5);
+        tell(&mut trio, alice.device, since + 9, carol.device, count).len()
+    };
+    for number in 1..=HEARSAY_GAPS {
+        assert_eq!(told(number), number);
+    }
+    assert_eq!(told(HEARSAY_GAPS + 1), HEARSAY_GAPS);
+}
+
+/// CNV-17: what others tell of proves nothing: neither words nor acts are taken as a person's that
+/// nobody but others vouch for, whatever they look like.
+#[test]
+fn hearsay_proves_nothing() {
+    let (mut trio, since) = away();
+    let (said, log) = (trio.history(CAROL)[0].id, trio.log());
+    let [alice, bob, carol] = [ALICE, BOB, CAROL].map(|who| Known::of(&trio.people[who]));
+    // A device of Bob's that Carol has never heard of.
+    let gone = Known { device: PublicKey::new([8; 32]), account: bob.account };
+    let words = Body::Text(Text { text: "forged".to_owned(), reply_to: None });
+    let of = EnvelopeId::new(*said.as_bytes());
+    let edit = Body::Edit(Edit { of, text: "forged".to_owned() });
+    for (id, body) in [(of, edit), (EnvelopeId::new([9; 16]), words)] {
+        let content = Content {
+            id,
+            counter: 1,
+            previous: None,
+            random: [1; 16],
+            seen: LogPosition::default(),
+            log: None,
+            at: post::NOW.into(),
+            body,
+        };
+        let content = content.encode().unwrap();
+        let count = gone.count(1, *content_hash(&content).as_bytes(), since + 5);
+        tell(&mut trio, alice.device, since + 9, carol.device, count);
+        let (device, seq) = (gone.device, Seq::new(since + 4));
+        let entry = RepairEntry { device, generation: 1, seq, content, account: None };
+        let repair = Repair { conversation: log, entries: vec![entry], missing: Vec::new() };
+        let given = trio.people[CAROL]
+            .engine
+            .transact(|work| work.take_repair(&work.db.need_log(&log)?, &alice.account, &repair));
+        given.unwrap();
+    }
+    let shown = texts(&trio.people[CAROL], trio.group);
+    assert_eq!(shown, [("one".to_owned(), false), ("forged".to_owned(), true)]);
+    assert!(!trio.message(CAROL, said).edited);
+    assert_eq!(trio.people[CAROL].engine.gaps(trio.group).unwrap().len(), 2);
 }
