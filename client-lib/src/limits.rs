@@ -143,6 +143,8 @@ pub(crate) const LINK_CLOSE_WAIT: Duration = Duration::from_secs(2);
 /// Messages after which a leaf is renewed by a commit: by whoever did not make the last commit
 /// after so many, by either after twice as many.
 pub(crate) const UPDATE_EVERY: u32 = 100;
+/// Of several that would do so each waits so long at most, at random: one of them is enough.
+pub(crate) const RENEW_SPREAD: Seconds = Seconds::new(4);
 
 /// Contents that are found missing are asked for no sooner than this ...
 pub(crate) const REPAIR_DELAY: Seconds = Seconds::new(5);

@@ -6,7 +6,7 @@
 
 use restante_crypto::{prove_possession, random_bytes, random_secret};
 use restante_spec::content::{GroupKind, InboxGrant, LetterContent, WelcomeLetter, WelcomePart};
-use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey};
+use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey, Seconds};
 use restante_spec::message::{Commit, Deliver, EnvelopeClass, NextKey};
 
 use super::commands::id_of_key;
@@ -15,7 +15,7 @@ use super::membership::{Merged, accounts};
 use super::plan::Plan;
 use super::{Engine, Outgoing, Work};
 use crate::error::Error;
-use crate::limits::UPDATE_EVERY;
+use crate::limits::{RENEW_SPREAD, UPDATE_EVERY};
 use crate::store::{JobKind, LogRow, LogState, Meta, NewJob, PendingCommit, Wish};
 use crate::types::Standing;
 
@@ -250,6 +250,12 @@ impl Work<'_> {
         if let Some(lost) = log.commit.take() {
             self.drop_commit(&lost)?;
         }
+        // All that have counted as many messages wish the same: one of them is enough.
+        for wish in self.db.wishes(&log.mailbox)? {
+            if wish.what == Wish::Renew {
+                self.db.take_wish(wish.id)?;
+            }
+        }
         // Whoever did not make the last commit is the next to.
         self.begin_epoch(log, UPDATE_EVERY)
     }
@@ -268,6 +274,8 @@ impl Work<'_> {
         if accounts(&self.members(&log.mailbox)?).len() > crate::limits::UPDATE_MEMBERS {
             return Ok(());
         }
-        self.db.put_wish(&log.mailbox, &Wish::Update, self.now)
+        // Whoever is fastest is not always the first.
+        let due = self.later(Seconds::default(), RENEW_SPREAD)?;
+        self.db.put_wish(&log.mailbox, &Wish::Renew, due)
     }
 }

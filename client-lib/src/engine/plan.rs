@@ -179,7 +179,7 @@ impl Draft<'_> {
                 }))
             }
             Wish::Readd { device, package } => self.readd(&PublicKey::new(*device), package),
-            Wish::Update => Fit::Taken,
+            Wish::Update | Wish::Renew => Fit::Taken,
             Wish::Name(_) | Wish::Picture(_) | Wish::Timer(_) => {
                 let may = conversation.state.policy.editors.includes(self.rank);
                 self.apply(wish, may)

@@ -40,6 +40,8 @@ pub(crate) enum Wish {
     Close { removes: bool },
     /// A device that cannot read on out, and in again with this key package.
     Readd { device: [u8; 32], package: Vec<u8> },
+    /// A fresh leaf of its own after many messages, unless somebody else's comes first.
+    Renew,
 }
 
 /// A noted wish.
@@ -90,6 +92,7 @@ impl Wish {
             | Self::Remove { .. }
             | Self::RemoveDevice { .. }
             | Self::Update
+            | Self::Renew
             | Self::Close { .. }
             | Self::Readd { .. } => {}
         }

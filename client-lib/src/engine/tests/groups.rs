@@ -1,12 +1,16 @@
 //! Groups: who comes in and goes, what is agreed on, who of several commits wins, and what members
 //! see of it.
 
+use std::time::Duration;
+
 use restante_crypto::SigningKey;
 use restante_spec::content::{Policy, Role, Who};
 use restante_spec::ids::Seconds;
 
-use super::post::{Person, Post, events, person};
+use super::post::{Person, Post, events, person, wait};
+use super::trio::Trio;
 use super::*;
+use crate::limits::{RENEW_SPREAD, UPDATE_EVERY};
 use crate::store::{LogState, Wish};
 use crate::types::{Conversation, ConversationId, GroupChange, GroupMember, MessageKind, Standing};
 
@@ -392,4 +396,24 @@ fn a_group_has_a_key_of_its_own_to_each_inbox() {
         assert_eq!(inbox.mailbox, circle.people[BOB].engine.account.inbox);
     }
     assert_ne!(read(ALICE), read(BOB));
+}
+
+/// After many messages one of those who have counted them renews its leaf, and not all.
+#[test]
+fn one_of_many_renews_its_leaf() {
+    let mut trio = Trio::new();
+    let (group, log) = (trio.group, trio.log());
+    let counted = |post: &mut Post| u64::from_be_bytes(*post.epoch(&log).as_bytes());
+    for round in 1..=3 {
+        let before = counted(&mut trio.post);
+        for _ in 0..2 * UPDATE_EVERY {
+            trio.people[ALICE].engine.send(group, "a word").unwrap();
+        }
+        trio.rounds();
+        for person in &mut trio.people {
+            wait(person, Duration::from_secs(u64::from(RENEW_SPREAD.get())));
+        }
+        trio.rounds();
+        assert_eq!(counted(&mut trio.post), before + 1, "{round}");
+    }
 }
