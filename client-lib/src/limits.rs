@@ -143,8 +143,10 @@ pub(crate) const LINK_CLOSE_WAIT: Duration = Duration::from_secs(2);
 /// Messages after which a leaf is renewed by a commit: by whoever did not make the last commit
 /// after so many, by either after twice as many.
 pub(crate) const UPDATE_EVERY: u32 = 100;
-/// Of several that would do so each waits so long at most, at random: one of them is enough.
+/// Of several that would do so each waits so long at most, at random ...
 pub(crate) const RENEW_SPREAD: Seconds = Seconds::new(4);
+/// ... and so much longer behind a commit of another: the relay takes no more than one each second.
+pub(crate) const RENEW_PAUSE: Seconds = Seconds::new(10);
 
 /// Contents that are found missing are asked for no sooner than this ...
 pub(crate) const REPAIR_DELAY: Seconds = Seconds::new(5);
@@ -178,7 +180,7 @@ pub(crate) const REPAIRS_OWED: usize = 256;
 pub(crate) const OWN_KEPT: u32 = 1_024;
 /// Gaps of a conversation; with one more the oldest is no longer shown.
 pub(crate) const GAPS: usize = 1_024;
-/// Gaps of a conversation that others have told of; with one more it is not noted.
+/// Gaps of a conversation that one other device has told of; one more is not noted.
 pub(crate) const HEARSAY_GAPS: usize = 256;
 
 /// A device that cannot read a conversation on asks no sooner than this to be added again ...

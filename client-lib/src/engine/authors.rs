@@ -66,7 +66,7 @@ impl Work<'_> {
             let (first, after) =
                 if differs { (told, Seq::START) } else { (known.counter + 1, known.seq) };
             let missed = Missed { first, last: told, hash, after, before: envelope.seq };
-            self.note_gap(log, (device, author), missed, false)?;
+            self.note_gap(log, (device, author), missed, None)?;
         }
         let hash = if kept { Some(*content_hash(bytes).as_bytes()) } else { previous };
         self.db.put_author(&row(content.counter, hash, envelope.seq))?;
@@ -137,17 +137,9 @@ impl Work<'_> {
         log: &LogRow,
         (device, author): (&PublicKey, &PublicKey),
         Missed { first, last, hash, after, before }: Missed,
-        hearsay: bool,
+        teller: Option<PublicKey>,
     ) -> Result<(), Error> {
-        let mut known = self.db.gaps(log.conversation)?;
-        known.retain(|gap| gap.hearsay == hearsay);
-        match known.first() {
-            // What others tell displaces nothing.
-            Some(_) if hearsay && known.len() >= HEARSAY_GAPS => return Ok(()),
-            Some(oldest) if known.len() >= GAPS => self.db.drop_gap(oldest.id)?,
-            _ => {}
-        }
-        self.db.put_gap(&GapRow {
+        self.put_new_gap(&GapRow {
             id: 0,
             conversation: log.conversation,
             mailbox: log.mailbox,
@@ -162,10 +154,25 @@ impl Work<'_> {
             asks: 0,
             due: self.later(REPAIR_DELAY, REPAIR_SPREAD)?,
             lost: false,
-            hearsay,
+            teller,
         })?;
         self.tell_gaps(log.conversation);
         Ok(())
+    }
+
+    /// Notes one more, within the bounds: what one device tells displaces only what it told itself
+    /// and nobody has.
+    pub(super) fn put_new_gap(&self, gap: &GapRow) -> Result<(), Error> {
+        let mut known = self.db.gaps(gap.conversation)?;
+        known.retain(|it| it.teller == gap.teller);
+        let most = if gap.teller.is_some() { HEARSAY_GAPS } else { GAPS };
+        if known.len() >= most {
+            match known.iter().find(|it| gap.teller.is_none() || it.lost) {
+                Some(oldest) => self.db.drop_gap(oldest.id)?,
+                None => return Ok(()),
+            }
+        }
+        self.db.put_gap(gap)
     }
 
     /// Notes since when accounts are members, and that devices that come in now begin to count.

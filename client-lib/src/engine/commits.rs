@@ -15,7 +15,7 @@ use super::membership::{Merged, accounts};
 use super::plan::Plan;
 use super::{Engine, Outgoing, Work};
 use crate::error::Error;
-use crate::limits::{RENEW_SPREAD, UPDATE_EVERY};
+use crate::limits::{RENEW_PAUSE, RENEW_SPREAD, UPDATE_EVERY};
 use crate::store::{JobKind, LogRow, LogState, Meta, NewJob, PendingCommit, Wish};
 use crate::types::Standing;
 
@@ -192,6 +192,10 @@ impl Work<'_> {
         let before = self.members(&log.mailbox)?;
         let context = self.group_context(&log.mailbox)?;
         self.merge_pending(&log.mailbox)?;
+        for wish in self.db.wishes(&log.mailbox)?.iter().filter(|it| it.what == Wish::Renew) {
+            // Whatever the commit was for.
+            self.db.take_wish(wish.id)?;
+        }
         let after = self.members(&log.mailbox)?;
         let state = self.group_context(&log.mailbox)?;
         self.begin_epoch(log, 0)?;
@@ -250,11 +254,9 @@ impl Work<'_> {
         if let Some(lost) = log.commit.take() {
             self.drop_commit(&lost)?;
         }
-        // All that have counted as many messages wish the same: one of them is enough.
-        for wish in self.db.wishes(&log.mailbox)? {
-            if wish.what == Wish::Renew {
-                self.db.take_wish(wish.id)?;
-            }
+        // All that have counted as many messages wish the same: one after the other.
+        for wish in self.db.wishes(&log.mailbox)?.iter().filter(|it| it.what == Wish::Renew) {
+            self.db.put_off_wish(wish.id, self.later(RENEW_PAUSE, RENEW_SPREAD)?)?;
         }
         // Whoever did not make the last commit is the next to.
         self.begin_epoch(log, UPDATE_EVERY)

@@ -25,7 +25,7 @@ impl Work<'_> {
         if !current || !self.may_ask(of)? || self.asks_how_far(of)? {
             return Ok(());
         }
-        self.db.set_absent_since(&log.mailbox, behind)?;
+        let behind = self.db.asked_behind(&log.mailbox, behind)?;
         let request = RepairRequest { conversation: log.mailbox, ranges: Vec::new(), behind };
         // CNV-16
         self.queue_body(of, &Body::RepairRequest(request))?;
@@ -101,7 +101,7 @@ impl Work<'_> {
         let (device, account) = (self.account.device.public(), *self.account.id().key());
         // CNV-17
         let missed = Missed { first, last, hash, after, before };
-        self.note_gap(log, (&device, &account), missed, false)
+        self.note_gap(log, (&device, &account), missed, None)
     }
 
     /// Another device tells what it has counted of others.
@@ -118,43 +118,59 @@ impl Work<'_> {
         let Some(behind) = asked.filter(|_| is_teller(&members, &own, teller)) else {
             return Ok(());
         };
+        self.db.note_answered(&log.mailbox)?;
         let may_be = |count: &&Count| count.device != own && count.seq > behind && count.seq < at;
         for count in told.counts.iter().filter(may_be) {
-            let known = self.db.author(&log.mailbox, &count.device)?;
-            let there = member_of(&members, &count.device).and_then(account);
-            let named = there.or(known.as_ref().map(|known| known.account));
             // Whose device it is others cannot say of one that is known, nor of an own one.
-            let is_his = named
-                .map_or(count.account != *self.account.id().key(), |named| named == count.account);
+            let is_his = match self.account_of(log, &members, &count.device)? {
+                Some(named) => named == count.account,
+                None => count.account != *self.account.id().key(),
+            };
             if is_his {
-                self.take_count(log, behind, known, count)?;
+                self.take_count(log, behind, teller, count)?;
             }
         }
         Ok(())
+    }
+
+    /// Whose a device is, as far as this one has seen or heard it itself.
+    pub(super) fn account_of(
+        &self,
+        log: &LogRow,
+        members: &[Member],
+        device: &PublicKey,
+    ) -> Result<Option<PublicKey>, Error> {
+        let heard = self.db.author(&log.mailbox, device)?;
+        let there = member_of(members, device).and_then(account);
+        Ok(there.or(heard.map(|heard| heard.account)))
     }
 
     fn take_count(
         &mut self,
         log: &LogRow,
         behind: Seq,
-        known: Option<AuthorRow>,
+        teller: &PublicKey,
         told: &Count,
     ) -> Result<(), Error> {
+        let known = self.db.author(&log.mailbox, &told.device)?;
         let (counter, seq) = known.map_or((0, Seq::START), |known| (known.counter, known.seq));
-        let hash = *told.hash.as_bytes();
-        if told.last <= counter || self.has_kept(log, &told.device, told.last, &hash)? {
+        let (hash, last) = (*told.hash.as_bytes(), told.last);
+        let first = told.first.max(counter + 1);
+        let is_here = last == first && self.has_kept(log, &told.device, last, &hash)?;
+        if last <= counter || is_here {
             return Ok(());
         }
-        let gaps = self.db.gaps_of(&log.mailbox, &told.device, told.last)?;
-        let is_same = |gap: &GapRow| gap.hash == hash && gap.account == told.account;
-        if gaps.iter().any(is_same) {
-            return Ok(());
-        }
-        let (first, last) = (told.first.max(counter + 1), told.last);
         let before = Seq::new(told.seq.get().saturating_add(1));
+        let is_in = |gap: &GapRow| {
+            let same = gap.hash == hash && gap.account == told.account;
+            same && gap.first <= first && gap.before >= before
+        };
+        if self.db.gaps_of(&log.mailbox, &told.device, last)?.iter().any(is_in) {
+            return Ok(());
+        }
         let missed = Missed { first, last, hash, after: seq.max(behind), before };
         // CNV-17
-        self.note_gap(log, (&told.device, &told.account), missed, true)
+        self.note_gap(log, (&told.device, &told.account), missed, Some(*teller))
     }
 
     /// What others have counted is confirmed up to here.
@@ -165,14 +181,13 @@ impl Work<'_> {
         content: &Content,
         bytes: &[u8],
     ) -> Result<(), Error> {
-        let counter = content.counter;
-        let known = self.db.author(&gap.mailbox, &gap.device)?;
-        if known.is_some_and(|known| known.counter >= counter) {
+        let (counter, known) = (content.counter, self.db.author(&gap.mailbox, &gap.device)?);
+        // Behind a hole nobody told of it says so itself.
+        let Some(known) = known.filter(|known| known.counter + 1 == gap.first) else {
             return Ok(());
-        }
-        let (mailbox, device, account) = (gap.mailbox, gap.device, gap.account);
+        };
         let hash = Some(*content_hash(bytes).as_bytes());
-        self.db.put_author(&AuthorRow { mailbox, device, account, counter, hash, seq })
+        self.db.put_author(&AuthorRow { counter, hash, seq, ..known })
     }
 
     /// Whether more of what others have counted is not to be had: these words are shown already, or

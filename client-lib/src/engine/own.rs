@@ -25,7 +25,10 @@ impl Engine {
     /// Whether this device is to tell every record in a log (DEV-9).
     pub(super) fn owes_states(&self, log: &LogRow) -> Result<bool, Error> {
         let own = ConversationId::from(id_of_key(self.account.id().key()));
-        Ok(log.conversation == own && self.store.read().meta(Meta::OwesStates)?.is_some())
+        let db = self.store.read();
+        let owes = log.conversation == own && db.meta(Meta::OwesStates)?.is_some();
+        // It may know less by now.
+        Ok(owes && db.absent_since(&log.mailbox)?.is_none())
     }
 
     /// Keeps what is written and not sent in a conversation, on every device.

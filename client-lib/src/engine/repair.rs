@@ -173,14 +173,15 @@ impl Work<'_> {
         let mut taken = Vec::new();
         for content in &given {
             let gaps = self.db.gaps_of(&of.mailbox, &content.device, content.content.counter)?;
-            if gaps.is_empty() && log.mailbox != of.mailbox {
-                self.take_handed_on(log, &of, content)?;
-            }
+            let is_told = gaps.iter().any(|gap| gap.teller.is_none());
             for gap in gaps {
                 if self.take_given(&of, giver, &gap, content)? {
                     taken.push((gap.account, content));
                     break;
                 }
+            }
+            if !is_told && log.mailbox != of.mailbox {
+                self.take_handed_on(log, &of, content)?;
             }
         }
         self.share_repaired(&of, &taken)?;
@@ -224,6 +225,14 @@ impl Work<'_> {
         if given.seq >= gap.before || is_early || !given.content.body.is_kept() {
             return Ok(false);
         }
+        let members = self.members_if_in(&of.mailbox)?;
+        let named = self.account_of(of, &members, &gap.device)?;
+        if gap.teller.is_some() && named.is_some_and(|named| named != gap.account) {
+            // It was heard of since: it is another's.
+            self.tell_gaps(of.conversation);
+            self.db.drop_gap(gap.id)?;
+            return Ok(false);
+        }
         let id = MessageId::new(*given.content.id.as_bytes());
         let envelope = envelope_of(given);
         let speaker = Speaker { account: &gap.account, device: &gap.device };
@@ -233,9 +242,9 @@ impl Work<'_> {
         // Said in the own conversation alone.
         let is_own = giver == self.account.id().key() && given.account == Some(gap.account);
         // CNV-17
-        let is_confirmed = match gap.hearsay {
-            true => is_authors || is_own,
-            false => fits || (!last && is_authors),
+        let is_confirmed = match gap.teller {
+            Some(_) => is_authors || (is_own && (fits || !last)),
+            None => fits || (!last && is_authors),
         };
         if given.seq <= gap.after {
             let archived = self.db.archived_up_to(of.conversation, of.generation)?;
@@ -248,7 +257,9 @@ impl Work<'_> {
             return Ok(false);
         }
         if is_confirmed {
-            self.db.drop_unconfirmed(of.conversation, &id)?;
+            let own = *self.account.id().key();
+            let author = (gap.account != own).then(|| id_of_key(&gap.account));
+            self.db.drop_unconfirmed(of.conversation, &id, author.as_ref())?;
             self.keep(of, &given.device, given.seq, &given.content, &given.bytes)?;
             self.narrow(gap.clone(), given, true)?;
             if given.device == self.account.device.public() {
@@ -261,13 +272,14 @@ impl Work<'_> {
             self.take_said(of, speaker, &envelope, &given.content, &given.bytes)?;
             return Ok(true);
         }
-        if (gap.hearsay || !last) && matches!(given.content.body, Body::Text(_)) {
+        let is_told = fits || (gap.teller.is_none() && !last);
+        if is_told && matches!(given.content.body, Body::Text(_)) {
             // It can be shown, but changes nothing.
             let told = self.events.len();
             self.take_said(of, speaker, &envelope, &given.content, &given.bytes)?;
             self.mark_unconfirmed(of, &id, told)?;
         }
-        if gap.hearsay && fits && self.is_settled(of, gap, &given.content)? {
+        if gap.teller.is_some() && fits && self.is_settled(of, gap, &given.content)? {
             self.narrow(gap.clone(), given, false)?;
         }
         Ok(false)
@@ -400,7 +412,7 @@ impl Work<'_> {
 
     /// One of a gap is here: what stands before and behind it is still missing.
     fn narrow(&mut self, gap: GapRow, given: &Given, is_confirmed: bool) -> Result<(), Error> {
-        if gap.hearsay && is_confirmed {
+        if gap.teller.is_some() && is_confirmed {
             self.count_heard(&gap, given.seq, &given.content, &given.bytes)?;
         }
         let (counter, seq) = (given.content.counter, given.seq);
@@ -411,11 +423,11 @@ impl Work<'_> {
         if gap.first < counter
             && let Some(hash) = previous_of(&given.content)
         {
-            let (last, hearsay) = (counter - 1, left.hearsay && !is_confirmed);
-            self.db.put_gap(&GapRow { last, hash, before: seq, hearsay, ..left.clone() })?;
+            let (last, teller) = (counter - 1, left.teller.filter(|_| !is_confirmed));
+            self.put_new_gap(&GapRow { last, hash, before: seq, teller, ..left.clone() })?;
         }
         if counter < gap.last {
-            self.db.put_gap(&GapRow { first: counter + 1, after: seq, ..left })?;
+            self.put_new_gap(&GapRow { first: counter + 1, after: seq, ..left })?;
         }
         self.tell_gaps(gap.conversation);
         Ok(())

@@ -214,10 +214,22 @@ impl Db<'_> {
         Ok(())
     }
 
-    /// It was asked how far others have counted behind a place.
-    pub(crate) fn set_absent_since(self, mailbox: &MailboxId, since: Seq) -> Result<(), Error> {
-        let sql = "UPDATE absences SET since = ?2 WHERE mailbox = ?1";
-        self.sql.prepare_cached(sql)?.execute((mailbox.as_bytes(), to_sql(since.get())))?;
+    /// It is to be asked how far others have counted behind a place; or an earlier one, behind
+    /// which that was asked and never answered. Gives it back.
+    pub(crate) fn asked_behind(self, mailbox: &MailboxId, behind: Seq) -> Result<Seq, Error> {
+        let sql = "UPDATE absences SET answered = 0,
+                since = CASE WHEN answered THEN ?2 ELSE min(since, ?2) END
+            WHERE mailbox = ?1 RETURNING since";
+        let mut update = self.sql.prepare_cached(sql)?;
+        let asked = (mailbox.as_bytes(), to_sql(behind.get()));
+        let since = update.query_row(asked, |row| row.get(0)).optional()?;
+        Ok(since.map_or(behind, |since| Seq::new(from_sql(since))))
+    }
+
+    /// Somebody has told how far others have counted.
+    pub(crate) fn note_answered(self, mailbox: &MailboxId) -> Result<(), Error> {
+        let sql = "UPDATE absences SET answered = 1 WHERE mailbox = ?1";
+        self.sql.prepare_cached(sql)?.execute([mailbox.as_bytes()])?;
         Ok(())
     }
 

@@ -4,9 +4,9 @@
 use restante_spec::ids::{MailboxId, PublicKey, Seq, UnixTime};
 use rusqlite::{Row, params};
 
-use super::{Db, fixed, from_sql, to_sql};
+use super::{Db, fixed, from_sql, maybe, to_sql};
 use crate::error::Error;
-use crate::types::{ConversationId, MessageId};
+use crate::types::{ContactId, ConversationId, MessageId};
 
 /// Contents of one device that are missing, in a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,8 +33,8 @@ pub(crate) struct GapRow {
     pub(crate) due: UnixTime,
     /// Nobody has them.
     pub(crate) lost: bool,
-    /// Others have counted them: their author has named neither counter nor hash.
-    pub(crate) hearsay: bool,
+    /// By hearsay: the device that has counted them. Else their author has named counter and hash.
+    pub(crate) teller: Option<PublicKey>,
 }
 
 /// Contents somebody has asked for.
@@ -69,7 +69,7 @@ impl GapRow {
             asks: row.get("asks")?,
             due: UnixTime::new(from_sql(row.get("due")?)),
             lost: row.get("lost")?,
-            hearsay: row.get("hearsay")?,
+            teller: maybe(row, "teller")?.map(PublicKey::new),
         })
     }
 }
@@ -93,7 +93,7 @@ impl Db<'_> {
     /// Writes a gap, new or changed.
     pub(crate) fn put_gap(self, gap: &GapRow) -> Result<(), Error> {
         let sql = "INSERT OR REPLACE INTO gaps (id, conversation, mailbox, generation, device,
-                account, first, last, hash, after, before, asks, due, lost, hearsay)
+                account, first, last, hash, after, before, asks, due, lost, teller)
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
         self.sql.prepare_cached(sql)?.execute(params![
             (gap.id != 0).then_some(gap.id),
@@ -110,7 +110,7 @@ impl Db<'_> {
             gap.asks,
             to_sql(gap.due.get()),
             gap.lost,
-            gap.hearsay,
+            gap.teller.as_ref().map(PublicKey::as_bytes),
         ])?;
         Ok(())
     }
@@ -127,7 +127,7 @@ impl Db<'_> {
         mailbox: &MailboxId,
         device: &PublicKey,
     ) -> Result<bool, Error> {
-        let sql = "DELETE FROM gaps WHERE mailbox = ?1 AND device = ?2 AND hearsay = 1";
+        let sql = "DELETE FROM gaps WHERE mailbox = ?1 AND device = ?2 AND teller IS NOT NULL";
         let mut delete = self.sql.prepare_cached(sql)?;
         Ok(delete.execute((mailbox.as_bytes(), device.as_bytes()))? > 0)
     }
@@ -149,7 +149,7 @@ impl Db<'_> {
         counter: u64,
     ) -> Result<Vec<GapRow>, Error> {
         let sql = "SELECT * FROM gaps WHERE mailbox = ?1 AND device = ?2
-            AND ?3 BETWEEN first AND last ORDER BY hearsay, id";
+            AND ?3 BETWEEN first AND last ORDER BY teller IS NOT NULL, id";
         let mut query = self.sql.prepare_cached(sql)?;
         let place = (mailbox.as_bytes(), device.as_bytes(), to_sql(counter));
         let rows = query.query_map(place, GapRow::read)?;
@@ -242,16 +242,21 @@ impl Db<'_> {
         Ok(())
     }
 
-    /// The message itself is here: what somebody else gave for it goes, and that it could not be
-    /// read (layout: 0 and 2 are the kinds of those; a tombstone stays).
-    pub(crate) fn drop_unconfirmed(self, of: ConversationId, id: &MessageId) -> Result<(), Error> {
+    /// The message itself is here: what somebody else gave for this author's goes, and that it
+    /// could not be read (layout: 0 and 2 are the kinds of those; a tombstone stays).
+    pub(crate) fn drop_unconfirmed(
+        self,
+        of: ConversationId,
+        id: &MessageId,
+        author: Option<&ContactId>,
+    ) -> Result<(), Error> {
         let sql = "SELECT 1 FROM messages WHERE conversation = ?1 AND id = ?2
-            AND (unconfirmed = 1 AND kind = 0 OR kind = 2)";
-        let name = (of.as_bytes(), id.as_bytes());
-        if self.sql.prepare_cached(sql)?.exists(name)? {
+            AND (unconfirmed = 1 AND kind = 0 AND author IS ?3 OR kind = 2)";
+        let (of_bytes, author) = (of.as_bytes(), author.map(ContactId::as_bytes));
+        if self.sql.prepare_cached(sql)?.exists((of_bytes, id.as_bytes(), author))? {
             self.unindex_text(of, id)?;
             let sql = "DELETE FROM messages WHERE conversation = ?1 AND id = ?2";
-            self.sql.prepare_cached(sql)?.execute(name)?;
+            self.sql.prepare_cached(sql)?.execute((of_bytes, id.as_bytes()))?;
         }
         Ok(())
     }

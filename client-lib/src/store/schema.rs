@@ -149,7 +149,9 @@ CREATE TABLE joined (
     mailbox BLOB NOT NULL, account BLOB NOT NULL, seq INTEGER NOT NULL,
     PRIMARY KEY (mailbox, account)
 ) WITHOUT ROWID;
-CREATE TABLE absences (mailbox BLOB PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE absences (
+    mailbox BLOB PRIMARY KEY, since INTEGER NOT NULL, answered INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
 
 CREATE TABLE gaps (
     id INTEGER PRIMARY KEY AUTOINCREMENT, conversation BLOB NOT NULL, mailbox BLOB NOT NULL,
@@ -157,7 +159,7 @@ CREATE TABLE gaps (
     first INTEGER NOT NULL, last INTEGER NOT NULL, hash BLOB NOT NULL,
     after INTEGER NOT NULL, before INTEGER NOT NULL,
     asks INTEGER NOT NULL, due INTEGER NOT NULL, lost INTEGER NOT NULL,
-    hearsay INTEGER NOT NULL
+    teller BLOB
 );
 CREATE INDEX gaps_of_device ON gaps (mailbox, device);
 CREATE INDEX gaps_of_conversation ON gaps (conversation, generation, before);

@@ -40,7 +40,7 @@ pub(crate) enum Wish {
     Close { removes: bool },
     /// A device that cannot read on out, and in again with this key package.
     Readd { device: [u8; 32], package: Vec<u8> },
-    /// A fresh leaf of its own after many messages, unless somebody else's comes first.
+    /// A fresh leaf of its own after many messages: somebody else's comes first if it does.
     Renew,
 }
 
@@ -149,6 +149,13 @@ impl Db<'_> {
     pub(crate) fn put_off_wishes(self, of: &MailboxId, until: UnixTime) -> Result<(), Error> {
         let sql = "UPDATE wishes SET not_before = max(not_before, ?2) WHERE mailbox = ?1";
         self.sql.execute(sql, (of.as_bytes(), to_sql(until.get())))?;
+        Ok(())
+    }
+
+    /// This one is not fulfilled before then.
+    pub(crate) fn put_off_wish(self, id: WishId, until: UnixTime) -> Result<(), Error> {
+        let sql = "UPDATE wishes SET not_before = max(not_before, ?2) WHERE id = ?1";
+        self.sql.prepare_cached(sql)?.execute((id.0, to_sql(until.get())))?;
         Ok(())
     }
 

@@ -193,11 +193,13 @@ fn own_words_outweigh_what_others_count() {
         (alice.device, carol.device, bob.count(7, [3; 32], at), &[]),
         (alice.device, carol.device, not_his.count(7, [3; 32], later), &[]),
         (alice.device, carol.device, mine.count(7, [3; 32], later), &[]),
-        (alice.device, carol.device, bob.count(5, [3; 32], later), &[4]),
-        (alice.device, carol.device, bob.count(5, [3; 32], later), &[4]),
+        (alice.device, carol.device, Count { first: 4, ..bob.count(5, [3; 32], later) }, &[2]),
         // One claim takes nothing from another.
-        (bob.device, carol.device, bob.count(7, [4; 32], later), &[4, 6]),
-        (bob.device, carol.device, bob.count(3, [5; 32], later), &[2, 4, 6]),
+        (bob.device, carol.device, bob.count(5, [3; 32], later - 1), &[2, 4]),
+        (alice.device, carol.device, bob.count(5, [3; 32], later), &[2, 4, 4]),
+        (bob.device, carol.device, bob.count(5, [3; 32], later), &[2, 4, 4]),
+        (bob.device, carol.device, bob.count(7, [4; 32], later), &[2, 4, 4, 6]),
+        (bob.device, carol.device, bob.count(3, [5; 32], later), &[2, 2, 4, 4, 6]),
     ] {
         assert_eq!(tell(&mut trio, teller, at, asker, count), shown);
     }
@@ -209,21 +211,22 @@ fn own_words_outweigh_what_others_count() {
     assert_eq!(texts(carol, group).len(), texts(&trio.people[ALICE], group).len());
 }
 
-/// CNV-16: gaps others tell of are bounded.
+/// CNV-16: gaps another device tells of are bounded, and keep no others from being noted.
 #[test]
 fn hearsay_is_bounded() {
     let (mut trio, since) = away();
     let [alice, bob, carol] = [ALICE, BOB, CAROL].map(|who| Known::of(&trio.people[who]));
-    let mut told = |number: usize| {
+    let mut told = |teller: PublicKey, number: usize| {
         let mut hash = [3; 32];
         hash[..8].copy_from_slice(&number.to_be_bytes());
         let count = bob.count(7, hash, since + 5);
-        tell(&mut trio, alice.device, since + 9, carol.device, count).len()
+        tell(&mut trio, teller, since + 9, carol.device, count).len()
     };
     for number in 1..=HEARSAY_GAPS {
-        assert_eq!(told(number), number);
+        assert_eq!(told(alice.device, number), number);
     }
-    assert_eq!(told(HEARSAY_GAPS + 1), HEARSAY_GAPS);
+    assert_eq!(told(alice.device, HEARSAY_GAPS + 1), HEARSAY_GAPS);
+    assert_eq!(told(bob.device, HEARSAY_GAPS + 2), HEARSAY_GAPS + 1);
 }
 
 /// CNV-17: what others tell of proves nothing: neither words nor acts are taken as a person's that
@@ -238,7 +241,9 @@ fn hearsay_proves_nothing() {
     let words = Body::Text(Text { text: "forged".to_owned(), reply_to: None });
     let of = EnvelopeId::new(*said.as_bytes());
     let edit = Body::Edit(Edit { of, text: "forged".to_owned() });
-    for (id, body) in [(of, edit), (EnvelopeId::new([9; 16]), words)] {
+    let unfit = Body::Text(Text { text: "another".to_owned(), reply_to: None });
+    let all = [(of, edit, true), (EnvelopeId::new([9; 16]), words, true)];
+    for (id, body, fits) in all.into_iter().chain([(EnvelopeId::new([7; 16]), unfit, false)]) {
         let content = Content {
             id,
             counter: 1,
@@ -250,8 +255,10 @@ fn hearsay_proves_nothing() {
             body,
         };
         let content = content.encode().unwrap();
-        let count = gone.count(1, *content_hash(&content).as_bytes(), since + 5);
-        tell(&mut trio, alice.device, since + 9, carol.device, count);
+        if fits {
+            let count = gone.count(1, *content_hash(&content).as_bytes(), since + 5);
+            tell(&mut trio, alice.device, since + 9, carol.device, count);
+        }
         let (device, seq) = (gone.device, Seq::new(since + 4));
         let entry = RepairEntry { device, generation: 1, seq, content, account: None };
         let repair = Repair { conversation: log, entries: vec![entry], missing: Vec::new() };

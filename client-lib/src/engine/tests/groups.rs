@@ -10,7 +10,7 @@ use restante_spec::ids::Seconds;
 use super::post::{Person, Post, events, person, wait};
 use super::trio::Trio;
 use super::*;
-use crate::limits::{RENEW_SPREAD, UPDATE_EVERY};
+use crate::limits::{RENEW_PAUSE, RENEW_SPREAD, UPDATE_EVERY};
 use crate::store::{LogState, Wish};
 use crate::types::{Conversation, ConversationId, GroupChange, GroupMember, MessageKind, Standing};
 
@@ -398,22 +398,33 @@ fn a_group_has_a_key_of_its_own_to_each_inbox() {
     assert_ne!(read(ALICE), read(BOB));
 }
 
-/// After many messages one of those who have counted them renews its leaf, and not all.
+/// After many messages those who have counted them renew their leaves one after the other, and not
+/// all at once.
 #[test]
-fn one_of_many_renews_its_leaf() {
+fn leaves_are_renewed_one_after_the_other() {
     let mut trio = Trio::new();
     let (group, log) = (trio.group, trio.log());
-    let counted = |post: &mut Post| u64::from_be_bytes(*post.epoch(&log).as_bytes());
-    for round in 1..=3 {
-        let before = counted(&mut trio.post);
-        for _ in 0..2 * UPDATE_EVERY {
-            trio.people[ALICE].engine.send(group, "a word").unwrap();
-        }
-        trio.rounds();
+    let counted = |trio: &mut Trio| u64::from_be_bytes(*trio.post.epoch(&log).as_bytes());
+    let pass = |trio: &mut Trio, time: Seconds| {
         for person in &mut trio.people {
-            wait(person, Duration::from_secs(u64::from(RENEW_SPREAD.get())));
+            wait(person, Duration::from_secs(u64::from(time.get())));
         }
         trio.rounds();
-        assert_eq!(counted(&mut trio.post), before + 1, "{round}");
+    };
+    let begun = counted(&mut trio);
+    for _ in 0..2 * UPDATE_EVERY {
+        trio.people[ALICE].engine.send(group, "a word").unwrap();
     }
+    trio.rounds();
+    pass(&mut trio, RENEW_SPREAD);
+    let mut renewed = counted(&mut trio);
+    assert_eq!(renewed, begun + 1);
+    for _ in 0..3 {
+        pass(&mut trio, Seconds::new(RENEW_PAUSE.get() - 1));
+        pass(&mut trio, RENEW_SPREAD);
+        let now = counted(&mut trio);
+        assert!(now <= renewed + 1, "two at once");
+        renewed = now;
+    }
+    assert!(renewed > begun + 1, "nobody else");
 }

@@ -215,7 +215,7 @@ fn history_is_given_on() {
         assert_eq!(texts(device, of), ["missed", "taken back"]);
         let forgotten = device.engine.transact(|work| {
             work.db.set_unconfirmed(of, &id)?;
-            work.db.drop_unconfirmed(of, &id)
+            work.db.drop_unconfirmed(of, &id, Some(&of.contact()))
         });
         forgotten.unwrap();
         assert_eq!(texts(device, of), ["taken back"]);

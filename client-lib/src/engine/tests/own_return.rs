@@ -144,7 +144,7 @@ fn lost_manifests_are_told_anew() {
     go_on(&mut post, &mut [&mut alice, &mut laptop]);
     let forgotten = laptop.engine.transact(|work| {
         work.db.set_unconfirmed(of, &id)?;
-        work.db.drop_unconfirmed(of, &id)
+        work.db.drop_unconfirmed(of, &id, Some(&of.contact()))
     });
     forgotten.unwrap();
     let (own, device) = (own_log(&alice), laptop.engine.account.device.public());
