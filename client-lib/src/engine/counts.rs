@@ -218,7 +218,7 @@ impl Work<'_> {
 /// Whether a device is one of those that tell another one how far they have counted.
 fn is_teller(members: &[Member], asker: &PublicKey, device: &PublicKey) -> bool {
     let devices = members.iter().filter_map(|member| member.device.as_ref());
-    let mut others = devices.map(|found| found.device()).filter(|found| *found != asker);
+    let others = devices.map(|found| found.device()).filter(|found| *found != asker);
     // CNV-16
-    others.by_ref().take(COUNT_TELLERS).any(|found| found == device)
+    others.take(COUNT_TELLERS).any(|found| found == device)
 }
