@@ -84,6 +84,11 @@ impl<'a> Work<'a> {
         Ok(self.groups.0.contains_key(mailbox))
     }
 
+    /// Whether no commit has removed this device from a group it knows.
+    pub(super) fn is_in_group(&mut self, mailbox: &MailboxId) -> Result<bool, Error> {
+        Ok(self.groups.get(self.db, mailbox)?.is_member())
+    }
+
     /// The devices in a group, by leaf.
     pub(super) fn members(&mut self, mailbox: &MailboxId) -> Result<Vec<Member>, Error> {
         Ok(self.groups.get(self.db, mailbox)?.members())

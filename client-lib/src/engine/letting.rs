@@ -66,7 +66,7 @@ impl Work<'_> {
         }
         self.check_listed(letter, &log.mailbox)?;
         let members = self.members(&log.mailbox)?;
-        if !accounts(&members).contains(&account) {
+        if !accounts(&members).contains(&account) || self.was_closed(&row, &log)? {
             return match row.is_group() || account == *self.account.id().key() {
                 true => self.say_removed(&row, &log, &account),
                 false => Err(super::joining::not_a_member()),
@@ -174,7 +174,10 @@ impl Work<'_> {
         account: &PublicKey,
     ) -> Result<(), Error> {
         let able = row.state.role(self.account.id().key()) >= Role::Administrator;
-        if !row.is_group() || !able || !self.can_let_in(row, log)? {
+        if !row.is_group() || !able {
+            return Ok(());
+        }
+        if !self.can_let_in(row, log)? && !self.was_closed(row, log)? {
             return Ok(());
         }
         let Some(way) = self.way_to(row, account)? else { return Ok(()) };
@@ -189,6 +192,21 @@ impl Work<'_> {
     fn can_let_in(&self, row: &ConversationRow, log: &LogRow) -> Result<bool, Error> {
         let current = log.state == LogState::Live && row.log == Some(log.mailbox);
         Ok(current && (row.standing == Standing::Leaving || self.takes_part(row.id)?))
+    }
+
+    /// Whether a group's log was closed with this device in it, which has read it to its end: then
+    /// nobody is in the group.
+    pub(super) fn was_closed(
+        &mut self,
+        row: &ConversationRow,
+        log: &LogRow,
+    ) -> Result<bool, Error> {
+        let is_read = log.state == LogState::Closed && log.epoch.is_some();
+        // CNV-21
+        Ok(row.is_group()
+            && row.log == Some(log.mailbox)
+            && is_read
+            && self.is_in_group(&log.mailbox)?)
     }
 
     /// The newest key package of a device is the one it can be reached with.

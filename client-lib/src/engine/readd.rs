@@ -228,6 +228,7 @@ impl Work<'_> {
 
     /// The account is out of a log that this device has not read to the end.
     pub(super) fn end_unread(&mut self, log: &mut LogRow) -> Result<(), Error> {
+        log.epoch = None;
         self.db.drop_return(&log.mailbox)?;
         self.want_history(log.conversation, log.read_upto())?;
         self.end(log, LogState::Closed, Code::Revoked)

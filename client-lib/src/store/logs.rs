@@ -26,7 +26,8 @@ pub(crate) struct LogRow {
     pub(crate) reader: ReaderSecret,
     /// Everything up to here is done.
     pub(crate) cursor: Seq,
-    /// The relay's name of the epoch the group is in, once it was told.
+    /// The relay's name of the epoch the group is in, once it was told; of a closed log, of its last
+    /// one, if it was read to the end.
     pub(crate) epoch: Option<Epoch>,
     /// The commit this device has made and whose echo is awaited.
     pub(crate) commit: Option<PendingCommit>,

@@ -305,6 +305,36 @@ fn removal_is_told_to_who_was_away() {
     assert!(bob.engine.store.read().next_return().unwrap().is_none());
 }
 
+/// CNV-19, CNV-21: a group that all have left was closed: who was away then is told so, by whoever
+/// has read it to the end.
+#[test]
+fn the_end_of_a_group_is_told_to_who_was_away() {
+    let (mut post, mut alice, mut bob) = (Post::default(), person("Alice"), person("Bob"));
+    let group = post.group(&mut [&mut alice, &mut bob]);
+    let log = log_of(&bob, group);
+    bob.engine.leave_group(group).unwrap();
+    post.work(&mut bob);
+    alice.engine.leave_group(group).unwrap();
+    for _ in 0..3 {
+        post.round(&mut alice);
+    }
+    assert_eq!(state(&alice, &log), LogState::Closed);
+    post.expire(&log);
+    bob.engine.reading_refused(&log, Code::Gone).unwrap();
+    wait(&mut bob, soon());
+    post.do_jobs(&mut bob);
+    post.round(&mut alice.restart());
+    post.round(&mut bob);
+    assert_eq!(bob.engine.conversation(group).unwrap().standing, Standing::Left);
+    assert_eq!(state(&bob, &log), LogState::Closed);
+    // Told, and not read: what it knows of the group may be old.
+    let is_answering = bob.engine.transact(|work| {
+        let (row, log) = (work.db.need_conversation(group)?, work.db.need_log(&log)?);
+        work.was_closed(&row, &log)
+    });
+    assert!(!is_answering.unwrap());
+}
+
 /// CNV-19: the letter came before the removal: once that is read, it is answered all the same.
 #[test]
 fn removal_is_told_when_it_is_read() {
