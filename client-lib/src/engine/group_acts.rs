@@ -350,12 +350,12 @@ impl Work<'_> {
 
     fn group_members(&mut self, id: ConversationId) -> Result<Vec<GroupMember>, Error> {
         let row = self.db.need_conversation(id)?;
-        if row.standing == Standing::Restored {
-            return self.known_members(&row);
-        }
         let Some(mailbox) = row.log else { return Ok(Vec::new()) };
         if row.is_room {
             return self.room_people(&row);
+        }
+        if !self.has_group(&mailbox)? {
+            return self.known_members(&row);
         }
         let leaves = self.members(&mailbox)?;
         let mut shown = Vec::new();

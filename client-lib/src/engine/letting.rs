@@ -166,7 +166,8 @@ impl Work<'_> {
         Ok(readd.key_packages.iter().find(fits).cloned())
     }
 
-    /// Who asks is in the group no more, and cannot know that: who may remove members says so.
+    /// Who asks is in the group no more, and cannot know that: who may remove members says so; if
+    /// the group was closed, everybody does.
     pub(super) fn say_removed(
         &mut self,
         row: &ConversationRow,
@@ -174,10 +175,8 @@ impl Work<'_> {
         account: &PublicKey,
     ) -> Result<(), Error> {
         let able = row.state.role(self.account.id().key()) >= Role::Administrator;
-        if !row.is_group() || !able {
-            return Ok(());
-        }
-        if !self.can_let_in(row, log)? && !self.was_closed(row, log)? {
+        let can_say = row.is_group() && able && self.can_let_in(row, log)?;
+        if !can_say && !self.was_closed(row, log)? {
             return Ok(());
         }
         let Some(way) = self.way_to(row, account)? else { return Ok(()) };

@@ -300,7 +300,7 @@ impl Work<'_> {
             return Ok(());
         }
         let (mailbox, due) = (self.account.inbox, self.now.after(LINKED_AGAIN));
-        self.db.put_return(&ReturnRow { mailbox, asked: 0, due })
+        self.db.put_return(&ReturnRow::new(mailbox, due))
     }
 
     /// Says it again, if this device is in no own conversation yet.

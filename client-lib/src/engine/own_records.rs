@@ -336,12 +336,11 @@ impl Work<'_> {
         &mut self,
         mut row: ConversationRow,
         standing: Standing,
-        mut log: LogRow,
+        log: LogRow,
     ) -> Result<(), Error> {
         row.standing = standing;
         self.db.put_conversation(&row)?;
-        self.end_unread(&mut log)?;
-        self.db.put_log(&log)
+        self.end_told(log)
     }
 
     fn apply_read(

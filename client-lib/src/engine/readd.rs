@@ -83,7 +83,7 @@ impl Work<'_> {
         }
         log.state = LogState::Gone;
         log.epoch = None;
-        self.db.put_return(&ReturnRow { mailbox: log.mailbox, asked: 0, due })
+        self.db.put_return(&ReturnRow::new(log.mailbox, due))
     }
 
     /// Whether this account wants to hear more of a conversation.
@@ -113,6 +113,9 @@ impl Work<'_> {
         let next = RETURN_WAITS.get(round).zip(helpers.get(turn));
         let Some((wait, (inbox, list))) = next else {
             self.db.drop_return(&mailbox)?;
+            if row.is_denied {
+                return self.end_told(log);
+            }
             // REV-7
             if conversation.standing == Standing::Restored {
                 return Ok(());
@@ -126,7 +129,7 @@ impl Work<'_> {
         };
         self.write_readd(&conversation, &log, inbox, list)?;
         let due = self.later(*wait, RETURN_SPREAD)?;
-        self.db.put_return(&ReturnRow { mailbox, asked: row.asked + 1, due })
+        self.db.put_return(&ReturnRow { asked: row.asked + 1, due, ..row.clone() })
     }
 
     /// Who can be asked to add this device again, in the order they are asked: the own devices,
@@ -203,27 +206,29 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// An administrator says that this account is in a group no more: this device was away when
-    /// that was done.
+    /// A member says that this account is in a group no more: this device was away when that was
+    /// done. Who could not have done it is believed if nobody lets this device in.
     pub(super) fn take_removed(
         &mut self,
         letter: &OpenedLetter,
         removed: &RemovedLetter,
     ) -> Result<(), Error> {
-        let Some(mut log) = self.db.log(&removed.mailbox)? else { return Ok(()) };
+        let Some(log) = self.db.log(&removed.mailbox)? else { return Ok(()) };
         if !matches!(log.state, LogState::Gone | LogState::Lost) {
             return Ok(());
         }
         self.check_listed(letter, &log.mailbox)?;
         let row = self.db.need_conversation(log.conversation)?;
         let writer = *letter.sender.account().key();
-        let able = row.is_group() && row.state.role(&writer) >= Role::Administrator;
+        let is_member = self.known_accounts(&row, &log.mailbox)?.contains(&writer);
         // CNV-19
-        if !able || row.log != Some(log.mailbox) {
+        if !row.is_group() || !is_member || row.log != Some(log.mailbox) {
             return Err(not_a_member());
         }
-        self.end_unread(&mut log)?;
-        self.db.put_log(&log)
+        if row.state.role(&writer) < Role::Administrator {
+            return self.db.deny_return(&log.mailbox);
+        }
+        self.end_told(log)
     }
 
     /// The account is out of a log that this device has not read to the end.
@@ -232,6 +237,12 @@ impl Work<'_> {
         self.db.drop_return(&log.mailbox)?;
         self.want_history(log.conversation, log.read_upto())?;
         self.end(log, LogState::Closed, Code::Revoked)
+    }
+
+    /// The same, of a log that nobody holds.
+    pub(super) fn end_told(&mut self, mut log: LogRow) -> Result<(), Error> {
+        self.end_unread(&mut log)?;
+        self.db.put_log(&log)
     }
 
     /// Whether a Welcome leads back into a log this device is in and cannot read.

@@ -18,6 +18,15 @@ pub(crate) struct ReturnRow {
     /// How many letters were written.
     pub(crate) asked: u32,
     pub(crate) due: UnixTime,
+    /// A member who could not do that has said that the account was removed.
+    pub(crate) is_denied: bool,
+}
+
+impl ReturnRow {
+    /// Nobody was asked yet.
+    pub(crate) const fn new(mailbox: MailboxId, due: UnixTime) -> Self {
+        Self { mailbox, asked: 0, due, is_denied: false }
+    }
 }
 
 /// A conversation the account is in, and of which this device has no log.
@@ -52,8 +61,9 @@ pub(crate) struct CallerRow {
 impl Db<'_> {
     /// Writes a return, new or changed.
     pub(crate) fn put_return(self, row: &ReturnRow) -> Result<(), Error> {
-        let sql = "INSERT OR REPLACE INTO returns (mailbox, asked, due) VALUES (?1, ?2, ?3)";
-        let row = (row.mailbox.as_bytes(), row.asked, to_sql(row.due.get()));
+        let sql = "INSERT OR REPLACE INTO returns (mailbox, asked, due, denied)
+            VALUES (?1, ?2, ?3, ?4)";
+        let row = (row.mailbox.as_bytes(), row.asked, to_sql(row.due.get()), row.is_denied);
         self.sql.prepare_cached(sql)?.execute(row)?;
         Ok(())
     }
@@ -66,9 +76,17 @@ impl Db<'_> {
                 mailbox: MailboxId::new(fixed(row, "mailbox")?),
                 asked: row.get("asked")?,
                 due: UnixTime::new(from_sql(row.get("due")?)),
+                is_denied: row.get("denied")?,
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Somebody has said that there is no way back; others may let it in all the same.
+    pub(crate) fn deny_return(self, mailbox: &MailboxId) -> Result<(), Error> {
+        let sql = "UPDATE returns SET denied = TRUE WHERE mailbox = ?1";
+        self.sql.execute(sql, [mailbox.as_bytes()])?;
+        Ok(())
     }
 
     /// When the next one is due, or the next conversation to be begun anew.

@@ -137,7 +137,7 @@ impl Work<'_> {
             }
             let due = self.later(RETURN_DELAY, RETURN_SPREAD)?;
             // REV-7
-            self.db.put_return(&ReturnRow { mailbox, asked: 0, due })?;
+            self.db.put_return(&ReturnRow::new(mailbox, due))?;
         }
         Ok(())
     }

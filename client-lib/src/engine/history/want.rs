@@ -173,7 +173,7 @@ impl Work<'_> {
         row.log = Some(mailbox);
         self.db.put_conversation(&row)?;
         let due = self.later(RETURN_DELAY, RETURN_SPREAD)?;
-        self.db.put_return(&ReturnRow { mailbox, asked: 0, due })
+        self.db.put_return(&ReturnRow::new(mailbox, due))
     }
 
     /// Nobody could say where it is, or let this device in, which is its lot alone. What waits to

@@ -280,7 +280,7 @@ fn blocked_device_does_not_come_back() {
     assert_eq!(bob.contact().state, ContactState::Ended);
 }
 
-/// CNV-19: who was removed while away is told so by an administrator, and by nobody else.
+/// CNV-19: who was removed while away is told so by an administrator, by a plain member not at once.
 #[test]
 fn removal_is_told_to_who_was_away() {
     let (mut post, mut alice) = (Post::default(), person("Alice"));
@@ -294,8 +294,11 @@ fn removal_is_told_to_who_was_away() {
     let sender = carol.engine.account.certificate().unwrap().clone();
     let letter = OpenedLetter { sender, number: 1, content: Zeroizing::new(Vec::new()) };
     let removed = RemovedLetter { mailbox: log };
-    assert!(bob.engine.transact(|work| work.take_removed(&letter, &removed)).is_err());
+    bob.engine.transact(|work| work.take_removed(&letter, &removed)).unwrap();
     assert_eq!(bob.engine.conversation(group).unwrap().standing, Standing::Open);
+    let sender = person("Mallory").engine.account.certificate().unwrap().clone();
+    let letter = OpenedLetter { sender, number: 1, content: Zeroizing::new(Vec::new()) };
+    assert!(bob.engine.transact(|work| work.take_removed(&letter, &removed)).is_err());
     wait(&mut bob, soon());
     post.do_jobs(&mut bob);
     post.round(&mut alice);
@@ -305,6 +308,24 @@ fn removal_is_told_to_who_was_away() {
     assert!(bob.engine.store.read().next_return().unwrap().is_none());
 }
 
+/// Two leave a group; the first to do so is away when the other one closes it.
+fn close_without(away: &mut Person, there: &mut Person, post: &mut Post, group: ConversationId) {
+    let log = log_of(away, group);
+    away.engine.leave_group(group).unwrap();
+    post.work(away);
+    there.engine.leave_group(group).unwrap();
+    for _ in 0..3 {
+        post.round(there);
+    }
+    assert_eq!(state(there, &log), LogState::Closed);
+    post.expire(&log);
+    away.engine.reading_refused(&log, Code::Gone).unwrap();
+    wait(away, soon());
+    post.do_jobs(away);
+    post.round(there);
+    post.round(away);
+}
+
 /// CNV-19, CNV-21: a group that all have left was closed: who was away then is told so, by whoever
 /// has read it to the end.
 #[test]
@@ -312,19 +333,7 @@ fn the_end_of_a_group_is_told_to_who_was_away() {
     let (mut post, mut alice, mut bob) = (Post::default(), person("Alice"), person("Bob"));
     let group = post.group(&mut [&mut alice, &mut bob]);
     let log = log_of(&bob, group);
-    bob.engine.leave_group(group).unwrap();
-    post.work(&mut bob);
-    alice.engine.leave_group(group).unwrap();
-    for _ in 0..3 {
-        post.round(&mut alice);
-    }
-    assert_eq!(state(&alice, &log), LogState::Closed);
-    post.expire(&log);
-    bob.engine.reading_refused(&log, Code::Gone).unwrap();
-    wait(&mut bob, soon());
-    post.do_jobs(&mut bob);
-    post.round(&mut alice.restart());
-    post.round(&mut bob);
+    close_without(&mut bob, &mut alice, &mut post, group);
     assert_eq!(bob.engine.conversation(group).unwrap().standing, Standing::Left);
     assert_eq!(state(&bob, &log), LogState::Closed);
     // Told, and not read: what it knows of the group may be old.
@@ -333,6 +342,22 @@ fn the_end_of_a_group_is_told_to_who_was_away() {
         work.was_closed(&row, &log)
     });
     assert!(!is_answering.unwrap());
+}
+
+/// CNV-19: the word of a plain member is believed when all waits are over, not before.
+#[test]
+fn a_plain_member_is_believed_when_nobody_helps() {
+    let (mut post, mut alice, mut bob) = (Post::default(), person("Alice"), person("Bob"));
+    let group = post.group(&mut [&mut alice, &mut bob]);
+    let log = log_of(&bob, group);
+    close_without(&mut alice, &mut bob, &mut post, group);
+    for wait_for in RETURN_WAITS {
+        assert_eq!(state(&alice, &log), LogState::Gone);
+        wait(&mut alice, Duration::from_secs(u64::from(wait_for.get())) + soon());
+        post.do_jobs(&mut alice);
+    }
+    assert_eq!(state(&alice, &log), LogState::Closed);
+    assert_eq!(alice.engine.conversation(group).unwrap().standing, Standing::Left);
 }
 
 /// CNV-19: the letter came before the removal: once that is read, it is answered all the same.
