@@ -178,7 +178,8 @@ pub(crate) const REPAIRS_OWED: usize = 256;
 /// Contents of the own conversation that are kept for the other devices; with one more the oldest
 /// goes. A device that misses more is told everything when it is added again.
 pub(crate) const OWN_KEPT: u32 = 1_024;
-/// Gaps of a conversation; with one more the oldest is no longer shown.
+/// Gaps of a conversation; with one more the oldest of the account that has the most is no longer
+/// shown.
 pub(crate) const GAPS: usize = 1_024;
 /// Gaps of a conversation that one other device has told of; one more is not noted.
 pub(crate) const HEARSAY_GAPS: usize = 256;

@@ -1,6 +1,8 @@
 //! Who has said how much: counters and hashes of devices in a log tell what is missing here
 //! (CNV-16), and what is kept can be given to others.
 
+use std::collections::BTreeMap;
+
 use restante_crypto::{Member, content_hash};
 use restante_spec::content::{Body, Content, ContentHash, GroupKind};
 use restante_spec::ids::{EnvelopeId, PublicKey, Seq};
@@ -161,14 +163,17 @@ impl Work<'_> {
     }
 
     /// Notes one more, within the bounds: what one device tells displaces only what it told itself
-    /// and nobody has.
+    /// and nobody has, and who makes many gaps displaces his own.
     pub(super) fn put_new_gap(&self, gap: &GapRow) -> Result<(), Error> {
         let mut known = self.db.gaps(gap.conversation)?;
         known.retain(|it| it.teller == gap.teller);
-        let most = if gap.teller.is_some() { HEARSAY_GAPS } else { GAPS };
-        if known.len() >= most {
-            match known.iter().find(|it| gap.teller.is_none() || it.lost) {
-                Some(oldest) => self.db.drop_gap(oldest.id)?,
+        let (bound, goes) = match gap.teller {
+            Some(_) => (HEARSAY_GAPS, known.iter().find(|it| it.lost)),
+            None => (GAPS, oldest_of_most(&known)),
+        };
+        if known.len() >= bound {
+            match goes {
+                Some(gap) => self.db.drop_gap(gap.id)?,
                 None => return Ok(()),
             }
         }
@@ -201,6 +206,16 @@ impl Work<'_> {
         }
         Ok(())
     }
+}
+
+/// The first gap of the account that has the most of them.
+fn oldest_of_most(gaps: &[GapRow]) -> Option<&GapRow> {
+    let mut counts: BTreeMap<PublicKey, usize> = BTreeMap::new();
+    for gap in gaps {
+        *counts.entry(gap.account).or_default() += 1;
+    }
+    let (account, _) = counts.into_iter().max_by_key(|(_, count)| *count)?;
+    gaps.iter().find(|gap| gap.account == account)
 }
 
 /// The hash a content names, as it is kept in rows.

@@ -12,8 +12,8 @@ use super::commands::id_of_key;
 use super::contents::Speaker;
 use super::membership::{account, accounts, member_of};
 use crate::error::Error;
-use crate::limits::{COUNT_TELLERS, COUNTED_BACK, DELIVERY_BATCH, UPDATE_MEMBERS};
-use crate::store::{AuthorRow, GapRow, LogRow, OutboxRow};
+use crate::limits::{COUNT_TELLERS, COUNTED_BACK, UPDATE_MEMBERS};
+use crate::store::{AuthorRow, GapRow, LogRow};
 use crate::types::{ConversationId, Message, MessageId};
 
 impl Work<'_> {
@@ -34,19 +34,14 @@ impl Work<'_> {
 
     /// Whether that is on its way.
     fn asks_how_far(&self, of: ConversationId) -> Result<bool, Error> {
-        let asks = |row: &OutboxRow| {
+        for row in self.db.whole_outbox(of) {
+            let row = row?;
             let said = Body::decode(row.kind, &row.body);
-            matches!(said, Ok(Body::RepairRequest(request)) if request.ranges.is_empty())
-        };
-        let mut behind = 0;
-        loop {
-            let rows = self.db.outbox(of, behind, DELIVERY_BATCH)?;
-            let Some(last) = rows.last() else { return Ok(false) };
-            behind = last.row;
-            if rows.iter().any(asks) {
+            if matches!(said, Ok(Body::RepairRequest(request)) if request.ranges.is_empty()) {
                 return Ok(true);
             }
         }
+        Ok(false)
     }
 
     /// Somebody may have missed what this device has said: its next content names the counter, and

@@ -48,6 +48,7 @@ mod receipts;
 mod records;
 mod repair;
 mod rooms;
+mod taking;
 mod transfers;
 
 use std::fmt;

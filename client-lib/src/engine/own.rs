@@ -15,7 +15,7 @@ use super::commands::id_of_key;
 use super::contents::Speaker;
 use super::{Engine, Work};
 use crate::error::Error;
-use crate::limits::{CLAIM_WAIT, DELIVERY_BATCH, NOTES, SYNC_CHUNK};
+use crate::limits::{CLAIM_WAIT, NOTES, SYNC_CHUNK};
 use crate::store::{
     ClaimRow, ConversationRow, LastWord, LogRow, LogState, Meta, Place, RecordName,
 };
@@ -247,18 +247,15 @@ impl Work<'_> {
 
     /// The last word of this device on a record that has no place yet.
     pub(super) fn word_on_its_way(&self, name: &RecordName) -> Result<Option<StateRecord>, Error> {
-        let (own, mut behind, mut last) = (self.own_conversation_id(), 0, None);
-        loop {
-            let rows = self.db.outbox(own, behind, DELIVERY_BATCH)?;
-            let Some(end) = rows.last() else { return Ok(last) };
-            behind = end.row;
-            for row in rows {
-                let Ok(Body::Sync(sync)) = Body::decode(row.kind, &row.body) else { continue };
-                let is_it = |it: &&SyncRecord| it.kind == name.kind && it.key == name.key;
-                let word = sync.records.iter().rev().find(is_it);
-                last = word.and_then(|it| StateRecord::from_record(it).ok().flatten()).or(last);
-            }
+        let mut last = None;
+        for row in self.db.whole_outbox(self.own_conversation_id()) {
+            let row = row?;
+            let Ok(Body::Sync(sync)) = Body::decode(row.kind, &row.body) else { continue };
+            let is_it = |it: &&SyncRecord| it.kind == name.kind && it.key == name.key;
+            let word = sync.records.iter().rev().find(is_it);
+            last = word.and_then(|it| StateRecord::from_record(it).ok().flatten()).or(last);
         }
+        Ok(last)
     }
 
     /// The log of the own conversation, while it is in use.

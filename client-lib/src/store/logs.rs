@@ -26,8 +26,8 @@ pub(crate) struct LogRow {
     pub(crate) reader: ReaderSecret,
     /// Everything up to here is done.
     pub(crate) cursor: Seq,
-    /// The relay's name of the epoch the group is in, once it was told; of a closed log, of its last
-    /// one, if it was read to the end.
+    /// The relay's name of the epoch the group is in, once it was told; of a closed log that was
+    /// read to its end, of the last one.
     pub(crate) epoch: Option<Epoch>,
     /// The commit this device has made and whose echo is awaited.
     pub(crate) commit: Option<PendingCommit>,

@@ -5,6 +5,7 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::{Db, fixed, from_sql, maybe, to_sql};
 use crate::error::Error;
+use crate::limits::DELIVERY_BATCH;
 use crate::types::ConversationId;
 
 /// A content on its way.
@@ -89,6 +90,25 @@ impl Db<'_> {
             OutboxRow::read,
         )?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// All contents of this conversation in order, read as they are looked at.
+    pub(crate) fn whole_outbox(
+        self,
+        conversation: ConversationId,
+    ) -> impl Iterator<Item = Result<OutboxRow, Error>> {
+        let (mut page, mut behind) = (Vec::new().into_iter(), 0);
+        std::iter::from_fn(move || {
+            if page.len() == 0 {
+                match self.outbox(conversation, behind, DELIVERY_BATCH) {
+                    Ok(rows) => page = rows.into_iter(),
+                    Err(error) => return Some(Err(error)),
+                }
+            }
+            let row = page.next()?;
+            behind = row.row;
+            Some(Ok(row))
+        })
     }
 
     /// The content with this id.

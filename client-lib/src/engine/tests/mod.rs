@@ -23,6 +23,7 @@ mod readd;
 mod reboot;
 mod receipts;
 mod recovery;
+mod removed;
 mod repair;
 mod restored;
 mod room_homes;

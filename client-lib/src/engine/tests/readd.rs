@@ -4,7 +4,7 @@ use restante_crypto::{
     AccountKey, DeviceKey, DeviceList, DeviceNumber, GeneratedKeyPackage, KemSecret, OpenedLetter,
     OwnDevice, Suite,
 };
-use restante_spec::content::{LogPosition, ReaddLetter, RemovedLetter, Role};
+use restante_spec::content::{LogPosition, ReaddLetter, Role};
 use restante_spec::ids::MailboxId;
 use zeroize::Zeroizing;
 
@@ -14,7 +14,7 @@ use crate::limits::{CALLERS, RETURN_DELAY, RETURN_SPREAD, RETURN_WAITS};
 use crate::store::{CallerRow, MemberRow, Wish};
 use crate::types::{ConversationId, MessageKind, Standing};
 
-fn soon() -> Duration {
+pub(super) fn soon() -> Duration {
     Duration::from_secs(u64::from(RETURN_DELAY.get() + RETURN_SPREAD.get()))
 }
 
@@ -22,7 +22,7 @@ fn a_bit() -> Duration {
     Duration::from_secs(20)
 }
 
-fn log_of(person: &Person, of: ConversationId) -> MailboxId {
+pub(super) fn log_of(person: &Person, of: ConversationId) -> MailboxId {
     person.engine.store.read().need_conversation(of).unwrap().log.unwrap()
 }
 
@@ -40,7 +40,7 @@ fn outlive(post: &mut Post, away: &mut Person, there: &mut Person, log: MailboxI
     away.engine.reading_refused(&log, Code::NotFound).unwrap();
 }
 
-fn state(person: &Person, log: &MailboxId) -> LogState {
+pub(super) fn state(person: &Person, log: &MailboxId) -> LogState {
     person.engine.store.read().need_log(log).unwrap().state
 }
 
@@ -278,111 +278,6 @@ fn blocked_device_does_not_come_back() {
         wait(&mut bob, Duration::from_secs(1));
     }
     assert_eq!(bob.contact().state, ContactState::Ended);
-}
-
-/// CNV-19: who was removed while away is told so by an administrator, by a plain member not at once.
-#[test]
-fn removal_is_told_to_who_was_away() {
-    let (mut post, mut alice) = (Post::default(), person("Alice"));
-    let (mut bob, mut carol) = (person("Bob"), person("Carol"));
-    let group = post.group(&mut [&mut alice, &mut bob, &mut carol]);
-    let log = log_of(&bob, group);
-    alice.engine.remove_member(group, bob.engine.own_id().unwrap()).unwrap();
-    post.round(&mut alice);
-    post.expire(&log);
-    bob.engine.reading_refused(&log, Code::Gone).unwrap();
-    let sender = carol.engine.account.certificate().unwrap().clone();
-    let letter = OpenedLetter { sender, number: 1, content: Zeroizing::new(Vec::new()) };
-    let removed = RemovedLetter { mailbox: log };
-    bob.engine.transact(|work| work.take_removed(&letter, &removed)).unwrap();
-    assert_eq!(bob.engine.conversation(group).unwrap().standing, Standing::Open);
-    let sender = person("Mallory").engine.account.certificate().unwrap().clone();
-    let letter = OpenedLetter { sender, number: 1, content: Zeroizing::new(Vec::new()) };
-    assert!(bob.engine.transact(|work| work.take_removed(&letter, &removed)).is_err());
-    wait(&mut bob, soon());
-    post.do_jobs(&mut bob);
-    post.round(&mut alice);
-    post.round(&mut bob);
-    assert_eq!(bob.engine.conversation(group).unwrap().standing, Standing::Removed);
-    assert_eq!(state(&bob, &log), LogState::Closed);
-    assert!(bob.engine.store.read().next_return().unwrap().is_none());
-}
-
-/// Two leave a group; the first to do so is away when the other one closes it.
-fn close_without(away: &mut Person, there: &mut Person, post: &mut Post, group: ConversationId) {
-    let log = log_of(away, group);
-    away.engine.leave_group(group).unwrap();
-    post.work(away);
-    there.engine.leave_group(group).unwrap();
-    for _ in 0..3 {
-        post.round(there);
-    }
-    assert_eq!(state(there, &log), LogState::Closed);
-    post.expire(&log);
-    away.engine.reading_refused(&log, Code::Gone).unwrap();
-    wait(away, soon());
-    post.do_jobs(away);
-    post.round(there);
-    post.round(away);
-}
-
-/// CNV-19, CNV-21: a group that all have left was closed: who was away then is told so, by whoever
-/// has read it to the end.
-#[test]
-fn the_end_of_a_group_is_told_to_who_was_away() {
-    let (mut post, mut alice, mut bob) = (Post::default(), person("Alice"), person("Bob"));
-    let group = post.group(&mut [&mut alice, &mut bob]);
-    let log = log_of(&bob, group);
-    close_without(&mut bob, &mut alice, &mut post, group);
-    assert_eq!(bob.engine.conversation(group).unwrap().standing, Standing::Left);
-    assert_eq!(state(&bob, &log), LogState::Closed);
-    // Told, and not read: what it knows of the group may be old.
-    let is_answering = bob.engine.transact(|work| {
-        let (row, log) = (work.db.need_conversation(group)?, work.db.need_log(&log)?);
-        work.was_closed(&row, &log)
-    });
-    assert!(!is_answering.unwrap());
-}
-
-/// CNV-19: the word of a plain member is believed when all waits are over, not before.
-#[test]
-fn a_plain_member_is_believed_when_nobody_helps() {
-    let (mut post, mut alice, mut bob) = (Post::default(), person("Alice"), person("Bob"));
-    let group = post.group(&mut [&mut alice, &mut bob]);
-    let log = log_of(&bob, group);
-    close_without(&mut alice, &mut bob, &mut post, group);
-    for wait_for in RETURN_WAITS {
-        assert_eq!(state(&alice, &log), LogState::Gone);
-        wait(&mut alice, Duration::from_secs(u64::from(wait_for.get())) + soon());
-        post.do_jobs(&mut alice);
-    }
-    assert_eq!(state(&alice, &log), LogState::Closed);
-    assert_eq!(alice.engine.conversation(group).unwrap().standing, Standing::Left);
-}
-
-/// CNV-19: the letter came before the removal: once that is read, it is answered all the same.
-#[test]
-fn removal_is_told_when_it_is_read() {
-    let (mut post, mut alice) = (Post::default(), person("Alice"));
-    let (mut bob, mut carol) = (person("Bob"), person("Carol"));
-    let group = post.group(&mut [&mut alice, &mut bob, &mut carol]);
-    let log = log_of(&bob, group);
-    let who = carol.engine.own_id().unwrap();
-    let role = restante_spec::content::Role::Administrator;
-    alice.engine.set_role(group, who, role).unwrap();
-    for person in [&mut alice, &mut bob, &mut carol] {
-        post.round(person);
-    }
-    carol.engine.remove_member(group, bob.engine.own_id().unwrap()).unwrap();
-    post.round(&mut carol);
-    bob.engine.reading_refused(&log, Code::Gone).unwrap();
-    wait(&mut bob, soon());
-    post.do_jobs(&mut bob);
-    post.bring_letters(&mut alice);
-    assert!(alice.engine.wants_commit(&log).unwrap());
-    post.work(&mut alice);
-    post.round(&mut bob);
-    assert_eq!(bob.engine.conversation(group).unwrap().standing, Standing::Removed);
 }
 
 /// A letter as another device of this account would write it, whose leaf is in no tree.

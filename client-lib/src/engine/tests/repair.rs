@@ -8,6 +8,7 @@ use restante_spec::ids::{MailboxId, PublicKey};
 
 use super::post::{Person, Post, events, person, wait};
 use super::*;
+use crate::engine::authors::Missed;
 use crate::engine::contents::Speaker;
 use crate::limits::{
     GAPS, REPAIR_DELAY, REPAIR_RATE, REPAIR_SPREAD, REPAIR_TURN, REPAIR_WAITS, REPAIRS_OWED,
@@ -399,7 +400,8 @@ fn who_leaves_gives_what_is_missing_first() {
     }
 }
 
-/// Requests, gaps and gifts are bounded: one more is not noted, pushes the oldest out, waits.
+/// Requests, gaps and gifts are bounded: one more is not noted, pushes the oldest of whoever has
+/// the most out, waits.
 #[test]
 fn repairs_are_bounded() {
     let (mut post, mut alice, mut bob) = friends();
@@ -412,6 +414,10 @@ fn repairs_are_bounded() {
         .transact(|work| {
             let row = work.db.need_log(&log)?;
             let mut previous = work.db.author(&log, &author)?.unwrap().hash;
+            let other = PublicKey::new([9; 32]);
+            let (after, before) = (Seq::START, Seq::new(10));
+            let missed = Missed { first: 1, last: 1, hash: [0; 32], after, before };
+            work.note_gap(&row, (&other, &other), missed, None)?;
             for number in 0..=GAPS as u64 {
                 let seq = Seq::new(1_000 + number);
                 let id = EnvelopeId::new(restante_crypto::random_bytes()?);
@@ -437,7 +443,9 @@ fn repairs_are_bounded() {
         })
         .unwrap();
     let gaps = alice.engine.gaps(of).unwrap();
-    assert_eq!((gaps.len(), gaps[0].before.seq), (GAPS, 1_001));
+    // Who has many displaces nobody else's.
+    let oldest = [gaps[0].before.seq, gaps[1].before.seq];
+    assert_eq!((gaps.len(), oldest), (GAPS, [10, 1_002]));
 
     let ranges = (0..=REPAIRS_OWED as u64).map(|n| RepairRange {
         generation: 1,
