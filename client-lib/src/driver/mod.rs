@@ -139,6 +139,7 @@ impl Driver {
 
     async fn run(mut self) {
         loop {
+            let looked_at = Instant::now();
             self.engine.set_now(clock::now());
             if let Err(error) = self.pump() {
                 self.report(error);
@@ -147,7 +148,7 @@ impl Driver {
             if self.is_over() {
                 break;
             }
-            let wake = self.next_wake();
+            let wake = self.next_wake(looked_at);
             tokio::select! {
                 request = self.requests.recv() => match request {
                     Some(request) => {
@@ -228,14 +229,15 @@ impl Driver {
         self.note_problem(error);
     }
 
-    /// When to look again although nothing happened.
-    fn next_wake(&self) -> Instant {
+    /// When to look again although nothing happened: what has ended since the last look began may
+    /// have been seen as waiting still.
+    fn next_wake(&self, looked_at: Instant) -> Instant {
         let mut wake = Instant::now() + IDLE_TICK;
         if let Some((_, until)) = &self.ending {
             wake = wake.min(*until);
         }
         if self.online {
-            let waits = self.relays.values().filter_map(Relay::next_wake);
+            let waits = self.relays.values().filter_map(|relay| relay.next_wake(looked_at));
             wake = waits.fold(wake, Instant::min);
         }
         if let Some(pause) = self.engine.until_next_due() {

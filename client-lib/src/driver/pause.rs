@@ -65,7 +65,7 @@ impl<K: Ord> Pauses<K> {
         self.0.get(whose).is_some_and(|pause| pause.until > now)
     }
 
-    /// When the next of them ends.
+    /// When the next of those ends that were left alone at this time.
     pub(super) fn next_end(&self, now: Instant) -> Option<Instant> {
         self.0.values().map(|pause| pause.until).filter(|until| *until > now).min()
     }

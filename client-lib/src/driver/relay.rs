@@ -191,14 +191,14 @@ impl Relay {
         self.pauses.has(mailbox, Instant::now().into_std())
     }
 
-    /// When something may be tried again.
-    pub(super) fn next_wake(&self) -> Option<Instant> {
+    /// When something may be tried again that could not be at this time.
+    pub(super) fn next_wake(&self, looked_at: Instant) -> Option<Instant> {
         match &self.link {
             LinkState::Away(until) => Some(*until),
             LinkState::Connecting(_) => None,
             LinkState::Up(up) => {
-                let now = Instant::now().into_std();
-                let ends = [self.pauses.next_end(now), self.transfer_pauses.next_end(now)];
+                let then = looked_at.into_std();
+                let ends = [self.pauses.next_end(then), self.transfer_pauses.next_end(then)];
                 ends.into_iter().flatten().map(Instant::from_std).chain(up.leave_at).min()
             }
         }
