@@ -167,15 +167,12 @@ impl Work<'_> {
     pub(super) fn put_new_gap(&self, gap: &GapRow) -> Result<(), Error> {
         let mut known = self.db.gaps(gap.conversation)?;
         known.retain(|it| it.teller == gap.teller);
-        let (bound, goes) = match gap.teller {
-            Some(_) => (HEARSAY_GAPS, known.iter().find(|it| it.lost)),
-            None => (GAPS, oldest_of_most(&known)),
-        };
-        if known.len() >= bound {
-            match goes {
-                Some(gap) => self.db.drop_gap(gap.id)?,
-                None => return Ok(()),
-            }
+        let is_told = gap.teller.is_some();
+        if known.len() >= if is_told { HEARSAY_GAPS } else { GAPS } {
+            let goes =
+                if is_told { known.iter().find(|it| it.lost) } else { oldest_of_most(&known) };
+            let Some(goes) = goes else { return Ok(()) };
+            self.db.drop_gap(goes.id)?;
         }
         self.db.put_gap(gap)
     }
