@@ -66,22 +66,26 @@ impl<B: Buffer, N: Notices> Service<B, N> {
     pub(super) fn find(&self, id: MailboxId) -> Result<Option<Arc<Cell>>, Refusal> {
         // The shard stays locked while the rows are read: two states of one mailbox never exist.
         let mut shard = self.shard(id);
+        let mut is_in_use = false;
         if let Some(cell) = shard.get(&id) {
             let mailbox = lock(cell);
             if !mailbox.stale && !mailbox.deleted {
                 return Ok(Some(Arc::clone(cell)));
             }
-            // Acts that are still queued change this state when they are done, not another one
-            // that was read before: until then nothing is judged.
-            if Arc::strong_count(cell) > 1 {
-                return Err(refusal(BufferError::Unavailable));
-            }
+            is_in_use = Arc::strong_count(cell) > 1;
         }
         let rows = self.buffer.rows(id, rows::STATE).map_err(refusal)?;
         let Some(mailbox) = Mailbox::from_rows(id, &rows).map_err(|_| damaged())? else {
-            shard.remove(&id);
+            if !is_in_use {
+                shard.remove(&id);
+            }
             return Ok(None);
         };
+        // Acts that are still queued change the state they were judged by when they are done, not
+        // another one that was read before: until then nothing is judged.
+        if is_in_use {
+            return Err(refusal(BufferError::Unavailable));
+        }
         let cell = Arc::new(Mutex::new(mailbox));
         shard.insert(id, Arc::clone(&cell));
         Ok(Some(cell))

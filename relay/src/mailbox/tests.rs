@@ -1,6 +1,7 @@
 //! Mailbox rules that need a clock of their own: expiry, absence, idleness, and bounds that take
 //! long to reach. The buffer is the real one, over redb's memory backend.
 
+mod ends;
 mod pressure;
 mod readers;
 
@@ -71,18 +72,22 @@ impl House {
             count: 0,
         };
         house.buffer.tick(house.now);
+        house.create(class).unwrap();
+        house
+    }
+
+    fn create(&mut self, class: MailboxClass) -> Result<Answer, Refusal> {
         let create = Create {
-            mailbox: house.mailbox,
+            mailbox: self.mailbox,
             class,
-            key: house.key.public(),
-            possession: prove_possession(&house.key, &house.mailbox),
-            reader: house.reader,
+            key: self.key.public(),
+            possession: prove_possession(&self.key, &self.mailbox),
+            reader: self.reader,
             token: None,
             ttl: None,
             memory_first: false,
         };
-        house.call(Call::Create(create)).unwrap();
-        house
+        self.call(Call::Create(create))
     }
 
     fn later(&mut self, seconds: u64) {
@@ -284,25 +289,6 @@ fn a_range_that_is_not_complete_is_gone() {
     house.append(&next, commit.epoch, None).unwrap();
     let gone = house.subscribe(&first, struck, Seq::START).unwrap_err();
     assert_eq!((gone.code, gone.upto), (Code::Gone, Some(commit.seq)));
-}
-
-/// MBX-13: a conversation nobody has opened for 400 days ends; one that was opened lives on.
-#[test]
-fn idle_conversations_end() {
-    let mut house = House::new(MailboxClass::Conversation);
-    let key = SigningKey::from_seed(&[1; 32]);
-    let idle = u64::from(limits::IDLE_CONVERSATION.get());
-    house.later(idle - DAY);
-    house.service.sweep(None, 10, house.now);
-    house.open(&key).unwrap();
-    house.later(idle - DAY);
-    house.service.sweep(None, 10, house.now);
-    house.open(&key).unwrap();
-    house.later(idle + 2 * DAY);
-    house.service.sweep(None, 10, house.now);
-    house.settle();
-    assert_eq!(house.open(&key).unwrap_err().code, Code::NotFound);
-    assert!(house.told.0.lock().unwrap().iter().any(|told| matches!(told, Notice::Deleted)));
 }
 
 /// MBX-11, MBX-12: a key's time ends to the second: it opens, repeats, and does nothing new.
