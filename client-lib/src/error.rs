@@ -72,7 +72,7 @@ pub enum Error {
         standing: crate::types::Standing,
     },
     /// A group's name is one line of at most `max` bytes; its picture has at most so many.
-    #[error("{what} has {bytes} bytes, at most {max} fit")]
+    #[error("the {what} has {bytes} bytes, at most {max} fit")]
     TooLong {
         /// Of what.
         what: &'static str,
@@ -123,7 +123,8 @@ pub enum Error {
     /// The file is a picture that cannot be cleaned. Ask whether to send it as it is.
     #[error("{0}")]
     BadPicture(#[from] crate::media::PictureError),
-    /// What is to be sent along has signs in it that no reader takes. Choose another.
+    /// What is to be shown to others has signs in it that no reader takes: they break the line, or
+    /// turn the direction of writing. Choose another.
     #[error("the {what} has signs in it that would mislead its reader")]
     Misleading {
         /// What it is.
@@ -164,8 +165,8 @@ pub enum Error {
         /// The most that fits.
         max: usize,
     },
-    /// A nickname is 1 to `max` bytes of one line.
-    #[error("a nickname is one line of 1 to {max} bytes")]
+    /// A nickname is 1 to `max` bytes of one line, without signs that would mislead its reader.
+    #[error("a nickname is one line of 1 to {max} bytes, without signs that mislead")]
     BadNickname {
         /// The most that fits.
         max: usize,

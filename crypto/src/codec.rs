@@ -2,6 +2,8 @@
 //!
 //! Knows sizes; must not know what the fields mean.
 
+use restante_spec::text::misleads;
+
 use crate::error::Error;
 
 /// Reads one layout from its first byte to its last.
@@ -51,13 +53,15 @@ impl<'a> Cursor<'a> {
         self.array().map(u64::from_be_bytes)
     }
 
-    /// UTF-8 behind one byte of length, at most `max` bytes.
-    pub(crate) fn text(&mut self, max: usize) -> Result<&'a str, Error> {
+    /// A name: UTF-8 behind one byte of length, at most `max` bytes, shown as what it is.
+    pub(crate) fn name(&mut self, max: usize) -> Result<&'a str, Error> {
         let size = usize::from(self.u8()?);
         if size > max {
             return Err(self.malformed());
         }
-        std::str::from_utf8(self.slice(size)?).map_err(|_| self.malformed())
+        let name = std::str::from_utf8(self.slice(size)?).map_err(|_| self.malformed())?;
+        // CNT-5
+        if misleads(name) { Err(self.malformed()) } else { Ok(name) }
     }
 
     /// What was not read yet.
@@ -76,19 +80,47 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Appends UTF-8 behind one byte of length.
-pub(crate) fn put_text(
+/// Appends a name as [`Cursor::name`] reads it.
+pub(crate) fn put_name(
     out: &mut Vec<u8>,
     what: &'static str,
-    text: &str,
+    name: &str,
     max: usize,
 ) -> Result<(), Error> {
-    let size = text.len();
+    let size = name.len();
     let too_large = Error::TooLarge { what, size, max };
     if size > max {
         return Err(too_large);
     }
+    // CNT-5
+    if misleads(name) {
+        return Err(Error::Malformed { what });
+    }
     out.push(u8::try_from(size).map_err(|_| too_large)?);
-    out.extend_from_slice(text.as_bytes());
+    out.extend_from_slice(name.as_bytes());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// CNT-5, IDN-3, INV-4, INV-6: what would be shown as something else than it is, is neither
+    /// written nor read as a name; nor is what is too long.
+    #[test]
+    fn names_are_bounded_and_shown_as_what_they_are() {
+        let read = |bytes: &[u8]| Cursor::new(WHAT, bytes).name(4).map(str::to_owned);
+        for good in ["", "Anna", "\u{1f469}"] {
+            let mut bytes = Vec::new();
+            put_name(&mut bytes, WHAT, good, 4).unwrap();
+            assert_eq!(read(&bytes), Ok(good.to_owned()));
+        }
+        for bad in ["a\nb", "\u{1b}[2J", "a\u{202e}", "five5"] {
+            assert!(put_name(&mut Vec::new(), WHAT, bad, 4).is_err(), "{bad:?}");
+            let bytes = [&[bad.len() as u8], bad.as_bytes()].concat();
+            assert_eq!(read(&bytes), Err(Error::Malformed { what: WHAT }), "{bad:?}");
+        }
+    }
+
+    const WHAT: &str = "name";
 }

@@ -16,6 +16,7 @@ pub mod frame;
 pub mod ids;
 pub mod limits;
 pub mod message;
+pub mod text;
 pub mod token;
 pub mod vector;
 

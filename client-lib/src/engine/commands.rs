@@ -4,6 +4,7 @@ use restante_crypto::{AccountId, SafetyNumber, random_bytes};
 use restante_spec::content::{Body, GroupKind, InboxGrant, Profile, Text, Verified};
 use restante_spec::ids::{EnvelopeId, PublicKey};
 use restante_spec::limits::{NICK_BYTES, TEXT_BYTES};
+use restante_spec::text::{is_misleading, misleads};
 
 use super::{Engine, Work, outbox};
 use crate::error::Error;
@@ -257,15 +258,26 @@ pub(super) fn account_of(contact: &ContactRow) -> Result<AccountId, Error> {
     contact.account.map(AccountId::new).ok_or(Error::WrongState { state: contact.state })
 }
 
-/// A nickname is one line and not too long.
+/// A nickname is there, not too long, and shown as what it is (CNT-5).
 pub(super) fn checked_nickname(nickname: &str) -> Result<&str, Error> {
-    let nickname = nickname.trim();
-    let fits = !nickname.is_empty() && nickname.len() <= NICK_BYTES;
-    if fits && !nickname.chars().any(char::is_control) {
-        Ok(nickname)
-    } else {
-        Err(Error::BadNickname { max: NICK_BYTES })
+    checked_name("nickname", nickname, NICK_BYTES)
+        .map_err(|_| Error::BadNickname { max: NICK_BYTES })
+}
+
+/// The same for any name.
+pub(super) fn checked_name<'a>(
+    what: &'static str,
+    name: &'a str,
+    max: usize,
+) -> Result<&'a str, Error> {
+    let (name, bytes) = (name.trim(), name.trim().len());
+    if name.is_empty() {
+        return Err(Error::EmptyText);
     }
+    if bytes > max {
+        return Err(Error::TooLong { what, bytes, max });
+    }
+    if misleads(name) { Err(Error::Misleading { what }) } else { Ok(name) }
 }
 
 /// A nickname somebody else chose, fit to be shown.
@@ -275,7 +287,7 @@ pub(super) fn cleaned_nickname(nickname: &str) -> String {
 
 /// The same for a name of at most so many bytes.
 pub(super) fn cleaned_name(name: &str, max: usize) -> String {
-    let line: String = name.chars().filter(|c| !c.is_control()).collect();
+    let line: String = name.chars().filter(|c| !is_misleading(*c)).collect();
     let mut end = line.len().min(max);
     while !line.is_char_boundary(end) {
         end -= 1;

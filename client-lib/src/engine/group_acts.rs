@@ -7,7 +7,7 @@ use restante_spec::ids::{MailboxId, PublicKey, Seconds, Slot};
 use restante_spec::limits::{GROUP_NAME_BYTES, GROUP_PICTURE_BYTES};
 use zeroize::Zeroizing;
 
-use super::commands::id_of_key;
+use super::commands::{checked_name, id_of_key};
 use super::membership::{account, accounts};
 use super::{Engine, Work};
 use crate::error::Error;
@@ -20,7 +20,7 @@ use crate::types::{
 
 impl Engine {
     pub(crate) fn create_group(&mut self, name: &str, large: bool) -> Result<Conversation, Error> {
-        let name = checked_name(name)?;
+        let name = checked_name("name", name, GROUP_NAME_BYTES)?;
         self.transact(|work| {
             let row = work.create_group_conversation(name, large)?;
             work.show_conversation(&row)
@@ -49,7 +49,7 @@ impl Engine {
     }
 
     pub(crate) fn set_group_name(&mut self, id: ConversationId, name: &str) -> Result<(), Error> {
-        let wish = Wish::Name(checked_name(name)?.to_owned());
+        let wish = Wish::Name(checked_name("name", name, GROUP_NAME_BYTES)?.to_owned());
         self.transact(|work| work.wish_edit(id, &wish))
     }
 
@@ -58,7 +58,7 @@ impl Engine {
         id: ConversationId,
         picture: Vec<u8>,
     ) -> Result<(), Error> {
-        let (what, bytes, max) = ("the picture", picture.len(), GROUP_PICTURE_BYTES);
+        let (what, bytes, max) = ("picture", picture.len(), GROUP_PICTURE_BYTES);
         if bytes > max {
             return Err(Error::TooLong { what, bytes, max });
         }
@@ -433,16 +433,4 @@ impl Work<'_> {
 /// Where the prekeys of a device for a suite lie: its number and the suite's.
 pub(super) const fn slot(device: u32, suite: Suite) -> Slot {
     Slot::new((device << 16) | suite.number() as u32)
-}
-
-/// The name of a group is one line and not too long.
-fn checked_name(name: &str) -> Result<&str, Error> {
-    let (name, max) = (name.trim(), GROUP_NAME_BYTES);
-    if name.is_empty() || name.chars().any(char::is_control) {
-        return Err(Error::EmptyText);
-    }
-    if name.len() > max {
-        return Err(Error::TooLong { what: "the name", bytes: name.len(), max });
-    }
-    Ok(name)
 }

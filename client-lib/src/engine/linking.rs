@@ -18,6 +18,7 @@ use restante_spec::token::Entrance;
 use zeroize::Zeroizing;
 
 use super::account::Account;
+use super::commands::checked_name;
 use super::inbox::Arrived;
 use super::membership::member_of;
 use super::{Engine, Work};
@@ -72,9 +73,8 @@ impl Work<'_> {
         if self.account.list.devices().len() >= DEVICES {
             return Err(Error::TooMany { what: "devices", max: DEVICES });
         }
-        let (what, bytes, max) = ("the label", label.len(), DEVICE_LABEL_BYTES);
-        if bytes > max {
-            return Err(Error::TooLong { what, bytes, max });
+        if !label.is_empty() {
+            checked_name("label", label, DEVICE_LABEL_BYTES)?;
         }
         if self.account.own_key.is_none() {
             let seed = SigningKey::generate()?.seed();

@@ -270,11 +270,11 @@ impl Work<'_> {
         use restante_spec::limits::{SYNC_KEY_BYTES, SYNC_VALUE_BYTES};
         let (key_bytes, value_bytes) = (key.len(), value.len());
         if key_bytes > SYNC_KEY_BYTES {
-            let what = "the name";
+            let what = "name";
             return Err(Error::TooLong { what, bytes: key_bytes, max: SYNC_KEY_BYTES });
         }
         if value_bytes > SYNC_VALUE_BYTES {
-            let what = "the value";
+            let what = "value";
             return Err(Error::TooLong { what, bytes: value_bytes, max: SYNC_VALUE_BYTES });
         }
         let name = RecordName { kind, key: key.to_vec() };

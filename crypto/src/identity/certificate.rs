@@ -9,7 +9,7 @@ use restante_spec::ids::{PublicKey, Signature, UnixTime};
 use restante_spec::limits::DEVICE_LABEL_BYTES;
 
 use super::account::AccountId;
-use crate::codec::{Cursor, put_text};
+use crate::codec::{Cursor, put_name};
 use crate::error::Error;
 use crate::labels::Label;
 use crate::signing::{SigningKey, verify};
@@ -46,7 +46,7 @@ impl DeviceCertificate {
         bytes.extend_from_slice(device.as_bytes());
         bytes.extend_from_slice(&number.get().to_be_bytes());
         bytes.extend_from_slice(&created.get().to_be_bytes());
-        put_text(&mut bytes, "the device's label", label, DEVICE_LABEL_BYTES)?;
+        put_name(&mut bytes, "the device's label", label, DEVICE_LABEL_BYTES)?;
         let signature = account.sign(Label::CERTIFICATE, &[&bytes]);
         bytes.extend_from_slice(signature.as_bytes());
         let account = AccountId::new(account_key);
@@ -66,7 +66,7 @@ impl DeviceCertificate {
         let device = PublicKey::new(cursor.array()?);
         let number = DeviceNumber(cursor.u32()?);
         let created = UnixTime::new(cursor.u64()?);
-        let label = cursor.text(DEVICE_LABEL_BYTES)?.to_owned();
+        let label = cursor.name(DEVICE_LABEL_BYTES)?.to_owned();
         let body = bytes.get(..bytes.len() - cursor.rest().len()).unwrap_or_default();
         let signature = Signature::new(cursor.array()?);
         cursor.finish()?;

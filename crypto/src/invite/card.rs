@@ -13,7 +13,7 @@ use restante_spec::limits::{GROUP_NAME_BYTES, NICK_BYTES, SEALED_CARD_BYTES};
 
 use super::link::Invite;
 use crate::aead::{NONCE, TAG};
-use crate::codec::{Cursor, put_text};
+use crate::codec::{Cursor, put_name};
 use crate::error::Error;
 use crate::identity::{DeviceCertificate, DeviceKey};
 use crate::labels::Label;
@@ -50,8 +50,8 @@ impl Invite {
     /// Seals the card that goes to the relay with the write key (INV-4).
     ///
     /// # Errors
-    /// [`Error::TooLarge`] for a name above its limit, [`Error::WrongAccount`] if the
-    /// certificate is not of the account the link names, [`Error::Randomness`].
+    /// [`Error::TooLarge`] for a name above its limit, [`Error::Malformed`] for one that misleads
+    /// (CNT-5), [`Error::WrongAccount`] if the certificate is not of the account the link names, [`Error::Randomness`].
     pub fn seal_card(&self, device: &DeviceKey, card: &Card) -> Result<Vec<u8>, Error> {
         self.seal_card_with(device, card, &random_bytes()?)
     }
@@ -75,10 +75,10 @@ impl Invite {
         let parts: [&[u8]; 2] = [self.inbox().as_bytes(), letter_key.as_bytes()];
         let signature = device.signing().sign(Label::INVITE_KEY, &parts);
         plain.extend_from_slice(signature.as_bytes());
-        put_text(&mut plain, "the nickname", nick, NICK_BYTES)?;
+        put_name(&mut plain, "the nickname", nick, NICK_BYTES)?;
         if let Some(CardGroup { id, name }) = group {
             plain.extend_from_slice(id);
-            put_text(&mut plain, "the group's name", name, GROUP_NAME_BYTES)?;
+            put_name(&mut plain, "the group's name", name, GROUP_NAME_BYTES)?;
         }
         let max = SEALED_CARD_BYTES - NONCE - TAG;
         let padded = pad_to(&plain, max).ok_or(Error::TooLarge {
@@ -108,12 +108,12 @@ impl Invite {
         let certificate = DeviceCertificate::parse(cursor.slice(size)?)?;
         let letter_key = cursor.slice(KemPublic::SIZE)?;
         let signature = Signature::new(cursor.array()?);
-        let nick = cursor.text(NICK_BYTES)?.to_owned();
+        let nick = cursor.name(NICK_BYTES)?.to_owned();
         // INV-6
         let group = if cursor.rest().is_empty() {
             None
         } else {
-            let (id, name) = (cursor.array()?, cursor.text(GROUP_NAME_BYTES)?.to_owned());
+            let (id, name) = (cursor.array()?, cursor.name(GROUP_NAME_BYTES)?.to_owned());
             Some(CardGroup { id, name })
         };
         cursor.finish()?;

@@ -12,7 +12,7 @@ use restante_spec::limits::{ROOM_HOSTS, ROOM_NAME_BYTES, SEALED_CARD_BYTES};
 
 use super::link::{RoomLink, RoomSalt};
 use crate::aead::{NONCE, TAG};
-use crate::codec::{Cursor, put_text};
+use crate::codec::{Cursor, put_name};
 use crate::error::Error;
 use crate::identity::{AccountId, DeviceCertificate, DeviceKey};
 use crate::labels::Label;
@@ -51,7 +51,7 @@ impl RoomCard {
     ///
     /// # Errors
     /// [`Error::TooLarge`] for a name or hosts above their limit, [`Error::Malformed`] for a name
-    /// with control characters, or hosts without the founder.
+    /// that misleads, or hosts without the founder.
     pub fn sign(
         device: &DeviceKey,
         certificate: &DeviceCertificate,
@@ -66,7 +66,7 @@ impl RoomCard {
         bytes.extend_from_slice(&info.version.to_be_bytes());
         bytes.extend_from_slice(salt.as_bytes());
         bytes.push(if info.audience_writes { AUDIENCE_WRITES } else { 0 });
-        put_text(&mut bytes, "the room's name", &info.name, ROOM_NAME_BYTES)?;
+        put_name(&mut bytes, "the room's name", &info.name, ROOM_NAME_BYTES)?;
         bytes.push(u8::try_from(info.hosts.len()).map_err(malformed)?);
         info.hosts.iter().for_each(|host| bytes.extend_from_slice(host.as_bytes()));
         let room = salt.room_of(founder);
@@ -87,7 +87,7 @@ impl RoomCard {
         let version = cursor.u64()?;
         let salt = RoomSalt::new(cursor.array()?);
         let audience_writes = cursor.u8()? & AUDIENCE_WRITES != 0;
-        let name = cursor.text(ROOM_NAME_BYTES)?.to_owned();
+        let name = cursor.name(ROOM_NAME_BYTES)?.to_owned();
         let mut hosts = Vec::new();
         for _ in 0..cursor.u8()? {
             hosts.push(AccountId::new(PublicKey::new(cursor.array()?)));
@@ -203,7 +203,7 @@ fn check(founder: AccountId, info: &RoomInfo) -> Result<(), Error> {
     if size > max {
         return Err(Error::TooLarge { what: "the hosts", size, max });
     }
-    if !info.hosts.contains(&founder) || info.name.chars().any(char::is_control) {
+    if !info.hosts.contains(&founder) {
         return Err(Error::Malformed { what: WHAT });
     }
     Ok(())

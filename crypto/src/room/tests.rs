@@ -138,6 +138,7 @@ fn card_opens_with_the_link() {
         info(&[&nobody]),
         info(&[]),
         RoomInfo { name: "two\nlines".into(), ..info(&all) },
+        RoomInfo { name: "a\u{202e}b".into(), ..info(&all) },
     ];
     for said in past {
         assert!(founder.card(salt, &said).is_err(), "{said:?}");

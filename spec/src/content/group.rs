@@ -9,6 +9,7 @@ use prost::Message;
 use super::error::ContentError;
 use crate::ids::{PublicKey, Seconds};
 use crate::limits::{GROUP_NAME_BYTES, GROUP_OFFICERS, GROUP_PICTURE_BYTES};
+use crate::text::misleads;
 
 /// The generated types, named nowhere else.
 #[expect(unreachable_pub, reason = "generated code is `pub` throughout")]
@@ -208,7 +209,7 @@ impl GroupState {
         at_most("picture of a group", self.picture.len(), GROUP_PICTURE_BYTES)?;
         at_most("roles of a group", self.officers.len(), GROUP_OFFICERS)?;
         let members = self.officers.values().any(|role| *role == Role::Member);
-        if self.generation == 0 || members || self.name.chars().any(char::is_control) {
+        if self.generation == 0 || members || misleads(&self.name) {
             return Err(ContentError::Malformed { what: WHAT });
         }
         Ok(())
@@ -271,13 +272,14 @@ mod tests {
     /// CNV-13: every other writing of it is refused.
     #[test]
     fn other_forms_are_refused() {
-        let bad: [fn(&mut wire::GroupState); 9] = [
+        let bad: [fn(&mut wire::GroupState); 10] = [
             |state| state.kind = 0,
             |state| state.kind = 4,
             |state| state.kind = 1,
             |state| state.id.push(0),
             |state| state.generation = 0,
             |state| state.name = "a\nb".to_owned(),
+            |state| state.name = "a\u{202e}b".to_owned(),
             |state| state.writers = 3,
             |state| state.officers.swap(0, 1),
             |state| state.officers[0].role = 1,

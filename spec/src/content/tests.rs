@@ -293,7 +293,8 @@ fn empty_and_misleading_parts_are_refused() {
     let empty = [text(""), edit(""), delete(0), roster(0, ""), sync(0, 0, 0), receipts(0)];
     let repairs = [request(1, 2, 1), repair(0, 0, 0), repair(1, 0, 0)];
     let counted = [counts(0, 1, 1), counts(1, 2, 1)];
-    let nicks = [nick("line\nbreak"), nick("\u{1b}[2J"), roster(1, "\n")];
+    let nicks = ["line\nbreak", "\u{1b}[2J", "a\u{202e}b"].map(nick);
+    let people = [roster(1, "\n"), roster(1, "\u{2066}")];
     let names = ["a/b", "a\\b", ".", "..", "a\nb", "exe.\u{202e}txt"].map(named);
     let types = ["image/jp\u{e9}g", "a\nb"].map(|kind| file(|file| file.media_type = kind.into()));
     let emoji = ["\u{7}", "\u{2066}", "\u{2028}"].map(reaction);
@@ -302,6 +303,7 @@ fn empty_and_misleading_parts_are_refused() {
         .chain(repairs)
         .chain(counted)
         .chain(nicks)
+        .chain(people)
         .chain(names)
         .chain(types)
         .chain(emoji);

@@ -20,7 +20,7 @@ use restante_spec::content::{GroupKind, GroupState, Policy, Role, Who};
 use restante_spec::ids::{MailboxId, PublicKey};
 use restante_spec::limits::ROOM_NAME_BYTES;
 
-use super::commands::id_of_key;
+use super::commands::{checked_name, id_of_key};
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::events::Notice;
@@ -37,7 +37,7 @@ impl Engine {
         name: &str,
         audience_writes: bool,
     ) -> Result<Conversation, Error> {
-        let name = checked_name(name)?;
+        let name = checked_name("name", name, ROOM_NAME_BYTES)?;
         self.transact(|work| {
             let row = work.create_room(name, audience_writes)?;
             work.show_conversation(&row)
@@ -279,16 +279,4 @@ const fn policy(audience_writes: bool) -> Policy {
     let hosts = Who::Administrators;
     let writers = if audience_writes { Who::Everybody } else { hosts };
     Policy { adders: hosts, writers, editors: hosts }
-}
-
-/// The name of a room is one line and not too long.
-fn checked_name(name: &str) -> Result<&str, Error> {
-    let (name, max) = (name.trim(), ROOM_NAME_BYTES);
-    if name.is_empty() || name.chars().any(char::is_control) {
-        return Err(Error::EmptyText);
-    }
-    if name.len() > max {
-        return Err(Error::TooLong { what: "the name", bytes: name.len(), max });
-    }
-    Ok(name)
 }

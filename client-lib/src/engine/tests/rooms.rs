@@ -416,6 +416,8 @@ fn rooms_are_bounded() {
     let past = alice.engine.create_room(&format!("{longest}n"), true).unwrap_err();
     assert!(matches!(past, Error::TooLong { max: ROOM_NAME_BYTES, .. }));
     assert_eq!(alice.engine.create_room(" ", true).unwrap_err(), Error::EmptyText);
+    let turned = alice.engine.create_room("ne\u{202e}ws", true).unwrap_err();
+    assert_eq!(turned, Error::Misleading { what: "name" });
     for n in 0..ROOM_HOSTS {
         let account = AccountKey::from_seed(&[n as u8 + 1; 32]).id();
         let who = ContactId::new([n as u8; 16]);

@@ -15,6 +15,7 @@ use super::record::{Head, KeptMessage, Purpose, Record, Tombstone};
 use crate::content::{InboxGrant, StateRecord, SyncRecord, UnixMillis};
 use crate::ids::{MailboxId, PublicKey};
 use crate::limits::{NICK_BYTES, RECORD_BYTES};
+use crate::text::misleads;
 
 /// The generated types, named nowhere else.
 #[expect(unreachable_pub, reason = "generated code is `pub` throughout")]
@@ -189,11 +190,10 @@ fn at_most(what: &'static str, size: usize, max: usize) -> Result<(), ArchiveErr
     if size > max { Err(ArchiveError::TooLarge { what, size, max }) } else { Ok(()) }
 }
 
-/// Bounded, and one line of a terminal, as CNT-5 says of nicknames.
+/// Bounded, and shown as what it is, as CNT-5 says of names.
 fn check_name(what: &'static str, name: &str, max: usize) -> Result<(), ArchiveError> {
     at_most(what, name.len(), max)?;
-    let whole = !name.chars().any(char::is_control);
-    exact(what, whole.then_some(()))
+    exact(what, (!misleads(name)).then_some(()))
 }
 
 fn check_nick(nick: &str) -> Result<(), ArchiveError> {

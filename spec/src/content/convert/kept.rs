@@ -15,6 +15,7 @@ use crate::limits::{
     BLOB_BYTES, DELETE_IDS, EMOJI_BYTES, FILE_NAME_BYTES, MEDIA_TYPE_BYTES, ROSTER_PEOPLE,
     SYNC_KEY_BYTES, SYNC_RECORDS, SYNC_VALUE_BYTES, TEXT_BYTES, THUMBNAIL_BYTES,
 };
+use crate::text::misleads;
 
 impl Part for Text {
     type Wire = wire::Text;
@@ -81,7 +82,7 @@ impl Part for Attachment {
         check_size(self.size)?;
         at_most("file name", self.name.len(), FILE_NAME_BYTES)?;
         let path = self.name.contains(['/', '\\']) || matches!(&*self.name, "." | "..");
-        if path || self.name.chars().any(misleads) {
+        if path || misleads(&self.name) {
             return Err(ContentError::Malformed { what: "file name" });
         }
         at_most("media type", self.media_type.len(), MEDIA_TYPE_BYTES)?;
@@ -108,8 +109,11 @@ impl Part for Reaction {
     // CNT-9
     fn check(&self) -> Result<(), ContentError> {
         at_most("reaction", self.emoji.len(), EMOJI_BYTES)?;
-        let misleads = self.emoji.chars().any(misleads);
-        if misleads { Err(ContentError::Malformed { what: "reaction" }) } else { Ok(()) }
+        if misleads(&self.emoji) {
+            Err(ContentError::Malformed { what: "reaction" })
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -237,12 +241,4 @@ pub(super) fn check_size(size: u64) -> Result<(), ContentError> {
 
 fn answered(id: Option<EnvelopeId>) -> Vec<u8> {
     id.map(|id| id.as_bytes().to_vec()).unwrap_or_default()
-}
-
-/// Moves the cursor, breaks the line or turns the direction of writing: what is shown would not be
-/// what it is. Joiners and variation selectors do not.
-fn misleads(c: char) -> bool {
-    let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}')
-        || matches!(c, '\u{2066}'..='\u{2069}');
-    c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}')
 }

@@ -22,6 +22,7 @@ use super::error::ContentError;
 use super::message::{Body, Content, LogPosition, UnixMillis};
 use crate::ids::{ContentHash, EnvelopeId, LogHash, PublicKey, Seq};
 use crate::limits::{CONTENT_BYTES, KEPT_BYTES, NICK_BYTES, TEXT_BYTES};
+use crate::text::misleads;
 
 /// The generated types, named nowhere else.
 #[expect(unreachable_pub, reason = "generated code is `pub` throughout")]
@@ -162,11 +163,11 @@ fn one_to(what: &'static str, size: usize, max: usize) -> Result<(), ContentErro
     if size == 0 { Err(ContentError::Malformed { what }) } else { at_most(what, size, max) }
 }
 
-/// Bounded, and without what could move a terminal's cursor or pass for another line (CNT-5).
+/// Bounded, and shown as what it is (CNT-5).
 fn check_nick(nick: &str) -> Result<(), ContentError> {
     // CNT-5
     at_most("nickname", nick.len(), NICK_BYTES)?;
-    if nick.chars().any(char::is_control) {
+    if misleads(nick) {
         return Err(ContentError::Malformed { what: "nickname" });
     }
     Ok(())
