@@ -102,6 +102,9 @@ pub enum Error {
     /// There is no file of this name, or none in this message.
     #[error("there is no such file")]
     NoSuchFile,
+    /// The folder a file is to be written into is not there. Make it, or name another.
+    #[error("there is no such folder")]
+    NoSuchFolder,
     /// There is a file of this name already, or one is on its way. Choose another name.
     #[error("there is a file of this name already")]
     FileExists,
@@ -291,6 +294,7 @@ impl Error {
             | Self::NotAMember
             | Self::NoSuchTransfer
             | Self::NoSuchFile
+            | Self::NoSuchFolder
             | Self::NoStore => ErrorKind::NotFound,
             Self::NotAGroup
             | Self::NotARoom
@@ -351,6 +355,7 @@ impl Error {
             | Self::NoSuchMessage
             | Self::NoSuchTransfer
             | Self::NoSuchFile
+            | Self::NoSuchFolder
             | Self::FileExists
             | Self::BadFileName { .. }
             | Self::BadFileSize { .. }
@@ -417,6 +422,7 @@ impl Error {
             Self::NoSuchMessage => "no_such_message",
             Self::NoSuchTransfer => "no_such_transfer",
             Self::NoSuchFile => "no_such_file",
+            Self::NoSuchFolder => "no_such_folder",
             Self::FileExists => "file_exists",
             Self::BadFileName { .. } => "bad_file_name",
             Self::BadFileSize { .. } => "bad_file_size",

@@ -124,6 +124,7 @@ impl AttachmentReader {
         let made = private(options.write(true).create_new(true)).open(path);
         let mut file = made.map_err(|error| match error.kind() {
             ErrorKind::AlreadyExists => Error::FileExists,
+            ErrorKind::NotFound | ErrorKind::NotADirectory => Error::NoSuchFolder,
             _ => io_error("make the file", &error),
         })?;
         let written = io::copy(self, &mut file).and_then(|_| file.sync_all());

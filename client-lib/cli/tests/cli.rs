@@ -333,7 +333,7 @@ fn files_wait_with_their_messages() {
         (&["attach", "Tea", "/nowhere/at/all"][..], "no_such_file"),
         (&["attach", "Nobody", path], "no_such_conversation"),
         (&["fetch", "Tea", "last", "--to", folder], "no_such_message"),
-        (&["fetch", "Tea", id, "--to", "/nowhere/at/all"], "storage"),
+        (&["fetch", "Tea", id, "--to", "/nowhere/at/all"], "no_such_folder"),
     ] {
         let (error, exit) = alice.json(words);
         assert_eq!((&error["code"], exit), (&code.into(), 1), "{words:?}");

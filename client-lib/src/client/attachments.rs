@@ -72,7 +72,8 @@ impl Client {
     /// Writes the file of a message, decrypted, into a new file at `path`.
     ///
     /// # Errors
-    /// As for [`Client::open_attachment`]; [`Error::FileExists`], [`Error::Storage`].
+    /// As for [`Client::open_attachment`]; [`Error::NoSuchFolder`], [`Error::FileExists`],
+    /// [`Error::Storage`].
     pub async fn export_attachment(
         &self,
         message: MessageId,

@@ -1,5 +1,6 @@
 //! Tests of pictures: nothing that tells of a place, a time or a camera is left in what is sent.
 
+use image::codecs::gif::GifEncoder;
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
 use image::codecs::webp::WebPEncoder;
@@ -162,9 +163,39 @@ fn telling_webp(orientation: u8, picture: &RgbImage) -> Vec<u8> {
     [b"RIFF", &size[..], &body, b"behind the end"].concat()
 }
 
+/// A GIF, which says nothing about its being turned.
+fn telling_gif(_: u8, picture: &RgbImage) -> Vec<u8> {
+    let mut plain = Vec::new();
+    let (width, height) = picture.dimensions();
+    let mut encoder = GifEncoder::new(&mut plain);
+    encoder.encode(picture.as_raw(), width, height, ExtendedColorType::Rgb8).unwrap();
+    drop(encoder);
+    let blocks = |parts: &[&[u8]]| {
+        let sized = parts.iter().map(|part| [&[part.len() as u8], *part].concat());
+        [sized.collect::<Vec<_>>().concat(), vec![0]].concat()
+    };
+    let extension = |label: u8, parts: &[&[u8]]| [&[b'!', label], &blocks(parts)[..]].concat();
+    let colours = 13 + if plain[10] & 0x80 == 0 { 0 } else { 3 << ((plain[10] & 7) + 1) };
+    [
+        &plain[..colours],
+        &extension(0xfe, &[b"a comment", b"2026:01:02 03:04:05"]),
+        &extension(0xff, &[b"XMP DataXMP", XMP, &exif(1)]),
+        &extension(0xff, &[b"NETSCAPE2.0", &[1, 7, 0], b"Restante Camera"]),
+        &extension(0x01, &[&[0; 12], b"Photoshop"]),
+        &extension(0xff, &[b"ICCRGBG1012", b"a profile of my screen"]),
+        &plain[colours..],
+        b"behind the end",
+    ]
+    .concat()
+}
+
 type Maker = fn(u8, &RgbImage) -> Vec<u8>;
-const MAKERS: [(Maker, &str); 3] =
-    [(telling_jpeg, "image/jpeg"), (telling_png, "image/png"), (telling_webp, "image/webp")];
+const MAKERS: [(Maker, &str); 4] = [
+    (telling_jpeg, "image/jpeg"),
+    (telling_png, "image/png"),
+    (telling_webp, "image/webp"),
+    (telling_gif, "image/gif"),
+];
 
 fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
@@ -200,7 +231,7 @@ fn pictures_tell_nothing_but_themselves() {
 /// FIL-5: a picture is shown turned as its maker saw it, and its size is told so.
 #[test]
 fn turning_is_kept() {
-    for (make, media_type) in MAKERS {
+    for (make, media_type) in MAKERS.into_iter().filter(|(_, kind)| *kind != "image/gif") {
         for orientation in 1..=8 {
             let sent = prepared(&make(orientation, &picture(37, 21)));
             let size = if orientation < 5 { (37, 21) } else { (21, 37) };
@@ -322,10 +353,44 @@ fn damaged_pictures_are_refused() {
     }
 }
 
+/// FIL-5: pictures of kinds that cannot be cleaned are no files like others.
+#[test]
+fn pictures_of_unknown_kinds_are_refused() {
+    let heads = [
+        &b"\0\0\0\x18ftypheic"[..],
+        b"\0\0\0\x1cftypmif1",
+        b"\0\0\0\x1cftypavif",
+        b"\0\0\0\x0cJXL \r\n\x87\n",
+        b"II*\0\x08\0\0\0",
+        b"MM\0*\0\0\0\x08",
+    ];
+    for head in heads {
+        assert_eq!(prepare_image(&[head, &exif(1)].concat()), Err(PictureError), "{head:?}");
+    }
+}
+
+/// FIL-5: how a GIF moves stays: how long each frame is shown, and that it begins anew.
+#[test]
+fn gifs_move_on() {
+    let screen = b"GIF89a\x02\0\x02\0\0\0\0";
+    let control = b"!\xf9\x04\x04\x0a\0\0\0";
+    let frame = b",\0\0\0\0\x02\0\x02\0\0\x02\x01\x44\0";
+    let repeating = b"!\xff\x0bNETSCAPE2.0\x03\x01\x07\0\0";
+    let expected = [&screen[..], repeating, control, frame, control, frame, b";"].concat();
+    let words = b"!\xf9\x04\0\x63\0\0\0!\x01\x01a\0";
+    let note = b"!\xfe\x09a comment\0";
+    let file = [&screen[..], note, repeating, words, control, note, frame, control, frame, b";"];
+    assert_eq!(
+        gif::clean(&[&file.concat()[..], b"behind the end"].concat()).unwrap().bytes,
+        expected
+    );
+}
+
 /// Other files are told apart from pictures, and left alone.
 #[test]
 fn other_files_are_left_alone() {
-    for file in [&b""[..], b"%PDF-1.7", b"GIF89a", b"RIFF\x04\0\0\0WAVE", &[0xff, 0xd8]] {
+    for file in [&b""[..], b"%PDF-1.7", b"\0\0\0\x18ftypisom", b"RIFF\x04\0\0\0WAVE", &[0xff, 0xd8]]
+    {
         assert_eq!(prepare_image(file), Ok(None));
     }
     assert_eq!(format!("{:?}", prepared(&jpeg_of(&picture(8, 8)))).find("image/jpeg"), Some(14));
