@@ -250,7 +250,7 @@ pub(crate) const ATTACHMENT_FETCH_BYTES: u64 = 256 * 1024;
 /// Downloads under way up to which attachments are fetched by themselves; the next one waits.
 pub(crate) const ATTACHMENT_FETCHES: usize = 4;
 /// Bytes of a picture whose metadata is taken out: all of it is in memory meanwhile. A larger one
-/// is `bad_file_size`, unless it is to be sent as it is.
+/// is `bad_picture`, unless it is to be sent as it is.
 pub(crate) const PICTURE_FILE_BYTES: u64 = 32 * 1024 * 1024;
 /// Bytes of a segment of history or of a recovery file; the record that reaches it is its last one.
 /// So much is in memory, and taken in one transaction: about 2,000 messages.

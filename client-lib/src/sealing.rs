@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::files::{Files, OpenFile};
 use crate::home::{io_error, private};
 use crate::limits::PICTURE_FILE_BYTES;
-use crate::media::{PreparedImage, prepare_image};
+use crate::media::{PictureError, PreparedImage, prepare_image};
 
 /// A sealed file, and what can be said of it.
 pub(crate) struct SealedFile {
@@ -79,21 +79,19 @@ fn picture_of(source: &mut File, keep_metadata: bool) -> Result<Option<PreparedI
     let failed = |error: io::Error| io_error("read the file", &error);
     let mut bytes = Vec::new();
     source.by_ref().take(HEAD).read_to_end(&mut bytes).map_err(failed)?;
-    let is_picture = !matches!(prepare_image(&bytes), Ok(None));
     let size = size_of(source)?;
-    let mut picture = None;
-    if is_picture && size <= PICTURE_FILE_BYTES {
-        source.by_ref().take(size.saturating_sub(HEAD)).read_to_end(&mut bytes).map_err(failed)?;
-        picture = match prepare_image(&bytes) {
-            Err(_) if keep_metadata => None,
-            // FIL-5
-            prepared => prepared?,
-        };
-    } else if is_picture && !keep_metadata {
-        return Err(Error::BadFileSize { bytes: size, max: PICTURE_FILE_BYTES });
-    }
+    let prepared = match prepare_image(&bytes) {
+        Ok(None) => Ok(None),
+        _ if size > PICTURE_FILE_BYTES => Err(PictureError),
+        _ => {
+            let rest = size.saturating_sub(HEAD);
+            source.by_ref().take(rest).read_to_end(&mut bytes).map_err(failed)?;
+            prepare_image(&bytes)
+        }
+    };
     source.seek(SeekFrom::Start(0)).map_err(failed)?;
-    Ok(picture)
+    // FIL-5
+    if keep_metadata { Ok(prepared.ok().flatten()) } else { Ok(prepared?) }
 }
 
 fn size_of(file: &File) -> Result<u64, Error> {

@@ -187,6 +187,20 @@ def unpad(padded, sealed):
     return unpad_any(padded)
 
 
+def name_of(c, most):
+    """CNT-5, behind one byte of length."""
+    said = c.take(c.number(1))
+    try:
+        text = said.decode()
+    except UnicodeDecodeError:
+        raise Refused("malformed") from None
+    signs = [0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A)]
+    misleads = any(unicodedata.category(s) == "Cc" or ord(s) in signs for s in text)
+    if len(said) > most or misleads:
+        raise Refused("malformed")
+    return said
+
+
 def certificate(data):
     """IDN-3: account, device, number."""
     c = Cursor(data)
@@ -194,13 +208,7 @@ def certificate(data):
         raise Refused("unsupported")
     account, device, number = c.take(32), c.take(32), c.number(4)
     c.take(8)
-    size = c.number(1)
-    if size > 64:
-        raise Refused("malformed")
-    try:
-        c.take(size).decode()
-    except UnicodeDecodeError:
-        raise Refused("malformed") from None
+    name_of(c, 64)
     body = data[: c.at]
     signature = c.take(64)
     c.finish()
@@ -275,10 +283,10 @@ def check_card(f):
     c = Cursor(unpad_any(padded))
     account, device, _ = certificate(c.take(c.number(2)))
     letter_key, signature = c.take(1216), c.take(64)
-    nick = c.take(c.number(1))
+    nick = name_of(c, 64)
     group = None
     if c.rest():
-        group = c.take(16), c.take(c.number(1))
+        group = c.take(16), name_of(c, 128)
     c.finish()
     if fingerprint(account) != account_print:
         raise Refused("wrong_account")
@@ -376,7 +384,7 @@ def check_room_card(f, seed, place):
     c = Cursor(data)
     founder, device, _ = certificate(c.take(c.number(2)))
     version, salt, settings = c.take(8), c.take(16), c.take(1)
-    name = c.take(c.number(1))
+    name = name_of(c, 128)
     hosts = c.take(32 * c.number(1))
     body = data[: c.at]
     signature = c.take(64)
@@ -385,7 +393,7 @@ def check_room_card(f, seed, place):
         raise Refused("wrong_account")
     verify(device, b"restante room card v1", place[:16] + body, signature)
     accounts = [hosts[at : at + 32] for at in range(0, len(hosts), 32)]
-    if len(name) > 128 or len(accounts) > 16 or founder not in accounts:
+    if len(accounts) > 16 or founder not in accounts:
         raise Refused("malformed")
     for label, named in ((b"read", "read_key"), (b"write", "write_key")):
         key = hkdf(seed, b"restante room " + label + b" v1", place)

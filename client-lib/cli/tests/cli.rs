@@ -368,7 +368,7 @@ fn refusals_of_groups_have_stable_codes() {
         (&["remove", "Tea", "Bob"], "not_allowed", "restante group leave Tea"),
         (&["accept", "Tea"], "wrong_standing", "take part in this conversation already"),
         (&["picture", "Tea", "/nowhere/at/all"], "storage", "cannot be read"),
-        (&["picture", "Tea", "Cargo.toml"], "bad_picture", "no JPEG, PNG or WebP"),
+        (&["picture", "Tea", "Cargo.toml"], "bad_picture", "no JPEG, PNG, WebP or GIF"),
         (&["name", "Tea", " "], "empty_text", "empty"),
     ] {
         let (error, exit) = bob.json(&[&["group"], words].concat());

@@ -23,7 +23,8 @@ impl Client {
     /// device's screen; if they are not, remove it.
     ///
     /// # Errors
-    /// [`Error::BadLinkCode`], [`Error::NotFirstDevice`], [`Error::TooMany`], [`Error::TooLong`].
+    /// [`Error::BadLinkCode`], [`Error::NotFirstDevice`], [`Error::TooMany`]; for the name
+    /// [`Error::TooLong`], [`Error::Misleading`].
     pub async fn link_device(&self, code: &str, label: &str) -> Result<String, Error> {
         let (code, label) = (code.to_owned(), label.to_owned());
         self.ask(move |engine| engine.link_device(&code, &label)).await

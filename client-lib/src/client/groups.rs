@@ -14,7 +14,8 @@ impl Client {
     /// are, and may have 64.
     ///
     /// # Errors
-    /// [`Error::EmptyText`] and [`Error::TooLong`] for the name, [`Error::TooMany`].
+    /// [`Error::EmptyText`], [`Error::TooLong`] and [`Error::Misleading`] for the name,
+    /// [`Error::TooMany`].
     pub async fn create_group(&self, name: &str, large: bool) -> Result<Conversation, Error> {
         let name = name.to_owned();
         self.ask(move |engine| engine.create_group(&name, large)).await
@@ -101,8 +102,8 @@ impl Client {
     /// Gives a group another name.
     ///
     /// # Errors
-    /// [`Error::EmptyText`], [`Error::TooLong`], [`Error::NotAGroup`], [`Error::NotAllowed`],
-    /// [`Error::WrongStanding`].
+    /// [`Error::EmptyText`], [`Error::TooLong`], [`Error::Misleading`], [`Error::NotAGroup`],
+    /// [`Error::NotAllowed`], [`Error::WrongStanding`].
     pub async fn set_group_name(&self, id: ConversationId, name: &str) -> Result<(), Error> {
         let name = name.to_owned();
         self.ask(move |engine| engine.set_group_name(id, &name)).await

@@ -10,7 +10,8 @@ impl Client {
     /// must hear of it before its link works; [`Client::collect`] sees to that.
     ///
     /// # Errors
-    /// [`Error::EmptyText`] and [`Error::TooLong`] for the name, [`Error::TooMany`].
+    /// [`Error::EmptyText`], [`Error::TooLong`] and [`Error::Misleading`] for the name,
+    /// [`Error::TooMany`].
     pub async fn create_room(
         &self,
         name: &str,

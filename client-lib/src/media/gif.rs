@@ -4,8 +4,9 @@ use image::metadata::Orientation;
 
 use super::Cleaned;
 
-// Layout: bytes of the screen and of a frame, before their colours.
+/// Layout: bytes of the screen, before its colours.
 const SCREEN: usize = 7;
+/// Layout: bytes of a frame, before its colours.
 const FRAME: usize = 9;
 /// Layout: what says that the frames begin anew behind the last.
 const REPEATING: [&[u8]; 2] = [b"\x0bNETSCAPE2.0", b"\x0bANIMEXTS1.0"];
@@ -34,7 +35,10 @@ pub(super) fn clean(file: &[u8]) -> Option<Cleaned> {
                 let (&label, behind) = behind.split_first()?;
                 let (blocks, behind) = cut_blocks(behind)?;
                 match label {
-                    0xf9 => control = rest.get(..2 + blocks.len())?,
+                    0xf9 if matches!(blocks, [4, _, _, _, _, 0]) => {
+                        control = rest.get(..2 + blocks.len())?;
+                    }
+                    0xf9 => return None,
                     0xff => bytes.extend(repeating(blocks).unwrap_or_default()),
                     // Words laid over the picture, which hardly anything shows, use it up.
                     0x01 => control = &[],

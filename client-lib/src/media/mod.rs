@@ -1,8 +1,8 @@
 //! Pictures before they are sent: what they say about their maker is taken out, and a small picture
 //! is made (FIL-5, FIL-6).
 //!
-//! Knows JPEG, PNG, WebP and GIF as far as their metadata goes; must not know messages or files. Pixels
-//! are never compressed anew: metadata is cut out of the file as it is.
+//! Knows JPEG, PNG, WebP and GIF as far as their metadata goes; must not know messages or files.
+//! Pixels are never compressed anew: metadata is cut out of the file as it is.
 //!
 //! Colour profiles go too: they name screens and cameras. What was made for a wide gamut looks a
 //! little paler without. How the picture is to be turned stays, as the one tag of a new EXIF block,
@@ -36,13 +36,12 @@ pub struct PreparedImage {
     pub thumbnail: Option<Vec<u8>>,
 }
 
-/// The file says that it is a picture and cannot be read as one, so nothing can be taken out of it:
-/// it is damaged, or of a kind that is not known here. Ask the person whether to send it as a file,
-/// as it is.
+/// Nothing can be taken out of the picture: it is damaged, of a kind that is not known here, or too
+/// large to be held in memory. Ask the person whether to send it as a file, as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the picture cannot be read, so what it says about its maker cannot be taken out; \
-     JPEG, PNG, WebP and GIF can be"
+    "what the picture says about its maker cannot be taken out: it is damaged, too large, or no \
+     JPEG, PNG, WebP or GIF"
 )]
 pub struct PictureError;
 
@@ -57,8 +56,8 @@ struct Cleaned {
 /// nothing is changed.
 ///
 /// # Errors
-/// [`PictureError`] for a picture that is damaged or cut off, and for HEIF, AVIF, JPEG XL and TIFF
-/// with the raw pictures of cameras.
+/// [`PictureError`] for a picture that is damaged or cut off, and for HEIF, AVIF, JPEG XL, TIFF and
+/// the raw pictures of cameras.
 pub fn prepare_image(file: &[u8]) -> Result<Option<PreparedImage>, PictureError> {
     let (format, cleaned) = match file {
         [0xff, 0xd8, 0xff, ..] => (ImageFormat::Jpeg, jpeg::clean(file)),
@@ -80,19 +79,29 @@ pub fn prepare_image(file: &[u8]) -> Result<Option<PreparedImage>, PictureError>
     Ok(Some(PreparedImage { bytes, media_type, width, height, thumbnail }))
 }
 
-/// Whether the file is a picture that cannot be cleaned: HEIF or AVIF by the brands that begin so,
-/// JPEG XL in its container, TIFF of either order and size.
+/// What other pictures begin with that name places and cameras: TIFF of both orders and sizes, the
+/// raw pictures of some cameras, JPEG XL in its container.
+const OTHERS: [&[u8]; 10] = [
+    b"II*\0",
+    b"MM\0*",
+    b"II+\0",
+    b"MM\0+",
+    b"IIRO",
+    b"IIRS",
+    b"MMOR",
+    b"IIU\0",
+    b"FUJIFILM",
+    b"\0\0\0\x0cJXL ",
+];
+/// What the brand begins with behind `ftyp`, of HEIF, AVIF and the raw pictures of Canon; films
+/// have other brands.
+const BRANDS: [&[u8]; 6] = [b"hei", b"hev", b"mif", b"msf", b"avi", b"crx"];
+
+/// Whether the file is a picture that cannot be cleaned.
 fn is_of_unknown_kind(file: &[u8]) -> bool {
-    match file {
-        [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] => {
-            [&b"hei"[..], b"hev", b"mif", b"msf", b"avi", b"crx"]
-                .iter()
-                .any(|b| brand.starts_with(b))
-        }
-        [0, 0, 0, 12, b'J', b'X', b'L', b' ', ..] => true,
-        [b'I', b'I', 0x2a | 0x2b, 0, ..] | [b'M', b'M', 0, 0x2a | 0x2b, ..] => true,
-        _ => false,
-    }
+    let brand = file.get(4..).and_then(|rest| rest.strip_prefix(b"ftyp"));
+    OTHERS.iter().any(|head| file.starts_with(head))
+        || brand.is_some_and(|brand| BRANDS.iter().any(|begin| brand.starts_with(begin)))
 }
 
 impl fmt::Debug for PreparedImage {

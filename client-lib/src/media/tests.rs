@@ -361,6 +361,7 @@ fn pictures_of_unknown_kinds_are_refused() {
         b"\0\0\0\x1cftypmif1",
         b"\0\0\0\x1cftypavif",
         b"\0\0\0\x0cJXL \r\n\x87\n",
+        b"FUJIFILMCCD-RAW ",
         b"II*\0\x08\0\0\0",
         b"MM\0*\0\0\0\x08",
     ];
@@ -377,6 +378,8 @@ fn gifs_move_on() {
     let frame = b",\0\0\0\0\x02\0\x02\0\0\x02\x01\x44\0";
     let repeating = b"!\xff\x0bNETSCAPE2.0\x03\x01\x07\0\0";
     let expected = [&screen[..], repeating, control, frame, control, frame, b";"].concat();
+    let hidden = [&screen[..], b"!\xf9\x04\x04\x0a\0\0\x06camera\0", frame, b";"].concat();
+    assert!(gif::clean(&hidden).is_none());
     let words = b"!\xf9\x04\0\x63\0\0\0!\x01\x01a\0";
     let note = b"!\xfe\x09a comment\0";
     let file = [&screen[..], note, repeating, words, control, note, frame, control, frame, b";"];

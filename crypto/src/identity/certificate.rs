@@ -46,7 +46,7 @@ impl DeviceCertificate {
         bytes.extend_from_slice(device.as_bytes());
         bytes.extend_from_slice(&number.get().to_be_bytes());
         bytes.extend_from_slice(&created.get().to_be_bytes());
-        put_name(&mut bytes, "the device's label", label, DEVICE_LABEL_BYTES)?;
+        put_name(&mut bytes, "device's label", label, DEVICE_LABEL_BYTES)?;
         let signature = account.sign(Label::CERTIFICATE, &[&bytes]);
         bytes.extend_from_slice(signature.as_bytes());
         let account = AccountId::new(account_key);

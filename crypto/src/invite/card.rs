@@ -51,7 +51,8 @@ impl Invite {
     ///
     /// # Errors
     /// [`Error::TooLarge`] for a name above its limit, [`Error::Malformed`] for one that misleads
-    /// (CNT-5), [`Error::WrongAccount`] if the certificate is not of the account the link names, [`Error::Randomness`].
+    /// (CNT-5), [`Error::WrongAccount`] if the certificate is not of the account the link names,
+    /// [`Error::Randomness`].
     pub fn seal_card(&self, device: &DeviceKey, card: &Card) -> Result<Vec<u8>, Error> {
         self.seal_card_with(device, card, &random_bytes()?)
     }
@@ -75,10 +76,10 @@ impl Invite {
         let parts: [&[u8]; 2] = [self.inbox().as_bytes(), letter_key.as_bytes()];
         let signature = device.signing().sign(Label::INVITE_KEY, &parts);
         plain.extend_from_slice(signature.as_bytes());
-        put_name(&mut plain, "the nickname", nick, NICK_BYTES)?;
+        put_name(&mut plain, "nickname", nick, NICK_BYTES)?;
         if let Some(CardGroup { id, name }) = group {
             plain.extend_from_slice(id);
-            put_name(&mut plain, "the group's name", name, GROUP_NAME_BYTES)?;
+            put_name(&mut plain, "group's name", name, GROUP_NAME_BYTES)?;
         }
         let max = SEALED_CARD_BYTES - NONCE - TAG;
         let padded = pad_to(&plain, max).ok_or(Error::TooLarge {

@@ -66,7 +66,7 @@ impl RoomCard {
         bytes.extend_from_slice(&info.version.to_be_bytes());
         bytes.extend_from_slice(salt.as_bytes());
         bytes.push(if info.audience_writes { AUDIENCE_WRITES } else { 0 });
-        put_name(&mut bytes, "the room's name", &info.name, ROOM_NAME_BYTES)?;
+        put_name(&mut bytes, "room's name", &info.name, ROOM_NAME_BYTES)?;
         bytes.push(u8::try_from(info.hosts.len()).map_err(malformed)?);
         info.hosts.iter().for_each(|host| bytes.extend_from_slice(host.as_bytes()));
         let room = salt.room_of(founder);

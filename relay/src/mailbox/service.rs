@@ -73,6 +73,11 @@ impl<B: Buffer, N: Notices> Service<B, N> {
                 return Ok(Some(Arc::clone(cell)));
             }
             is_in_use = Arc::strong_count(cell) > 1;
+            // Acts that are still queued change the state they were judged by when they are done,
+            // not another one that was read before: until then nothing is judged.
+            if is_in_use && !mailbox.deleted {
+                return Err(refusal(BufferError::Unavailable));
+            }
         }
         let rows = self.buffer.rows(id, rows::STATE).map_err(refusal)?;
         let Some(mailbox) = Mailbox::from_rows(id, &rows).map_err(|_| damaged())? else {
@@ -81,8 +86,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             }
             return Ok(None);
         };
-        // Acts that are still queued change the state they were judged by when they are done, not
-        // another one that was read before: until then nothing is judged.
+        // Made anew under its name.
         if is_in_use {
             return Err(refusal(BufferError::Unavailable));
         }

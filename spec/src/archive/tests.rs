@@ -264,6 +264,7 @@ fn senseless_records_are_refused() {
     let account = AccountState { nick: "alice".into(), devices: vec![], next_number: 3 };
     let bad = [
         Record::Member(Box::new(Member { nick: "\u{1b}[2J".into(), ..member() })),
+        Record::Member(Box::new(Member { nick: "a\u{202e}b".into(), ..member() })),
         Record::Conversation(turned),
         Record::State(StateRecord::Account(account).to_record().unwrap()),
         Record::State(SyncRecord { kind: StateRecord::HISTORY, ..state(3) }),

@@ -118,12 +118,14 @@ fn records_are_bounded() {
         StateRecord::Room([1; 16], room(6, ROOM_HOSTS)),
     ];
     assert!(good.iter().all(|record| record.to_record().is_ok()));
+    let turned = ConversationState { name: "a\u{202e}b".to_owned(), ..group(2, 1) };
     let bad = [
         StateRecord::Account(account(NICK_BYTES + 1)),
         StateRecord::Contact([1; 16], contact(0)),
         StateRecord::Contact([1; 16], contact(8)),
         StateRecord::Conversation([1; 16], group(7, 1)),
         StateRecord::Conversation([1; 16], group(2, GROUP_NAME_BYTES + 1)),
+        StateRecord::Conversation([1; 16], turned),
         StateRecord::Draft([1; 16], "x".repeat(SYNC_VALUE_BYTES + 1)),
         StateRecord::Room([1; 16], room(7, 1)),
         StateRecord::Room([1; 16], room(2, ROOM_HOSTS + 1)),

@@ -100,7 +100,7 @@ pub(crate) struct NewGroup {
 pub(crate) struct GroupPicture {
     /// Which group.
     pub(crate) group: String,
-    /// A JPEG, PNG or WebP.
+    /// A JPEG, PNG, WebP or GIF.
     #[arg(required_unless_present = "none")]
     pub(crate) file: Option<PathBuf>,
     /// No picture from now on.

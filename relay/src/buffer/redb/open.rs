@@ -31,8 +31,8 @@ pub(crate) enum OpenError {
     Locked,
     /// The file was written by another version of the relay.
     #[error(
-        "the store has form {0}, this relay knows form {FORMAT_NUMBER}: use the relay that wrote it, \
-         or begin anew in another directory with --data, under another address"
+        "the store has form {0}, this relay knows form {FORMAT_NUMBER}: use the relay that wrote \
+         it, or begin anew in another directory with --data, under another address"
     )]
     Format(u64),
     /// A restore was broken off: only a part of it is there.

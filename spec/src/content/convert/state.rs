@@ -18,6 +18,7 @@ use crate::ids::{ArchiveId, PublicKey, Seq, UnixTime};
 use crate::limits::{
     GROUP_NAME_BYTES, ROOM_HOSTS, ROOM_LINK_CHARS, SEALED_CARD_BYTES, SYNC_VALUE_BYTES,
 };
+use crate::text::misleads;
 
 /// The largest number of a contact's state in the layout.
 const CONTACT_STATES: u32 = 7;
@@ -262,6 +263,10 @@ impl Part for ConversationState {
 
     fn check(&self) -> Result<(), ContentError> {
         at_most("name of a group", self.name.len(), GROUP_NAME_BYTES)?;
+        // CNT-5
+        if misleads(&self.name) {
+            return Err(ContentError::Malformed { what: "name of a group" });
+        }
         number("standing", self.standing, STANDINGS)
     }
 }

@@ -48,7 +48,8 @@ fn small_picture(file: &Path) -> Result<Vec<u8>, Failure> {
     taken.map_err(cannot)?;
     let small = prepare_image(&bytes).ok().flatten().and_then(|image| image.thumbnail);
     small.ok_or_else(|| {
-        let text = format!("{} is no JPEG, PNG or WebP that can be made small", file.display());
+        let text =
+            format!("{} is no JPEG, PNG, WebP or GIF that can be made small", file.display());
         Failure::new("bad_picture", text)
     })
 }
