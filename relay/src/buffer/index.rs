@@ -7,35 +7,24 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use restante_spec::ids::{EnvelopeId, MailboxId, Seq, UnixTime};
-use restante_spec::limits;
 
+use super::chunks::Chunks;
+pub(super) use super::chunks::{ChunkId, HELD};
 use super::log::Log;
-use super::{AppendAct, BufferError, Level, Quota, Span, Stored};
+use super::{AppendAct, BufferError, Level, Span, Stored};
 
 /// All mailboxes and chunks.
 #[derive(Default)]
 pub(super) struct Index {
     mailboxes: HashMap<MailboxId, Mailbox>,
-    chunks: HashMap<ChunkId, Chunk>,
-    /// When each chunk may go, earliest first.
-    due: BTreeSet<(UnixTime, ChunkId)>,
-    /// Chunks with few live entries left.
-    sparse: BTreeSet<ChunkId>,
+    chunks: Chunks,
     /// Mailboxes with live entries, by when the first of these expires.
     expiring: BTreeSet<(UnixTime, MailboxId)>,
     /// Everything up to here is durable.
     visible: Seq,
     /// The last number given.
     last: Seq,
-    /// Entries of all chunks, live and dead.
-    entries: u64,
 }
-
-/// A chunk's key in the store: rising in the order of arrival.
-pub(super) type ChunkId = u64;
-
-/// Chunks from here on are in memory only (MBX-21). Layout: the store's own never get so far.
-pub(super) const HELD: ChunkId = 1 << 63;
 
 /// What of a mailbox outlives its chunks; a row of the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,21 +61,25 @@ impl Mailbox {
             (self.written, self.newest) = (seq, chunk);
         }
     }
-}
 
-/// Unit: a chunk is sparse when at most one in so many of its entries is live.
-const SPARSE: u32 = 4;
+    /// LIM-3: what has expired takes no room, the last of it is for commits.
+    fn has_room(&self, act: &AppendAct) -> bool {
+        let AppendAct { quota, body, commit, .. } = act;
+        let (entries, bytes) = if *commit {
+            (quota.entries, quota.bytes)
+        } else {
+            (
+                quota.entries.saturating_sub(quota.reserve_entries),
+                quota.bytes.saturating_sub(quota.reserve_bytes),
+            )
+        };
+        self.log.live() < entries && self.log.bytes() + body.len() as u64 <= bytes
+    }
 
-#[derive(Default)]
-struct Chunk {
-    live: u32,
-    /// Live and dead.
-    entries: u32,
-    /// When the last entry died so far.
-    last_death: UnixTime,
-    /// When the last of its entries expires.
-    max_expiry: UnixTime,
-    due: UnixTime,
+    /// Takes expired entries out of its account.
+    fn purge(&mut self, chunks: &mut Chunks, now: UnixTime) {
+        self.log.purge(now, &mut |chunk| chunks.bury(chunk, now));
+    }
 }
 
 /// An envelope that stands in a chunk: what the index keeps of it.
@@ -148,12 +141,12 @@ impl Index {
 
     /// How many envelopes are remembered: stored, or with an id that is still known.
     pub(super) const fn envelopes(&self) -> u64 {
-        self.entries
+        self.chunks.entries()
     }
 
     /// The key of the newest chunk; 0 for none.
     pub(super) fn newest_chunk(&self) -> ChunkId {
-        self.chunks.keys().max().copied().unwrap_or(0)
+        self.chunks.newest()
     }
 
     /// The mark of a mailbox, if it exists.
@@ -179,9 +172,7 @@ impl Index {
         if let Some(time) = found.expiring {
             self.expiring.remove(&(time, mailbox));
         }
-        let mut dead = Vec::new();
-        found.log.trim(Seq::new(u64::MAX), &mut dead);
-        self.bury_all(dead, now);
+        found.log.trim(Seq::new(u64::MAX), &mut |chunk| self.chunks.bury(chunk, now));
     }
 
     /// Judges an append, in the order of the contract; `Ok(None)`: it may be stored.
@@ -193,8 +184,9 @@ impl Index {
         mailbox: MailboxId,
         act: &AppendAct,
     ) -> Result<Option<Stored>, BufferError> {
+        let found = self.mailboxes.get_mut(&mailbox);
         // MBX-5: a known id first, whatever else has changed.
-        let known = self.mailboxes.get(&mailbox).and_then(|found| found.log.find_id(&act.id));
+        let known = found.as_ref().and_then(|found| found.log.find_id(&act.id));
         if known.is_some() {
             return Ok(known);
         }
@@ -202,38 +194,15 @@ impl Index {
         if act.link.is_aborted() {
             return Err(BufferError::Aborted);
         }
-        let epoch = self.mailboxes.get(&mailbox).ok_or(BufferError::NoMailbox)?.mark.epoch;
+        let found = found.ok_or(BufferError::NoMailbox)?;
+        let epoch = found.mark.epoch;
         // MBX-7: the one place where an epoch decides over an append. `START` is no epoch.
         let current = (epoch != Seq::START).then_some(epoch);
         if act.epoch.is_some() && act.epoch != current {
             return Err(BufferError::StaleEpoch);
         }
-        if !self.has_room(mailbox, act.body.len(), act.commit, act.quota, act.now) {
-            return Err(BufferError::Full);
-        }
-        Ok(None)
-    }
-
-    /// LIM-3: what has expired takes no room, the last of it is for commits.
-    fn has_room(
-        &mut self,
-        mailbox: MailboxId,
-        size: usize,
-        commit: bool,
-        quota: Quota,
-        now: UnixTime,
-    ) -> bool {
-        self.purge(mailbox, now);
-        let Some(found) = self.mailboxes.get(&mailbox) else { return false };
-        let (entries, bytes) = if commit {
-            (quota.entries, quota.bytes)
-        } else {
-            (
-                quota.entries.saturating_sub(quota.reserve_entries),
-                quota.bytes.saturating_sub(quota.reserve_bytes),
-            )
-        };
-        found.log.live() < entries && found.log.bytes() + size as u64 <= bytes
+        found.purge(&mut self.chunks, act.now);
+        if found.has_room(act) { Ok(None) } else { Err(BufferError::Full) }
     }
 
     /// The number before the next envelope of a mailbox (DLV-1).
@@ -246,19 +215,10 @@ impl Index {
     pub(super) fn add(&mut self, mailbox: MailboxId, placed: Placed, now: UnixTime) {
         let Placed { stored, chunk, .. } = placed;
         let Stored { seq, expires_at, .. } = stored;
-        let state = self.chunks.entry(chunk).or_default();
-        state.live += 1;
-        state.entries += 1;
-        self.entries += 1;
-        if state.live > state.entries / SPARSE {
-            self.sparse.remove(&chunk);
-        }
-        state.max_expiry = state.max_expiry.max(expires_at);
-        let due = state.max_expiry.after(limits::DEDUP_WINDOW);
-        self.set_due(chunk, due);
+        self.chunks.add(chunk, expires_at);
         let visible = self.visible;
         let found = self.mailboxes.get_mut(&mailbox).filter(|found| seq > found.mark.born);
-        let Some(found) = found else { return self.bury(chunk, now) };
+        let Some(found) = found else { return self.chunks.bury(chunk, now) };
         if found.mark.head <= visible {
             found.settled = found.mark.head;
         }
@@ -269,7 +229,7 @@ impl Index {
         let is_live = seq > found.mark.floor;
         found.log.add(&placed, is_live);
         if !is_live {
-            return self.bury(chunk, now);
+            return self.chunks.bury(chunk, now);
         }
         if found.expiring.is_none_or(|time| expires_at < time) {
             if let Some(time) = found.expiring.replace(expires_at) {
@@ -285,19 +245,19 @@ impl Index {
         // Beyond the newest there is nothing to let go, and nothing to come may be lost.
         let upto = upto.min(found.mark.head);
         found.mark.floor = found.mark.floor.max(upto);
-        let mut dead = Vec::new();
-        found.log.trim(upto, &mut dead);
-        let was_held = dead.iter().all(|chunk| *chunk >= HELD);
-        self.bury_all(dead, now);
+        let mut was_held = true;
+        found.log.trim(upto, &mut |chunk| {
+            was_held &= chunk >= HELD;
+            self.chunks.bury(chunk, now);
+        });
         was_held
     }
 
     /// How full a mailbox is.
     pub(super) fn level(&mut self, mailbox: MailboxId, now: UnixTime) -> Level {
-        self.purge(mailbox, now);
-        let Some(Mailbox { mark, log, settled, .. }) = self.mailboxes.get(&mailbox) else {
-            return Level::default();
-        };
+        let Some(found) = self.mailboxes.get_mut(&mailbox) else { return Level::default() };
+        found.purge(&mut self.chunks, now);
+        let Mailbox { mark, log, settled, .. } = found;
         let head = if mark.head <= self.visible { mark.head } else { *settled };
         Level { entries: log.live(), bytes: log.bytes(), head }
     }
@@ -333,8 +293,7 @@ impl Index {
 
     /// Chunks that may go now, at most `max`.
     pub(super) fn due(&self, now: UnixTime, max: usize) -> Vec<ChunkId> {
-        let due = self.due.iter().take_while(|(time, _)| *time <= now);
-        due.map(|(_, chunk)| *chunk).take(max).collect()
+        self.chunks.due(now, max)
     }
 
     /// A chunk goes, with the entries it held. Returns the marks that must be written with it:
@@ -352,22 +311,14 @@ impl Index {
                 marks.insert(*mailbox, Mark { head: found.written, ..found.mark });
             }
         }
-        if let Some(state) = self.chunks.remove(&chunk) {
-            self.entries -= u64::from(state.entries);
-            self.due.remove(&(state.due, chunk));
-            self.sparse.remove(&chunk);
-        }
+        self.chunks.remove(chunk);
         marks.into_iter().collect()
     }
 
     /// Chunks with few live entries whose dead ones need not be remembered any more (MBX-5), oldest
     /// first, at most `max`.
     pub(super) fn sparse(&self, now: UnixTime, max: usize) -> Vec<ChunkId> {
-        let is_over = |chunk: &&ChunkId| {
-            let state = self.chunks.get(chunk);
-            state.is_some_and(|state| state.last_death.after(limits::DEDUP_WINDOW) <= now)
-        };
-        self.sparse.range(..HELD).filter(is_over).take(max).copied().collect()
+        self.chunks.sparse(now, max)
     }
 
     /// Whether an entry is live and stands in this chunk.
@@ -391,15 +342,9 @@ impl Index {
             found.note_written(seq, to);
             found.log.relocate(seq, from, to, offset)
         });
-        let state = self.chunks.entry(to).or_default();
-        state.live += 1;
-        state.entries += 1;
-        state.max_expiry = state.max_expiry.max(expires_at);
-        let due = state.max_expiry.after(limits::DEDUP_WINDOW);
-        self.entries += 1;
-        self.set_due(to, due);
+        self.chunks.add(to, expires_at);
         // One that has died meanwhile is dead in both.
-        self.bury(if was_live == Some(true) { from } else { to }, now);
+        self.chunks.bury(if was_live == Some(true) { from } else { to }, now);
     }
 
     /// Takes what has expired out of the accounts of mailboxes, used or not, at most `max` of them,
@@ -411,50 +356,11 @@ impl Index {
                 self.expiring.insert((time, mailbox));
                 return;
             }
-            self.purge(mailbox, now);
             let Some(found) = self.mailboxes.get_mut(&mailbox) else { continue };
+            found.purge(&mut self.chunks, now);
             found.expiring = found.log.next_expiry();
             self.expiring.extend(found.expiring.map(|time| (time, mailbox)));
         }
-    }
-
-    /// Takes expired entries out of a mailbox's account.
-    fn purge(&mut self, mailbox: MailboxId, now: UnixTime) {
-        let Some(found) = self.mailboxes.get_mut(&mailbox) else { return };
-        let mut dead = Vec::new();
-        found.log.purge(now, &mut dead);
-        self.bury_all(dead, now);
-    }
-
-    fn bury_all(&mut self, dead: Vec<ChunkId>, now: UnixTime) {
-        for chunk in dead {
-            self.bury(chunk, now);
-        }
-    }
-
-    /// One entry of a chunk is dead; with the last of them the chunk may go, once its ids need
-    /// not be remembered any more (MBX-5).
-    fn bury(&mut self, chunk: ChunkId, now: UnixTime) {
-        let Some(state) = self.chunks.get_mut(&chunk) else { return };
-        state.live = state.live.saturating_sub(1);
-        state.last_death = state.last_death.max(now);
-        if state.live > 0 && state.live <= state.entries / SPARSE {
-            self.sparse.insert(chunk);
-        }
-        if state.live == 0 {
-            self.sparse.remove(&chunk);
-            let due = now.min(state.max_expiry).after(limits::DEDUP_WINDOW);
-            self.set_due(chunk, due);
-        }
-    }
-
-    fn set_due(&mut self, chunk: ChunkId, due: UnixTime) {
-        let Some(state) = self.chunks.get_mut(&chunk).filter(|state| state.due != due) else {
-            return;
-        };
-        self.due.remove(&(state.due, chunk));
-        state.due = due;
-        self.due.insert((due, chunk));
     }
 }
 

@@ -26,6 +26,8 @@ pub(super) struct Log {
     bytes: u64,
     /// No live entry expires before this.
     next_expiry: u32,
+    /// Live entries expire in the order of their numbers.
+    in_order: bool,
     ids: Option<Ids>,
     /// How many entries have left at the front: what `ids` counts from.
     left: u32,
@@ -115,15 +117,22 @@ impl Log {
             commit: stored.commit,
             state: if is_live { State::Live } else { State::Dead },
         };
+        let newest = self.entries.back();
+        let is_last = newest.is_none_or(|newest| newest.seq < entry.seq);
+        let is_later = newest.is_none_or(|newest| newest.expires_at <= entry.expires_at);
+        let place = if is_last {
+            self.entries.len()
+        } else {
+            self.entries.partition_point(|other| other.seq < entry.seq)
+        };
+        let is_only = self.live == 0;
+        self.in_order = is_last && (is_only || (self.in_order && is_later));
         if is_live {
-            let first = self.live == 0;
             self.next_expiry =
-                if first { entry.expires_at } else { self.next_expiry.min(entry.expires_at) };
+                if is_only { entry.expires_at } else { self.next_expiry.min(entry.expires_at) };
             self.live += 1;
             self.bytes += u64::from(entry.size);
         }
-        let place = self.entries.partition_point(|other| other.seq < entry.seq);
-        let is_last = place == self.entries.len();
         if place < self.first_live {
             self.first_live = if is_live { place } else { self.first_live + 1 };
         }
@@ -154,44 +163,55 @@ impl Log {
         self.entries.range(begin..).filter(|entry| entry.state == State::Live)
     }
 
-    /// Lets go of live entries up to `upto`; their chunks go to `dead`, each as often as an entry.
-    pub(super) fn trim(&mut self, upto: Seq, dead: &mut Vec<ChunkId>) {
+    /// Lets go of live entries up to `upto`; `bury` is told the chunk of each.
+    pub(super) fn trim(&mut self, upto: Seq, bury: &mut impl FnMut(ChunkId)) {
         let end = self.entries.partition_point(|entry| entry.seq <= upto);
         for entry in self.entries.range_mut(self.first_live.min(end)..end) {
             if entry.state == State::Live {
                 entry.state = State::Dead;
                 self.live -= 1;
                 self.bytes -= u64::from(entry.size);
-                dead.push(entry.chunk);
+                bury(entry.chunk);
             }
         }
         self.first_live = self.first_live.max(end);
     }
 
-    /// Lets go of what has expired.
-    pub(super) fn purge(&mut self, now: UnixTime, dead: &mut Vec<ChunkId>) {
+    /// Lets go of what has expired; `bury` is told the chunk of each.
+    pub(super) fn purge(&mut self, now: UnixTime, bury: &mut impl FnMut(ChunkId)) {
         let now = seconds(now);
         if self.live == 0 || self.next_expiry > now {
             return;
         }
         let mut next = u32::MAX;
-        let from = self.first_live.min(self.entries.len());
-        for entry in self.entries.range_mut(from..).filter(|entry| entry.state == State::Live) {
+        let (mut stays, from) = (None, self.first_live.min(self.entries.len()));
+        for (place, entry) in (from..).zip(self.entries.range_mut(from..)) {
+            if entry.state != State::Live {
+                continue;
+            }
             if entry.expires_at <= now {
                 entry.state = State::Dead;
                 self.live -= 1;
                 self.bytes -= u64::from(entry.size);
-                dead.push(entry.chunk);
-            } else {
-                next = next.min(entry.expires_at);
+                bury(entry.chunk);
+                continue;
+            }
+            stays.get_or_insert(place);
+            next = next.min(entry.expires_at);
+            if self.in_order {
+                break;
             }
         }
+        self.first_live = stays.unwrap_or(self.entries.len());
         self.next_expiry = next;
     }
 
     /// The chunk of this entry is gone, and the entry with it.
     pub(super) fn forget(&mut self, seq: Seq, chunk: ChunkId) {
-        let Ok(place) = self.entries.binary_search_by_key(&seq, |entry| entry.seq) else { return };
+        // Chunks go in the order in which they came, mostly.
+        let is_first = self.entries.front().is_some_and(|first| first.seq == seq);
+        let found = if is_first { Ok(0) } else { self.place_of(seq) };
+        let Ok(place) = found else { return };
         let Some(entry) = self.entries.get_mut(place).filter(|entry| entry.chunk == chunk) else {
             return;
         };
@@ -225,7 +245,7 @@ impl Log {
 
     /// Whether an entry is live and stands in this chunk.
     pub(super) fn is_live_in(&self, seq: Seq, chunk: ChunkId) -> bool {
-        let place = self.entries.binary_search_by_key(&seq, |entry| entry.seq);
+        let place = self.place_of(seq);
         let found = place.ok().and_then(|place| self.entries.get(place));
         found.is_some_and(|entry| entry.chunk == chunk && entry.state == State::Live)
     }
@@ -238,12 +258,16 @@ impl Log {
         to: ChunkId,
         offset: u32,
     ) -> Option<bool> {
-        let place = self.entries.binary_search_by_key(&seq, |entry| entry.seq).ok()?;
+        let place = self.place_of(seq).ok()?;
         let found = self.entries.get_mut(place).filter(|entry| entry.chunk == from);
         let entry = found.filter(|entry| entry.state != State::Gone)?;
         entry.chunk = to;
         entry.offset = u16::try_from(offset).unwrap_or(u16::MAX);
         Some(entry.state == State::Live)
+    }
+
+    fn place_of(&self, seq: Seq) -> Result<usize, usize> {
+        self.entries.binary_search_by_key(&seq, |entry| entry.seq)
     }
 
     /// Notes the id of an entry; short logs need no table, and one is made when they grow.
@@ -335,7 +359,7 @@ mod tests {
                 log.add(&placed(seq, seq / 10, 100), true);
             }
             let mut dead = Vec::new();
-            log.trim(Seq::new(count), &mut dead);
+            log.trim(Seq::new(count), &mut |chunk| dead.push(chunk));
             assert_eq!((log.live(), log.bytes(), dead.len()), (0, 0, count as usize));
             for seq in 1..=count {
                 assert_eq!(log.find_id(&id(seq)), Some(placed(seq, 0, 100).stored));
@@ -357,7 +381,7 @@ mod tests {
         for seq in 2..5_000 {
             log.add(&placed(seq, seq, 100), true);
             let mut dead = Vec::new();
-            log.purge(UnixTime::new(200), &mut dead);
+            log.purge(UnixTime::new(200), &mut |chunk| dead.push(chunk));
             assert_eq!(dead, [seq]);
             log.forget(Seq::new(seq), seq);
             assert!(log.entries.len() <= 2 * GONE_MIN + 2);
@@ -368,7 +392,7 @@ mod tests {
 
     #[derive(Clone, Debug)]
     enum Step {
-        Add { ttl: u64 },
+        Add { ttl: u64, live: bool },
         Trim { back: u64 },
         Purge { forward: u64 },
         Forget { back: u64 },
@@ -376,7 +400,8 @@ mod tests {
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let step = prop_oneof![
-            4 => (1..50_u64).prop_map(|ttl| Step::Add { ttl }),
+            4 => (1..50_u64, proptest::bool::weighted(0.9))
+                .prop_map(|(ttl, live)| Step::Add { ttl, live }),
             1 => (0..20_u64).prop_map(|back| Step::Trim { back }),
             1 => (0..20_u64).prop_map(|forward| Step::Purge { forward }),
             2 => (0..60_u64).prop_map(|back| Step::Forget { back }),
@@ -393,19 +418,19 @@ mod tests {
             let (mut seq, mut now) = (1, 0);
             for step in steps {
                 match step {
-                    Step::Add { ttl } => {
+                    Step::Add { ttl, live } => {
                         seq += 2;
-                        log.add(&placed(seq, seq, now + ttl), true);
-                        list.push((seq, now + ttl, true));
+                        log.add(&placed(seq, seq, now + ttl), live);
+                        list.push((seq, now + ttl, live));
                     }
                     Step::Trim { back } => {
                         let upto = seq.saturating_sub(back);
-                        log.trim(Seq::new(upto), &mut Vec::new());
+                        log.trim(Seq::new(upto), &mut |_| ());
                         list.iter_mut().filter(|e| e.0 <= upto).for_each(|e| e.2 = false);
                     }
                     Step::Purge { forward } => {
                         now += forward;
-                        log.purge(UnixTime::new(now), &mut Vec::new());
+                        log.purge(UnixTime::new(now), &mut |_| ());
                         list.iter_mut().filter(|e| e.1 <= now).for_each(|e| e.2 = false);
                     }
                     Step::Forget { back } => {

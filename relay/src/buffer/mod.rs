@@ -25,6 +25,7 @@
 pub(crate) mod alone;
 pub(crate) mod blobs;
 mod chunk;
+mod chunks;
 #[cfg(test)]
 mod cleaning;
 #[cfg(test)]

@@ -81,13 +81,15 @@ impl Writer {
         mailbox: MailboxId,
         envelope: &Envelope,
     ) -> Result<(ChunkId, u32), redb::Error> {
-        if self.store.keys().get(envelope.expires_at).is_none() {
-            self.store.keys_mut().prepare(envelope.expires_at)?;
-        }
         if !batch.open.fits(envelope.body.len()) {
             batch.next_chunk(self.now)?;
         }
-        let keys = self.store.keys();
+        let mut keys = self.store.keys();
+        if keys.get(envelope.expires_at).is_none() {
+            drop(keys);
+            self.store.keys_mut().prepare(envelope.expires_at)?;
+            keys = self.store.keys();
+        }
         let key = keys.get(envelope.expires_at);
         let key = key.ok_or_else(|| io::Error::other("a key went missing"))?;
         let offset = batch.open.push(mailbox, envelope, key, keys.salt());

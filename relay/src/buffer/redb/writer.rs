@@ -280,8 +280,10 @@ impl Writer {
             if let Some(Told::Done(_, answer)) = told.get_mut(place) {
                 *answer = answered;
             }
-            // What was held came before.
-            told.splice(place..place, settled);
+            if !settled.is_empty() {
+                // What was held came before.
+                told.splice(place..place, settled);
+            }
         }
         let moves = batch.map_or_else(|| Ok(Vec::new()), |batch| self.finish(batch))?;
         Ok(Prepared { transaction: transaction.into_inner(), moves })
@@ -365,7 +367,7 @@ impl Writer {
         append: AppendAct,
     ) -> Result<Result<Outcome, BufferError>, redb::Error> {
         self.now = self.now.max(append.now);
-        let store = Arc::clone(&self.store);
+        let store = &self.store;
         let mut index = store.index();
         match index.judge(mailbox, &append) {
             // LIM-30
@@ -390,7 +392,7 @@ impl Writer {
         let size = envelope.body.len();
         let stored = Stored { seq, prev, expires_at, commit };
         store.index().add(mailbox, Placed { id, stored, size, chunk, offset }, self.now);
-        batch.write_rows(&store, mailbox, &rows, seq)?;
+        batch.write_rows(store, mailbox, &rows, seq)?;
         Ok(Ok(Outcome::Stored(stored)))
     }
 
