@@ -82,6 +82,9 @@ impl Group {
         let mut inside = self.lock();
         inside.next = seat.number + 1;
         let place = Place { handle: seat.handle, outlet: Arc::clone(outlet) };
+        if inside.places.is_empty() {
+            inside.places.reserve_exact(1);
+        }
         inside.places.push((seat.number, place));
     }
 

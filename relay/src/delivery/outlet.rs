@@ -10,6 +10,7 @@ use restante_spec::ids::{Handle, RequestNumber};
 use restante_spec::limits;
 use restante_spec::message::Refusal;
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use super::group::Seat;
 use crate::mailbox::api::{Answer, Notice};
@@ -77,8 +78,8 @@ impl Outlet {
     }
 
     /// Waits until something is there. Safe to cancel.
-    pub(crate) async fn ready(&self) {
-        self.wake.notified().await;
+    pub(crate) fn ready(&self) -> Notified<'_> {
+        self.wake.notified()
     }
 
     /// Whether something is there.

@@ -6,7 +6,7 @@
 //! anew behind its durable position.
 
 use restante_spec::codes::Code;
-use restante_spec::ids::{Handle, PublicKey, Seq, UnixTime};
+use restante_spec::ids::{Handle, Seq, UnixTime};
 use restante_spec::limits;
 use restante_spec::message::{Credit, Deliver};
 
@@ -16,7 +16,6 @@ use crate::mailbox::api::{Envelope, Range, epoch_name};
 #[derive(Debug)]
 pub(super) struct Subscription {
     handle: Handle,
-    key: PublicKey,
     range: Range,
     /// The last number sent, or the position it began behind.
     position: Seq,
@@ -58,10 +57,9 @@ pub(super) struct AckAhead {
 
 impl Subscription {
     /// Begins behind the range's `after`.
-    pub(super) fn new(handle: Handle, key: PublicKey, range: Range, credit: Credit) -> Self {
+    pub(super) fn new(handle: Handle, range: Range, credit: Credit) -> Self {
         let mut subscription = Self {
             handle,
-            key,
             range,
             position: range.after,
             envelopes: 0,
@@ -71,11 +69,6 @@ impl Subscription {
         };
         subscription.handle_credit(credit);
         subscription
-    }
-
-    /// The key it was opened with.
-    pub(super) const fn key(&self) -> &PublicKey {
-        &self.key
     }
 
     /// The reader grants more; above the bound it is clamped (DLV-2, LIM-9).
@@ -223,7 +216,7 @@ mod tests {
             epoch: Seq::new(3),
             expires_at: None,
         };
-        Subscription::new(Handle::new(1), PublicKey::new([1; 32]), range, credit)
+        Subscription::new(Handle::new(1), range, credit)
     }
 
     fn envelope(seq: u64, prev: u64, size: usize) -> Envelope {

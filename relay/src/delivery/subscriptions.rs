@@ -1,9 +1,9 @@
 //! The subscriptions of one connection: fills its output from notices and from the buffer.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use litemap::LiteMap;
 use restante_spec::codes::{Code, Retry};
 use restante_spec::ids::{Handle, ReaderHash, Seq, UnixTime};
 use restante_spec::limits;
@@ -20,8 +20,8 @@ pub(crate) struct Subscriptions {
     hub: Arc<Hub>,
     outlet: Arc<Outlet>,
     origin: Origin,
-    /// In the order of their handles, each beside the map: most connections have a few.
-    open: BTreeMap<Handle, Box<Entry>>,
+    /// By their handles, each beside the map: most connections have one or a few.
+    open: LiteMap<Handle, Box<Entry>>,
     /// Bytes the connection's output had room for when it was last asked (LIM-10).
     room: usize,
 }
@@ -49,7 +49,8 @@ pub(crate) type Sink<'a> = &'a mut dyn FnMut(Push, Bytes) -> usize;
 impl Subscriptions {
     /// None yet.
     pub(crate) fn new(hub: Arc<Hub>, outlet: Arc<Outlet>, origin: Origin) -> Self {
-        Self { hub, outlet, origin, open: BTreeMap::new(), room: limits::PENDING_OUTPUT_BYTES }
+        let open = LiteMap::with_capacity(1);
+        Self { hub, outlet, origin, open, room: limits::PENDING_OUTPUT_BYTES }
     }
 
     /// Begins a subscription; one on the same handle is replaced (DLV-7).
@@ -57,7 +58,7 @@ impl Subscriptions {
         let Wish { handle, access, reader, credit } = wish;
         // Registered before the first read: nothing appended in between is missed.
         let registration = self.hub.register(access.mailbox, &self.outlet, handle);
-        let subscription = Subscription::new(handle, access.key, range, credit);
+        let subscription = Subscription::new(handle, range, credit);
         let entry = Entry { subscription, access, reader, registration };
         self.open.insert(handle, Box::new(entry));
     }
@@ -113,7 +114,7 @@ impl Subscriptions {
         let handle = seat.handle;
         let found = self.open.get_mut(&handle);
         let Some(entry) = found.filter(|entry| entry.registration.seat() == seat) else { return };
-        let subscription = &mut entry.subscription;
+        let Entry { subscription, access, .. } = &mut **entry;
         let code = match &*notice {
             // MBX-11: its time was over before it could be sent.
             Notice::Appended { envelope, .. }
@@ -132,10 +133,10 @@ impl Subscriptions {
             }
             Notice::Unknown => return subscription.handle_missed(),
             // DLV-10: judged with the next read.
-            Notice::Changed { key } if subscription.key() == key => {
+            Notice::Changed { key } if access.key == *key => {
                 return subscription.handle_missed();
             }
-            Notice::Struck { key, code } if subscription.key() == key => *code,
+            Notice::Struck { key, code } if access.key == *key => *code,
             Notice::Changed { .. } | Notice::Struck { .. } => return,
             Notice::Deleted => Code::NotFound,
         };

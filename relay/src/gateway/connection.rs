@@ -32,6 +32,14 @@ pub(super) struct Connection<M> {
     _place: Place,
 }
 
+/// How a connection ends.
+enum End {
+    /// Everything is said.
+    Said,
+    /// The other side has gone, or says nothing.
+    Gone,
+}
+
 impl<M: Mailboxes> Connection<M> {
     /// Over a link; `input` has come with the handshake, which was made with the key of hash
     /// `spki`.
@@ -57,12 +65,18 @@ impl<M: Mailboxes> Connection<M> {
     /// Serves until it ends, or is told to leave and everything is said.
     pub(super) async fn serve(mut self: Box<Self>, draining: CancellationToken) {
         let _present = metrics::CONNECTIONS_OPEN.enter();
-        if let Err(error) = self.run(draining).await {
+        let ended = match self.run(draining).await {
+            // Not within what serves: its task would be larger for life.
+            Ok(End::Said) => self.close().await,
+            Ok(End::Gone) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = ended {
             debug!(kind = ?error.kind(), "a connection was lost");
         }
     }
 
-    async fn run(&mut self, draining: CancellationToken) -> io::Result<()> {
+    async fn run(&mut self, draining: CancellationToken) -> io::Result<End> {
         let outlet = self.peer.outlet();
         let mut drained = pin!(draining.cancelled());
         let mut is_leaving = false;
@@ -80,7 +94,7 @@ impl<M: Mailboxes> Connection<M> {
             }
             let is_over = self.peer.is_over() || (self.link.is_closing() && self.peer.is_quiet());
             if is_over && !self.link.is_stuck() {
-                return self.close().await;
+                return Ok(End::Said);
             }
             let deadline = self.peer.deadline();
             let until = if more { Instant::now() + DELIVERY_RETRY } else { deadline };
@@ -104,7 +118,7 @@ impl<M: Mailboxes> Connection<M> {
                 () = &mut alarm => {
                     if deadline <= Instant::now() {
                         debug!("a connection was silent for too long");
-                        return Ok(());
+                        return Ok(End::Gone);
                     }
                     alarm.as_mut().reset(deadline.into());
                 }
@@ -112,7 +126,7 @@ impl<M: Mailboxes> Connection<M> {
         }
         // What came before the end is still done.
         self.work();
-        Ok(())
+        Ok(End::Gone)
     }
 
     /// The other side may be gone already; that it is told is a courtesy.
@@ -147,6 +161,7 @@ mod tests {
         type All = Arc<Service<RedbBuffer, Hub>>;
         let task = size_of_future(Connection::<All>::serve);
         let memory = size_of::<Connection<All>>();
-        assert!(task <= 640 && memory <= 2_048, "a task of {task} B, {memory} B beside it");
+        // With what the runtime and the span add, the first is just below 640.
+        assert!(task <= 480 && memory <= 1_680, "a task of {task} B, {memory} B beside it");
     }
 }

@@ -3,6 +3,7 @@
 //! The first costs nothing beside the stream; what a WebSocket needs lies beside it.
 
 use std::io;
+use std::task::{Poll, ready};
 
 use bytes::BytesMut;
 
@@ -59,13 +60,20 @@ impl Link {
     ///
     /// # Errors
     /// The socket's, or what rustls refuses of what came.
-    pub(super) async fn ready(&mut self, reads: bool, frames: &mut BytesMut) -> io::Result<bool> {
-        let Some(websocket) = &mut self.websocket else {
-            return self.stream.ready(reads, frames).await;
-        };
-        let arrived = self.stream.ready(reads, &mut websocket.incoming).await?;
-        websocket.receive(frames);
-        Ok(arrived)
+    pub(super) fn ready(
+        &mut self,
+        reads: bool,
+        frames: &mut BytesMut,
+    ) -> impl Future<Output = io::Result<bool>> {
+        // Polled by hand: the task of a connection has room for this future for life.
+        std::future::poll_fn(move |cx| {
+            let Some(websocket) = &mut self.websocket else {
+                return self.stream.poll_ready(cx, reads, frames);
+            };
+            let arrived = ready!(self.stream.poll_ready(cx, reads, &mut websocket.incoming))?;
+            websocket.receive(frames);
+            Poll::Ready(Ok(arrived))
+        })
     }
 
     /// Sends what is in `frames` as far as the socket takes it. Never waits.

@@ -28,7 +28,6 @@ use crate::ops::metrics;
 pub(crate) struct Peer<M> {
     gateway: Arc<Gateway<M>>,
     session: Session,
-    nonce: Nonce,
     origin: Origin,
     /// The TLS key of its handshake (TRN-5).
     spki: SpkiHash,
@@ -83,7 +82,6 @@ impl<M: Mailboxes> Peer<M> {
         let hub = Arc::clone(&gateway.hub);
         Self {
             session: Session::new(nonce, origin),
-            nonce,
             origin,
             spki,
             subscriptions: Subscriptions::new(hub, Arc::clone(&outlet), origin),
@@ -302,7 +300,7 @@ impl<M: Mailboxes> Peer<M> {
         let welcome = Welcome {
             version: restante_spec::VERSION,
             identity: self.gateway.endorser.identity(),
-            nonce: self.nonce,
+            nonce: self.session.nonce(),
             incarnation: self.gateway.incarnation,
             endorsement: self.gateway.endorser.endorsement(self.spki, now.time),
             limits: restante_spec::message::Limits { idle, ..self.gateway.limits },

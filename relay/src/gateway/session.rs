@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use litemap::LiteMap;
 use restante_crypto::reader_hash;
 use restante_spec::codes::Code;
 use restante_spec::frame::{FRAME_BYTES, Frame};
@@ -31,9 +32,10 @@ pub(super) struct Session {
     nonce: Nonce,
     origin: Origin,
     phase: Phase,
-    handles: HashMap<Handle, Access>,
+    /// Most connections have one or a few.
+    handles: LiteMap<Handle, Access>,
     /// The chain of each mailbox (MBX-6): its number, and what was appended under it.
-    chains: HashMap<MailboxId, (ChainNumber, Arc<Chain>)>,
+    chains: LiteMap<MailboxId, (ChainNumber, Arc<Chain>)>,
     /// Calls that are not answered yet, with what their answers are for.
     calls: HashMap<RequestNumber, Purpose>,
     /// An `open`, `subscribe` or `take_prekeys` is under way: what follows may depend on it.
@@ -111,13 +113,18 @@ impl Session {
             nonce,
             origin,
             phase: Phase::Hello,
-            handles: HashMap::new(),
-            chains: HashMap::new(),
+            handles: LiteMap::with_capacity(1),
+            chains: LiteMap::new(),
             calls: HashMap::new(),
             is_held: false,
             reading: 0,
             shown: VecDeque::new(),
         }
+    }
+
+    /// The connection's nonce.
+    pub(super) const fn nonce(&self) -> Nonce {
+        self.nonce
     }
 
     /// How far it has come.
@@ -247,6 +254,10 @@ impl Session {
         answer: Result<Answer, Refusal>,
     ) -> Option<Said> {
         let purpose = self.calls.remove(&number)?;
+        if self.calls.is_empty() {
+            // An idle connection holds no memory.
+            self.calls.shrink_to_fit();
+        }
         if purpose.holds() {
             self.is_held = false;
         }

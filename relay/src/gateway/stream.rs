@@ -49,7 +49,7 @@ impl Stream {
     /// The socket's, or what rustls refuses of what came.
     pub(super) async fn handshake(&mut self, plain: &mut BytesMut) -> io::Result<()> {
         while self.tls.is_handshaking() || !self.unsent.is_empty() {
-            std::future::poll_fn(|cx| self.poll(cx, self.unsent.is_empty(), plain)).await?;
+            std::future::poll_fn(|cx| self.poll_ready(cx, self.unsent.is_empty(), plain)).await?;
         }
         Ok(())
     }
@@ -80,7 +80,7 @@ impl Stream {
     /// # Errors
     /// The socket's, or what rustls refuses of what came.
     pub(super) async fn ready(&mut self, reads: bool, plain: &mut BytesMut) -> io::Result<bool> {
-        std::future::poll_fn(|cx| self.poll(cx, reads, plain)).await
+        std::future::poll_fn(|cx| self.poll_ready(cx, reads, plain)).await
     }
 
     /// Sends what is in `plain` as far as the socket takes it; the rest of it, and at most some
@@ -122,7 +122,8 @@ impl Stream {
         tokio::io::AsyncWriteExt::shutdown(&mut self.socket).await
     }
 
-    fn poll(
+    /// What [`Stream::ready`] waits for.
+    pub(super) fn poll_ready(
         &mut self,
         cx: &mut Context<'_>,
         reads: bool,

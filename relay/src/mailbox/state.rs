@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
+use litemap::LiteMap;
 use restante_spec::codes::Code;
 use restante_spec::ids::{
     EnvelopeId, MailboxId, PublicKey, ReaderHash, RequestId, Seconds, Seq, Slot, UnixTime,
@@ -34,9 +35,9 @@ pub(super) struct Mailbox {
     pub(super) opened_day: u32,
     /// Conversations: the current epoch; `None` once closed.
     pub(super) epoch: Option<CurrentEpoch>,
-    pub(super) keys: HashMap<PublicKey, Key>,
+    pub(super) keys: LiteMap<PublicKey, Key>,
     pub(super) replaced: BTreeMap<PublicKey, Replaced>,
-    pub(super) readers: BTreeMap<ReaderHash, Reader>,
+    pub(super) readers: LiteMap<ReaderHash, Reader>,
     /// Prekey numbers in stock; `None` until first asked for.
     pub(super) prekeys: Option<BTreeMap<Slot, Stock>>,
     /// Requests for prekeys submitted and not yet answered.
@@ -120,6 +121,7 @@ impl Mailbox {
             return Ok(None);
         };
         let head: ControlRow = rows::decode(&control.value)?;
+        let readers = rows.iter().filter(|row| row.part.tag == READER);
         let mut mailbox = Self {
             id,
             class: class_of(head.class)?,
@@ -129,9 +131,9 @@ impl Mailbox {
             created: control.revision,
             opened_day: 0,
             epoch: None,
-            keys: HashMap::new(),
+            keys: LiteMap::new(),
             replaced: BTreeMap::new(),
-            readers: BTreeMap::new(),
+            readers: LiteMap::with_capacity(readers.count()),
             prekeys: None,
             taking: HashSet::new(),
             in_flight: HashMap::new(),
