@@ -2,8 +2,9 @@
 //! all from one number. What must never happen is judged by checkers that know the specification
 //! only.
 //!
-//! `SEED=n` repeats one run exactly and tells what happens, `SEEDS=n` makes so many;
-//! `tests/simulation/plant` shows that the checkers see what they are there for.
+//! `SEED=n` repeats one run exactly and tells what happens, `SEEDS=n` makes so many, `FIRST=n`
+//! begins with another seed than 0; `tests/simulation/plant` shows that the checkers see what they
+//! are there for.
 
 #[path = "simulation/answers.rs"]
 mod answers;
@@ -78,7 +79,10 @@ fn run(
 fn a_relay_keeps_its_promises_whatever_happens() {
     let seeds = match number("SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("SEEDS").unwrap_or(SEEDS),
+        None => {
+            let first = number("FIRST").unwrap_or(0);
+            first..first + number("SEEDS").unwrap_or(SEEDS)
+        }
     };
     let count = seeds.end - seeds.start;
     let is_telling = number("SEED").is_some();

@@ -12,6 +12,7 @@ use restante_spec::limits::{RATCHET_BACKWARD, RATCHET_FORWARD};
 use tls_codec::Deserialize;
 use zeroize::Zeroizing;
 
+use super::certificates::Certificates;
 use super::leaf::{Member, capabilities, context, credential, extensions};
 use super::provider::{self, MlsSigner, Provider, Storage};
 use super::suite::Suite;
@@ -37,6 +38,7 @@ pub struct Conversation {
     mailbox: MailboxId,
     suite: Suite,
     pub(super) live: LiveSeen,
+    pub(super) known: Certificates,
 }
 
 impl Conversation {
@@ -74,7 +76,13 @@ impl Conversation {
         let group = builder
             .build(&Provider::new(storage), &MlsSigner(own.key), credential)
             .map_err(provider::new_group)?;
-        Ok(Self { group, mailbox, suite, live: LiveSeen::default() })
+        Ok(Self {
+            group,
+            mailbox,
+            suite,
+            live: LiveSeen::default(),
+            known: Certificates::default(),
+        })
     }
 
     /// Joins with a Welcome that names this mailbox. Uses up the key package, unless it was a last
@@ -114,7 +122,13 @@ impl Conversation {
         }
         let suite = Suite::from_mls(staged.group_context().ciphersuite())?;
         let group = staged.into_group(&provider).map_err(provider::welcome)?;
-        Ok(Self { group, mailbox, suite, live: LiveSeen::default() })
+        Ok(Self {
+            group,
+            mailbox,
+            suite,
+            live: LiveSeen::default(),
+            known: Certificates::default(),
+        })
     }
 
     /// Loads a conversation, with its pending commit if there is one; `None` if the store has none.
@@ -127,7 +141,13 @@ impl Conversation {
             return Ok(None);
         };
         let suite = Suite::from_mls(group.ciphersuite())?;
-        Ok(Some(Self { group, mailbox, suite, live: LiveSeen::default() }))
+        Ok(Some(Self {
+            group,
+            mailbox,
+            suite,
+            live: LiveSeen::default(),
+            known: Certificates::default(),
+        }))
     }
 
     /// Deletes the conversation's MLS state from the store.
@@ -191,7 +211,7 @@ impl Conversation {
     #[must_use]
     pub fn members(&self) -> Vec<Member> {
         let leaves = self.group.treesync().full_leaves();
-        leaves.map(|(index, node)| Member::read(index, node)).collect()
+        leaves.map(|(index, node)| Member::read(index, node, &self.known)).collect()
     }
 
     /// The members that are devices of an account.
@@ -206,7 +226,7 @@ impl Conversation {
     #[must_use]
     pub fn member(&self, leaf: LeafNumber) -> Option<Member> {
         let index = super::leaf::index(leaf);
-        self.group.public_group().leaf(index).map(|node| Member::read(index, node))
+        self.group.public_group().leaf(index).map(|node| Member::read(index, node, &self.known))
     }
 
     /// The key that opens the log in this epoch (CNV-6).

@@ -2,12 +2,13 @@
 //! as extension (CNV-3, CNV-4); and what the group's context says (CNV-13).
 
 use openmls::prelude::{
-    BasicCredential, Capabilities, Ciphersuite, Credential, CredentialWithKey, Extension,
-    ExtensionType, Extensions, GroupContext, LeafNode, LeafNodeIndex,
-    RequiredCapabilitiesExtension, SignaturePublicKey, UnknownExtension,
+    BasicCredential, Capabilities, Ciphersuite, CredentialWithKey, Extension, ExtensionType,
+    Extensions, GroupContext, LeafNode, LeafNodeIndex, RequiredCapabilitiesExtension,
+    SignaturePublicKey, UnknownExtension,
 };
 use restante_spec::ids::{PublicKey, ReaderHash};
 
+use super::certificates::Certificates;
 use super::suite::Suite;
 use crate::error::Error;
 use crate::identity::{DeviceCertificate, DeviceKey};
@@ -40,27 +41,20 @@ impl Member {
         Self { leaf, device, reader: None, key }
     }
 
-    pub(super) fn read(index: LeafNodeIndex, node: &LeafNode) -> Self {
+    pub(super) fn read(index: LeafNodeIndex, node: &LeafNode, known: &Certificates) -> Self {
+        let leaf = LeafNumber::new(index.u32());
         let key = PublicKey::from_slice(node.signature_key().as_slice());
-        Self {
-            leaf: LeafNumber::new(index.u32()),
-            device: certificate(node.credential(), key.as_ref()),
-            reader: reader(node),
-            key,
-        }
+        let certificate = BasicCredential::try_from(node.credential().clone())
+            .ok()
+            .and_then(|credential| known.read(leaf, credential.identity()));
+        // CNV-3: it is of the leaf's own key.
+        let device = certificate.filter(|certificate| Some(certificate.device()) == key.as_ref());
+        Self { leaf, device, reader: reader(node), key }
     }
 }
 
 pub(super) fn index(leaf: LeafNumber) -> LeafNodeIndex {
     LeafNodeIndex::new(leaf.get())
-}
-
-/// The certificate in a credential, if it is of the leaf's own key.
-fn certificate(credential: &Credential, key: Option<&PublicKey>) -> Option<DeviceCertificate> {
-    let basic = BasicCredential::try_from(credential.clone()).ok()?;
-    let certificate = DeviceCertificate::parse(basic.identity()).ok()?;
-    // CNV-3
-    (Some(certificate.device()) == key).then_some(certificate)
 }
 
 /// The reader's hash a leaf states.

@@ -5,6 +5,7 @@
 //! error of the store, drop the conversation and load it again. Knows no relay: who is told what,
 //! and when, is the caller's.
 
+mod certificates;
 mod commit;
 mod group;
 mod leaf;

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use openmls::prelude::{KeyPackage as MlsKeyPackage, KeyPackageIn, ProtocolVersion};
+use openmls::prelude::{KeyPackage as MlsKeyPackage, KeyPackageIn, LeafNodeIndex, ProtocolVersion};
 use openmls_rust_crypto::RustCrypto;
 use restante_spec::ids::{ReaderHash, ReaderSecret};
 use tls_codec::{Deserialize, Serialize};
 
+use super::certificates::Certificates;
 use super::group::OwnDevice;
 use super::leaf::{Member, capabilities, credential, extensions};
 use super::provider::{MlsSigner, Provider, Storage, refused};
@@ -78,7 +79,8 @@ impl KeyPackage {
             .validate(&RustCrypto::default(), ProtocolVersion::Mls10)
             .map_err(|error| refused("the key package")(&error))?;
         let suite = Suite::from_mls(mls.ciphersuite())?;
-        let member = Member::read(openmls::prelude::LeafNodeIndex::new(0), mls.leaf_node());
+        let (nowhere, known) = (LeafNodeIndex::new(0), Certificates::default());
+        let member = Member::read(nowhere, mls.leaf_node(), &known);
         // CNV-3, CNV-4
         let (Some(device), Some(reader)) = (member.device, member.reader) else {
             return Err(Error::BadKey);

@@ -169,7 +169,7 @@ impl Conversation {
             let device = self.member(leaf).and_then(|own| own.device);
             let again = staged.add_proposals().any(|queued| {
                 let node = queued.add_proposal().key_package().leaf_node();
-                Member::read(super::leaf::index(leaf), node).device == device
+                Member::read(super::leaf::index(leaf), node, &self.known).device == device
             });
             self.group.merge_staged_commit(provider, staged).map_err(provider::merging)?;
             return Ok(Processed::Removed { again });
