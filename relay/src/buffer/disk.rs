@@ -111,12 +111,14 @@ impl Disk {
         !self.state().unsynced.is_empty()
     }
 
-    /// A process begins: it finds what was synced.
+    /// A process begins: it finds what was synced. A dead disk stays as it is, for the crash.
     pub(super) fn reopened(&self) -> Self {
         let mut disk = self.state();
-        disk.current = disk.synced.clone();
-        disk.unsynced.clear();
-        disk.keys = disk.synced_keys.clone();
+        if !disk.is_dead() {
+            disk.current = disk.synced.clone();
+            disk.unsynced.clear();
+            disk.keys = disk.synced_keys.clone();
+        }
         drop(disk);
         self.clone()
     }
@@ -145,6 +147,10 @@ impl State {
         // The length is written with the first sync after it changed.
         found.resize(self.current.len().max(self.synced.len()), 0);
         found
+    }
+
+    fn is_dead(&self) -> bool {
+        self.dies && self.fuse == Some(0)
     }
 
     fn burn(&mut self) -> Result<(), Error> {
@@ -197,7 +203,7 @@ impl StorageBackend for Disk {
 
     fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), Error> {
         let mut disk = self.state();
-        if std::mem::take(&mut disk.fails_to_read) || (disk.dies && disk.fuse == Some(0)) {
+        if std::mem::take(&mut disk.fails_to_read) || disk.is_dead() {
             disk.failures += 1;
             return Err(Error::other("the disk cannot be read here"));
         }

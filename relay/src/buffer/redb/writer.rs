@@ -5,6 +5,7 @@
 
 use std::cell::OnceCell;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
 use redb::{Database, WriteTransaction};
@@ -458,8 +459,14 @@ impl Writer {
         }
     }
 
+    /// Refuses the acts that are queued now. Those whose senders had such an answer and come again
+    /// meanwhile are for what follows: else they would keep the writer here.
     fn refuse_queued(&mut self) {
-        while let Ok(job) = self.jobs.try_recv() {
+        let mut acts = self.queued.acts.load(Ordering::Relaxed);
+        while acts > 0
+            && let Ok(job) = self.jobs.try_recv()
+        {
+            acts -= usize::from(matches!(job, Job::Act { .. }));
             self.refuse(job);
         }
     }
