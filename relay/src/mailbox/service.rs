@@ -121,10 +121,10 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         let waiting = |cell: &Arc<Cell>| {
             let mailbox = lock(cell);
             let Mailbox { in_flight, taking, acks, stale, deleted, .. } = &*mailbox;
-            if *stale || *deleted {
-                return 0;
-            }
-            in_flight.len() + taking.len() + acks.dirty.len() + usize::from(acks.writing)
+            let asked = in_flight.len() + taking.len();
+            // The acknowledgements of a state that is not used any more go with it.
+            let is_old = *stale || *deleted;
+            asked + if is_old { 0 } else { acks.dirty.len() + usize::from(acks.writing) }
         };
         let shards = self.shards.iter();
         let shards = shards.map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner));

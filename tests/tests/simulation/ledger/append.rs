@@ -141,8 +141,9 @@ impl Ledger {
             stored.seq,
             record.floor
         );
-        // MBX-21: news of what was not accepted, and may have been lost in a failure.
-        if memory_first && record.first_sent.event <= forgot && !record.accepted {
+        // MBX-21: news of what was not accepted, and may have been lost in a failure; no commit is.
+        let may_be_held = memory_first && !record.sealed.is_commit;
+        if may_be_held && record.first_sent.event <= forgot && !record.accepted {
             return self.given(place, id, stored.seq);
         }
         if record.stored.replace(stored).is_none_or(|known| known.seq < stored.seq) {
