@@ -5,12 +5,12 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 
+use futures_util::task::AtomicWaker;
 use restante_spec::ids::{Handle, RequestNumber};
 use restante_spec::limits;
 use restante_spec::message::Refusal;
-use tokio::sync::Notify;
-use tokio::sync::futures::Notified;
 
 use super::group::Seat;
 use crate::mailbox::api::{Answer, Notice};
@@ -19,7 +19,8 @@ use crate::mailbox::api::{Answer, Notice};
 #[derive(Default)]
 pub(crate) struct Outlet {
     waiting: Mutex<Received>,
-    wake: Notify,
+    /// The connection's task.
+    waker: AtomicWaker,
 }
 
 /// What was left since the connection last looked.
@@ -43,7 +44,7 @@ impl Outlet {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.answers.push_back((number, answer));
         drop(waiting);
-        self.wake.notify_one();
+        self.waker.wake();
     }
 
     /// Leaves a notice, or the mark that one was missed (LIM-10). Live envelopes take no room from
@@ -68,22 +69,25 @@ impl Outlet {
             waiting.notices.push_back((seat, Arc::clone(notice)));
         }
         drop(waiting);
-        self.wake.notify_one();
+        self.waker.wake();
     }
 
     /// Leaves the mark that a notice was missed.
     pub(super) fn missed(&self, handle: Handle) {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).behind.insert(handle);
-        self.wake.notify_one();
+        self.waker.wake();
     }
 
-    /// Waits until something is there. Safe to cancel.
-    pub(crate) fn ready(&self) -> Notified<'_> {
-        self.wake.notified()
+    /// Waits until something is there; only the connection does. Safe to cancel.
+    pub(crate) fn ready(&self) -> impl Future<Output = ()> {
+        std::future::poll_fn(|cx| {
+            // Before the look: what comes behind it wakes.
+            self.waker.register(cx.waker());
+            if self.has_some() { Poll::Ready(()) } else { Poll::Pending }
+        })
     }
 
     /// Whether something is there.
-    #[cfg(feature = "simulation")]
     pub(crate) fn has_some(&self) -> bool {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         !(waiting.answers.is_empty() && waiting.notices.is_empty() && waiting.behind.is_empty())
