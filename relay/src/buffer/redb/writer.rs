@@ -5,7 +5,6 @@
 
 use std::cell::OnceCell;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
 use redb::{Database, WriteTransaction};
@@ -459,14 +458,10 @@ impl Writer {
         }
     }
 
-    /// Refuses the acts that are queued now. Those whose senders had such an answer and come again
-    /// meanwhile are for what follows: else they would keep the writer here.
+    /// Refuses all that is queued, and what comes until nothing is: it may have been judged by what
+    /// is being refused here.
     fn refuse_queued(&mut self) {
-        let mut acts = self.queued.acts.load(Ordering::Relaxed);
-        while acts > 0
-            && let Ok(job) = self.jobs.try_recv()
-        {
-            acts -= usize::from(matches!(job, Job::Act { .. }));
+        while let Ok(job) = self.jobs.try_recv() {
             self.refuse(job);
         }
     }
