@@ -59,8 +59,8 @@ mod settings;
 pub(crate) use settings::Settings;
 
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use restante_spec::ids::{EnvelopeId, MailboxId, Seq, UnixTime};
@@ -363,6 +363,8 @@ pub(crate) struct Chain {
     broken_at: AtomicU64,
     /// The next place.
     next: AtomicU64,
+    /// Appends of other chains that wait for the answer of one of this, by its place.
+    followers: Mutex<Vec<(u64, ChainLink)>>,
 }
 
 /// One append's place in its chain.
@@ -375,7 +377,8 @@ pub(crate) struct ChainLink {
 impl Chain {
     /// A chain without appends.
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { broken_at: AtomicU64::new(u64::MAX), next: AtomicU64::new(0) })
+        let (broken_at, next) = (AtomicU64::new(u64::MAX), AtomicU64::new(0));
+        Arc::new(Self { broken_at, next, followers: Mutex::default() })
     }
 
     /// The next place in the chain; taken in the order of the frames.
@@ -390,8 +393,28 @@ impl ChainLink {
         self.chain.broken_at.load(Ordering::SeqCst) < self.place
     }
 
-    /// This append was refused: those behind it in the chain are not stored.
+    /// This append was refused: those behind it in the chain are not stored, nor those behind
+    /// whoever waits for its answer.
     pub(crate) fn break_here(&self) {
         self.chain.broken_at.fetch_min(self.place, Ordering::SeqCst);
+        self.release().iter().for_each(Self::break_here);
+    }
+
+    /// From now on `other`, of the same id, breaks with this append. `false`: this one is or will
+    /// be refused.
+    pub(crate) fn carry(&self, other: &Self) -> bool {
+        self.followers().push((self.place, other.clone()));
+        self.chain.broken_at.load(Ordering::SeqCst) > self.place
+    }
+
+    /// Nobody waits for this append's answer any more; gives back who did.
+    pub(crate) fn release(&self) -> Vec<Self> {
+        let mut followers = self.followers();
+        let own = followers.extract_if(.., |(place, _)| *place == self.place);
+        own.map(|(_, link)| link).collect()
+    }
+
+    fn followers(&self) -> MutexGuard<'_, Vec<(u64, Self)>> {
+        self.chain.followers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

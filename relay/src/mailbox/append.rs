@@ -4,7 +4,7 @@
 //! epoch and room by the buffer, in one step with the storing. Where judging spends nothing, the
 //! buffer is the one that looks the id up.
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
 use bytes::Bytes;
 use restante_crypto::verify_possession;
@@ -97,9 +97,9 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             }
         };
         // MBX-5: known ids first. One that is under way gets the same answer when it comes.
-        if let Some(waiting) = mailbox.in_flight.get_mut(&id) {
-            waiting.push(Waiting { respond, link });
-            return;
+        if let Some(all) = mailbox.in_flight.get_mut(&id) {
+            let refused = join(all, Waiting { respond, link });
+            return turn_away(mailbox, refused);
         }
         let spends = is_commit || !authorised.is_of_epoch();
         if let Some(answer) = spends.then(|| self.answered(access, id)).flatten() {
@@ -411,9 +411,30 @@ fn refuse(link: &ChainLink, respond: Respond, refusal: Refusal) {
     respond(Err(refusal));
 }
 
+/// Waits with the others for the answer to the same id; gives back who cannot, as theirs may be
+/// refused already and what comes behind it here would be stored (MBX-6).
+fn join(all: &mut Vec<Waiting>, next: Waiting) -> Option<Waiting> {
+    if all.first().is_some_and(|first| !first.link.carry(&next.link)) {
+        return Some(next);
+    }
+    all.push(next);
+    None
+}
+
+/// Lets somebody ask again.
+fn turn_away(locked: MutexGuard<'_, Mailbox>, refused: Option<Waiting>) {
+    drop(locked);
+    if let Some(Waiting { respond, link }) = refused {
+        refuse(&link, respond, refusal(BufferError::Unavailable));
+    }
+}
+
 /// Answers an append, and those that came with the same id while it was under way.
 fn respond_all(waiting: Vec<Waiting>, mut answer: Result<Answer, Refusal>) {
     let is_aborted = answer.as_ref().is_err_and(|refusal| refusal.code == Code::Aborted);
+    if let [first, _, ..] = waiting.as_slice() {
+        first.link.release();
+    }
     for Waiting { respond, link } in waiting {
         // MBX-6: in the chain of who waited nothing was refused; it asks again.
         let is_others = is_aborted && !link.is_aborted();

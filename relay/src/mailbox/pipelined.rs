@@ -21,6 +21,7 @@ use super::api::{
     epoch_name,
 };
 use super::{Service, Settings};
+use crate::buffer::Quota;
 use crate::buffer::disk::Disk;
 use crate::buffer::redb::{RedbBuffer, Writer};
 
@@ -290,6 +291,30 @@ fn a_repetition_is_not_aborted_in_the_chain_of_another() {
     let codes = (code(&stale), code(&first), code(&again));
     let expected = (Code::StaleEpoch, Code::Aborted, Code::Unavailable);
     assert_eq!(codes, (Some(expected.0), Some(expected.1), Some(expected.2)));
+}
+
+/// MBX-6. Once what was sent behind a repetition was stored although that was refused: whoever is
+/// connected anew sends again what is still queued, and the refusal of the first attempt breaks the
+/// chain of the second as well.
+#[test]
+fn a_repetition_that_is_refused_breaks_its_own_chain() {
+    let mut line = Line::new(MailboxClass::Inbox, 100);
+    let quota = Quota { bytes: 100, reserve_bytes: 0, ..Settings::default().quota };
+    let settings = Settings { quota, ..Settings::default() };
+    line.service = Service::new(Arc::clone(&line.buffer), Arc::default(), RELAY, settings);
+    let allowed = line.allow(2, WRITE);
+    line.writer.step();
+    assert_eq!(code(&allowed), None);
+    let (before, now) = (Chain::new(), Chain::new());
+    let large = Bytes::from(vec![7; 101]);
+    let send = |line: &Line, id, chain: &Arc<Chain>, body: &Bytes| {
+        line.append(2, id, |ask| (ask.link, ask.body) = (chain.link(), body.clone()))
+    };
+    let first = send(&line, 1, &before, &large);
+    let (again, behind) = (send(&line, 1, &now, &large), send(&line, 2, &now, &large.slice(..9)));
+    line.writer.step();
+    let codes = (code(&first), code(&again), code(&behind));
+    assert_eq!(codes, (Some(Code::Quota), Some(Code::Quota), Some(Code::Aborted)));
 }
 
 /// LIM-29. Once a small body that waited for the writer kept alive the 64 KiB that had been read
