@@ -324,7 +324,7 @@ impl Session {
                 for handle in online {
                     let reading = self.desks.get(&handle).and_then(|desk| desk.reading.as_ref());
                     if let Some(reading) = reading {
-                        scene.ledger.saw(reading.place, reading.reader, said);
+                        scene.ledger.saw_online(reading, said);
                     }
                 }
             }
@@ -389,7 +389,7 @@ impl Session {
                 self.send_silently(Command::Close(Handle::new(handle)));
                 self.pending.insert(self.numbers, Request::Quiet);
                 self.turned_away.insert((desk.seat, desk.key));
-                if matches!(refusal.code, Code::Gone | Code::Revoked) {
+                if matches!(refusal.code, Code::Gone | Code::Revoked | Code::NotFound) {
                     leave(&desk, reading.place, refusal.code, scene);
                 }
             }

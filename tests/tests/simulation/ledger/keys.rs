@@ -26,7 +26,8 @@ struct Step {
     change: Change,
     /// When its success was told.
     done: Option<Moment>,
-    refused: bool,
+    /// When its refusal was told: until then it may have been in force, though not for long.
+    refused: Option<Moment>,
 }
 
 impl History {
@@ -34,7 +35,8 @@ impl History {
     fn in_force(&self, sent: Moment) -> impl Iterator<Item = Change> + '_ {
         let done = |step: &Step| step.done.is_some_and(|done| done.event < sent.event);
         let first = self.steps.iter().rposition(done).unwrap_or(0);
-        self.steps[first..].iter().filter(|step| !step.refused).map(|step| step.change)
+        let may_be = move |step: &&Step| step.refused.is_none_or(|told| told.event >= sent.event);
+        self.steps[first..].iter().filter(may_be).map(|step| step.change)
     }
 }
 
@@ -44,7 +46,7 @@ impl Ledger {
         self.tell(|| format!("{place:?}: key {} is to be {change:?}", name(&key)));
         let history = self.log(place).keys.entry(key).or_default();
         history.accepted.clear();
-        history.steps.push(Step { change, done: None, refused: false });
+        history.steps.push(Step { change, done: None, refused: None });
         history.steps.len() - 1
     }
 
@@ -64,7 +66,7 @@ impl Ledger {
         match answer {
             Ok(()) => step.done = Some(now),
             Err(Code::Unknown) => {}
-            Err(_) => step.refused = true,
+            Err(_) => step.refused = Some(now),
         }
         let revoked = step.change == Change::Revoke && answer.is_ok();
         self.seen.revoked += u64::from(revoked);

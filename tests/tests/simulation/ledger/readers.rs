@@ -2,7 +2,7 @@
 
 use restante_spec::ids::{ReaderHash, Seq};
 
-use super::{Ledger, Log, Moment, Place, SLACK, tag};
+use super::{Ledger, Log, Moment, Place, Reading, SLACK, tag};
 
 /// The place of a reader that may stand at any number given so far.
 const ANYWHERE: Seq = Seq::new(u64::MAX);
@@ -78,6 +78,14 @@ impl Ledger {
         }
         if let Some(found) = self.log(place).readers.get_mut(&reader) {
             found.seen = found.seen.max(now.time);
+        }
+    }
+
+    /// A reader whose subscription is open was seen, unless its key may be over (MBX-9): then the
+    /// subscription is as well, and it may not have been told yet.
+    pub(crate) fn saw_online(&mut self, reading: &Reading, now: Moment) {
+        if reading.epoch.is_none_or(|epoch| !self.may_be_over(reading.place, epoch)) {
+            self.saw(reading.place, reading.reader, now);
         }
     }
 
