@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::identity::DeviceCertificate;
 use crate::record::LeafNumber;
 
-/// What was read and found good, by leaf; at most one for each leaf a group may have (CNV-10).
+/// What was read and found good, by leaf: at most one for each leaf that the tree has had.
 #[derive(Default)]
 pub(super) struct Certificates(Mutex<BTreeMap<LeafNumber, DeviceCertificate>>);
 

@@ -392,16 +392,33 @@ mod tests {
 
     #[derive(Clone, Debug)]
     enum Step {
-        Add { ttl: u64, live: bool },
-        Trim { back: u64 },
-        Purge { forward: u64 },
-        Forget { back: u64 },
+        Add {
+            ttl: u64,
+            live: bool,
+        },
+        /// Between others, as while the index is rebuilt.
+        Insert {
+            back: u64,
+            ttl: u64,
+            live: bool,
+        },
+        Trim {
+            back: u64,
+        },
+        Purge {
+            forward: u64,
+        },
+        Forget {
+            back: u64,
+        },
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let step = prop_oneof![
             4 => (1..50_u64, proptest::bool::weighted(0.9))
                 .prop_map(|(ttl, live)| Step::Add { ttl, live }),
+            1 => (0..20_u64, 1..50_u64, proptest::bool::ANY)
+                .prop_map(|(back, ttl, live)| Step::Insert { back, ttl, live }),
             1 => (0..20_u64).prop_map(|back| Step::Trim { back }),
             1 => (0..20_u64).prop_map(|forward| Step::Purge { forward }),
             2 => (0..60_u64).prop_map(|back| Step::Forget { back }),
@@ -416,12 +433,22 @@ mod tests {
             let mut log = Log::default();
             let mut list: Vec<(u64, u64, bool)> = Vec::new();
             let (mut seq, mut now) = (1, 0);
+            let mut inserted = std::collections::BTreeSet::new();
             for step in steps {
                 match step {
                     Step::Add { ttl, live } => {
                         seq += 2;
                         log.add(&placed(seq, seq, now + ttl), live);
                         list.push((seq, now + ttl, live));
+                    }
+                    Step::Insert { back, ttl, live } => {
+                        // Those that are added have odd numbers; none is ever given twice.
+                        let number = seq.saturating_sub(2 * back + 1);
+                        if number > 0 && inserted.insert(number) {
+                            log.add(&placed(number, number, now + ttl), live);
+                            list.push((number, now + ttl, live));
+                            list.sort_unstable();
+                        }
                     }
                     Step::Trim { back } => {
                         let upto = seq.saturating_sub(back);

@@ -400,11 +400,16 @@ impl ChainLink {
         self.release().iter().for_each(Self::break_here);
     }
 
-    /// From now on `other`, of the same id, breaks with this append. `false`: this one is or will
-    /// be refused.
+    /// From now on, until [`ChainLink::release`], `other` breaks with this append. `false`: this
+    /// one may be refused already.
     pub(crate) fn carry(&self, other: &Self) -> bool {
-        self.followers().push((self.place, other.clone()));
-        self.chain.broken_at.load(Ordering::SeqCst) > self.place
+        let mut followers = self.followers();
+        // Whoever breaks the chain looks at the followers afterwards.
+        let is_whole = self.chain.broken_at.load(Ordering::SeqCst) > self.place;
+        if is_whole {
+            followers.push((self.place, other.clone()));
+        }
+        is_whole
     }
 
     /// Nobody waits for this append's answer any more; gives back who did.

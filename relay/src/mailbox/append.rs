@@ -24,7 +24,7 @@ use super::service::{Cell, Service, damaged, give_back, lock, refusal};
 use super::state::{CurrentEpoch, Mailbox, Reader, Replaced, Waiting};
 use super::tail::Kept;
 use crate::buffer::{
-    Act, AppendAct, Buffer, BufferError, Envelope, Outcome, RowWrite, Seen, Stored,
+    Act, AppendAct, Buffer, BufferError, Done, Envelope, Outcome, RowWrite, Seen, Stored,
 };
 use crate::ops::metrics::Shed;
 
@@ -97,9 +97,8 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             }
         };
         // MBX-5: known ids first. One that is under way gets the same answer when it comes.
-        if let Some(all) = mailbox.in_flight.get_mut(&id) {
-            let refused = join(all, Waiting { respond, link });
-            return turn_away(mailbox, refused);
+        if mailbox.in_flight.contains_key(&id) {
+            return self.join(mailbox, access, id, Waiting { respond, link });
         }
         let spends = is_commit || !authorised.is_of_epoch();
         if let Some(answer) = spends.then(|| self.answered(access, id)).flatten() {
@@ -150,8 +149,26 @@ impl<B: Buffer, N: Notices> Service<B, N> {
                 respond_all(mailbox.in_flight.remove(&id).unwrap_or_default(), answer);
             },
         );
+        queued(mailbox, id, submitted);
+    }
+
+    /// Waits with the others for the answer to the same id, unless theirs may be refused already:
+    /// then what comes behind it here would be stored (MBX-6).
+    fn join(
+        &self,
+        mut mailbox: MutexGuard<'_, Mailbox>,
+        access: Access,
+        id: EnvelopeId,
+        next: Waiting,
+    ) {
+        let all = mailbox.in_flight.entry(id).or_default();
+        if all.first().is_none_or(|first| first.link.carry(&next.link)) {
+            return all.push(next);
+        }
+        // MBX-5: a known id breaks nothing.
+        let answer = self.answered(access, id).ok_or_else(|| refusal(BufferError::Unavailable));
         drop(mailbox);
-        give_back(submitted);
+        respond_all(vec![next], answer);
     }
 
     /// What was said of this id, if it is stored (MBX-5).
@@ -411,22 +428,16 @@ fn refuse(link: &ChainLink, respond: Respond, refusal: Refusal) {
     respond(Err(refusal));
 }
 
-/// Waits with the others for the answer to the same id; gives back who cannot, as theirs may be
-/// refused already and what comes behind it here would be stored (MBX-6).
-fn join(all: &mut Vec<Waiting>, next: Waiting) -> Option<Waiting> {
-    if all.first().is_some_and(|first| !first.link.carry(&next.link)) {
-        return Some(next);
+/// An append was queued, or there was no room: then its chain breaks before anybody can wait for
+/// its answer (MBX-6).
+fn queued(mailbox: MutexGuard<'_, Mailbox>, id: EnvelopeId, submitted: Result<(), Done>) {
+    if submitted.is_err()
+        && let Some(first) = mailbox.in_flight.get(&id).and_then(|all| all.first())
+    {
+        first.link.break_here();
     }
-    all.push(next);
-    None
-}
-
-/// Lets somebody ask again.
-fn turn_away(locked: MutexGuard<'_, Mailbox>, refused: Option<Waiting>) {
-    drop(locked);
-    if let Some(Waiting { respond, link }) = refused {
-        refuse(&link, respond, refusal(BufferError::Unavailable));
-    }
+    drop(mailbox);
+    give_back(submitted);
 }
 
 /// Answers an append, and those that came with the same id while it was under way.

@@ -317,6 +317,32 @@ fn a_repetition_that_is_refused_breaks_its_own_chain() {
     assert_eq!(codes, (Some(Code::Quota), Some(Code::Quota), Some(Code::Aborted)));
 }
 
+/// MBX-5. Who repeats a stored id while another does so in a broken chain has the first answer, and
+/// its own chain stays whole.
+#[test]
+fn a_known_id_breaks_nothing_whoever_else_asks() {
+    let mut line = Line::new(MailboxClass::Conversation, 100);
+    let Ok(Answer::Opened(opened, _)) = line.open(1) else { panic!("opened") };
+    let (broken, whole) = (Chain::new(), Chain::new());
+    let send = |line: &Line, id, epoch, chain: &Arc<Chain>| {
+        line.append(1, id, |ask| (ask.epoch, ask.link) = (epoch, chain.link()))
+    };
+    let stored = line.append(1, 1, |ask| ask.epoch = opened.epoch);
+    line.writer.step();
+    assert_eq!(code(&stored), None);
+    let stale = send(&line, 2, epoch_name(Seq::new(u64::MAX)), &broken);
+    let first = send(&line, 1, opened.epoch, &broken);
+    let again = send(&line, 1, opened.epoch, &whole);
+    let behind = send(&line, 3, opened.epoch, &whole);
+    line.writer.step();
+    assert_eq!(code(&stale), Some(Code::StaleEpoch));
+    for said in [first, again] {
+        let Ok(Answer::Appended(appended)) = said.recv().unwrap() else { panic!("known") };
+        assert!(appended.already);
+    }
+    assert_eq!(code(&behind), None);
+}
+
 /// LIM-29. Once a small body that waited for the writer kept alive the 64 KiB that had been read
 /// with it; one that is alone is not copied.
 #[test]
