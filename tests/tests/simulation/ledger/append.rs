@@ -54,13 +54,18 @@ impl Ledger {
     pub(crate) fn appended(&mut self, attempt: &Attempt, said: &Appended, now: Moment) {
         self.tell(|| format!("{:?}: {} is {said:?}", attempt.place, short(&attempt.id)));
         let stored = Stored { seq: said.seq, expires_at: said.expires_at.get() };
-        let known = self.log(attempt.place).records[&attempt.id].stored;
+        let latest = self.latest;
+        let record = &self.log(attempt.place).records[&attempt.id];
+        let known = record.stored;
+        // MBX-5: after that it may be stored anew, and what was said first come last.
+        let window = u64::from(limits::DEDUP_WINDOW.get());
+        let is_over = latest >= record.first_sent.time + window;
         if said.already {
             self.seen.repeated += 1;
         } else {
             self.seen.accepted += 1;
             assert!(
-                known.is_none_or(|known| known == stored || known.seq < said.seq),
+                known.is_none_or(|known| known == stored || known.seq < said.seq || is_over),
                 "MBX-3: {} has {known:?} and then {stored:?}",
                 short(&attempt.id)
             );
@@ -133,10 +138,12 @@ impl Ledger {
             let again = latest >= record.first_sent.time + window && known.seq != stored.seq;
             // MBX-21: what was never written is not remembered, and sent again stands behind.
             let forgotten = memory_first && record.known <= forgot && known.seq < stored.seq;
-            // Its news may also come late, when it is stored anew already.
-            let late = memory_first && record.first_sent.event <= forgot && known.seq > stored.seq;
-            assert!(again || forgotten || late, "MBX-5: {name} is {known:?} and then {stored:?}");
-            if late {
+            let is_late = known.seq > stored.seq;
+            let was_held = memory_first && !record.sealed.is_commit;
+            let lost = was_held && is_late && record.first_sent.event <= forgot;
+            assert!(again || forgotten || lost, "MBX-5: {name} is {known:?} and then {stored:?}");
+            // The news of it has come when it is stored anew already.
+            if is_late {
                 return self.given(place, id, stored.seq);
             }
         }

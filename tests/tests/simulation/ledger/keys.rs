@@ -31,12 +31,21 @@ struct Step {
 }
 
 impl History {
-    /// The changes that may be in force for what is asked at `sent`.
+    /// The changes that may be in force for what is asked at `sent` and decided in memory.
     fn in_force(&self, sent: Moment) -> impl Iterator<Item = Change> + '_ {
-        let done = |step: &Step| step.done.is_some_and(|done| done.event < sent.event);
-        let first = self.steps.iter().rposition(done).unwrap_or(0);
         let may_be = move |step: &&Step| step.refused.is_none_or(|told| told.event >= sent.event);
-        self.steps[first..].iter().filter(may_be).map(|step| step.change)
+        self.last(sent).iter().filter(may_be).map(|step| step.change)
+    }
+
+    /// The same for what is stored: what was refused has never been in force for that.
+    fn in_force_stored(&self, sent: Moment) -> impl Iterator<Item = Change> + '_ {
+        self.last(sent).iter().filter(|step| step.refused.is_none()).map(|step| step.change)
+    }
+
+    /// The last change that was certainly made before `sent`, and those behind it.
+    fn last(&self, sent: Moment) -> &[Step] {
+        let done = |step: &Step| step.done.is_some_and(|done| done.event < sent.event);
+        &self.steps[self.steps.iter().rposition(done).unwrap_or(0)..]
     }
 }
 
@@ -88,7 +97,7 @@ impl Ledger {
     /// Fails if a key appends faster than it may (MBX-12): what was accepted at `time` is one more.
     pub(super) fn check_rate(&mut self, attempt: &Attempt, time: u64) {
         let Some(history) = self.log(attempt.place).keys.get_mut(&attempt.key) else { return };
-        let mut in_force = history.in_force(attempt.sent);
+        let mut in_force = history.in_force_stored(attempt.sent);
         let (Some(Change::Allow(terms)), None) = (in_force.next(), in_force.next()) else { return };
         drop(in_force);
         history.accepted.push(time);
@@ -116,7 +125,7 @@ impl Ledger {
     pub(super) fn check_key(&mut self, attempt: &Attempt, now: Moment) {
         let Some(history) = self.log(attempt.place).keys.get(&attempt.key) else { return };
         let earliest = attempt.sent.time.min(now.time).saturating_sub(SLACK);
-        let may_write = history.in_force(attempt.sent).any(|change| match change {
+        let may_write = history.in_force_stored(attempt.sent).any(|change| match change {
             Change::Allow(terms) => {
                 let lives = terms.expires_at.is_none_or(|end| end.get() > earliest);
                 terms.rights.write && lives

@@ -2,7 +2,7 @@
 
 use restante_spec::ids::{ReaderHash, Seq};
 
-use super::{Ledger, Log, Moment, Place, Reading, SLACK, tag};
+use super::{Ledger, Log, Moment, Place, Reading, Record, SLACK, tag};
 
 /// The place of a reader that may stand at any number given so far.
 const ANYWHERE: Seq = Seq::new(u64::MAX);
@@ -84,8 +84,13 @@ impl Ledger {
     /// A reader whose subscription is open was seen, unless its key may be over (MBX-9): then the
     /// subscription is as well, and it may not have been told yet.
     pub(crate) fn saw_online(&mut self, reading: &Reading, now: Moment) {
-        if reading.epoch.is_none_or(|epoch| !self.may_be_over(reading.place, epoch)) {
-            self.saw(reading.place, reading.reader, now);
+        let Reading { place, reader, epoch, .. } = *reading;
+        let may_have_ended = |record: &Record| {
+            let of_this = record.sealed.is_commit && record.epochs.contains(&epoch);
+            of_this && (record.open > 0 || record.stored.is_some())
+        };
+        if epoch.is_none() || !self.log(place).records.values().any(may_have_ended) {
+            self.saw(place, reader, now);
         }
     }
 
