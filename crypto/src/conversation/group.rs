@@ -76,13 +76,7 @@ impl Conversation {
         let group = builder
             .build(&Provider::new(storage), &MlsSigner(own.key), credential)
             .map_err(provider::new_group)?;
-        Ok(Self {
-            group,
-            mailbox,
-            suite,
-            live: LiveSeen::default(),
-            known: Certificates::default(),
-        })
+        Ok(Self::of(group, mailbox, suite))
     }
 
     /// Joins with a Welcome that names this mailbox. Uses up the key package, unless it was a last
@@ -122,13 +116,7 @@ impl Conversation {
         }
         let suite = Suite::from_mls(staged.group_context().ciphersuite())?;
         let group = staged.into_group(&provider).map_err(provider::welcome)?;
-        Ok(Self {
-            group,
-            mailbox,
-            suite,
-            live: LiveSeen::default(),
-            known: Certificates::default(),
-        })
+        Ok(Self::of(group, mailbox, suite))
     }
 
     /// Loads a conversation, with its pending commit if there is one; `None` if the store has none.
@@ -141,13 +129,13 @@ impl Conversation {
             return Ok(None);
         };
         let suite = Suite::from_mls(group.ciphersuite())?;
-        Ok(Some(Self {
-            group,
-            mailbox,
-            suite,
-            live: LiveSeen::default(),
-            known: Certificates::default(),
-        }))
+        Ok(Some(Self::of(group, mailbox, suite)))
+    }
+
+    /// Of a group: what is kept in memory only begins empty.
+    fn of(group: MlsGroup, mailbox: MailboxId, suite: Suite) -> Self {
+        let (live, known) = (LiveSeen::default(), Certificates::default());
+        Self { group, mailbox, suite, live, known }
     }
 
     /// Deletes the conversation's MLS state from the store.
