@@ -3,7 +3,7 @@
 //! Spec: `spec/02-connection.md` (TRN), `spec/04-commands.md` (CMD), MBX-6.
 //! Sans-IO: frames and answers in, steps out; must not know sockets, clocks or mailboxes.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -36,8 +36,9 @@ pub(super) struct Session {
     handles: LiteMap<Handle, Access>,
     /// The chain of each mailbox (MBX-6): its number, and what was appended under it.
     chains: LiteMap<MailboxId, (ChainNumber, Arc<Chain>)>,
-    /// Calls that are not answered yet, with what their answers are for.
-    calls: HashMap<RequestNumber, Purpose>,
+    /// Calls that are not answered yet, with what their answers are for. Numbers rise, mostly, and
+    /// answers come in their order.
+    calls: LiteMap<RequestNumber, Purpose>,
     /// An `open`, `subscribe` or `take_prekeys` is under way: what follows may depend on it.
     is_held: bool,
     /// Reads of blobs that are not answered yet.
@@ -62,7 +63,7 @@ enum Purpose {
     Plain,
     /// Nothing is said unless it is refused.
     Silent,
-    Open(Handle, Access),
+    Open(Box<(Handle, Access)>),
     /// Its answer has a large body: one at a time, so that no more is asked for than may wait.
     Take,
     Subscribe(Box<Wish>),
@@ -70,10 +71,12 @@ enum Purpose {
     BlobRead(Box<Shown>),
 }
 
+const _: () = assert!(size_of::<Purpose>() <= 16, "256 of them are moved at most");
+
 impl Purpose {
     /// Whether what follows waits for its answer.
     const fn holds(&self) -> bool {
-        matches!(self, Self::Open(..) | Self::Take | Self::Subscribe(_))
+        matches!(self, Self::Open(_) | Self::Take | Self::Subscribe(_))
     }
 }
 
@@ -115,7 +118,7 @@ impl Session {
             phase: Phase::Hello,
             handles: LiteMap::with_capacity(1),
             chains: LiteMap::new(),
-            calls: HashMap::new(),
+            calls: LiteMap::with_capacity(1),
             is_held: false,
             reading: 0,
             shown: VecDeque::new(),
@@ -254,10 +257,6 @@ impl Session {
         answer: Result<Answer, Refusal>,
     ) -> Option<Said> {
         let purpose = self.calls.remove(&number)?;
-        if self.calls.is_empty() {
-            // An idle connection holds no memory.
-            self.calls.shrink_to_fit();
-        }
         if purpose.holds() {
             self.is_held = false;
         }
@@ -275,7 +274,8 @@ impl Session {
             return None;
         }
         Some(match (answer, purpose) {
-            (Answer::Opened(opened, card), Purpose::Open(handle, access)) => {
+            (Answer::Opened(opened, card), Purpose::Open(place)) => {
+                let (handle, access) = *place;
                 self.handles.insert(handle, access);
                 Said::Reply(Reply::Opened(opened), card)
             }
@@ -337,7 +337,7 @@ impl Session {
             nonce: self.nonce,
             proof: open.proof,
         };
-        Ok(self.call(number, call, Purpose::Open(open.handle, access)))
+        Ok(self.call(number, call, Purpose::Open(Box::new((open.handle, access)))))
     }
 
     fn append(
