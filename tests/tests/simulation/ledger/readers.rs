@@ -58,6 +58,8 @@ impl Ledger {
         let log = self.log(place);
         log.note_droppable(latest, event);
         log.readers.entry(reader).or_insert_with(|| Reader::new(at, event, sent.time));
+        // Of those that have been absent for too long, none may count beside it.
+        log.note_droppable(latest, event);
     }
 
     /// A reader says what it has.
