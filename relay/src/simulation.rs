@@ -148,7 +148,7 @@ impl Relay {
         self.origins += 1;
         let origin = Origin(self.origins);
         // Nobody looks at a certificate here.
-        let spki = SpkiHash::new([0; SpkiHash::SIZE]);
+        let spki = Arc::new(SpkiHash::new([0; SpkiHash::SIZE]));
         let peer = Peer::new(Arc::clone(&self.gateway), nonce, origin, spki, now.instant);
         Connection(peer, self.hands.clone())
     }

@@ -28,7 +28,8 @@ pub(super) struct Log {
     next_expiry: u32,
     /// Live entries expire in the order of their numbers.
     in_order: bool,
-    ids: Option<Ids>,
+    /// Beside it: most logs are short, and there is one for each mailbox.
+    ids: Option<Box<Ids>>,
     /// How many entries have left at the front: what `ids` counts from.
     left: u32,
 }
@@ -276,7 +277,8 @@ impl Log {
             return self.insert_id(place);
         }
         if self.entries.len() > SCAN_MAX {
-            self.ids = Some(Ids { table: HashTable::new(), hasher: RandomState::new() });
+            let (table, hasher) = (HashTable::new(), RandomState::new());
+            self.ids = Some(Box::new(Ids { table, hasher }));
             for place in 0..self.entries.len() {
                 self.insert_id(place);
             }

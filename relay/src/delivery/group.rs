@@ -32,12 +32,18 @@ struct Inside {
     /// In the order of their seats' numbers: a walk over them may pause anywhere. A list, since
     /// most mailboxes have one reader.
     places: Vec<(u64, Place)>,
-    /// What not everyone was told yet, but for live envelopes.
-    rounds: Rounds,
-    /// Live envelopes that not everyone was told yet.
-    live: Rounds,
+    /// Nothing, most of the time.
+    spreading: Option<Box<Spreading>>,
     /// Above every seat's number so far.
     next: u64,
+}
+
+/// What not everyone was told yet.
+#[derive(Default)]
+struct Spreading {
+    /// All but live envelopes.
+    rounds: Rounds,
+    live: Rounds,
 }
 
 /// Where notices of a subscription go.
@@ -105,7 +111,7 @@ impl Group {
         let notice = Arc::new(notice);
         if notice.is_live() {
             inside.queue_live(notice);
-        } else if inside.rounds.waiting.is_empty() && inside.places.len() <= FAN_OUT_AT_ONCE {
+        } else if !inside.has_rounds() && inside.places.len() <= FAN_OUT_AT_ONCE {
             let news = News::Notice(notice);
             for (number, place) in &inside.places {
                 place.tell(*number, &news);
@@ -125,14 +131,17 @@ impl Group {
             place.tell(*number, &news);
         }
         let mut inside = self.lock();
-        inside.rounds.drop_finished();
-        inside.live.drop_finished();
+        let spreading = inside.spreading.as_mut();
+        if spreading.is_none_or(|spreading| spreading.drop_finished()) {
+            inside.spreading = None;
+        }
         !inside.is_at_rest()
     }
 
     fn next_few(&self) -> Option<(News, Vec<(u64, Place)>)> {
         let mut inside = self.lock();
-        let Inside { places, rounds, live, .. } = &mut *inside;
+        let Inside { places, spreading, .. } = &mut *inside;
+        let Spreading { rounds, live } = &mut **spreading.as_mut()?;
         let round = rounds.waiting.front_mut().or_else(|| live.waiting.front_mut())?;
         let begin = places.partition_point(|(number, _)| *number < round.from);
         let left = places.iter().skip(begin).take_while(|(number, _)| *number < round.until);
@@ -149,17 +158,22 @@ impl Group {
 
 impl Inside {
     fn is_at_rest(&self) -> bool {
-        self.rounds.waiting.is_empty() && self.live.waiting.is_empty()
+        self.spreading.is_none()
+    }
+
+    fn has_rounds(&self) -> bool {
+        self.spreading.as_ref().is_some_and(|spreading| !spreading.rounds.waiting.is_empty())
     }
 
     /// Puts a notice behind the others; one that finds no room is missed by all.
     fn queue(&mut self, notice: Arc<Notice>) {
         let (from, until) = (0, self.next);
-        if self.rounds.bytes + notice.size() <= FAN_OUT_BYTES {
-            return self.rounds.push(notice, until);
+        let Spreading { rounds, .. } = &mut **self.spreading.get_or_insert_default();
+        if rounds.bytes + notice.size() <= FAN_OUT_BYTES {
+            return rounds.push(notice, until);
         }
         // A mark that nobody was told yet tells them of this one too.
-        let waiting = &mut self.rounds.waiting;
+        let waiting = &mut rounds.waiting;
         match waiting.back_mut() {
             Some(Round { news: News::Missed, from: 0, until: last }) => *last = until,
             _ => waiting.push_back(Round { news: News::Missed, from, until }),
@@ -168,9 +182,19 @@ impl Inside {
 
     /// Puts a live envelope behind the others, or drops it (DLV-9).
     fn queue_live(&mut self, notice: Arc<Notice>) {
-        if self.live.bytes + notice.size() <= limits::LIVE_PENDING_BYTES {
-            self.live.push(notice, self.next);
+        let waiting = self.spreading.as_ref().map_or(0, |spreading| spreading.live.bytes);
+        if waiting + notice.size() <= limits::LIVE_PENDING_BYTES {
+            self.spreading.get_or_insert_default().live.push(notice, self.next);
         }
+    }
+}
+
+impl Spreading {
+    /// Takes what everyone was told from the lists. Returns whether nothing is left.
+    fn drop_finished(&mut self) -> bool {
+        self.rounds.drop_finished();
+        self.live.drop_finished();
+        self.rounds.waiting.is_empty() && self.live.waiting.is_empty()
     }
 }
 
@@ -245,7 +269,7 @@ mod tests {
 
     /// The numbers an outlet was told, 0 for a struck key, and whether it missed something.
     fn told(outlet: &Outlet) -> (Vec<u64>, bool) {
-        let received = outlet.take();
+        let received = outlet.take().unwrap_or_default();
         let number = |notice: &Notice| match notice {
             Notice::Appended { envelope, .. } => envelope.seq.get(),
             _ => 0,
@@ -261,7 +285,9 @@ mod tests {
     /// Rounds that wait, and live ones.
     fn waiting(group: &Group) -> (usize, usize) {
         let inside = group.lock();
-        (inside.rounds.waiting.len(), inside.live.waiting.len())
+        let count =
+            |spreading: &Spreading| (spreading.rounds.waiting.len(), spreading.live.waiting.len());
+        inside.spreading.as_deref().map_or((0, 0), count)
     }
 
     #[test]
@@ -330,11 +356,13 @@ mod tests {
         }
         // 16 stored ones and the mark that some were missed.
         assert_eq!(waiting(&group), (17, 1));
+        while waiting(&group) != (0, 1) {
+            assert!(group.spread());
+        }
+        let room = |spreading: &Spreading| spreading.rounds.bytes;
+        assert_eq!(group.lock().spreading.as_deref().map(room), Some(0), "it is given back");
         spread(&group);
-        assert_eq!(waiting(&group), (0, 0));
-        let inside = group.lock();
-        assert_eq!((inside.rounds.bytes, inside.live.bytes), (0, 0));
-        drop(inside);
+        assert!(group.lock().spreading.is_none(), "at rest it holds nothing");
         assert!(outlets.iter().all(|outlet| told(outlet).1));
         group.notice(stored(21));
         spread(&group);

@@ -117,6 +117,11 @@ impl Notices for Hub {
 }
 
 impl Registration {
+    /// Of what it is told.
+    pub(super) const fn mailbox(&self) -> MailboxId {
+        self.mailbox
+    }
+
     /// Whose notices are this subscription's.
     pub(super) const fn seat(&self) -> Seat {
         self.seat

@@ -4,7 +4,7 @@
 //! is not kept, the subscription is marked as behind and reads from the buffer later.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use futures_util::task::AtomicWaker;
@@ -18,7 +18,8 @@ use crate::mailbox::api::{Answer, Notice};
 /// What others leave for a connection.
 #[derive(Default)]
 pub(crate) struct Outlet {
-    waiting: Mutex<Received>,
+    /// Nothing, most of the time.
+    waiting: Mutex<Option<Box<Received>>>,
     /// The connection's task.
     waker: AtomicWaker,
 }
@@ -41,40 +42,21 @@ pub(crate) struct Received {
 impl Outlet {
     /// Leaves an answer.
     pub(crate) fn answer(&self, number: RequestNumber, answer: Result<Answer, Refusal>) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.answers.push_back((number, answer));
-        drop(waiting);
+        self.waiting().get_or_insert_default().answers.push_back((number, answer));
         self.waker.wake();
     }
 
     /// Leaves a notice, or the mark that one was missed (LIM-10). Live envelopes take no room from
     /// others; one that finds none is dropped (DLV-9, LIM-16).
     pub(super) fn notice(&self, seat: Seat, notice: &Arc<Notice>) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.behind.contains(&seat.handle) {
-            // Nothing may come before what was missed: it may have been the end (DLV-10).
-            return;
+        if self.waiting().get_or_insert_default().add(seat, notice) {
+            self.waker.wake();
         }
-        let size = notice.size();
-        if notice.is_live() {
-            if waiting.live_bytes + size > limits::LIVE_PENDING_BYTES {
-                return;
-            }
-            waiting.live_bytes += size;
-            waiting.notices.push_back((seat, Arc::clone(notice)));
-        } else if waiting.bytes + size > limits::PENDING_OUTPUT_BYTES {
-            waiting.behind.insert(seat.handle);
-        } else {
-            waiting.bytes += size;
-            waiting.notices.push_back((seat, Arc::clone(notice)));
-        }
-        drop(waiting);
-        self.waker.wake();
     }
 
     /// Leaves the mark that a notice was missed.
     pub(super) fn missed(&self, handle: Handle) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).behind.insert(handle);
+        self.waiting().get_or_insert_default().behind.insert(handle);
         self.waker.wake();
     }
 
@@ -89,13 +71,39 @@ impl Outlet {
 
     /// Whether something is there.
     pub(crate) fn has_some(&self) -> bool {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        !(waiting.answers.is_empty() && waiting.notices.is_empty() && waiting.behind.is_empty())
+        self.waiting().is_some()
     }
 
-    /// Takes everything.
-    pub(crate) fn take(&self) -> Received {
-        std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Takes everything, if something is there.
+    pub(crate) fn take(&self) -> Option<Box<Received>> {
+        self.waiting().take()
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Option<Box<Received>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Received {
+    /// Adds a notice, or the mark that one was missed. Returns whether there is something new.
+    fn add(&mut self, seat: Seat, notice: &Arc<Notice>) -> bool {
+        if self.behind.contains(&seat.handle) {
+            // Nothing may come before what was missed: it may have been the end (DLV-10).
+            return false;
+        }
+        let size = notice.size();
+        if notice.is_live() {
+            if self.live_bytes + size > limits::LIVE_PENDING_BYTES {
+                return false;
+            }
+            self.live_bytes += size;
+        } else if self.bytes + size > limits::PENDING_OUTPUT_BYTES {
+            return self.behind.insert(seat.handle);
+        } else {
+            self.bytes += size;
+        }
+        self.notices.push_back((seat, Arc::clone(notice)));
+        true
     }
 }
 
@@ -139,11 +147,11 @@ mod tests {
         for handle in 1..=5 {
             outlet.notice(seat(handle), &appended(size));
         }
-        let received = outlet.take();
+        let received = outlet.take().unwrap();
         assert_eq!(received.notices.len(), 4);
         assert_eq!(received.behind.into_iter().collect::<Vec<_>>(), [Handle::new(5)]);
         outlet.notice(seat(5), &appended(size));
-        assert_eq!(outlet.take().notices.len(), 1);
+        assert_eq!(outlet.take().unwrap().notices.len(), 1);
     }
 
     /// DLV-10: behind a missed notice nothing is told, live ones included, until it was looked at.
@@ -155,11 +163,11 @@ mod tests {
         outlet.notice(seat(1), &appended(1));
         outlet.notice(seat(1), &notice(EnvelopeClass::Live, 1));
         outlet.notice(seat(2), &appended(1));
-        let received = outlet.take();
+        let received = outlet.take().unwrap();
         let told: Vec<_> = received.notices.iter().map(|(seat, _)| seat.number).collect();
         assert_eq!((told, received.behind.len()), (vec![1, 2], 1));
         outlet.notice(seat(1), &appended(1));
-        assert_eq!(outlet.take().notices.len(), 1);
+        assert_eq!(outlet.take().unwrap().notices.len(), 1);
     }
 
     /// LIM-16, DLV-9: at the bound live ones are kept, one past it they are dropped without a mark,
@@ -174,7 +182,7 @@ mod tests {
         for _ in 0..4 {
             outlet.notice(seat(1), &appended(size));
         }
-        let received = outlet.take();
+        let received = outlet.take().unwrap();
         let live = received.notices.iter().filter(|(_, notice)| notice.is_live()).count();
         assert_eq!((live, received.notices.len(), received.behind.len()), (2, 6, 0));
     }

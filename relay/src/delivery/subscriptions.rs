@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use litemap::LiteMap;
 use restante_spec::codes::{Code, Retry};
-use restante_spec::ids::{Handle, ReaderHash, Seq, UnixTime};
+use restante_spec::ids::{Handle, PublicKey, ReaderHash, Seq, UnixTime};
 use restante_spec::limits;
 use restante_spec::message::{Credit, Deliver, EnvelopeClass, Push, Refusal};
 
@@ -37,7 +37,7 @@ pub(crate) struct Wish {
 
 struct Entry {
     subscription: Subscription,
-    access: Access,
+    key: PublicKey,
     reader: ReaderHash,
     /// Which notices are its own; the hub's entry goes with it.
     registration: Registration,
@@ -59,7 +59,7 @@ impl Subscriptions {
         // Registered before the first read: nothing appended in between is missed.
         let registration = self.hub.register(access.mailbox, &self.outlet, handle);
         let subscription = Subscription::new(handle, range, credit);
-        let entry = Entry { subscription, access, reader, registration };
+        let entry = Entry { subscription, key: access.key, reader, registration };
         self.open.insert(handle, Box::new(entry));
     }
 
@@ -88,12 +88,12 @@ impl Subscriptions {
             .subscription
             .check_ack(upto)
             .map_err(|ahead| Refusal::new(Code::AckAhead, ahead.to_string()))?;
-        Ok((entry.access, entry.reader))
+        Ok((entry.access(), entry.reader))
     }
 
     /// Readers with a subscription: being online is a sign of life (MBX-10).
     pub(crate) fn online(&self) -> impl Iterator<Item = (Access, ReaderHash)> + '_ {
-        self.open.values().map(|entry| (entry.access, entry.reader))
+        self.open.values().map(|entry| (entry.access(), entry.reader))
     }
 
     /// Some notices of this handle were not kept.
@@ -114,7 +114,7 @@ impl Subscriptions {
         let handle = seat.handle;
         let found = self.open.get_mut(&handle);
         let Some(entry) = found.filter(|entry| entry.registration.seat() == seat) else { return };
-        let Entry { subscription, access, .. } = &mut **entry;
+        let Entry { subscription, key, .. } = &mut **entry;
         let code = match &*notice {
             // MBX-11: its time was over before it could be sent.
             Notice::Appended { envelope, .. }
@@ -133,10 +133,10 @@ impl Subscriptions {
             }
             Notice::Unknown => return subscription.handle_missed(),
             // DLV-10: judged with the next read.
-            Notice::Changed { key } if access.key == *key => {
+            Notice::Changed { key: changed } if key == changed => {
                 return subscription.handle_missed();
             }
-            Notice::Struck { key, code } if access.key == *key => *code,
+            Notice::Struck { key: struck, code } if key == struck => *code,
             Notice::Changed { .. } | Notice::Struck { .. } => return,
             Notice::Deleted => Code::NotFound,
         };
@@ -174,6 +174,11 @@ impl Subscriptions {
 }
 
 impl Entry {
+    /// By which it reads.
+    const fn access(&self) -> Access {
+        Access { mailbox: self.registration.mailbox(), key: self.key }
+    }
+
     /// Delivers from the buffer while it is behind and there is room. Returns whether there is
     /// more.
     ///
@@ -190,7 +195,7 @@ impl Entry {
         while *room > 0 {
             let Some((after, upto, max)) = self.subscription.wants() else { break };
             let span = Span { after, upto, max, max_bytes: *room };
-            let Reading { page, expires_at } = match mailboxes.page(self.access, span, now) {
+            let Reading { page, expires_at } = match mailboxes.page(self.access(), span, now) {
                 Ok(reading) => reading,
                 // The store is being reopened: tried again with the next wake-up.
                 Err(refusal) if refusal.code.retry() == Retry::Later => return Ok(true),
@@ -212,7 +217,7 @@ impl Entry {
                 }
             }
             if is_whole && self.subscription.handle_read_all() {
-                let head = mailboxes.head(self.access.mailbox, now);
+                let head = mailboxes.head(self.registration.mailbox(), now);
                 *room = sink(Push::CaughtUp { handle, head }, Bytes::new());
             }
         }
@@ -255,7 +260,7 @@ fn none() -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey};
+    use restante_spec::ids::{EnvelopeId, MailboxId};
     use restante_spec::message::EnvelopeClass;
 
     use super::*;

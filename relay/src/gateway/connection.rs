@@ -49,7 +49,7 @@ impl<M: Mailboxes> Connection<M> {
     pub(super) fn new(
         link: Link,
         input: BytesMut,
-        spki: SpkiHash,
+        spki: Arc<SpkiHash>,
         origin: Origin,
         place: Place,
         gateway: Arc<Gateway<M>>,

@@ -28,9 +28,8 @@ use crate::ops::metrics;
 pub(crate) struct Peer<M> {
     gateway: Arc<Gateway<M>>,
     session: Session,
-    origin: Origin,
     /// The TLS key of its handshake (TRN-5).
-    spki: SpkiHash,
+    spki: Arc<SpkiHash>,
     subscriptions: Subscriptions,
     outlet: Arc<Outlet>,
     /// Plaintext that has arrived and was not handled yet.
@@ -43,7 +42,7 @@ pub(crate) struct Peer<M> {
     /// Told to leave: nothing new is taken.
     is_leaving: bool,
     /// The silence the client chose (TRN-8).
-    idle: Duration,
+    idle: Seconds,
     begun: Instant,
     heard: Instant,
     /// When the mailboxes were last told, by the clock they judge by: it may jump.
@@ -75,14 +74,13 @@ impl<M: Mailboxes> Peer<M> {
         gateway: Arc<Gateway<M>>,
         nonce: Nonce,
         origin: Origin,
-        spki: SpkiHash,
+        spki: Arc<SpkiHash>,
         now: Instant,
     ) -> Self {
         let outlet = Arc::new(Outlet::default());
         let hub = Arc::clone(&gateway.hub);
         Self {
             session: Session::new(nonce, origin),
-            origin,
             spki,
             subscriptions: Subscriptions::new(hub, Arc::clone(&outlet), origin),
             outlet,
@@ -95,7 +93,7 @@ impl<M: Mailboxes> Peer<M> {
             share: gateway.pool.join(),
             carried: 0,
             is_leaving: false,
-            idle: Duration::from_secs(u64::from(limits::IDLE_MIN.get())),
+            idle: limits::IDLE_MIN,
             begun: now,
             heard: now,
             touched: UnixTime::default(),
@@ -202,7 +200,7 @@ impl<M: Mailboxes> Peer<M> {
         }
         match self.session.phase() {
             Phase::Hello | Phase::Idle => self.begun + self.gateway.settings.hello_timeout,
-            Phase::Active => self.heard + self.idle,
+            Phase::Active => self.heard + Duration::from_secs(u64::from(self.idle.get())),
         }
     }
 
@@ -238,7 +236,7 @@ impl<M: Mailboxes> Peer<M> {
 
     /// Asks the mailboxes, unless the door finds that too much is asked from there (LIM-20).
     fn call(&self, number: RequestNumber, call: Call, now: UnixTime) {
-        let (outlet, origin) = (Arc::clone(&self.outlet), self.origin);
+        let (outlet, origin) = (Arc::clone(&self.outlet), self.session.origin());
         if let Err(refusal) = self.gateway.door.admit(origin, &call, now) {
             return outlet.answer(number, Err(refusal));
         }
@@ -261,7 +259,8 @@ impl<M: Mailboxes> Peer<M> {
 
     /// Handles what others have left: answers, notices, and that some were missed.
     fn handle_received(&mut self, now: UnixTime) {
-        let Received { answers, notices, behind, .. } = self.outlet.take();
+        let Some(received) = self.outlet.take() else { return };
+        let Received { answers, notices, behind, .. } = *received;
         for (number, answer) in answers {
             match self.session.handle_answer(number, answer) {
                 Some(Said::Reply(reply, body)) => self.reply(number, reply, &body),
@@ -294,15 +293,14 @@ impl<M: Mailboxes> Peer<M> {
     }
 
     fn greet(&mut self, number: RequestNumber, idle: Seconds, now: Now) {
-        self.idle = Duration::from_secs(u64::from(idle.get()));
-        self.begun = now.instant;
+        (self.idle, self.begun) = (idle, now.instant);
         // TRN-14: over WebSocket the same is said.
         let welcome = Welcome {
             version: restante_spec::VERSION,
             identity: self.gateway.endorser.identity(),
             nonce: self.session.nonce(),
             incarnation: self.gateway.incarnation,
-            endorsement: self.gateway.endorser.endorsement(self.spki, now.time),
+            endorsement: self.gateway.endorser.endorsement(*self.spki, now.time),
             limits: restante_spec::message::Limits { idle, ..self.gateway.limits },
             now: now.time,
         };

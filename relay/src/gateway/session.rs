@@ -130,6 +130,11 @@ impl Session {
         self.nonce
     }
 
+    /// Which connection it is.
+    pub(super) const fn origin(&self) -> Origin {
+        self.origin
+    }
+
     /// How far it has come.
     pub(super) const fn phase(&self) -> Phase {
         self.phase

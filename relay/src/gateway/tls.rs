@@ -20,7 +20,8 @@ use zeroize::Zeroizing;
 #[derive(Debug)]
 pub(crate) struct TlsIdentity {
     config: Arc<ServerConfig>,
-    spki: SpkiHash,
+    /// All connections made with it share it.
+    spki: Arc<SpkiHash>,
 }
 
 /// Why there is no TLS identity.
@@ -77,8 +78,8 @@ impl TlsIdentity {
     }
 
     /// What the identity key endorses.
-    pub(crate) const fn spki(&self) -> SpkiHash {
-        self.spki
+    pub(crate) fn spki(&self) -> Arc<SpkiHash> {
+        Arc::clone(&self.spki)
     }
 
     /// What handshakes are done with.
@@ -103,6 +104,6 @@ impl TlsIdentity {
         config.alpn_protocols =
             vec![restante_spec::ALPN.to_vec(), restante_spec::ALPN_HTTP.to_vec()];
         config.send_tls13_tickets = 0;
-        Ok(Self { config: Arc::new(config), spki })
+        Ok(Self { config: Arc::new(config), spki: Arc::new(spki) })
     }
 }

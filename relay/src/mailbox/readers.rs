@@ -82,7 +82,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         let bound = self.settings.tail();
         let found = match mailbox.tail.take() {
             Some(tail) => tail,
-            None => self.read_tail(mailbox.id, bound, now)?,
+            None => Box::new(self.read_tail(mailbox.id, bound, now)?),
         };
         Ok(mailbox.tail.insert(found))
     }

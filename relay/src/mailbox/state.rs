@@ -3,7 +3,7 @@
 //! Sans-IO. Knows class, keys, epoch, readers and prekey stock; must not know locks, the buffer's
 //! queue or connections. It holds exactly what is durable plus what was submitted and reserved.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use litemap::LiteMap;
 use restante_spec::codes::Code;
@@ -41,7 +41,7 @@ pub(super) struct Mailbox {
     /// Prekey numbers in stock; `None` until first asked for.
     pub(super) prekeys: Option<BTreeMap<Slot, Stock>>,
     /// Requests for prekeys submitted and not yet answered.
-    pub(super) taking: HashSet<RequestId>,
+    pub(super) taking: BTreeSet<RequestId>,
     /// Appends submitted and not yet answered, with who waits for the same answer.
     pub(super) in_flight: HashMap<EnvelopeId, Vec<Waiting>>,
     /// Everything up to here was let go because its readers have it.
@@ -50,7 +50,7 @@ pub(super) struct Mailbox {
     pub(super) live_pace: Pace,
     pub(super) acks: Acks,
     /// Rooms: what is kept; `None` until first needed.
-    pub(super) tail: Option<Tail>,
+    pub(super) tail: Option<Box<Tail>>,
     /// The store failed under an act: this state may be ahead of it and must be read again.
     pub(super) stale: bool,
     /// The mailbox was deleted while calls still held it.
@@ -135,7 +135,7 @@ impl Mailbox {
             replaced: BTreeMap::new(),
             readers: LiteMap::with_capacity(readers.count()),
             prekeys: None,
-            taking: HashSet::new(),
+            taking: BTreeSet::new(),
             in_flight: HashMap::new(),
             trimmed: Seq::START,
             commit_pace: Pace::default(),
@@ -190,7 +190,7 @@ impl Mailbox {
         let upto = match self.class {
             MailboxClass::Inbox | MailboxClass::Conversation => self.confirmed(now),
             // MBX-18
-            MailboxClass::Room => self.tail.as_ref().map(Tail::floor),
+            MailboxClass::Room => self.tail.as_ref().map(|tail| tail.floor()),
         };
         upto.filter(|upto| *upto > self.trimmed)
     }

@@ -147,7 +147,7 @@ mod tests {
         (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
     }
 
-    fn spki(certificate: &Certificate) -> SpkiHash {
+    fn spki(certificate: &Certificate) -> Arc<SpkiHash> {
         certificate.current().borrow().spki()
     }
 
