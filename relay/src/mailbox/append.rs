@@ -21,7 +21,7 @@ use super::api::{
 use super::authorise::{Authorised, Grant, Need, authorise};
 use super::rows::{self, BadRow, EpochRow, KeyRow, ReaderRow, ReplacedRow};
 use super::service::{Cell, Service, damaged, give_back, lock, refusal};
-use super::state::{CurrentEpoch, Mailbox, Reader, Replaced, Waiting};
+use super::state::{CurrentEpoch, Mailbox, Replaced, Waiting};
 use super::tail::Kept;
 use crate::buffer::{
     Act, AppendAct, Buffer, BufferError, Done, Envelope, Outcome, RowWrite, Seen, Stored,
@@ -416,8 +416,7 @@ impl Change {
             mailbox.readers.remove(hash);
         }
         for hash in &commit.add_readers {
-            let reader = Reader { cursor: seq, seen: self.now, noted: self.now };
-            mailbox.readers.entry(*hash).or_insert(reader);
+            mailbox.register(*hash, seq, self.now);
         }
     }
 }

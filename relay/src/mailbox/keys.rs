@@ -13,7 +13,7 @@ use super::api::{Access, Answer, Notice, Notices, Respond};
 use super::authorise::{Need, authorise};
 use super::rows::{self, KeyRow, ReaderRow};
 use super::service::{Service, damaged, refusal};
-use super::state::{Key, Mailbox, Reader};
+use super::state::{Key, Mailbox};
 use crate::buffer::{Act, Buffer, BufferError, Outcome, RowWrite};
 use crate::rate::Pace;
 
@@ -129,10 +129,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             let row = ReaderRow { cursor: None, seen: now.get() };
             Ok(Managed {
                 rows: vec![rows::put(rows::of_reader(&reader), &row).map_err(|_| damaged())?],
-                apply: Box::new(move |mailbox, number| {
-                    let fresh = Reader { cursor: number, seen: now, noted: now };
-                    mailbox.readers.entry(reader).or_insert(fresh);
-                }),
+                apply: Box::new(move |mailbox, number| mailbox.register(reader, number, now)),
                 notice: None,
             })
         });

@@ -11,7 +11,7 @@ use super::api::{Access, Notices, Range};
 use super::authorise::{Grant, Need, authorise};
 use super::rows::{self, ReaderRow};
 use super::service::{Cell, Service, lock, refusal};
-use super::state::{Acks, Mailbox, Replaced};
+use super::state::{Acks, Mailbox, Reader, Replaced};
 use super::tail::{Kept, Tail, TailBound};
 use crate::buffer::{Act, Buffer, Envelope, Span};
 use crate::limits::SEEN_EVERY;
@@ -189,11 +189,14 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         upto: Seq,
         now: UnixTime,
     ) {
-        let Some(found) = mailbox.readers.get_mut(&reader) else { return };
-        let moved = upto > found.cursor;
-        if !moved && found.seen.after(SEEN_EVERY) > now {
+        let Some(Reader { cursor, seen, .. }) = mailbox.readers.get(&reader).copied() else {
+            return;
+        };
+        if upto <= cursor && seen.after(SEEN_EVERY) > now {
             return;
         }
+        mailbox.expect_readers(now);
+        let Some(found) = mailbox.readers.get_mut(&reader) else { return };
         found.cursor = found.cursor.max(upto);
         found.seen = now;
         let must_note = found.noted.after(SEEN_EVERY) <= now;

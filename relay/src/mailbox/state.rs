@@ -197,8 +197,31 @@ impl Mailbox {
 
     /// Up to where every reader that counts has everything; `None` when none counts (MBX-10).
     fn confirmed(&self, now: UnixTime) -> Option<Seq> {
-        let counts = |reader: &&Reader| reader.seen.after(self.ttl).after(SEEN_GRACE) >= now;
-        self.readers.values().filter(counts).map(|reader| reader.cursor).min()
+        let counting = self.readers.values().filter(|reader| self.counts(reader, now));
+        counting.map(|reader| reader.cursor).min()
+    }
+
+    fn counts(&self, reader: &Reader, now: UnixTime) -> bool {
+        reader.seen.after(self.ttl).after(SEEN_GRACE) >= now
+    }
+
+    /// A reader is about to be seen, or registered. MBX-10: when none counts, it may have been the
+    /// relay that could not be reached, and the absence of all begins anew.
+    pub(super) fn expect_readers(&mut self, now: UnixTime) {
+        if self.readers.values().any(|reader| self.counts(reader, now)) {
+            return;
+        }
+        for (_, reader) in &mut self.readers {
+            reader.seen = now;
+        }
+        self.acks.dirty = self.readers.keys().copied().collect();
+    }
+
+    /// A reader that is not known stands here from now on.
+    pub(super) fn register(&mut self, reader: ReaderHash, cursor: Seq, now: UnixTime) {
+        self.expect_readers(now);
+        let fresh = Reader { cursor, seen: now, noted: now };
+        self.readers.entry(reader).or_insert(fresh);
     }
 
     /// Time, uses and rate of a key with terms, at this moment; spends of the rate (MBX-12).

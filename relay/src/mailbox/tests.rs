@@ -76,6 +76,12 @@ impl House {
         house
     }
 
+    /// The relay begins anew over what it has written.
+    fn restart(&mut self, settings: Settings) {
+        let (buffer, told) = (Arc::clone(&self.buffer), Arc::clone(&self.told));
+        self.service = Service::new(buffer, told, PublicKey::new([9; 32]), settings);
+    }
+
     fn create(&mut self, class: MailboxClass) -> Result<Answer, Refusal> {
         let create = Create {
             mailbox: self.mailbox,
@@ -355,9 +361,7 @@ fn a_room_keeps_its_tail_over_a_start() {
     }
     house.settle();
     assert_eq!(house.stored(), bound);
-    let identity = PublicKey::new([9; 32]);
-    let (buffer, told) = (Arc::clone(&house.buffer), Arc::clone(&house.told));
-    house.service = Service::new(buffer, told, identity, Settings::default());
+    house.restart(Settings::default());
     house.append(&host, None, None).unwrap();
     house.settle();
     assert_eq!(house.stored(), bound);
@@ -368,10 +372,8 @@ fn a_room_keeps_its_tail_over_a_start() {
 #[test]
 fn a_room_written_faster_than_it_lets_go_says_quota() {
     let (mut house, host) = room();
-    let (buffer, told) = (Arc::clone(&house.buffer), Arc::clone(&house.told));
     let quota = Quota { entries: 8, ..Settings::default().quota };
-    let settings = Settings { quota, ..Settings::default() };
-    house.service = Service::new(buffer, told, PublicKey::new([9; 32]), settings);
+    house.restart(Settings { quota, ..Settings::default() });
     // The buffer's thread stands still until everything is queued.
     let (release, held) = sync_channel::<()>(0);
     let done = Box::new(move |_| held.recv().unwrap());

@@ -20,6 +20,8 @@ fn absent_readers_stop_holding_back() {
     let absence = limits::TTL_DEFAULT.get() + crate::limits::SEEN_GRACE.get();
     house.later(u64::from(absence) - 10);
     let late = house.append(&next, commit.epoch, None).unwrap();
+    house.subscribe(&next, house.reader, message.seq).unwrap();
+    house.settle();
     house.later(20);
     house.ask(&next, Ask::Ack { reader: house.reader, upto: late.seq }).unwrap();
     house.append(&next, commit.epoch, None).unwrap();
@@ -44,4 +46,38 @@ fn a_reader_that_was_seen_within_the_ttl_holds_back() {
     house.ask(&next, Ask::Ack { reader: house.reader, upto: late.seq }).unwrap();
     house.settle();
     assert_eq!(house.stored(), 1, "the second reader needs it");
+}
+
+/// MBX-10. Once whoever came back first after the relay had been away let go of what the others,
+/// who came a moment later, had never been sent.
+#[test]
+fn whoever_comes_back_first_lets_go_of_nothing() {
+    let mut house = House::new(MailboxClass::Conversation);
+    let second = ReaderHash::new([5; 32]);
+    let (first, next) = (SigningKey::from_seed(&[1; 32]), seed(1));
+    let epoch = house.open(&first).unwrap().epoch;
+    let commit = commit_to(&house, &next, &[second]);
+    let commit = house.append(&first, epoch, commit).unwrap();
+    let absence = u64::from(limits::TTL_DEFAULT.get() + crate::limits::SEEN_GRACE.get());
+    house.ask(&next, Ask::Ack { reader: house.reader, upto: commit.seq }).unwrap();
+    house.settle();
+    house.later(absence + 1);
+    let late = house.append(&next, commit.epoch, None).unwrap();
+    house.ask(&next, Ask::Ack { reader: house.reader, upto: late.seq }).unwrap();
+    house.settle();
+    assert_eq!(house.stored(), 1, "the second reader was not sent it");
+    // That is written down: it does not begin anew with the next start.
+    house.restart(Settings::default());
+    house.later(absence);
+    house.subscribe(&next, house.reader, late.seq).unwrap();
+    let newest = house.append(&next, commit.epoch, None).unwrap();
+    house.ask(&next, Ask::Ack { reader: house.reader, upto: newest.seq }).unwrap();
+    house.settle();
+    assert_eq!(house.stored(), 1, "it still counts");
+    house.later(1);
+    house.subscribe(&next, house.reader, newest.seq).unwrap();
+    let newest = house.append(&next, commit.epoch, None).unwrap();
+    house.ask(&next, Ask::Ack { reader: house.reader, upto: newest.seq }).unwrap();
+    house.settle();
+    assert_eq!(house.stored(), 0, "it has been away for too long by itself");
 }
