@@ -225,6 +225,10 @@ pub(super) fn lock(cell: &Cell) -> MutexGuard<'_, Mailbox> {
 /// Whether a mailbox holds something that its rows do not: pace, or acknowledgements to write.
 fn is_warm(cell: &Cell, now: UnixTime) -> bool {
     let mailbox = lock(cell);
+    if mailbox.stale || mailbox.deleted {
+        // Whatever it holds, it is read again.
+        return false;
+    }
     // MBX-12, LIM-13: a bucket that is read again would be full.
     let paces = mailbox.keys.values().map(|key| &key.pace).chain([&mailbox.commit_pace]);
     let is_paced = !paces.into_iter().all(|pace| pace.is_full(now));

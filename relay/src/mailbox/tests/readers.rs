@@ -81,3 +81,19 @@ fn whoever_comes_back_first_lets_go_of_nothing() {
     house.settle();
     assert_eq!(house.stored(), 0, "it has been away for too long by itself");
 }
+
+/// A state that must be read again leaves the memory, whatever it was about to write. Once it stayed
+/// until somebody asked for its mailbox.
+#[test]
+fn a_state_that_is_not_used_any_more_leaves_the_memory() {
+    let house = House::new(MailboxClass::Conversation);
+    let cell = house.service.find(house.mailbox).unwrap().unwrap();
+    let mut mailbox = super::super::service::lock(&cell);
+    mailbox.acks.dirty.push(house.reader);
+    mailbox.stale = true;
+    drop(mailbox);
+    let left = Arc::downgrade(&cell);
+    drop(cell);
+    house.service.shrink(house.now);
+    assert!(left.upgrade().is_none());
+}
