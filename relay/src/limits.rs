@@ -21,6 +21,8 @@ pub(crate) const HANDLE_BYTES: usize = 1_024;
 /// What an unanswered request counts for, bytes (LIM-29): more than its answer takes, but for one
 /// with a body, of which a connection has one at a time.
 pub(crate) const CALL_BYTES: usize = restante_spec::limits::HEADER_BYTES;
+/// A connection whose requests are all answered keeps room for so many.
+pub(crate) const CALLS_KEPT: usize = 32;
 
 const _: () = assert!(OWN_BYTES > 2 * restante_spec::frame::FRAME_BYTES + 33 * 1024);
 

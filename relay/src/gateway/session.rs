@@ -22,7 +22,7 @@ use restante_spec::message::{
 };
 
 use crate::delivery::Wish;
-use crate::limits::{BLOB_PROOFS, CALL_BYTES, HANDLE_BYTES};
+use crate::limits::{BLOB_PROOFS, CALL_BYTES, CALLS_KEPT, HANDLE_BYTES};
 use crate::mailbox::api::{
     Access, Answer, AppendAsk, Ask, BlobAsk, Call, Chain, ChainLink, Origin,
 };
@@ -36,8 +36,8 @@ pub(super) struct Session {
     handles: LiteMap<Handle, Access>,
     /// The chain of each mailbox (MBX-6): its number, and what was appended under it.
     chains: LiteMap<MailboxId, (ChainNumber, Arc<Chain>)>,
-    /// Calls that are not answered yet, with what their answers are for. Numbers rise, mostly, and
-    /// answers come in their order.
+    /// Calls that are not answered yet, with what their answers are for. A new number is put at the
+    /// end, mostly; for an answer in order all others move, 6 KB at most.
     calls: LiteMap<RequestNumber, Purpose>,
     /// An `open`, `subscribe` or `take_prekeys` is under way: what follows may depend on it.
     is_held: bool,
@@ -262,6 +262,9 @@ impl Session {
         answer: Result<Answer, Refusal>,
     ) -> Option<Said> {
         let purpose = self.calls.remove(&number)?;
+        if self.calls.is_empty() {
+            self.give_back_room();
+        }
         if purpose.holds() {
             self.is_held = false;
         }
@@ -299,6 +302,13 @@ impl Session {
                 Said::Reply(Reply::Done, Bytes::new())
             }
         })
+    }
+
+    /// An idle connection does not keep room for all the calls it has once had at a time.
+    fn give_back_room(&mut self) {
+        let mut calls = std::mem::take(&mut self.calls).into_tuple_vec();
+        calls.shrink_to(CALLS_KEPT);
+        self.calls = LiteMap::from_sorted_store_unchecked(calls);
     }
 
     /// An acknowledgement that the subscription allows.

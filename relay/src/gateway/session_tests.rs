@@ -81,6 +81,25 @@ fn packages_are_asked_for_one_at_a_time() {
     assert!(line.0.is_ready());
 }
 
+/// LIM-8: at the bound of unanswered calls nothing more is taken; when all are answered, whatever
+/// came first, the room for them is given back.
+#[test]
+fn calls_are_bounded_and_give_back_their_room() {
+    let mut line = line();
+    line.open(1);
+    let count = || Command::CountPrekeys(Handle::new(1));
+    let mut numbers: Vec<_> =
+        (1..limits::REQUESTS_IN_FLIGHT).map(|_| line.say(count()).0).collect();
+    assert!(line.0.is_ready());
+    numbers.push(line.say(count()).0);
+    assert!(!line.0.is_ready());
+    for (place, number) in numbers.iter().rev().enumerate() {
+        assert_eq!(line.0.in_flight(), numbers.len() - place);
+        assert!(line.0.handle_answer(*number, Ok(Answer::Done)).is_some());
+    }
+    assert!(std::mem::take(&mut line.0.calls).into_tuple_vec().capacity() <= CALLS_KEPT);
+}
+
 fn session() -> Session {
     let mut session = Session::new(Nonce::new([1; 32]), Origin(1));
     let hello = Hello { versions: vec![restante_spec::VERSION], idle: Seconds::new(60) };

@@ -141,8 +141,8 @@ impl<B: Buffer, N: Notices> Service<B, N> {
                     Ok(Outcome::Settled(_)) => {}
                     _ => service.not_stored(mailbox, &change, outcome.err()),
                 }
-                if change.strikes() {
-                    // What has waited for the commit.
+                if change.strikes() || mailbox.acks.due {
+                    // What has waited for the commit, or was renewed by it.
                     service.write_cursors(&again, mailbox, now);
                 }
                 let answer = answer(mailbox, outcome);

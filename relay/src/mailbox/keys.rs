@@ -192,9 +192,14 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             }
         };
         let act = Act::Write { rows, trim: None };
+        let again = Arc::clone(&cell);
         let submitted =
             self.submit(&cell, access.mailbox, act, move |service, mailbox, outcome| {
-                respond(done(service, mailbox, outcome));
+                let answer = done(service, mailbox, outcome);
+                if mailbox.acks.due {
+                    service.write_cursors(&again, mailbox, now);
+                }
+                respond(answer);
             });
         drop(mailbox);
         super::service::give_back(submitted);

@@ -104,10 +104,10 @@ impl<B: Buffer, N: Notices> Service<B, N> {
     pub(crate) fn shrink(self: &Arc<Self>, now: UnixTime) {
         for shard in &self.shards {
             let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            // Cursors that were not worth an act of their own until now (MBX-10, MBX-21).
+            // MBX-21: cursors that were not worth writing until now.
             for cell in shard.values() {
                 let mut mailbox = lock(cell);
-                if !mailbox.acks.dirty.is_empty() {
+                if mailbox.memory_first && !mailbox.acks.dirty.is_empty() {
                     self.write_cursors(cell, &mut mailbox, now);
                 }
             }

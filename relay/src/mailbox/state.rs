@@ -110,6 +110,8 @@ pub(super) struct Stock {
 pub(super) struct Acks {
     pub(super) writing: bool,
     pub(super) dirty: Vec<ReaderHash>,
+    /// Those that are dirty were renewed (MBX-10): they are written with what renewed them.
+    pub(super) due: bool,
     /// Commits under way that strike readers: what has moved waits for them.
     pub(super) striking: u32,
 }
@@ -215,6 +217,7 @@ impl Mailbox {
             reader.seen = now;
         }
         self.acks.dirty = self.readers.keys().copied().collect();
+        self.acks.due = !self.acks.dirty.is_empty();
     }
 
     /// A reader that is not known stands here from now on.

@@ -82,6 +82,42 @@ fn whoever_comes_back_first_lets_go_of_nothing() {
     assert_eq!(house.stored(), 0, "it has been away for too long by itself");
 }
 
+/// MBX-10: the same when a commit registers another reader, and that is written down with it.
+#[test]
+fn whoever_is_added_first_lets_go_of_nothing() {
+    let mut house = House::new(MailboxClass::Conversation);
+    let third = ReaderHash::new([6; 32]);
+    let (first, next) = (SigningKey::from_seed(&[1; 32]), seed(1));
+    let epoch = house.open(&first).unwrap().epoch;
+    house.later(u64::from(limits::TTL_DEFAULT.get() + crate::limits::SEEN_GRACE.get()) + 1);
+    let commit = commit_to(&house, &next, &[third]);
+    let commit = house.append(&first, epoch, commit).unwrap();
+    house.settle();
+    house.restart(Settings::default());
+    house.ask(&next, Ask::Ack { reader: third, upto: commit.seq }).unwrap();
+    house.settle();
+    assert_eq!(house.stored(), 1, "the first reader was not sent it");
+}
+
+/// MBX-10: and the same when a device of an inbox is registered.
+#[test]
+fn whoever_is_registered_first_lets_go_of_nothing() {
+    let mut house = House::new(MailboxClass::Inbox);
+    let (manage, writer) = (SigningKey::from_seed(&[1; 32]), seed(1));
+    let possession = prove_possession(&writer, &house.mailbox);
+    let (key, terms) = (writer.public(), writer_terms());
+    house.ask(&manage, Ask::Allow { key, possession, terms, card: Bytes::new() }).unwrap();
+    house.later(u64::from(limits::TTL_DEFAULT.get() + crate::limits::SEEN_GRACE.get()) + 1);
+    let second = ReaderHash::new([6; 32]);
+    house.ask(&manage, Ask::AddReader { reader: second }).unwrap();
+    house.settle();
+    house.restart(Settings::default());
+    let letter = house.append(&writer, None, None).unwrap();
+    house.ask(&manage, Ask::Ack { reader: second, upto: letter.seq }).unwrap();
+    house.settle();
+    assert_eq!(house.stored(), 1, "the first reader was not sent it");
+}
+
 /// A state that must be read again leaves the memory, whatever it was about to write. Once it stayed
 /// until somebody asked for its mailbox.
 #[test]

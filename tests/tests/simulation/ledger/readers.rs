@@ -58,7 +58,7 @@ impl Ledger {
         let log = self.log(place);
         log.note_droppable(latest, event);
         log.readers.entry(reader).or_insert_with(|| Reader::new(at, event, sent.time));
-        // Of those that have been absent for too long, none may count beside it.
+        // The same commit may strike all that counted: then nobody does but this one.
         log.note_droppable(latest, event);
     }
 
