@@ -94,9 +94,10 @@ fn whoever_is_added_first_lets_go_of_nothing() {
     let commit = house.append(&first, epoch, commit).unwrap();
     house.settle();
     house.restart(Settings::default());
-    house.ask(&next, Ask::Ack { reader: third, upto: commit.seq }).unwrap();
+    let message = house.append(&next, commit.epoch, None).unwrap();
+    house.ask(&next, Ask::Ack { reader: third, upto: message.seq }).unwrap();
     house.settle();
-    assert_eq!(house.stored(), 1, "the first reader was not sent it");
+    assert_eq!(house.stored(), 2, "the first reader was not sent them");
 }
 
 /// MBX-10: and the same when a device of an inbox is registered.
@@ -118,8 +119,8 @@ fn whoever_is_registered_first_lets_go_of_nothing() {
     assert_eq!(house.stored(), 1, "the first reader was not sent it");
 }
 
-/// A state that must be read again leaves the memory, whatever it was about to write. Once it stayed
-/// until somebody asked for its mailbox.
+/// A state that must be read again leaves the memory, whatever it was about to write. Once it
+/// stayed until somebody asked for its mailbox.
 #[test]
 fn a_state_that_is_not_used_any_more_leaves_the_memory() {
     let house = House::new(MailboxClass::Conversation);
