@@ -21,7 +21,7 @@ use super::api::{
 use super::authorise::{Authorised, Grant, Need, authorise};
 use super::rows::{self, BadRow, EpochRow, KeyRow, ReaderRow, ReplacedRow};
 use super::service::{Cell, Service, damaged, give_back, lock, refusal};
-use super::state::{CurrentEpoch, Mailbox, Replaced, Waiting};
+use super::state::{CurrentEpoch, Mailbox, Reader, Replaced, Waiting};
 use super::tail::Kept;
 use crate::buffer::{
     Act, AppendAct, Buffer, BufferError, Done, Envelope, Outcome, RowWrite, Seen, Stored,
@@ -141,8 +141,8 @@ impl<B: Buffer, N: Notices> Service<B, N> {
                     Ok(Outcome::Settled(_)) => {}
                     _ => service.not_stored(mailbox, &change, outcome.err()),
                 }
-                if change.strikes() || mailbox.acks.due {
-                    // What has waited for the commit, or was renewed by it.
+                if change.strikes() {
+                    // What has waited for the commit.
                     service.write_cursors(&again, mailbox, now);
                 }
                 let answer = answer(mailbox, outcome);
@@ -374,6 +374,9 @@ fn commit_rows(
         }
         None => rows::remove(rows::single(rows::EPOCH)),
     });
+    if !commit.add_readers.is_empty() {
+        rows.extend(mailbox.renewal(now)?);
+    }
     rows.extend(commit.strike_readers.iter().map(|hash| rows::remove(rows::of_reader(hash))));
     for hash in &commit.add_readers {
         if stands_already(mailbox, commit, hash) {
@@ -412,11 +415,14 @@ impl Change {
             mailbox.replaced.insert(current.key, old);
         }
         mailbox.epoch = commit.next.map(|next| CurrentEpoch { key: next.key, number: seq });
+        if !commit.add_readers.is_empty() {
+            mailbox.renew(self.now);
+        }
         for hash in &commit.strike_readers {
             mailbox.readers.remove(hash);
         }
         for hash in &commit.add_readers {
-            mailbox.register(*hash, seq, self.now);
+            mailbox.readers.entry(*hash).or_insert(Reader::new(seq, self.now));
         }
     }
 }

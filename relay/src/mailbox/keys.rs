@@ -13,7 +13,7 @@ use super::api::{Access, Answer, Notice, Notices, Respond};
 use super::authorise::{Need, authorise};
 use super::rows::{self, KeyRow, ReaderRow};
 use super::service::{Service, damaged, refusal};
-use super::state::{Key, Mailbox};
+use super::state::{Key, Mailbox, Reader};
 use crate::buffer::{Act, Buffer, BufferError, Outcome, RowWrite};
 use crate::rate::Pace;
 
@@ -126,12 +126,14 @@ impl<B: Buffer, N: Notices> Service<B, N> {
                 return Err(Refusal::new(Code::Quota, "as many readers as there may be")
                     .lagging(mailbox.lagging()));
             }
+            let mut rows = mailbox.renewal(now).map_err(|_| damaged())?;
             let row = ReaderRow { cursor: None, seen: now.get() };
-            Ok(Managed {
-                rows: vec![rows::put(rows::of_reader(&reader), &row).map_err(|_| damaged())?],
-                apply: Box::new(move |mailbox, number| mailbox.register(reader, number, now)),
-                notice: None,
-            })
+            rows.push(rows::put(rows::of_reader(&reader), &row).map_err(|_| damaged())?);
+            let apply = Box::new(move |mailbox: &mut Mailbox, number| {
+                mailbox.renew(now);
+                mailbox.readers.entry(reader).or_insert(Reader::new(number, now));
+            });
+            Ok(Managed { rows, apply, notice: None })
         });
     }
 
@@ -192,14 +194,9 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             }
         };
         let act = Act::Write { rows, trim: None };
-        let again = Arc::clone(&cell);
         let submitted =
             self.submit(&cell, access.mailbox, act, move |service, mailbox, outcome| {
-                let answer = done(service, mailbox, outcome);
-                if mailbox.acks.due {
-                    service.write_cursors(&again, mailbox, now);
-                }
-                respond(answer);
+                respond(done(service, mailbox, outcome));
             });
         drop(mailbox);
         super::service::give_back(submitted);

@@ -195,7 +195,9 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         if upto <= cursor && seen.after(SEEN_EVERY) > now {
             return;
         }
-        mailbox.expect_readers(now);
+        if mailbox.renew(now) {
+            mailbox.acks.dirty = mailbox.readers.keys().copied().collect();
+        }
         let Some(found) = mailbox.readers.get_mut(&reader) else { return };
         found.cursor = found.cursor.max(upto);
         found.seen = now;
@@ -225,7 +227,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
     ) {
         let trim = mailbox.trim(now);
         // MBX-8: a row written behind the commit that strikes its reader would bring it back.
-        let Acks { writing, striking, dirty, .. } = &mailbox.acks;
+        let Acks { writing, striking, dirty } = &mailbox.acks;
         let is_nothing = dirty.is_empty() && trim.is_none();
         if mailbox.stale || mailbox.deleted || *writing || *striking > 0 || is_nothing {
             return;
@@ -249,7 +251,6 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             Ok(()) => {
                 mailbox.acks.writing = true;
                 mailbox.acks.dirty.clear();
-                mailbox.acks.due = false;
                 mailbox.trimmed = trim.unwrap_or(mailbox.trimmed);
             }
             // A full queue loses nothing: the state is read anew, `after` tells positions again.

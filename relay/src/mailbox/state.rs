@@ -18,7 +18,7 @@ use super::rows::{
     REPLACED, ReaderRow, ReplacedRow,
 };
 use super::tail::Tail;
-use crate::buffer::Row;
+use crate::buffer::{Row, RowWrite};
 use crate::limits::SEEN_GRACE;
 use crate::rate::Pace;
 
@@ -95,6 +95,13 @@ pub(super) struct Reader {
     pub(super) noted: UnixTime,
 }
 
+impl Reader {
+    /// One that is registered, standing at `cursor`.
+    pub(super) const fn new(cursor: Seq, now: UnixTime) -> Self {
+        Self { cursor, seen: now, noted: now }
+    }
+}
+
 /// The prekeys of one slot.
 #[derive(Default)]
 pub(super) struct Stock {
@@ -110,8 +117,6 @@ pub(super) struct Stock {
 pub(super) struct Acks {
     pub(super) writing: bool,
     pub(super) dirty: Vec<ReaderHash>,
-    /// Those that are dirty were renewed (MBX-10): they are written with what renewed them.
-    pub(super) due: bool,
     /// Commits under way that strike readers: what has moved waits for them.
     pub(super) striking: u32,
 }
@@ -208,23 +213,32 @@ impl Mailbox {
     }
 
     /// A reader is about to be seen, or registered. MBX-10: when none counts, it may have been the
-    /// relay that could not be reached, and the absence of all begins anew.
-    pub(super) fn expect_readers(&mut self, now: UnixTime) {
-        if self.readers.values().any(|reader| self.counts(reader, now)) {
-            return;
+    /// relay that could not be reached, and the absence of all begins anew. Returns whether it did.
+    pub(super) fn renew(&mut self, now: UnixTime) -> bool {
+        let is_due = self.is_deserted(now);
+        if is_due {
+            for (_, reader) in &mut self.readers {
+                reader.seen = now;
+            }
         }
-        for (_, reader) in &mut self.readers {
-            reader.seen = now;
-        }
-        self.acks.dirty = self.readers.keys().copied().collect();
-        self.acks.due = !self.acks.dirty.is_empty();
+        is_due
     }
 
-    /// A reader that is not known stands here from now on.
-    pub(super) fn register(&mut self, reader: ReaderHash, cursor: Seq, now: UnixTime) {
-        self.expect_readers(now);
-        let fresh = Reader { cursor, seen: now, noted: now };
-        self.readers.entry(reader).or_insert(fresh);
+    /// Whether no reader counts.
+    fn is_deserted(&self, now: UnixTime) -> bool {
+        !self.readers.values().any(|reader| self.counts(reader, now))
+    }
+
+    /// The same as rows, to be written with what registers a reader.
+    pub(super) fn renewal(&self, now: UnixTime) -> Result<Vec<RowWrite>, BadRow> {
+        if !self.is_deserted(now) {
+            return Ok(Vec::new());
+        }
+        let row = |(hash, reader): (&ReaderHash, &Reader)| {
+            let row = ReaderRow { cursor: Some(reader.cursor.get()), seen: now.get() };
+            rows::put(rows::of_reader(hash), &row)
+        };
+        self.readers.iter().map(row).collect()
     }
 
     /// Time, uses and rate of a key with terms, at this moment; spends of the rate (MBX-12).

@@ -5,11 +5,16 @@ use std::time::Duration;
 use restante_relay::simulation::{Held, Relay};
 use restante_spec::limits;
 
-use super::World;
+use super::{Mood, World};
 use crate::town::Role;
 
 /// Rounds after which a healed run must have come to rest.
 const ROUNDS: usize = 4_000;
+
+/// MBX-10: a relay may be so late to note that a reader was seen, seconds.
+const SEEN_LATE: u64 = 7_200;
+/// Events in which those come back who could not reach the relay.
+const EVENTS_OF_A_RETURN: u64 = 800;
 
 /// More ticks than a store rests that failed.
 const RESTS: usize = 10;
@@ -45,6 +50,27 @@ impl World {
         }
         self.settle(true);
         self.check_settled();
+        self.leave();
+    }
+
+    /// Nobody comes for so long that no reader counts any more, be it that the relay cannot be
+    /// reached (MBX-10). Then they come back, one of them last, and all of them get everything.
+    pub(super) fn outage(&mut self) {
+        self.mood = Mood::default();
+        self.wait(Duration::from_secs(self.ledger.longest_ttl() + 2 * SEEN_LATE));
+        self.ledger.nobody_counts();
+        self.away = Some(self.random.index(self.clients.len()));
+        for _ in 0..EVENTS_OF_A_RETURN {
+            self.event();
+        }
+        self.away = None;
+        self.settle(true);
+        self.check_settled();
+        self.leave();
+    }
+
+    /// Everybody goes, and nothing is held for them.
+    fn leave(&mut self) {
         for line in self.lines.keys().copied().collect::<Vec<_>>() {
             self.cut(line);
         }

@@ -36,6 +36,8 @@ pub(crate) struct World {
     lines: BTreeMap<u64, Line>,
     connections: u64,
     clients: Vec<Client>,
+    /// The client that does not come for now.
+    away: Option<usize>,
     town: Town,
     ledger: Ledger,
     faults: Faults,
@@ -49,6 +51,7 @@ pub(crate) struct World {
 }
 
 /// How rough a run is, each in thousandths of its events.
+#[derive(Default)]
 struct Mood {
     crash: u64,
     cut: u64,
@@ -140,6 +143,7 @@ impl World {
             lines: BTreeMap::new(),
             connections: 0,
             clients,
+            away: None,
             town,
             ledger: Ledger::default(),
             faults: Faults::default(),
@@ -160,6 +164,7 @@ impl World {
             self.event();
         }
         self.heal();
+        self.outage();
         Report { digest: self.digest, seen: self.ledger.seen, faults: self.faults }
     }
 
@@ -223,6 +228,9 @@ impl World {
     }
 
     fn act(&mut self, number: usize) {
+        if self.away == Some(number) {
+            return;
+        }
         if self.clients[number].session.is_none() {
             return self.connect(number);
         }

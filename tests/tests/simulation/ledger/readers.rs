@@ -103,6 +103,20 @@ impl Ledger {
         }
     }
 
+    /// The longest any mailbox keeps envelopes, seconds.
+    pub(crate) fn longest_ttl(&self) -> u64 {
+        self.logs.values().map(|log| log.ttl).max().unwrap_or_default()
+    }
+
+    /// Nothing is on its way, and nobody was seen for too long. MBX-10: nothing is let go before
+    /// somebody comes back, and then all count again.
+    pub(crate) fn nobody_counts(&mut self) {
+        let latest = self.latest;
+        for reader in self.logs.values_mut().flat_map(|log| log.readers.values_mut()) {
+            (reader.seen, reader.noted) = (latest, latest);
+        }
+    }
+
     /// The store, or the process, fails: that somebody was seen may be lost.
     pub(crate) fn may_forget(&mut self) {
         self.forgot = self.event;
