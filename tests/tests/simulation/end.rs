@@ -64,6 +64,8 @@ impl World {
             self.event();
         }
         self.away = None;
+        // What is on its way first: whoever sends again beside it would not come to rest.
+        self.settle(false);
         self.settle(true);
         self.check_settled();
         self.leave();
