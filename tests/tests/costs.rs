@@ -1,10 +1,11 @@
-//! What one message costs the relay, counted and not timed: the same on every machine, so that a
-//! change that costs more is seen when it is made. Syncs and bytes on disk, the buffer counts by
+//! What one message costs the relay, counted and not timed, so that a change that costs more is
+//! seen when it is made. Syncs and bytes on disk, the buffer counts by
 //! itself (`relay/src/buffer/cost.rs`).
 //!
 //! Valgrind counts what `tests/src/bin/messages.rs` takes for many messages, and for fewer; the
 //! difference is theirs. Nothing here depends on the machine's mood: two runs differ by one part in
-//! ten thousand. The store is built as tests are, so the figures are not those of a release.
+//! ten thousand. The compiler matters a little. The store is built as tests are, so the figures are
+//! not those of a release.
 
 use std::process::Command;
 

@@ -34,8 +34,6 @@ struct Inside {
     places: Vec<(u64, Place)>,
     /// Nothing, most of the time.
     spreading: Option<Box<Spreading>>,
-    /// Above every seat's number so far.
-    next: u64,
 }
 
 /// What not everyone was told yet.
@@ -86,7 +84,6 @@ impl Group {
     /// Somebody subscribes, with a number above all before.
     pub(super) fn join(&self, seat: Seat, outlet: &Arc<Outlet>) {
         let mut inside = self.lock();
-        inside.next = seat.number + 1;
         let place = Place { handle: seat.handle, outlet: Arc::clone(outlet) };
         if inside.places.is_empty() {
             inside.places.reserve_exact(1);
@@ -161,13 +158,18 @@ impl Inside {
         self.spreading.is_none()
     }
 
+    /// Above every seat's number there is; whoever joins later has a higher one.
+    fn until(&self) -> u64 {
+        self.places.last().map_or(0, |(number, _)| number + 1)
+    }
+
     fn has_rounds(&self) -> bool {
         self.spreading.as_ref().is_some_and(|spreading| !spreading.rounds.waiting.is_empty())
     }
 
     /// Puts a notice behind the others; one that finds no room is missed by all.
     fn queue(&mut self, notice: Arc<Notice>) {
-        let (from, until) = (0, self.next);
+        let (from, until) = (0, self.until());
         let Spreading { rounds, .. } = &mut **self.spreading.get_or_insert_default();
         if rounds.bytes + notice.size() <= FAN_OUT_BYTES {
             return rounds.push(notice, until);
@@ -184,7 +186,8 @@ impl Inside {
     fn queue_live(&mut self, notice: Arc<Notice>) {
         let waiting = self.spreading.as_ref().map_or(0, |spreading| spreading.live.bytes);
         if waiting + notice.size() <= limits::LIVE_PENDING_BYTES {
-            self.spreading.get_or_insert_default().live.push(notice, self.next);
+            let until = self.until();
+            self.spreading.get_or_insert_default().live.push(notice, until);
         }
     }
 }

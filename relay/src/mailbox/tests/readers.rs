@@ -1,6 +1,20 @@
 //! Who holds envelopes back, and for how long (MBX-10).
 
+use restante_spec::message::Appended;
+
 use super::*;
+
+/// So long a reader that is not seen still counts, seconds.
+const ABSENCE: u64 = (limits::TTL_DEFAULT.get() + crate::limits::SEEN_GRACE.get()) as u64;
+
+/// The first commit of a conversation, which adds a reader; the key of the next epoch.
+fn add(house: &mut House, reader: ReaderHash) -> (SigningKey, Appended) {
+    let (first, next) = (SigningKey::from_seed(&[1; 32]), seed(1));
+    let epoch = house.open(&first).unwrap().epoch;
+    let commit = commit_to(house, &next, &[reader]);
+    let commit = house.append(&first, epoch, commit).unwrap();
+    (next, commit)
+}
 
 /// MBX-10: what all readers have is let go; one that was not seen for longer than the TTL, and the
 /// time for which that may be written down too late, holds nothing back.
@@ -8,17 +22,13 @@ use super::*;
 fn absent_readers_stop_holding_back() {
     let mut house = House::new(MailboxClass::Conversation);
     let absent = ReaderHash::new([5; 32]);
-    let (first, next) = (SigningKey::from_seed(&[1; 32]), seed(1));
-    let epoch = house.open(&first).unwrap().epoch;
-    let commit = commit_to(&house, &next, &[absent]);
-    let commit = house.append(&first, epoch, commit).unwrap();
+    let (next, commit) = add(&mut house, absent);
     let message = house.append(&next, commit.epoch, None).unwrap();
     house.ask(&next, Ask::Ack { reader: house.reader, upto: message.seq }).unwrap();
     let commit_reader_needs = 1;
     house.append(&next, commit.epoch, None).unwrap();
     assert_eq!(house.stored(), 2 + commit_reader_needs - 1, "the absent one holds its messages");
-    let absence = limits::TTL_DEFAULT.get() + crate::limits::SEEN_GRACE.get();
-    house.later(u64::from(absence) - 10);
+    house.later(ABSENCE - 10);
     let late = house.append(&next, commit.epoch, None).unwrap();
     house.subscribe(&next, house.reader, message.seq).unwrap();
     house.settle();
@@ -34,10 +44,7 @@ fn absent_readers_stop_holding_back() {
 fn a_reader_that_was_seen_within_the_ttl_holds_back() {
     let mut house = House::new(MailboxClass::Conversation);
     let second = ReaderHash::new([5; 32]);
-    let (first, next) = (SigningKey::from_seed(&[1; 32]), seed(1));
-    let epoch = house.open(&first).unwrap().epoch;
-    let commit = commit_to(&house, &next, &[second]);
-    let commit = house.append(&first, epoch, commit).unwrap();
+    let (next, commit) = add(&mut house, second);
     house.subscribe(&next, second, commit.seq).unwrap();
     house.later(3_000);
     house.subscribe(&next, second, commit.seq).unwrap();
@@ -54,21 +61,17 @@ fn a_reader_that_was_seen_within_the_ttl_holds_back() {
 fn whoever_comes_back_first_lets_go_of_nothing() {
     let mut house = House::new(MailboxClass::Conversation);
     let second = ReaderHash::new([5; 32]);
-    let (first, next) = (SigningKey::from_seed(&[1; 32]), seed(1));
-    let epoch = house.open(&first).unwrap().epoch;
-    let commit = commit_to(&house, &next, &[second]);
-    let commit = house.append(&first, epoch, commit).unwrap();
-    let absence = u64::from(limits::TTL_DEFAULT.get() + crate::limits::SEEN_GRACE.get());
+    let (next, commit) = add(&mut house, second);
     house.ask(&next, Ask::Ack { reader: house.reader, upto: commit.seq }).unwrap();
     house.settle();
-    house.later(absence + 1);
+    house.later(ABSENCE + 1);
     let late = house.append(&next, commit.epoch, None).unwrap();
     house.ask(&next, Ask::Ack { reader: house.reader, upto: late.seq }).unwrap();
     house.settle();
     assert_eq!(house.stored(), 1, "the second reader was not sent it");
     // That is written down: it does not begin anew with the next start.
     house.restart(Settings::default());
-    house.later(absence);
+    house.later(ABSENCE);
     house.subscribe(&next, house.reader, late.seq).unwrap();
     let newest = house.append(&next, commit.epoch, None).unwrap();
     house.ask(&next, Ask::Ack { reader: house.reader, upto: newest.seq }).unwrap();
@@ -87,11 +90,8 @@ fn whoever_comes_back_first_lets_go_of_nothing() {
 fn whoever_is_added_first_lets_go_of_nothing() {
     let mut house = House::new(MailboxClass::Conversation);
     let third = ReaderHash::new([6; 32]);
-    let (first, next) = (SigningKey::from_seed(&[1; 32]), seed(1));
-    let epoch = house.open(&first).unwrap().epoch;
-    house.later(u64::from(limits::TTL_DEFAULT.get() + crate::limits::SEEN_GRACE.get()) + 1);
-    let commit = commit_to(&house, &next, &[third]);
-    let commit = house.append(&first, epoch, commit).unwrap();
+    house.later(ABSENCE + 1);
+    let (next, commit) = add(&mut house, third);
     house.settle();
     house.restart(Settings::default());
     let message = house.append(&next, commit.epoch, None).unwrap();
@@ -108,7 +108,7 @@ fn whoever_is_registered_first_lets_go_of_nothing() {
     let possession = prove_possession(&writer, &house.mailbox);
     let (key, terms) = (writer.public(), writer_terms());
     house.ask(&manage, Ask::Allow { key, possession, terms, card: Bytes::new() }).unwrap();
-    house.later(u64::from(limits::TTL_DEFAULT.get() + crate::limits::SEEN_GRACE.get()) + 1);
+    house.later(ABSENCE + 1);
     let second = ReaderHash::new([6; 32]);
     house.ask(&manage, Ask::AddReader { reader: second }).unwrap();
     house.settle();
