@@ -145,12 +145,12 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             Ok(cell) => cell,
             Err(refusal) => return respond(Err(refusal)),
         };
-        let mailbox = lock(&cell);
+        let mut mailbox = lock(&cell);
         if let Err(refusal) = authorise(&mailbox, access.key, Need::Manage, (), now) {
             drop(mailbox);
             return respond(Err(refusal));
         }
-        let submitted = self.end(&cell, access.mailbox, move |outcome| {
+        let submitted = self.end(&cell, &mut mailbox, move |outcome| {
             respond(outcome.map(|_| Answer::Done).map_err(refusal));
         });
         drop(mailbox);
@@ -160,16 +160,18 @@ impl<B: Buffer, N: Notices> Service<B, N> {
     fn end<F>(
         self: &Arc<Self>,
         cell: &Arc<super::service::Cell>,
-        id: MailboxId,
+        mailbox: &mut Mailbox,
         done: F,
     ) -> Result<(), crate::buffer::Done>
     where
         F: FnOnce(Result<Outcome, BufferError>) + Send + 'static,
     {
-        self.suspend_blobs(id);
-        self.submit(cell, id, Act::Delete, move |service, mailbox, outcome| {
+        self.suspend_blobs(mailbox.id);
+        // CMD-16: what is written behind it could be of a mailbox that is made anew. Where it is
+        // not done, the state is read again.
+        mailbox.deleted = true;
+        self.submit(cell, mailbox.id, Act::Delete, move |service, mailbox, outcome| {
             if outcome.is_ok() {
-                mailbox.deleted = true;
                 service.notices.notice(mailbox.id, Notice::Deleted);
             }
             service.end_blobs(mailbox.id, outcome);
@@ -188,9 +190,9 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         let ids = self.buffer.mailboxes(after, max).ok()?;
         for id in &ids {
             let Ok(Some(cell)) = self.find(*id) else { continue };
-            let mailbox = lock(&cell);
+            let mut mailbox = lock(&cell);
             if self.is_over(&mailbox, now) {
-                let submitted = self.end(&cell, *id, |_| ());
+                let submitted = self.end(&cell, &mut mailbox, |_| ());
                 drop(mailbox);
                 give_back(submitted);
             }

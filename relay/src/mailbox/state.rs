@@ -53,7 +53,7 @@ pub(super) struct Mailbox {
     pub(super) tail: Option<Box<Tail>>,
     /// The store failed under an act: this state may be ahead of it and must be read again.
     pub(super) stale: bool,
-    /// The mailbox was deleted while calls still held it.
+    /// Its deletion was submitted: nothing is judged by this state any more, nor written.
     pub(super) deleted: bool,
 }
 

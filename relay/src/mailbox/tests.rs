@@ -83,7 +83,11 @@ impl House {
     }
 
     fn create(&mut self, class: MailboxClass) -> Result<Answer, Refusal> {
-        let create = Create {
+        self.call(self.creation(class))
+    }
+
+    fn creation(&self, class: MailboxClass) -> Call {
+        Call::Create(Create {
             mailbox: self.mailbox,
             class,
             key: self.key.public(),
@@ -92,8 +96,7 @@ impl House {
             token: None,
             ttl: None,
             memory_first: false,
-        };
-        self.call(Call::Create(create))
+        })
     }
 
     fn later(&mut self, seconds: u64) {
