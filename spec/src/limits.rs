@@ -83,6 +83,8 @@ pub const ENVELOPES: u64 = 10_000_000;
 pub const HTTP_REQUEST_BYTES: usize = 8_192;
 /// Header lines of an HTTP request (LIM-18): one more is 431, then closed.
 pub const HTTP_HEADERS: usize = 64;
+/// Answers to pings that wait on a WebSocket, bytes (LIM-31): of more, the latest is kept.
+pub const PONGS_BYTES: usize = 2_048;
 
 /// New connections of one address prefix in a minute (LIM-20): more are refused before TLS.
 pub const CONNECTS_PER_MINUTE: u32 = 4_096;

@@ -5,8 +5,9 @@
 //! layout of a header. No extensions, no subprotocols.
 //! Sans-IO: of the protocol's frames it knows the length; must not know sockets, TLS or HTTP.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, BytesMut};
 use restante_spec::frame::{self, FRAME_BYTES};
+use restante_spec::limits::PONGS_BYTES;
 
 /// One WebSocket after its handshake. Without traffic it holds no buffers.
 #[derive(Default)]
@@ -19,8 +20,8 @@ pub(super) struct WebSocket {
     message: Option<BytesMut>,
     /// The frame of it under way.
     part: Option<Part>,
-    /// The payload of the latest ping, to be sent back.
-    pong: Option<Bytes>,
+    /// Answers to pings, as they go over the line.
+    pongs: BytesMut,
     /// Nothing more is read: the other side has closed, or broken a rule.
     end: Option<CloseCode>,
 }
@@ -89,12 +90,12 @@ impl WebSocket {
     /// Bytes of messages that are not whole, or not sent.
     pub(super) fn held(&self) -> usize {
         let message = self.message.as_ref().map_or(0, BytesMut::len);
-        self.incoming.len() + self.outgoing.len() + message
+        self.incoming.len() + self.outgoing.len() + self.pongs.len() + message
     }
 
     /// Whether there is something to send beside frames.
     pub(super) fn has_output(&self) -> bool {
-        self.pong.is_some() || !self.outgoing.is_empty()
+        !self.pongs.is_empty() || !self.outgoing.is_empty()
     }
 
     /// Makes messages of the frames in `frames`, some at a time: those in `outgoing` go first.
@@ -102,9 +103,7 @@ impl WebSocket {
         if !self.outgoing.is_empty() {
             return;
         }
-        if let Some(payload) = self.pong.take() {
-            put(PONG, &payload, &mut self.outgoing);
-        }
+        self.outgoing = std::mem::take(&mut self.pongs);
         // TRN-12: a message is a frame.
         while self.outgoing.len() < FRAME_BYTES
             && let Some(size) = frame::announced(frames)
@@ -192,12 +191,20 @@ impl WebSocket {
         Ok(())
     }
 
+    /// Answers a ping. TRN-12, LIM-31: those before it only if there is room for all; the latest is
+    /// enough (RFC 6455, section 5.5.3).
+    fn answer(&mut self, payload: &[u8]) {
+        let before = self.pongs.len();
+        put(PONG, payload, &mut self.pongs);
+        if self.pongs.len() > PONGS_BYTES {
+            self.pongs.advance(before);
+        }
+    }
+
     /// Handles a control frame.
     fn control(&mut self, opcode: u8, payload: &[u8]) -> Result<bool, CloseCode> {
         match opcode {
-            // TRN-12: of several the latest (RFC 6455, section 5.5.3), so that one waits at most.
-            // It is copied: what it came with may be large.
-            PING => self.pong = Some(Bytes::copy_from_slice(payload)),
+            PING => self.answer(payload),
             PONG => {}
             CLOSE => {
                 let Some((code, reason)) = payload.split_first_chunk::<2>() else {

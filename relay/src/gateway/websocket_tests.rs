@@ -159,17 +159,25 @@ fn closing_is_answered() {
     assert_eq!((&socket.outgoing[..], frames.len()), (&[LAST | CLOSE, 2, 0x0f, 0xa0][..], 0));
 }
 
-/// TRN-12: what waits to answer pings is one pong, however many come.
+/// TRN-12, LIM-31: pings are answered in their order, as many as there is room for; with one byte
+/// more it is the latest alone.
 #[test]
-fn the_latest_ping_is_answered() {
-    let pings = [whole(PING, b"first"), whole(PING, &[7; SHORT])].concat();
-    let (mut socket, mut frames) = fed(&[&pings]);
-    assert!(socket.has_output());
-    socket.wrap(&mut frames);
-    assert_eq!(socket.outgoing, [&[LAST | PONG, 125][..], &[7; SHORT]].concat());
-    socket.outgoing.clear();
-    socket.wrap(&mut frames);
-    assert!(socket.outgoing.is_empty() && !socket.has_output());
+fn pings_are_answered() {
+    let pong = |payload: &Vec<u8>| [&[LAST | PONG, payload.len() as u8], &payload[..]].concat();
+    let fits = PONGS_BYTES % (2 + SHORT) - 2;
+    for last in [fits, fits + 1] {
+        let mut payloads: Vec<_> = (0..16).map(|number| vec![number; SHORT]).collect();
+        payloads.push(vec![16; last]);
+        let pings: Vec<_> = payloads.iter().flat_map(|payload| whole(PING, payload)).collect();
+        let (mut socket, mut frames) = fed(&[&pings]);
+        assert!(socket.has_output());
+        socket.wrap(&mut frames);
+        let answered = if last == fits { &payloads[..] } else { &payloads[16..] };
+        assert_eq!(socket.outgoing, answered.iter().map(pong).collect::<Vec<_>>().concat());
+        socket.outgoing.clear();
+        socket.wrap(&mut frames);
+        assert!(socket.outgoing.is_empty() && !socket.has_output());
+    }
 }
 
 /// TRN-12: each frame of ours is a message, its length in as few bytes as it needs; not many wait.

@@ -82,7 +82,7 @@ fn websocket<'a>(input: impl Iterator<Item = &'a [u8]>) -> (Vec<String>, bool, V
         return (read, is_refused, Vec::new());
     }
     let said = socket.say(BytesMut::new());
-    // The last four bytes: a close with its code. Before it may stand a pong.
+    // The last four bytes: a close with its code. Before it may stand pongs.
     let close = said.len().checked_sub(4).and_then(|at| said.get(at..)).unwrap_or_default();
     assert_eq!(close.first_chunk(), Some(&[0x88, 2]), "TRN-13: it does not say why it ends");
     (read, socket.is_ended(), close.to_vec())

@@ -216,7 +216,8 @@ async fn what_was_asked_is_answered_before_a_close() {
     relay.stop().await;
 }
 
-/// TRN-12: a client that pings without reading is answered its latest ping, and costs no more.
+/// TRN-12, LIM-31: a client that pings without reading is answered its latest ping in any case, and
+/// costs no more.
 #[tokio::test]
 async fn a_flood_of_pings_is_survived() {
     let relay = InProcess::start(&[]).await;
