@@ -8,6 +8,7 @@ use restante_spec::ids::{PublicKey, Seq, UnixTime};
 use restante_spec::message::{MailboxClass, Refusal, Rights};
 
 use super::state::{Mailbox, Replaced};
+use crate::limits::STORE_RETRY;
 
 /// The right a command needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +53,7 @@ impl<C> Authorised<C> {
 /// `Write`, marked as such, since it may repeat what it once appended (MBX-5).
 ///
 /// # Errors
-/// `revoked`, `denied`, `expired`.
+/// `revoked`, `denied`, `expired`; `unavailable` while the state is not to be used.
 pub(super) fn authorise<C>(
     mailbox: &Mailbox,
     key: PublicKey,
@@ -60,6 +61,10 @@ pub(super) fn authorise<C>(
     command: C,
     now: UnixTime,
 ) -> Result<Authorised<C>, Refusal> {
+    if !mailbox.is_current() {
+        // It was when it was found; another call has ended it since.
+        return Err(not_now());
+    }
     let grant = grant(mailbox, &key, now)
         .ok_or_else(|| Refusal::new(Code::Revoked, "this key was struck"))?;
     let allowed = match (grant, need) {
@@ -102,6 +107,12 @@ pub(super) fn authorise_open(
 /// The one answer to what does not exist or may not be known to exist (MBX-15).
 pub(super) fn not_found() -> Refusal {
     Refusal::new(Code::NotFound, "no such mailbox or key")
+}
+
+/// The answer while nothing can be said of a mailbox: certainly not done.
+pub(super) fn not_now() -> Refusal {
+    Refusal::new(Code::Unavailable, "the store is busy, nothing was accepted")
+        .retry_after(STORE_RETRY)
 }
 
 fn grant(mailbox: &Mailbox, key: &PublicKey, now: UnixTime) -> Option<Grant> {

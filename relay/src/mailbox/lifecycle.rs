@@ -127,7 +127,8 @@ impl<B: Buffer, N: Notices> Service<B, N> {
     /// Notes the day of the last open, once a day (MBX-13).
     fn note_opened(self: &Arc<Self>, mailbox: &mut Mailbox, now: UnixTime) {
         let day = u32::try_from(now.get() / DAY).unwrap_or(u32::MAX);
-        if mailbox.class != MailboxClass::Conversation || mailbox.opened_day >= day {
+        let is_noted = mailbox.class != MailboxClass::Conversation || mailbox.opened_day >= day;
+        if is_noted || !mailbox.is_current() {
             return;
         }
         if let Ok(row) = rows::put(rows::single(rows::OPENED), &OpenedRow { day }) {
@@ -201,7 +202,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
     }
 
     fn is_over(&self, mailbox: &Mailbox, now: UnixTime) -> bool {
-        if mailbox.class != MailboxClass::Conversation || mailbox.deleted {
+        if mailbox.class != MailboxClass::Conversation || !mailbox.is_current() {
             return false;
         }
         let idle_since = UnixTime::new(u64::from(mailbox.opened_day) * DAY);

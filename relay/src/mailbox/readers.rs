@@ -137,7 +137,9 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             Ok(Grant::Terms { expires_at, .. }) => Ok(expires_at),
             Ok(Grant::Epoch { .. } | Grant::Replaced(_)) => Ok(None),
             // MBX-9: nobody strikes an epoch's key, it is forgotten with the end of its range.
-            Err(_) if mailbox.class == MailboxClass::Conversation => {
+            Err(Refusal { code: Code::Revoked, .. })
+                if mailbox.class == MailboxClass::Conversation =>
+            {
                 Err(Refusal::new(Code::Gone, "this key's range is not kept any more"))
             }
             Err(refusal) => Err(refusal),
@@ -229,7 +231,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         // MBX-8: a row written behind the commit that strikes its reader would bring it back.
         let Acks { writing, striking, dirty } = &mailbox.acks;
         let is_nothing = dirty.is_empty() && trim.is_none();
-        if mailbox.stale || mailbox.deleted || *writing || *striking > 0 || is_nothing {
+        if !mailbox.is_current() || *writing || *striking > 0 || is_nothing {
             return;
         }
         let mut rows = Vec::new();

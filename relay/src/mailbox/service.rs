@@ -13,7 +13,7 @@ use restante_spec::message::Refusal;
 
 use super::Settings;
 use super::api::{Access, Answer, Ask, Call, Mailboxes, Notices, Reading, Respond};
-use super::authorise::not_found;
+use super::authorise::{not_found, not_now};
 use super::blobs::Blobs;
 use super::pressure::Pressure;
 use super::rows;
@@ -69,7 +69,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         let mut is_in_use = false;
         if let Some(cell) = shard.get(&id) {
             let mailbox = lock(cell);
-            if !mailbox.stale && !mailbox.deleted {
+            if mailbox.is_current() {
                 return Ok(Some(Arc::clone(cell)));
             }
             is_in_use = Arc::strong_count(cell) > 1;
@@ -120,11 +120,11 @@ impl<B: Buffer, N: Notices> Service<B, N> {
     pub(crate) fn waiting(&self) -> usize {
         let waiting = |cell: &Arc<Cell>| {
             let mailbox = lock(cell);
-            let Mailbox { in_flight, taking, acks, stale, deleted, .. } = &*mailbox;
+            let Mailbox { in_flight, taking, acks, .. } = &*mailbox;
             let asked = in_flight.len() + taking.len();
             // The acknowledgements of a state that is not used any more go with it.
-            let is_old = *stale || *deleted;
-            asked + if is_old { 0 } else { acks.dirty.len() + usize::from(acks.writing) }
+            let acks = acks.dirty.len() + usize::from(acks.writing);
+            asked + if mailbox.is_current() { acks } else { 0 }
         };
         let shards = self.shards.iter();
         let shards = shards.map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner));
@@ -225,7 +225,7 @@ pub(super) fn lock(cell: &Cell) -> MutexGuard<'_, Mailbox> {
 /// Whether a mailbox holds something that its rows do not: pace, or acknowledgements to write.
 fn is_warm(cell: &Cell, now: UnixTime) -> bool {
     let mailbox = lock(cell);
-    if mailbox.stale || mailbox.deleted {
+    if !mailbox.is_current() {
         // Whatever it holds, it is read again.
         return false;
     }
@@ -258,10 +258,7 @@ pub(super) fn refusal(error: BufferError) -> Refusal {
         BufferError::Aborted => {
             Refusal::new(Code::Aborted, "an append before it in its chain was refused")
         }
-        BufferError::Unavailable => {
-            Refusal::new(Code::Unavailable, "the store is busy, nothing was accepted")
-                .retry_after(STORE_RETRY)
-        }
+        BufferError::Unavailable => not_now(),
         BufferError::Unknown => {
             Refusal::new(Code::Unknown, "the store failed, ask again with the same id")
                 .retry_after(STORE_RETRY)

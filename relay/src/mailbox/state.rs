@@ -192,6 +192,11 @@ impl Mailbox {
         Ok(())
     }
 
+    /// Whether what is judged by this state may be written.
+    pub(super) const fn is_current(&self) -> bool {
+        !self.stale && !self.deleted
+    }
+
     /// Up to where envelopes are to be let go, if that is further than it was.
     pub(super) fn trim(&self, now: UnixTime) -> Option<Seq> {
         let upto = match self.class {

@@ -1,5 +1,6 @@
 //! How mailboxes end (CMD-16, MBX-13).
 
+use super::super::authorise::{Need, authorise};
 use super::super::rows::{self, KEY, READER, ReaderRow};
 use super::*;
 
@@ -75,4 +76,22 @@ fn nothing_is_written_behind_a_deletion() {
         rows(READER).iter().map(|row| rows::decode(&row.value).unwrap()).collect::<Vec<_>>();
     assert!(matches!(cursors[..], [ReaderRow { cursor: None, .. }]));
     assert_eq!(rows(KEY).len(), 1, "the owner's");
+}
+
+/// CMD-16: who found a mailbox just before it was deleted, or its store failed, is judged by that
+/// state no more.
+#[test]
+fn a_state_that_has_ended_authorises_nothing() {
+    let house = House::new(MailboxClass::Conversation);
+    let cell = house.service.find(house.mailbox).unwrap().unwrap();
+    let mut mailbox = super::super::service::lock(&cell);
+    let code = |mailbox: &_| {
+        let key = house.key.public();
+        authorise(mailbox, key, Need::Read, (), house.now).err().map(|refusal| refusal.code)
+    };
+    assert_eq!(code(&mailbox), None);
+    for (stale, deleted) in [(true, false), (false, true)] {
+        (mailbox.stale, mailbox.deleted) = (stale, deleted);
+        assert_eq!(code(&mailbox), Some(Code::Unavailable));
+    }
 }
