@@ -139,7 +139,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
                     }
                     // All were told when it was seen.
                     Ok(Outcome::Settled(_)) => {}
-                    _ => service.not_stored(mailbox, &change, outcome.err()),
+                    _ => service.give_use_back(mailbox, change.used),
                 }
                 if change.strikes() {
                     // What has waited for the commit.
@@ -185,20 +185,6 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             let notice = Notice::Appended { envelope: fresh.envelope(stored), origin, at };
             service.notices.notice(mailbox, notice);
         })
-    }
-
-    /// An envelope was refused or repeated, or nobody knows.
-    fn not_stored(
-        self: &Arc<Self>,
-        mailbox: &mut Mailbox,
-        change: &Change,
-        error: Option<BufferError>,
-    ) {
-        // MBX-4: it may be stored, and nobody else would tell those who are online.
-        if error == Some(BufferError::Unknown) {
-            self.notices.notice(mailbox.id, Notice::Unknown);
-        }
-        self.give_use_back(mailbox, change.used);
     }
 
     /// What a stored envelope changes, and who is told of it.
@@ -298,7 +284,8 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         else {
             return;
         };
-        if found.terms.uses.is_none() {
+        // CMD-16: written behind the mailbox's deletion it could be a key of another.
+        if found.terms.uses.is_none() || mailbox.deleted {
             return;
         }
         found.used = found.used.saturating_sub(1);

@@ -88,7 +88,7 @@ pub(super) fn authorise<C>(
 /// answer, and each goes through the same steps (MBX-15).
 ///
 /// # Errors
-/// `not_found`.
+/// `not_found`; `unavailable` to who has the key while the state is not to be used.
 pub(super) fn authorise_open(
     mailbox: Option<&Mailbox>,
     challenge: &OpenChallenge,
@@ -97,9 +97,10 @@ pub(super) fn authorise_open(
     now: UnixTime,
 ) -> Result<Authorised<()>, Refusal> {
     let proven = challenge.verify(&key, proof).is_ok();
-    let grant = mailbox.and_then(|mailbox| grant(mailbox, &key, now));
-    match grant {
-        Some(grant) if proven => Ok(Authorised { command: (), key, grant }),
+    let granted = mailbox.and_then(|mailbox| Some((mailbox, grant(mailbox, &key, now)?)));
+    match granted {
+        Some((mailbox, _)) if proven && !mailbox.is_current() => Err(not_now()),
+        Some((_, grant)) if proven => Ok(Authorised { command: (), key, grant }),
         _ => Err(not_found()),
     }
 }

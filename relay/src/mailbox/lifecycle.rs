@@ -10,7 +10,7 @@ use restante_spec::limits;
 use restante_spec::message::{Create, Created, MailboxClass, Opened, Refusal, Rights, Terms};
 
 use super::api::{Access, Answer, Notice, Notices, Respond, epoch_name};
-use super::authorise::{Grant, Need, authorise, authorise_open, not_found};
+use super::authorise::{Grant, Need, authorise, authorise_open, not_found, not_now};
 use super::rows::{self, BadRow, ControlRow, EpochRow, KeyRow, OpenedRow, ReaderRow};
 use super::service::{Service, damaged, give_back, lock, refusal};
 use super::state::{Mailbox, class_number};
@@ -55,7 +55,8 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         if create.mailbox == RELAY {
             return Err(taken());
         }
-        let cell = self.find(create.mailbox)?.ok_or_else(not_found)?;
+        // It was there: asked again, it is made.
+        let cell = self.find(create.mailbox)?.ok_or_else(not_now)?;
         let mailbox = lock(&cell);
         if mailbox.first_key != create.key || mailbox.class != create.class {
             return Err(taken());
@@ -127,8 +128,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
     /// Notes the day of the last open, once a day (MBX-13).
     fn note_opened(self: &Arc<Self>, mailbox: &mut Mailbox, now: UnixTime) {
         let day = u32::try_from(now.get() / DAY).unwrap_or(u32::MAX);
-        let is_noted = mailbox.class != MailboxClass::Conversation || mailbox.opened_day >= day;
-        if is_noted || !mailbox.is_current() {
+        if mailbox.class != MailboxClass::Conversation || mailbox.opened_day >= day {
             return;
         }
         if let Ok(row) = rows::put(rows::single(rows::OPENED), &OpenedRow { day }) {

@@ -13,17 +13,18 @@ use restante_spec::ids::{
     EnvelopeId, MailboxId, Nonce, PublicKey, ReaderHash, RequestId, Seq, Slot, UnixTime,
 };
 use restante_spec::message::{
-    Commit, Create, EnvelopeClass, MailboxClass, NextKey, Refusal, Rights, Terms,
+    Appended, Commit, Create, EnvelopeClass, MailboxClass, NextKey, Refusal, Rights, Terms,
 };
 
 use super::api::{
     Access, Answer, AppendAsk, Ask, Call, Chain, Mailboxes, Notice, Notices, Origin, Span,
     epoch_name,
 };
+use super::rows::{self, ReaderRow};
 use super::{Service, Settings};
-use crate::buffer::Quota;
 use crate::buffer::disk::Disk;
 use crate::buffer::redb::{RedbBuffer, Writer};
+use crate::buffer::{Buffer, Quota};
 
 pub(super) type Said = Receiver<Result<Answer, Refusal>>;
 
@@ -99,7 +100,11 @@ impl Line {
     }
 
     pub(super) fn allow(&self, number: u8, rights: Rights) -> Said {
-        let terms = Terms { rights, expires_at: None, uses: None, rate: None };
+        self.allow_uses(number, rights, None)
+    }
+
+    fn allow_uses(&self, number: u8, rights: Rights, uses: Option<u32>) -> Said {
+        let terms = Terms { rights, expires_at: None, uses, rate: None };
         let possession = prove_possession(&key(number), &MAILBOX);
         let key = key(number).public();
         self.ask(1, Ask::Allow { key, possession, terms, card: Bytes::new() })
@@ -231,6 +236,55 @@ fn a_struck_reader_does_not_come_back_with_its_acknowledgement() {
     assert_eq!((subscribes(READER), subscribes(OTHER)), (None, Some(Code::Gone)));
 }
 
+/// CMD-16: nothing that is queued before a deletion, or asked for behind it, becomes part of the
+/// mailbox that is made anew. Once a cursor could, and a key.
+#[test]
+fn nothing_is_written_behind_a_deletion() {
+    let mut line = Line::new(MailboxClass::Inbox, 100);
+    let allowed = line.allow_uses(2, WRITE, Some(9));
+    line.writer.step();
+    assert_eq!(code(&allowed), None);
+    let acks = [1, 2].map(|id| {
+        let said = line.append(2, id, |_| ());
+        line.writer.step();
+        let Ok(Answer::Appended(Appended { seq, .. })) = said.recv().unwrap() else {
+            panic!("appended")
+        };
+        Ask::Ack { reader: READER, upto: seq }
+    });
+    let chain = Chain::new();
+    let of_nobody = line.append(9, 3, |ask| ask.link = chain.link());
+    // Its use is given back, and the second cursor waits for the first, until they are done.
+    let aborted = line.append(2, 4, |ask| ask.link = chain.link());
+    let acks = acks.map(|ack| line.ask(1, ack));
+    let (deleted, anew) = (line.ask(1, Ask::Delete), line.create(MailboxClass::Inbox, false));
+    let behind = line.allow(3, WRITE);
+    line.writer.step();
+    line.writer.step();
+    let refused = [of_nobody, aborted, behind].map(|said| code(&said));
+    assert_eq!(refused, [Code::Revoked, Code::Aborted, Code::Unavailable].map(Some));
+    let [first, second] = acks;
+    assert_eq!([first, second, deleted, anew].map(|said| code(&said)), [None; 4]);
+    let rows = |tag| line.buffer.rows(MAILBOX, tag..=tag).unwrap();
+    let [reader] = &rows(rows::READER)[..] else { panic!("one reader") };
+    assert_eq!(rows::decode::<ReaderRow>(&reader.value).unwrap().cursor, None);
+    assert_eq!(rows(rows::KEY).len(), 1, "the owner's");
+}
+
+/// MBX-14: what was there when it was made again, and has been deleted since, is made by the next
+/// attempt.
+#[test]
+fn a_mailbox_that_is_deleted_while_it_is_made_again_is_asked_for_once_more() {
+    let mut line = Line::new(MailboxClass::Inbox, 100);
+    let create = |line: &Line| line.create(MailboxClass::Inbox, false);
+    let (again, deleted) = (create(&line), line.ask(1, Ask::Delete));
+    line.writer.step();
+    assert_eq!((code(&again), code(&deleted)), (Some(Code::Unavailable), None));
+    let made = create(&line);
+    line.writer.step();
+    assert_eq!(code(&made), None);
+}
+
 /// Once a full queue had the mailbox read anew while acts of it were queued, whose changes then
 /// went into the state that nobody looked at any more.
 #[test]
@@ -247,10 +301,17 @@ fn a_full_queue_makes_no_second_state() {
     assert_eq!(code(&taken), None);
 }
 
-/// MBX-4. Once an envelope that was stored although its commit had failed was brought to nobody who
-/// was online, until another came behind it.
+/// MBX-4, CMD-16. Once an envelope that was stored although its commit had failed was brought to
+/// nobody who was online, until another came behind it; and of such a deletion nobody heard.
 #[test]
 fn readers_look_when_an_outcome_is_unknown() {
+    let append = |line: &Line| line.append(2, 1, |_| ());
+    let delete = |line: &Line| line.ask(1, Ask::Delete);
+    assert!(unknown_outcomes(append) > 0, "no commit has failed");
+    assert!(unknown_outcomes(delete) > 0, "no commit has failed");
+}
+
+fn unknown_outcomes(act: impl Fn(&Line) -> Said) -> u32 {
     let mut unknown = 0;
     for calls in 0..20 {
         let mut line = Line::new(MailboxClass::Inbox, 100);
@@ -259,7 +320,7 @@ fn readers_look_when_an_outcome_is_unknown() {
         assert_eq!(code(&allowed), None);
         line.disk.syncs_partly(u64::from(calls));
         line.disk.fails_at(calls);
-        let said = line.append(2, 1, |_| ());
+        let said = act(&line);
         line.writer.step();
         let said = code(&said);
         let told = line.service.notices.unknown.load(Ordering::SeqCst);
@@ -272,7 +333,7 @@ fn readers_look_when_an_outcome_is_unknown() {
         let page = line.service.page(access, span, NOW);
         assert!(said.is_none() || page.is_err(), "{said:?}: {page:?}");
     }
-    assert!(unknown > 0, "no commit has failed");
+    unknown
 }
 
 /// MBX-6. Once a repetition on another connection was answered `aborted` because its first was, in

@@ -12,7 +12,7 @@ use restante_spec::ids::{MailboxId, PublicKey, Seq, UnixTime};
 use restante_spec::message::Refusal;
 
 use super::Settings;
-use super::api::{Access, Answer, Ask, Call, Mailboxes, Notices, Reading, Respond};
+use super::api::{Access, Answer, Ask, Call, Mailboxes, Notice, Notices, Reading, Respond};
 use super::authorise::{not_found, not_now};
 use super::blobs::Blobs;
 use super::pressure::Pressure;
@@ -149,6 +149,10 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             let mut mailbox = lock(&cell);
             if matches!(outcome, Err(BufferError::Unavailable | BufferError::Unknown)) {
                 mailbox.stale = true;
+            }
+            // MBX-4, CMD-16: it may be done, and nobody else would tell those who are online.
+            if matches!(outcome, Err(BufferError::Unknown)) {
+                service.notices.notice(id, Notice::Unknown);
             }
             done(&service, &mut mailbox, outcome);
         });

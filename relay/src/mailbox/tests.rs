@@ -83,11 +83,7 @@ impl House {
     }
 
     fn create(&mut self, class: MailboxClass) -> Result<Answer, Refusal> {
-        self.call(self.creation(class))
-    }
-
-    fn creation(&self, class: MailboxClass) -> Call {
-        Call::Create(Create {
+        let create = Create {
             mailbox: self.mailbox,
             class,
             key: self.key.public(),
@@ -96,7 +92,8 @@ impl House {
             token: None,
             ttl: None,
             memory_first: false,
-        })
+        };
+        self.call(Call::Create(create))
     }
 
     fn later(&mut self, seconds: u64) {
