@@ -130,10 +130,24 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             give_back(self.end_blob(blobs, id, facts, |_| ()));
         }
         blobs.store.destroy_keys(now);
+        blobs.registry().rest(now);
         if sweeps {
+            self.resolve_doubts(blobs);
             self.sweep_blobs(blobs);
         }
         blobs.measure();
+    }
+
+    /// Looks again at blobs that the store has left in doubt and nobody has asked for since: their
+    /// mailbox may be gone, and they with it (BLB-7).
+    fn resolve_doubts(&self, blobs: &Blobs) {
+        let doubtful = blobs.registry().doubtful(BLOB_SWEEP_STEP);
+        for id in doubtful {
+            // A store that does not answer now is asked at the next sweep.
+            if self.registry(blobs, id).is_err() {
+                return;
+            }
+        }
     }
 
     /// Lets go of objects without a blob, which a crash has left, and of complete blobs without
@@ -217,7 +231,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             match outcome {
                 Ok(Outcome::Stored(stored)) => blob.kept_by = Some(stored.seq),
                 Ok(Outcome::Settled(_) | Outcome::Already(_) | Outcome::Written(_)) => {}
-                Err(error) => blob.standing = after(error),
+                Err(error) => blob.standing = after(blob.standing, error),
             }
         }
     }
@@ -260,6 +274,6 @@ fn ended(blobs: &Blobs, id: BlobId, object: ObjectId, outcome: Result<Outcome, B
             drop(registry);
             blobs.store.remove(object);
         }
-        Err(error) => blob.standing = after(error),
+        Err(error) => blob.standing = after(blob.standing, error),
     }
 }

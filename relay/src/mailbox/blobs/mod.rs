@@ -99,10 +99,15 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         let doubtful = registry.get(id).filter(|blob| blob.standing == Standing::Doubtful);
         let Some(facts) = doubtful.map(|blob| blob.facts) else { return Ok(registry) };
         let row = self.buffer.row(facts.mailbox, &rows::of_blob(id)).map_err(refusal)?;
+        let keeping = registry.get(id).map_or(0, |blob| blob.keeping);
         registry.remove(id);
         match row {
             Some(row) => registry.load(facts.mailbox, &row).map_err(|BadRow| damaged())?,
             None => blobs.store.remove(facts.object),
+        }
+        if let Some(blob) = registry.get_mut(id) {
+            // Commits that need it are still under way.
+            blob.keeping = keeping;
         }
         Ok(registry)
     }
@@ -123,7 +128,7 @@ fn row(id: BlobId, facts: &Facts, complete: bool, kept: bool) -> Result<RowWrite
 }
 
 /// What stands after an act that was to change a blob's row and did not.
-const fn after(error: BufferError) -> Standing {
+const fn after(standing: Standing, error: BufferError) -> Standing {
     match error {
         BufferError::Unknown => Standing::Doubtful,
         BufferError::Exists
@@ -134,7 +139,11 @@ const fn after(error: BufferError) -> Standing {
         | BufferError::StaleEpoch
         | BufferError::Full
         | BufferError::Aborted
-        | BufferError::Unavailable => Standing::Sure,
+        | BufferError::Unavailable => match standing {
+            Standing::Sure => Standing::Sure,
+            // An earlier act may have left a doubt: a look at the row decides.
+            Standing::Ending | Standing::Doubtful => Standing::Doubtful,
+        },
     }
 }
 

@@ -21,6 +21,8 @@ use crate::rate::Pace;
 pub(super) struct Registry {
     blobs: HashMap<BlobId, Blob>,
     held: HashMap<MailboxId, Held>,
+    /// How fast parts came lately, whatever has become of their blobs (LIM-25).
+    paces: HashMap<MailboxId, Pace>,
     by_time: BTreeSet<(UnixTime, BlobId)>,
     bytes: u64,
 }
@@ -90,7 +92,6 @@ pub(super) struct Progress {
 struct Held {
     blobs: BTreeMap<BlobId, u64>,
     bytes: u64,
-    pace: Pace,
 }
 
 impl Registry {
@@ -168,9 +169,20 @@ impl Registry {
         self.held.get(&mailbox).map_or_else(Vec::new, |held| held.blobs.keys().copied().collect())
     }
 
-    /// How fast parts come to a mailbox that holds a blob (LIM-25).
-    pub(super) fn pace(&mut self, mailbox: MailboxId) -> Option<&mut Pace> {
-        self.held.get_mut(&mailbox).map(|held| &mut held.pace)
+    /// How fast parts come to a mailbox (LIM-25).
+    pub(super) fn pace(&mut self, mailbox: MailboxId) -> &mut Pace {
+        self.paces.entry(mailbox).or_default()
+    }
+
+    /// Forgets the paces of mailboxes that have rested.
+    pub(super) fn rest(&mut self, now: UnixTime) {
+        self.paces.retain(|_, pace| !pace.is_full(now));
+    }
+
+    /// At most so many blobs that are in doubt.
+    pub(super) fn doubtful(&self, max: usize) -> Vec<BlobId> {
+        let doubtful = self.blobs.iter().filter(|(_, blob)| blob.standing == Standing::Doubtful);
+        doubtful.map(|(id, _)| *id).take(max).collect()
     }
 
     /// Whether a mailbox has room for one more of this size (LIM-23).

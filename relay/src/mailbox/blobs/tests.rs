@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 use super::*;
+use crate::buffer::Act;
 use crate::buffer::blobs::{PartNumber, Place};
 use crate::buffer::disk::Disk;
 use crate::buffer::redb::{RedbBuffer, Writer};
@@ -384,4 +385,57 @@ async fn blobs_are_shed_when_room_is_short() {
     squeeze(2 * RESERVE, 3);
     house.write(2, 0, Bytes::from_static(b"late")).await.unwrap();
     assert_eq!(house.read(2, NOW).await.unwrap(), b"late"[..]);
+}
+
+/// LIM-25. Once the pace of a mailbox began anew with its next blob, when its last one was gone.
+#[tokio::test]
+async fn the_pace_of_parts_outlives_their_blobs() {
+    let house = House::new().await;
+    house.create(1, PART + 5, NOW).await.unwrap();
+    let part = Bytes::from(vec![7; PART]);
+    let mut code = None;
+    for _ in 0..=limits::BLOB_WRITE_BURST {
+        code = house.write(1, 0, part.clone()).await.err().map(|refusal| refusal.code);
+    }
+    assert_eq!(code, Some(Code::Rate));
+    let access = Access { mailbox: house.mailbox, key: house.key.public() };
+    let delete = Ask::BlobDelete { blob: BlobId::new([1; 16]) };
+    house.call(Call::With(access, delete), NOW).await.unwrap();
+    house.create(2, PART + 5, NOW).await.unwrap();
+    assert_eq!(house.write(2, 0, part.clone()).await.unwrap_err().code, Code::Rate);
+    house.service.tick_blobs(NOW.after(Seconds::new(30)), false);
+    assert!(house.write(2, 0, part).await.is_ok(), "a mailbox that has rested begins anew");
+}
+
+/// BLB-7. Once what the end of a mailbox had left in doubt counted until it expired, as nobody
+/// asked for it any more.
+#[tokio::test]
+async fn a_doubt_that_nobody_asks_about_is_looked_into() {
+    let house = House::new().await;
+    house.upload(1, b"gone").await;
+    house.upload(2, b"stays").await;
+    let blobs = house.service.blobs.as_ref().unwrap();
+    for id in [1, 2] {
+        let mut registry = blobs.registry();
+        registry.get_mut(BlobId::new([id; 16])).unwrap().standing = Standing::Doubtful;
+    }
+    let rows = vec![rows::remove(rows::of_blob(BlobId::new([1; 16])))];
+    let (tell, told) = oneshot::channel();
+    let done = Box::new(move |outcome: Result<_, _>| tell.send(outcome.is_ok()).unwrap());
+    assert!(house.buffer.submit(house.mailbox, Act::Write { rows, trim: None }, done).is_ok());
+    assert!(told.await.unwrap());
+    house.service.tick_blobs(NOW, true);
+    house.until(1, 1).await;
+    assert_eq!(blobs.registry().len(), 1);
+    assert_eq!(house.read(2, NOW).await.unwrap(), "stays");
+}
+
+/// BLB-6. Once a refusal lifted the doubt that an act before it had left.
+#[test]
+fn a_refusal_lifts_no_doubt() {
+    use Standing::{Doubtful, Ending, Sure};
+    let left = [Sure, Ending, Doubtful].map(|standing| after(standing, BufferError::Unavailable));
+    assert_eq!(left, [Sure, Doubtful, Doubtful]);
+    let left = [Sure, Ending, Doubtful].map(|standing| after(standing, BufferError::Unknown));
+    assert_eq!(left, [Doubtful; 3]);
 }

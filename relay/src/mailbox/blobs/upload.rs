@@ -14,7 +14,7 @@ use super::{Blobs, after, busy, failure, is_over, no_blob, row};
 use crate::buffer::blobs::{ObjectId, PartNumber};
 use crate::buffer::{Act, Buffer, BufferError, Done, Outcome, RowWrite};
 use crate::mailbox::api::{Access, Answer, BlobAsk, Notices, Respond};
-use crate::mailbox::authorise::{Grant, Need, authorise};
+use crate::mailbox::authorise::{Grant, Need, authorise, not_restored};
 use crate::mailbox::service::{Service, give_back, lock, refusal};
 use crate::mailbox::state::Mailbox;
 use crate::ops::metrics::Shed;
@@ -207,11 +207,10 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         }
         self.take_in(Shed::Part)?;
         // LIM-25
-        if let Some(pace) = registry.pace(access.mailbox) {
-            pace.take(WRITE_RATE, now).map_err(|wait| {
-                Refusal::new(Code::Rate, "parts come too fast").retry_after(wait)
-            })?;
-        }
+        registry
+            .pace(access.mailbox)
+            .take(WRITE_RATE, now)
+            .map_err(|wait| Refusal::new(Code::Rate, "parts come too fast").retry_after(wait))?;
         if let Some(Blob { stage: Stage::Writing(progress), .. }) = registry.live(id, now) {
             progress.writing += 1;
         }
@@ -228,11 +227,9 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         let no = |code, detail| Err(Refusal::new(code, detail));
         let ((), key, grant) = authorise(mailbox, key, Need::Write, (), now)?.into_parts();
         match grant {
-            // MBX-20
-            Grant::Epoch { .. } if mailbox.created <= self.buffer.restored() => {
-                no(Code::Restored, "this relay was restored: begin a new conversation")
+            Grant::Epoch { .. } => {
+                not_restored(mailbox, self.buffer.restored()).map(|()| Writer::All)
             }
-            Grant::Epoch { .. } => Ok(Writer::All),
             Grant::Replaced(_) => no(Code::StaleEpoch, "this key's epoch is over"),
             Grant::Terms { over: true, .. } => no(Code::Expired, "this key's time is over"),
             Grant::Terms { .. } => {
@@ -354,7 +351,12 @@ fn begun(
 ) -> Result<Answer, Refusal> {
     let mut registry = blobs.registry();
     if let Err(error) = outcome {
-        if registry.same(id, object).is_some() {
+        let standing = registry.same(id, object).map(|blob| {
+            blob.standing = after(blob.standing, error);
+            blob.standing
+        });
+        if standing == Some(Standing::Sure) {
+            // Certainly not begun.
             registry.remove(id);
         }
         return Err(refusal(error));
@@ -379,7 +381,7 @@ fn completed(
             if let Stage::Writing(progress) = &mut blob.stage {
                 progress.completing = false;
             }
-            blob.standing = after(error);
+            blob.standing = after(blob.standing, error);
             return Err(refusal(error));
         }
     }
