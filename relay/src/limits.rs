@@ -150,3 +150,5 @@ pub(crate) const LABEL_VALUES: usize = 32;
 pub(crate) const NOTE_BYTES: usize = 100;
 /// Accounts one token may admit.
 pub(crate) const TOKEN_USES: u32 = 100_000;
+/// A token's row is kept so long after its time (ADM-2): what it has just paid for may be queued.
+pub(crate) const TOKEN_LINGERS: Seconds = Seconds::new(3_600);
