@@ -5,7 +5,7 @@ use std::path::Path;
 use restante_crypto::SigningKey;
 use restante_spec::codes::Code;
 use restante_spec::ids::{EnvelopeId, Epoch, Seq};
-use restante_spec::message::{Append, Command as Ask, MailboxClass};
+use restante_spec::message::{Append, Command as Ask, EnvelopeClass, MailboxClass};
 use restante_tests::relay::{Process, run};
 use restante_tests::wire::{Owner, PLENTY, Wire, commit, envelope, random};
 
@@ -100,6 +100,8 @@ async fn a_restored_relay_goes_on() {
     assert!(wire.append(again_known, b"").await.unwrap().already);
     let refused = wire.append(envelope(1, before.epoch), b"no").await.unwrap_err();
     assert_eq!(refused.code, Code::Restored);
+    let live = Append { class: EnvelopeClass::Live, ..envelope(1, before.epoch) };
+    assert_eq!(wire.append(live, b"no").await.unwrap_err().code, Code::Restored);
     let next = SigningKey::generate().unwrap();
     let commit = commit(1, before.epoch, before.owner.mailbox, &next);
     assert_eq!(wire.append(commit, b"no").await.unwrap_err().code, Code::Restored);

@@ -18,10 +18,10 @@ use restante_spec::message::{Appended, Commit, EnvelopeClass, MailboxClass, Rate
 use super::api::{
     Access, Answer, AppendAsk, ChainLink, Notice, Notices, Origin, Respond, epoch_name,
 };
-use super::authorise::{Authorised, Grant, Need, authorise};
+use super::authorise::{Authorised, Grant, Need, authorise, not_restored};
 use super::rows::{self, BadRow, EpochRow, KeyRow, ReaderRow, ReplacedRow};
 use super::service::{Cell, Service, damaged, give_back, lock, refusal};
-use super::state::{CurrentEpoch, Mailbox, Reader, Replaced, Waiting};
+use super::state::{CurrentEpoch, Given, Mailbox, Reader, Replaced, Waiting};
 use super::tail::Kept;
 use crate::buffer::{
     Act, AppendAct, Buffer, BufferError, Done, Envelope, Outcome, RowWrite, Seen, Stored,
@@ -36,8 +36,8 @@ const COMMIT_RATE: Rate = Rate {
 
 /// What a stored append changes in memory.
 struct Change {
-    /// The key whose use was reserved.
-    used: Option<PublicKey>,
+    /// The key whose use was reserved, and when it was given.
+    used: Option<(PublicKey, Given)>,
     commit: Option<Commit>,
     expires_at: UnixTime,
     now: UnixTime,
@@ -124,14 +124,14 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             act.hold = Some(self.seen(access.mailbox, fresh.clone()));
         }
         mailbox.in_flight.insert(id, vec![Waiting { respond, link }]);
-        mailbox.acks.striking += u32::from(change.strikes());
+        mailbox.acks.changing += u32::from(change.has_readers());
         let again = Arc::clone(&cell);
         let submitted = self.submit(
             &cell,
             access.mailbox,
             Act::Append(act),
             move |service, mailbox, outcome| {
-                mailbox.acks.striking -= u32::from(change.strikes());
+                mailbox.acks.changing -= u32::from(change.has_readers());
                 service.settle_kept(change.blobs(), outcome);
                 match outcome {
                     Ok(Outcome::Stored(stored)) => {
@@ -141,7 +141,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
                     Ok(Outcome::Settled(_)) => {}
                     _ => service.give_use_back(mailbox, change.used),
                 }
-                if change.strikes() {
+                if change.has_readers() {
                     // What has waited for the commit.
                     service.write_cursors(&again, mailbox, now);
                 }
@@ -223,10 +223,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
                 if ask.epoch.is_none() || ask.epoch != epoch_name(number) {
                     return no(Code::StaleEpoch, "another epoch is current");
                 }
-                // MBX-20: an old state may have given a removed member his key back.
-                if mailbox.created <= self.buffer.restored() {
-                    return no(Code::Restored, "this relay was restored: begin a new conversation");
-                }
+                not_restored(mailbox, self.buffer.restored())?;
                 Some(number)
             }
             Grant::Replaced(_) => return no(Code::StaleEpoch, "this key's epoch is over"),
@@ -241,8 +238,8 @@ impl<B: Buffer, N: Notices> Service<B, N> {
                     let row = KeyRow::from((&found.terms, found.used));
                     let part = rows::of_key(rows::KEY, &key);
                     rows.push(rows::put(part, &row).map_err(|_| damaged())?);
+                    used = Some((key, found.given));
                 }
-                used = Some(key);
                 None
             }
         };
@@ -279,15 +276,12 @@ impl<B: Buffer, N: Notices> Service<B, N> {
 
     /// The envelope was not stored: its use does not count (MBX-12). Written down, since a later
     /// append may have written the higher count.
-    fn give_use_back(self: &Arc<Self>, mailbox: &mut Mailbox, used: Option<PublicKey>) {
-        let Some((key, found)) = used.and_then(|key| Some((key, mailbox.keys.get_mut(&key)?)))
-        else {
-            return;
-        };
+    fn give_use_back(self: &Arc<Self>, mailbox: &mut Mailbox, used: Option<(PublicKey, Given)>) {
+        let Some((key, given)) = used else { return };
+        // Struck and given again meanwhile, it is another key, whose use this was not.
+        let found = mailbox.keys.get_mut(&key).filter(|found| found.given == given);
         // CMD-16: written behind the mailbox's deletion it could be a key of another.
-        if found.terms.uses.is_none() || mailbox.deleted {
-            return;
-        }
+        let Some(found) = found.filter(|_| !mailbox.deleted) else { return };
         found.used = found.used.saturating_sub(1);
         let row = KeyRow::from((&found.terms, found.used));
         if let Ok(row) = rows::put(rows::of_key(rows::KEY, &key), &row) {
@@ -382,9 +376,11 @@ fn stands_already(mailbox: &Mailbox, commit: &Commit, hash: &ReaderHash) -> bool
 }
 
 impl Change {
-    /// Whether it strikes readers.
-    fn strikes(&self) -> bool {
-        self.commit.as_ref().is_some_and(|commit| !commit.strike_readers.is_empty())
+    /// Whether it registers or strikes readers.
+    fn has_readers(&self) -> bool {
+        let readers =
+            self.commit.as_ref().map(|commit| (&commit.add_readers, &commit.strike_readers));
+        readers.is_some_and(|(add, strike)| !add.is_empty() || !strike.is_empty())
     }
 
     /// The blobs it needs.

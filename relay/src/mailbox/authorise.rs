@@ -110,6 +110,18 @@ pub(super) fn not_found() -> Refusal {
     Refusal::new(Code::NotFound, "no such mailbox or key")
 }
 
+/// MBX-20: an old state may have given a removed member his key back. Up to `restored` everything
+/// is of before the restore.
+///
+/// # Errors
+/// `restored`.
+pub(super) fn not_restored(mailbox: &Mailbox, restored: Seq) -> Result<(), Refusal> {
+    if mailbox.created > restored {
+        return Ok(());
+    }
+    Err(Refusal::new(Code::Restored, "this relay was restored: begin a new conversation"))
+}
+
 /// The answer while nothing can be said of a mailbox: certainly not done.
 pub(super) fn not_now() -> Refusal {
     Refusal::new(Code::Unavailable, "the store is busy, nothing was accepted")

@@ -76,7 +76,14 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         let challenge = OpenChallenge { relay: self.identity, nonce, mailbox: id };
         let cell = self.find(id)?;
         let mut mailbox = cell.as_ref().map(|cell| lock(cell));
-        let authorised = authorise_open(mailbox.as_deref(), &challenge, key, proof, now)?;
+        let authorised = match authorise_open(mailbox.as_deref(), &challenge, key, proof, now) {
+            Ok(authorised) => authorised,
+            Err(refused) => {
+                // MBX-15: known or not, it is looked up, and a store that fails says the same.
+                self.buffer.row(id, &rows::single(rows::CONTROL)).map_err(refusal)?;
+                return Err(refused);
+            }
+        };
         let Some(mailbox) = mailbox.as_deref_mut() else { return Err(not_found()) };
         let ((), key, grant) = authorised.into_parts();
         let card = match grant {

@@ -8,7 +8,7 @@ use restante_spec::limits;
 use restante_spec::message::{Appended, MailboxClass, Rate, Refusal};
 
 use super::api::{Access, Answer, AppendAsk, Notice, Notices, Respond, epoch_name};
-use super::authorise::{Grant, Need, authorise};
+use super::authorise::{Grant, Need, authorise, not_restored};
 use super::service::{Service, lock};
 use super::state::Mailbox;
 use crate::buffer::{Buffer, Envelope};
@@ -31,7 +31,8 @@ impl<B: Buffer, N: Notices> Service<B, N> {
     ) {
         let origin = ask.origin;
         let taken = self.take_in(Shed::Live).and_then(|()| self.get(access));
-        let judged = taken.and_then(|cell| judge(&mut lock(&cell), access, ask, now));
+        let restored = self.buffer.restored();
+        let judged = taken.and_then(|cell| judge(&mut lock(&cell), access, ask, restored, now));
         let envelope = match judged {
             Ok(envelope) => envelope,
             Err(refusal) => return respond(Err(refusal)),
@@ -48,6 +49,7 @@ fn judge(
     mailbox: &mut Mailbox,
     access: Access,
     ask: AppendAsk,
+    restored: Seq,
     now: UnixTime,
 ) -> Result<Envelope, Refusal> {
     let no = |code, detail| Err(Refusal::new(code, detail));
@@ -57,7 +59,10 @@ fn judge(
     }
     let epoch = match grant {
         // MBX-7
-        Grant::Epoch { number } if ask.epoch == epoch_name(number) => number,
+        Grant::Epoch { number } if ask.epoch == epoch_name(number) => {
+            not_restored(mailbox, restored)?;
+            number
+        }
         Grant::Epoch { .. } | Grant::Replaced(_) => {
             return no(Code::StaleEpoch, "another epoch is current");
         }

@@ -20,6 +20,8 @@ mod live;
 #[cfg(test)]
 mod memory_first;
 #[cfg(test)]
+mod overtaking;
+#[cfg(test)]
 mod pipelined;
 mod prekeys;
 pub(crate) mod pressure;

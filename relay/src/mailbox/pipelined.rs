@@ -63,7 +63,7 @@ pub(super) fn key(number: u8) -> SigningKey {
 
 impl Line {
     /// A relay with a mailbox under key 1.
-    fn new(class: MailboxClass, queue_acts: usize) -> Self {
+    pub(super) fn new(class: MailboxClass, queue_acts: usize) -> Self {
         let settings = crate::buffer::Settings { queue_acts, ..Default::default() };
         let mut line = Self::on(Disk::default(), settings);
         let created = line.create(class, false);
@@ -87,10 +87,14 @@ impl Line {
     }
 
     pub(super) fn call(&self, call: Call) -> Said {
+        self.call_at(call, NOW)
+    }
+
+    pub(super) fn call_at(&self, call: Call, now: UnixTime) -> Said {
         let (sender, said) = sync_channel(1);
         // Who asked may have gone.
         let respond = Box::new(move |answer| drop(sender.send(answer)));
-        self.service.call(call, NOW, respond);
+        self.service.call(call, now, respond);
         said
     }
 
@@ -103,7 +107,7 @@ impl Line {
         self.allow_uses(number, rights, None)
     }
 
-    fn allow_uses(&self, number: u8, rights: Rights, uses: Option<u32>) -> Said {
+    pub(super) fn allow_uses(&self, number: u8, rights: Rights, uses: Option<u32>) -> Said {
         let terms = Terms { rights, expires_at: None, uses, rate: None };
         let possession = prove_possession(&key(number), &MAILBOX);
         let key = key(number).public();

@@ -146,7 +146,10 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             let given: TakenRow = rows::decode(&row.value).map_err(|_| damaged())?;
             let until = UnixTime::new(given.at).after(limits::TAKE_REPEAT);
             if until <= now {
-                over.push(rows::remove(row.part));
+                // One that is being answered anew is written anew.
+                if !answering {
+                    over.push(rows::remove(row.part));
+                }
                 continue;
             }
             room_at = room_at.min(until);

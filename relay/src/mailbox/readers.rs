@@ -8,12 +8,12 @@ use restante_spec::ids::{MailboxId, ReaderHash, Seq, UnixTime};
 use restante_spec::message::{MailboxClass, Refusal};
 
 use super::api::{Access, Notices, Range};
-use super::authorise::{Grant, Need, authorise};
+use super::authorise::{Grant, Need, authorise, not_now};
 use super::rows::{self, ReaderRow};
 use super::service::{Cell, Service, lock, refusal};
 use super::state::{Acks, Mailbox, Reader, Replaced};
 use super::tail::{Kept, Tail, TailBound};
-use crate::buffer::{Act, Buffer, Envelope, Span};
+use crate::buffer::{Act, Buffer, Envelope, Page, Span};
 use crate::limits::SEEN_EVERY;
 
 impl<B: Buffer, N: Notices> Service<B, N> {
@@ -124,14 +124,21 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         }
     }
 
-    /// Whether a subscription's key may still read (DLV-10), and until when by its own terms.
+    /// Whether a subscription's key may still read this (DLV-10), and until when by its own terms.
     pub(super) fn may_read(
         &self,
         access: Access,
+        page: &Page,
         now: UnixTime,
     ) -> Result<Option<UnixTime>, Refusal> {
         let cell = self.get(access)?;
         let mailbox = lock(&cell);
+        // MBX-8: who reads a commit opens the next key; it is stored, and about to be taken in.
+        let is_ahead =
+            |envelope: &Envelope| envelope.commit && mailbox.in_flight.contains_key(&envelope.id);
+        if page.envelopes.iter().any(is_ahead) {
+            return Err(not_now());
+        }
         let judged = authorise(&mailbox, access.key, Need::Read, (), now);
         match judged.map(|authorised| authorised.into_parts().2) {
             Ok(Grant::Terms { expires_at, .. }) => Ok(expires_at),
@@ -215,6 +222,10 @@ impl<B: Buffer, N: Notices> Service<B, N> {
     /// MBX-21: lets go of what every reader there is has confirmed. Returns whether something of it
     /// was written: else the cursors need not be either, until the mailbox leaves the memory.
     fn lets_go_of_written(&self, mailbox: &Mailbox, now: UnixTime) -> bool {
+        // MBX-10: whoever is being registered may need it.
+        if mailbox.acks.changing > 0 {
+            return true;
+        }
         let upto = mailbox.readers.values().map(|reader| reader.cursor).min();
         upto.is_some_and(|upto| !self.buffer.confirm(mailbox.id, upto, now))
     }
@@ -229,9 +240,10 @@ impl<B: Buffer, N: Notices> Service<B, N> {
     ) {
         let trim = mailbox.trim(now);
         // MBX-8: a row written behind the commit that strikes its reader would bring it back.
-        let Acks { writing, striking, dirty } = &mailbox.acks;
+        // MBX-10: one that is being registered is not known yet, and holds back what comes behind.
+        let Acks { writing, changing, dirty } = &mailbox.acks;
         let is_nothing = dirty.is_empty() && trim.is_none();
-        if !mailbox.is_current() || *writing || *striking > 0 || is_nothing {
+        if !mailbox.is_current() || *writing || *changing > 0 || is_nothing {
             return;
         }
         let mut rows = Vec::new();

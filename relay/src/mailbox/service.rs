@@ -211,7 +211,7 @@ impl<B: Buffer, N: Notices> Mailboxes for Arc<Service<B, N>> {
 
     fn page(&self, access: Access, span: Span, now: UnixTime) -> Result<Reading, Refusal> {
         let page = self.buffer.read(access.mailbox, span, now).map_err(refusal)?;
-        let expires_at = self.may_read(access, now)?;
+        let expires_at = self.may_read(access, &page, now)?;
         Ok(Reading { page, expires_at })
     }
 

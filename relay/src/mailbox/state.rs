@@ -36,6 +36,8 @@ pub(super) struct Mailbox {
     /// Conversations: the current epoch; `None` once closed.
     pub(super) epoch: Option<CurrentEpoch>,
     pub(super) keys: LiteMap<PublicKey, Key>,
+    /// The last key's.
+    pub(super) given: Given,
     pub(super) replaced: BTreeMap<PublicKey, Replaced>,
     pub(super) readers: LiteMap<ReaderHash, Reader>,
     /// Prekey numbers in stock; `None` until first asked for.
@@ -75,7 +77,12 @@ pub(super) struct Key {
     pub(super) terms: Terms,
     pub(super) used: u32,
     pub(super) pace: Pace,
+    pub(super) given: Given,
 }
+
+/// Tells a key from one that is given under the same name after it was struck: they count up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Given(u32);
 
 /// An epoch key that was replaced (MBX-9): it reads `from < seq <= upto`.
 #[derive(Clone, Copy)]
@@ -117,8 +124,8 @@ pub(super) struct Stock {
 pub(super) struct Acks {
     pub(super) writing: bool,
     pub(super) dirty: Vec<ReaderHash>,
-    /// Commits under way that strike readers: what has moved waits for them.
-    pub(super) striking: u32,
+    /// Acts under way that register or strike readers: what has moved waits for them.
+    pub(super) changing: u32,
 }
 
 impl Mailbox {
@@ -139,6 +146,7 @@ impl Mailbox {
             opened_day: 0,
             epoch: None,
             keys: LiteMap::new(),
+            given: Given::default(),
             replaced: BTreeMap::new(),
             readers: LiteMap::with_capacity(readers.count()),
             prekeys: None,
@@ -169,7 +177,8 @@ impl Mailbox {
                 let key = PublicKey::from_slice(&row.part.key).ok_or(BadRow)?;
                 let value: KeyRow = rows::decode(&row.value)?;
                 let (terms, used) = value.into();
-                self.keys.insert(key, Key { terms, used, pace: Pace::default() });
+                let given = self.next_given();
+                self.keys.insert(key, Key { terms, used, pace: Pace::default(), given });
             }
             REPLACED => {
                 let key = PublicKey::from_slice(&row.part.key).ok_or(BadRow)?;
@@ -190,6 +199,12 @@ impl Mailbox {
             _ => {}
         }
         Ok(())
+    }
+
+    /// The number of a key that is being given.
+    pub(super) fn next_given(&mut self) -> Given {
+        self.given = Given(self.given.0.wrapping_add(1));
+        self.given
     }
 
     /// Whether what is judged by this state may be written.
