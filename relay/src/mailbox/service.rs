@@ -132,7 +132,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
     }
 
     /// Submits an act; `done` gets the locked mailbox and the outcome when it is durable or
-    /// refused. An outcome that leaves doubt marks the state as stale.
+    /// refused. An outcome that leaves doubt marks the state as stale, and who is online looks.
     pub(super) fn submit<F>(
         self: &Arc<Self>,
         cell: &Arc<Cell>,
