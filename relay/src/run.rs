@@ -198,7 +198,7 @@ async fn open_blobs(
     tasks: &Tasks,
 ) -> Result<Arc<Blobs>, Error> {
     let (place, keys) = (serve.blobs()?, data.blob_keys());
-    let store = BlobStore::open(&place, &keys, tasks.clone(), BLOB_TASKS)?;
+    let store = BlobStore::open(&place, &keys, tasks.clone(), BLOB_TASKS, Clock.now())?;
     Ok(Blobs::open(buffer, store, owner, serve.blob_bytes).await?)
 }
 

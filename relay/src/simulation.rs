@@ -116,7 +116,7 @@ impl Relay {
         bounds.quota.entries = setup.mailbox_entries;
         let hub = Arc::new(Hub::default());
         let public = identity.public();
-        let (hands, blobs) = open_blobs(setup, &buffer, &public)?.unzip();
+        let (hands, blobs) = open_blobs(setup, &buffer, &public, now.time)?.unzip();
         let (store, notices) = (Arc::clone(&buffer), Arc::clone(&hub));
         let service = Service::with_blobs(store, notices, public, bounds, blobs);
         let address = RelayAddress::new(public, "127.0.0.1", 1)?;
@@ -283,6 +283,7 @@ fn open_blobs(
     setup: &Setup,
     buffer: &RedbBuffer,
     owner: &PublicKey,
+    now: UnixTime,
 ) -> Result<Option<Workshop>, Error> {
     let Some(folder) = &setup.blobs else { return Ok(None) };
     let mut runtime = tokio::runtime::Builder::new_current_thread();
@@ -291,7 +292,7 @@ fn open_blobs(
         let tasks = Tasks::new();
         let place = Place::Directory(folder.join("parts"));
         // One at a time: in the order they were asked.
-        let store = BlobStore::open(&place, &folder.join("keys"), tasks.clone(), 1)?;
+        let store = BlobStore::open(&place, &folder.join("keys"), tasks.clone(), 1, now)?;
         let most = restante_spec::limits::RELAY_BLOB_BYTES;
         Ok::<_, Error>((tasks, Blobs::open(buffer, store, owner, most).await?))
     })?;

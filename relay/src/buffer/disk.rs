@@ -3,6 +3,7 @@
 //! Knows redb's calls and what a crash makes of them; must not know what is stored.
 
 use std::io::{Error, ErrorKind};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redb::StorageBackend;
@@ -37,9 +38,13 @@ struct State {
     /// Syncs that were asked for, and bytes written.
     #[cfg(test)]
     cost: super::cost::Cost,
-    /// The file of the keys beside the store: never torn, but forgotten when it was not synced.
+    /// The file of the keys beside the store as the system's cache has it, which outlives processes
+    /// and failed syncs.
     keys: Vec<u8>,
+    /// What a crash leaves of it: never torn.
     synced_keys: Vec<u8>,
+    /// Where it was written since the last sync, failed or not: a sync writes no more than that.
+    dirty_keys: Vec<Range<usize>>,
 }
 
 impl Disk {
@@ -111,13 +116,13 @@ impl Disk {
         !self.state().unsynced.is_empty()
     }
 
-    /// A process begins: it finds what was synced. A dead disk stays as it is, for the crash.
+    /// A process begins: it finds what was synced of the store. A dead disk stays as it is, for the
+    /// crash.
     pub(super) fn reopened(&self) -> Self {
         let mut disk = self.state();
         if !disk.is_dead() {
             disk.current = disk.synced.clone();
             disk.unsynced.clear();
-            disk.keys = disk.synced_keys.clone();
         }
         drop(disk);
         self.clone()
@@ -183,15 +188,21 @@ impl KeyFile for Disk {
         disk.cost.writes(bytes.len());
         let start = place(offset)?;
         put(&mut disk.keys, start, bytes);
+        disk.dirty_keys.push(start..start + bytes.len());
         Ok(())
     }
 
     fn sync(&self) -> Result<(), Error> {
         let mut disk = self.state();
+        // As Linux does: a sync that fails is told once, and what it should have written is clean.
+        let dirty = std::mem::take(&mut disk.dirty_keys);
         disk.burn()?;
         #[cfg(test)]
         disk.cost.syncs();
-        disk.synced_keys = disk.keys.clone();
+        let State { keys, synced_keys, .. } = &mut *disk;
+        for range in dirty {
+            put(synced_keys, range.start, keys.get(range).unwrap_or_default());
+        }
         Ok(())
     }
 }

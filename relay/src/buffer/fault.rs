@@ -28,8 +28,9 @@ fn until_stored(rig: &Rig, number: u32) -> super::Stored {
     }
 }
 
-/// MBX-4: whichever call of the disk fails, what was answered as stored is stored after it, what
-/// was refused as not done is not, and the buffer serves on by itself.
+/// MBX-4: whichever call of the disk fails, what was answered as stored is stored after it, and
+/// opens after a power cut too, what was refused as not done is not, and the buffer serves on by
+/// itself.
 #[test]
 fn accepted_envelopes_survive_any_failing_call() {
     let (mut failures, mut unavailable, mut unknown) = (0, 0, 0);
@@ -65,8 +66,14 @@ fn accepted_envelopes_survive_any_failing_call() {
         let mut ids = rig.ids(1, NOW);
         ids.sort();
         assert_eq!(ids, (1..=6).map(id).collect::<Vec<_>>(), "call {fuse}: each once");
-        buffer.stop();
-        thread.join().unwrap();
+        let (found, cut) = start(&disk.after_crash(u64::from(fuse)));
+        let mut kept = Rig { buffer: found.clone(), ..rig }.ids(1, NOW);
+        kept.sort();
+        assert_eq!(kept, ids, "call {fuse}: the power is cut");
+        for (buffer, thread) in [(buffer, thread), (found, cut)] {
+            buffer.stop();
+            thread.join().unwrap();
+        }
     }
     assert!(failures > 20, "the fuse has burnt {failures} times");
     assert!(unknown > 20, "{unknown} outcomes were unknown, {unavailable} refused");

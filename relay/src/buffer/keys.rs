@@ -7,6 +7,10 @@
 //!
 //! A key is synced before anything sealed with it is, and overwritten and synced when its bucket
 //! is over. A copy-on-write store would keep old pages: that is why the keys are not in it.
+//!
+//! What is read of the file may be in the system's cache only: after a failed sync the system takes
+//! it for written, and a process that was killed has not synced it. So a file is *settled* before
+//! it is trusted: written anew as a whole, and synced.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -35,36 +39,57 @@ pub(super) struct Keys {
     /// The earliest bucket first.
     keys: BTreeMap<Bucket, BucketKey>,
     salt: Salt,
-    /// A key was made and is not synced.
-    is_dirty: bool,
+    /// Those that were made since the last sync.
+    fresh: Vec<Bucket>,
 }
 
-/// Layout: bucket, key, checksum, and zeros to a power of two within a sector.
+/// Layout: bucket, key, checksum, and zeros. Some slots stand in two sectors, and may be torn.
 const SLOT_BYTES: usize = 8 + 32 + 4 + 4;
 /// Layout: a ring that holds the buckets of the longest TTL and more, as one preallocated file.
-const SLOTS: u64 = 4_096;
+const SLOTS: usize = 4_096;
 
 impl Keys {
-    /// Reads the keys, and makes the file's slots at first.
-    pub(super) fn load(file: Box<dyn KeyFile>) -> io::Result<Self> {
-        let mut salt = [0; 4];
-        getrandom::fill(&mut salt)?;
-        let salt = Salt(u32::from_be_bytes(salt));
-        let mut keys = Self { file, keys: BTreeMap::new(), salt, is_dirty: false };
-        keys.reload()?;
+    /// Settles the file, and makes its slots at first.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(super) fn load(file: Box<dyn KeyFile>, now: UnixTime) -> io::Result<Self> {
+        let mut keys = Self { file, keys: BTreeMap::new(), salt: Salt(0), fresh: Vec::new() };
+        keys.reload(now)?;
         Ok(keys)
     }
 
-    /// Takes over what is really in the file, after a failure.
-    pub(super) fn reload(&mut self) -> io::Result<()> {
-        let bytes = self.file.read()?;
-        self.keys = bytes.chunks_exact(SLOT_BYTES).filter_map(read_slot).collect();
-        self.is_dirty = false;
-        if bytes.len() < SLOT_BYTES * usize::try_from(SLOTS).unwrap_or(usize::MAX) {
-            let missing = vec![0; SLOT_BYTES * 4_096 - bytes.len()];
-            self.file.write(bytes.len() as u64, &missing)?;
-            self.file.sync()?;
+    /// The keys of a backup: they are only read.
+    pub(super) fn of_backup(bytes: Zeroizing<Vec<u8>>) -> Self {
+        let keys = bytes.chunks_exact(SLOT_BYTES).filter_map(read_slot).collect();
+        Self { file: Box::new(Fixed(bytes)), keys, salt: Salt(0), fresh: Vec::new() }
+    }
+
+    /// Settles the file, and takes over what is on the medium then: after a failure too. What is
+    /// over goes, and so does what a torn slot holds of a key: it may be one that was not
+    /// overwritten to its end.
+    ///
+    /// # Errors
+    /// The system's; what was there before stays in force, and may not be on the medium.
+    pub(super) fn reload(&mut self, now: UnixTime) -> io::Result<()> {
+        let found = self.file.read()?;
+        let mut settled = Zeroizing::new(vec![0; found.len().max(SLOTS * SLOT_BYTES)]);
+        let mut keys = BTreeMap::new();
+        for (slot, place) in found.chunks_exact(SLOT_BYTES).zip(settled.chunks_mut(SLOT_BYTES)) {
+            let living = read_slot(slot).filter(|(bucket, _)| !bucket.is_over(now));
+            if let Some((bucket, key)) = living {
+                place.copy_from_slice(slot);
+                keys.insert(bucket, key);
+            }
         }
+        // A batch that failed may have left bytes sealed under numbers that come again.
+        let mut salt = [0; 4];
+        getrandom::fill(&mut salt)?;
+        // MBX-16
+        self.file.write(0, &settled)?;
+        self.file.sync()?;
+        (self.keys, self.salt) = (keys, Salt(u32::from_be_bytes(salt)));
+        self.fresh.clear();
         Ok(())
     }
 
@@ -73,7 +98,7 @@ impl Keys {
         self.file.read()
     }
 
-    /// The salt of this start.
+    /// The salt of this start, or of the last reload.
     pub(super) const fn salt(&self) -> Salt {
         self.salt
     }
@@ -96,18 +121,17 @@ impl Keys {
         getrandom::fill(&mut *bytes)?;
         let key = BucketKey::new(&bytes).ok_or_else(|| io::Error::other("no key of 32 bytes"))?;
         self.file.write(slot_of(bucket), &write_slot(bucket, &bytes))?;
-        self.is_dirty = true;
         self.keys.insert(bucket, key);
+        self.fresh.push(bucket);
         Ok(())
     }
 
     /// Keys that were made are on the medium when this returns.
+    ///
+    /// # Errors
+    /// The system's; those keys are gone then: [`Keys::prepare`] makes and writes them anew.
     pub(super) fn sync(&mut self) -> io::Result<()> {
-        if self.is_dirty {
-            self.file.sync()?;
-            self.is_dirty = false;
-        }
-        Ok(())
+        if self.fresh.is_empty() { Ok(()) } else { self.sync_all() }
     }
 
     /// Whether some key's time is over.
@@ -121,18 +145,26 @@ impl Keys {
         for bucket in &over {
             self.file.write(slot_of(*bucket), &[0; SLOT_BYTES])?;
         }
-        self.file.sync()?;
-        self.is_dirty = false;
+        self.sync_all()?;
         for bucket in over {
             self.keys.remove(&bucket);
         }
         Ok(())
     }
+
+    /// A sync that failed is not asked for again: it would say that all is well, and write nothing.
+    fn sync_all(&mut self) -> io::Result<()> {
+        let synced = self.file.sync();
+        for bucket in self.fresh.drain(..).filter(|_| synced.is_err()) {
+            self.keys.remove(&bucket);
+        }
+        synced
+    }
 }
 
 /// Where a bucket's slot begins.
 const fn slot_of(bucket: Bucket) -> u64 {
-    bucket.0 % SLOTS * SLOT_BYTES as u64
+    bucket.0 % SLOTS as u64 * SLOT_BYTES as u64
 }
 
 pub(super) fn write_slot(bucket: Bucket, key: &[u8; 32]) -> Zeroizing<Vec<u8>> {
@@ -145,7 +177,8 @@ pub(super) fn write_slot(bucket: Bucket, key: &[u8; 32]) -> Zeroizing<Vec<u8>> {
     slot
 }
 
-/// A slot that was torn by a crash holds a key that nothing was sealed with: it reads as free.
+/// A slot that was torn by a crash holds a part of a key that nothing was sealed with, or that was
+/// being overwritten: it reads as free.
 fn read_slot(slot: &[u8]) -> Option<(Bucket, BucketKey)> {
     let (named, mut rest) = slot.split_at_checked(8 + 32)?;
     if rest.try_get_u32().ok()? != crc32fast::hash(named) {
@@ -200,7 +233,7 @@ impl KeyFile for OnDisk {
 }
 
 /// Keys of a backup: only read.
-pub(super) struct Fixed(pub(super) Zeroizing<Vec<u8>>);
+struct Fixed(Zeroizing<Vec<u8>>);
 
 impl KeyFile for Fixed {
     fn read(&self) -> io::Result<Zeroizing<Vec<u8>>> {
@@ -243,9 +276,22 @@ impl KeyFile for InMemory {
 
 #[cfg(test)]
 mod tests {
+    use super::super::disk::Disk;
     use super::*;
 
     const LATER: UnixTime = UnixTime::new(1_800_000_000);
+
+    /// As a process begins that finds this file.
+    fn load(file: &(impl KeyFile + Clone + 'static), now: UnixTime) -> Keys {
+        Keys::load(Box::new(file.clone()), now).unwrap()
+    }
+
+    /// Whether what `keys` seals now opens after a power cut.
+    fn outlives_a_power_cut(keys: &Keys, disk: &Disk) -> bool {
+        let mut body = *b"a sealed body";
+        let tag = keys.get(LATER).unwrap().seal(Salt(1), SEQ, b"", &mut body).unwrap();
+        opens(&load(&disk.after_crash(0), LATER), LATER, &body, &tag)
+    }
 
     fn opens(keys: &Keys, at: UnixTime, sealed: &[u8], tag: &[u8]) -> bool {
         let mut bytes = [sealed, tag].concat();
@@ -259,12 +305,12 @@ mod tests {
     #[test]
     fn keys_live_as_long_as_their_bucket() {
         let file = InMemory::default();
-        let mut keys = Keys::load(Box::new(file.clone())).unwrap();
+        let mut keys = load(&file, LATER);
         keys.prepare(LATER).unwrap();
         keys.sync().unwrap();
         let mut body = *b"a sealed body";
         let tag = keys.get(LATER).unwrap().seal(Salt(1), SEQ, b"", &mut body).unwrap();
-        let mut keys = Keys::load(Box::new(file.clone())).unwrap();
+        let mut keys = load(&file, LATER);
         assert!(opens(&keys, LATER, &body, &tag));
         let slot = file.0.lock().unwrap().clone();
         let key = slot.chunks_exact(SLOT_BYTES).find(|slot| slot[0..8] != [0; 8]).unwrap();
@@ -275,7 +321,7 @@ mod tests {
         keys.destroy_over(over).unwrap();
         assert!(keys.get(LATER).is_none());
         assert!(!file.0.lock().unwrap().windows(32).any(|window| window == key));
-        let again = Keys::load(Box::new(file)).unwrap();
+        let again = load(&file, LATER);
         assert!(!opens(&again, LATER, &body, &tag));
     }
 
@@ -283,27 +329,100 @@ mod tests {
     #[test]
     fn the_ring_holds_the_longest_ttl() {
         let file = InMemory::default();
-        let mut keys = Keys::load(Box::new(file)).unwrap();
+        let mut keys = load(&file, LATER);
         keys.prepare(LATER).unwrap();
         keys.prepare(LATER.after(restante_spec::limits::TTL_MAX)).unwrap();
-        let round = u64::from(900_u32) * SLOTS;
+        let round = 900 * SLOTS as u64;
         let same_slot = UnixTime::new(LATER.get() + round);
         assert!(keys.prepare(same_slot).is_err());
         keys.destroy_over(UnixTime::new(LATER.get() + 900)).unwrap();
         keys.prepare(same_slot).unwrap();
     }
 
-    /// A slot that a crash has torn is free, and its neighbours are whole.
+    /// A slot that a crash has torn is free, its neighbours are whole, the rest of its key goes.
     #[test]
     fn torn_slots_are_free() {
         let file = InMemory::default();
-        let mut keys = Keys::load(Box::new(file.clone())).unwrap();
+        let mut keys = load(&file, LATER);
         keys.prepare(LATER).unwrap();
         keys.prepare(UnixTime::new(LATER.get() + 900)).unwrap();
         let place = usize::try_from(slot_of(Bucket::of(LATER))).unwrap();
         file.0.lock().unwrap()[place + 20..place + 40].fill(0);
-        let keys = Keys::load(Box::new(file)).unwrap();
+        let keys = load(&file, LATER);
         assert!(keys.get(LATER).is_none());
         assert!(keys.get(UnixTime::new(LATER.get() + 900)).is_some());
+        assert_eq!(file.0.lock().unwrap()[place..place + SLOT_BYTES], [0; SLOT_BYTES]);
+    }
+
+    /// MBX-16. Once a key that was read from the system's cache counted as one on the medium: after
+    /// a sync that failed, and after a process that was killed before its sync.
+    #[test]
+    fn a_key_is_trusted_once_it_is_on_the_medium() {
+        let disk = Disk::default();
+        let mut keys = load(&disk, LATER);
+        keys.prepare(LATER).unwrap();
+        disk.fails_at(0);
+        assert!(keys.sync().is_err());
+        keys.reload(LATER).unwrap();
+        assert!(outlives_a_power_cut(&keys, &disk), "after a failed sync");
+        let disk = Disk::default();
+        load(&disk, LATER).prepare(LATER).unwrap();
+        assert!(outlives_a_power_cut(&load(&disk, LATER), &disk), "after a kill");
+    }
+
+    /// Once a sync was asked for a second time, and said that all was well.
+    #[test]
+    fn a_key_whose_sync_failed_is_written_anew() {
+        for destroys in [false, true] {
+            let disk = Disk::default();
+            let mut keys = load(&disk, LATER);
+            keys.prepare(LATER).unwrap();
+            disk.fails_at(0);
+            assert!(if destroys { keys.destroy_over(LATER) } else { keys.sync() }.is_err());
+            keys.prepare(LATER).unwrap();
+            keys.sync().unwrap();
+            assert!(outlives_a_power_cut(&keys, &disk));
+        }
+    }
+
+    /// Once zeros whose sync had failed were read back from the cache, and never written again.
+    #[test]
+    fn a_key_that_is_over_goes_though_a_sync_fails() {
+        let is_free = |disk: &Disk| {
+            let bytes = KeyFile::read(&disk.after_crash(0)).unwrap();
+            bytes.iter().all(|byte| *byte == 0)
+        };
+        let over = UnixTime::new(LATER.get() + 900);
+        for reloads in [false, true] {
+            let disk = Disk::default();
+            let mut keys = load(&disk, LATER);
+            keys.prepare(LATER).unwrap();
+            keys.sync().unwrap();
+            disk.fails_at(1);
+            assert!(keys.destroy_over(over).is_err());
+            assert!(!is_free(&disk), "not yet");
+            if reloads { keys.reload(over) } else { keys.destroy_over(over) }.unwrap();
+            assert!(is_free(&disk));
+        }
+    }
+
+    /// Once a relay that had stood still for long found a key of before in the slot of a new one.
+    #[test]
+    fn keys_that_are_over_are_not_loaded() {
+        let file = InMemory::default();
+        load(&file, LATER).prepare(LATER).unwrap();
+        let same_slot = UnixTime::new(LATER.get() + 900 * SLOTS as u64);
+        let mut keys = load(&file, same_slot);
+        assert!(keys.get(LATER).is_none());
+        keys.prepare(same_slot).unwrap();
+    }
+
+    /// Numbers come again after a batch that failed: they never meet the same salt.
+    #[test]
+    fn each_reload_draws_a_salt() {
+        let mut keys = load(&InMemory::default(), LATER);
+        let before = keys.salt();
+        keys.reload(LATER).unwrap();
+        assert_ne!(keys.salt(), before);
     }
 }

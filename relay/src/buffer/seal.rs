@@ -1,9 +1,9 @@
 //! Bodies on disk are sealed one by one under the key of the time they expire in.
 //!
-//! AES-256-GCM; the nonce is a number drawn at each start (4 bytes) and the envelope's own (8),
-//! which is never given twice; the entry's other fields are bound to it. Parts of blobs have no
-//! number: theirs is drawn, and stands before them. Once the key is gone
-//! (`keys.rs`), whatever is left on the medium reads as noise.
+//! AES-256-GCM; the nonce is a number drawn at each start and after each failure (4 bytes), behind
+//! which an envelope's own number may come again, and that number (8); the entry's other fields are
+//! bound to it. Parts of blobs have no number: theirs is drawn, and stands before them. Once the
+//! key is gone (`keys.rs`), whatever is left on the medium reads as noise.
 //! Sans-IO: knows keys and bytes; must not know files.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
@@ -34,7 +34,7 @@ impl Bucket {
 /// Unit: a quarter of an hour. What has expired can be read on the medium for so long at most.
 const BUCKET_SECONDS: u64 = 15 * 60;
 
-/// Drawn at each start: a part of the nonces made since.
+/// Drawn at each start and after each failure: a part of the nonces made since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Salt(pub(super) u32);
 

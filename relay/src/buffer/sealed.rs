@@ -7,7 +7,7 @@ use bytes::Bytes;
 use restante_spec::ids::UnixTime;
 
 use super::conformance::{NOW, Rig, append, mailbox};
-use super::keys::{Keys, OnDisk};
+use super::keys::Keys;
 use super::redb::RedbBuffer;
 use super::{Act, AppendAct, Settings, chunk};
 
@@ -54,9 +54,7 @@ fn an_image_does_not_give_back_what_expired() {
         rig.create(1);
         rig.act(1, Act::Append(AppendAct { body: Bytes::from_static(BODY), ..append(1) })).unwrap();
     });
-    let keys_in = |home: &Path| {
-        Keys::load(Box::new(OnDisk::open(&home.join("buffer.keys")).unwrap())).unwrap()
-    };
+    let keys_in = |home: &Path| Keys::of_backup(fs::read(home.join("buffer.keys")).unwrap().into());
     let before = image(home.path());
     assert!(!before.windows(BODY.len()).any(|window| window == BODY), "in the clear");
     let old_keys = keys_in(home.path());

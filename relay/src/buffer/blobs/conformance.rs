@@ -16,7 +16,7 @@ const OWNER_KEY: PublicKey = PublicKey::new([7; 32]);
 
 fn open(home: &Path) -> Arc<BlobStore> {
     let place = Place::Directory(home.join("blobs"));
-    BlobStore::open(&place, &home.join("blobs.keys"), Tasks::new(), BLOB_TASKS).unwrap()
+    BlobStore::open(&place, &home.join("blobs.keys"), Tasks::new(), BLOB_TASKS, NOW).unwrap()
 }
 
 fn object(n: u8) -> ObjectId {
@@ -116,7 +116,7 @@ fn image(home: &Path) -> Vec<u8> {
 
 /// Whether a part lies anywhere in the image that opens with keys of this folder.
 fn opens(image: &[u8], home: &Path) -> bool {
-    let keys = Keys::load(Box::new(OnDisk::open(&home.join("blobs.keys")).unwrap())).unwrap();
+    let keys = Keys::of_backup(fs::read(home.join("blobs.keys")).unwrap().into());
     let Some(key) = keys.get(NOW) else { return false };
     let fields = object(1).fields(PartNumber(0));
     let opened = |window: &[u8]| key.open_drawn(&fields, window.into());

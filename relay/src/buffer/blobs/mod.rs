@@ -149,9 +149,10 @@ impl BlobStore {
         keys: &Path,
         tasks: Tasks,
         hands: usize,
+        now: UnixTime,
     ) -> Result<Arc<Self>, BlobError> {
         let (objects, directory) = place.open()?;
-        let keys = OnDisk::open(keys).and_then(|file| Keys::load(Box::new(file)));
+        let keys = OnDisk::open(keys).and_then(|file| Keys::load(Box::new(file), now));
         Ok(Arc::new(Self {
             objects,
             directory,

@@ -170,7 +170,7 @@ impl RedbBuffer {
         now: UnixTime,
     ) -> Result<(Arc<Self>, Writer), OpenError> {
         let (database, index) = open::open(&opener, now)?;
-        let keys = Keys::load(keys)?;
+        let keys = Keys::load(keys, now)?;
         let restored = open::restored(&database)?;
         let store = Arc::new(Store {
             database: RwLock::new(Some(Arc::new(database))),

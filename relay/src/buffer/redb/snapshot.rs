@@ -22,7 +22,7 @@ use super::open::{self, FORMAT_NUMBER, begin};
 use super::tables::{CHUNKS, FORMAT, MARKS, META, RESERVED, RESTORED, ROWS};
 use crate::buffer::Part;
 use crate::buffer::chunk;
-use crate::buffer::keys::{Fixed, KeyFile, Keys, OnDisk};
+use crate::buffer::keys::{KeyFile, Keys, OnDisk};
 use crate::limits::{RESTORE_BATCH, RESTORE_RESERVE};
 
 /// A part of the store.
@@ -131,7 +131,7 @@ impl Verifier {
         match record.kind {
             Kind::Reserved => self.has_reserved = true,
             Kind::Row => {}
-            Kind::Keys => self.keys = Some(Keys::load(Box::new(Fixed(record.bytes)))?),
+            Kind::Keys => self.keys = Some(Keys::of_backup(record.bytes)),
             Kind::Mark => self.found.mailboxes += 1,
             Kind::Chunk => {
                 let keys = self.keys.as_ref().ok_or(SnapshotError::Damaged)?;

@@ -439,7 +439,7 @@ impl Writer {
             return false;
         }
         let opened = open::open(&self.opener, self.now).and_then(|opened| {
-            self.store.keys_mut().reload()?;
+            self.store.keys_mut().reload(self.now)?;
             Ok(opened)
         });
         match opened {

@@ -53,7 +53,7 @@ struct House {
 
 fn store(home: &Path) -> Arc<BlobStore> {
     let place = Place::Directory(home.join("blobs"));
-    BlobStore::open(&place, &home.join("blobs.keys"), Tasks::new(), BLOB_TASKS).unwrap()
+    BlobStore::open(&place, &home.join("blobs.keys"), Tasks::new(), BLOB_TASKS, NOW).unwrap()
 }
 
 async fn service(buffer: &Arc<RedbBuffer>, home: &Path) -> Arc<Service<RedbBuffer, Deaf>> {
