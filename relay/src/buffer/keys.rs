@@ -108,6 +108,14 @@ impl Keys {
         self.keys.get(&Bucket::of(expires_at))
     }
 
+    /// Whether what expires then may be sealed now: its key is not to go at once, and no other is
+    /// in its slot, as after a clock that was ahead for weeks.
+    pub(super) fn admits(&self, expires_at: UnixTime, now: UnixTime) -> bool {
+        let bucket = Bucket::of(expires_at);
+        let is_free = || self.keys.keys().all(|other| slot_of(*other) != slot_of(bucket));
+        !bucket.is_over(now) && (self.keys.contains_key(&bucket) || is_free())
+    }
+
     /// Makes the key of what expires then, if there is none; it is safe after [`Keys::sync`].
     pub(super) fn prepare(&mut self, expires_at: UnixTime) -> io::Result<()> {
         let bucket = Bucket::of(expires_at);

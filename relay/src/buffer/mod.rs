@@ -29,6 +29,8 @@ mod chunks;
 #[cfg(test)]
 mod cleaning;
 #[cfg(test)]
+mod clock;
+#[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod cost;

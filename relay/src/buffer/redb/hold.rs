@@ -125,6 +125,7 @@ impl Writer {
             && self.hold.remembered_entries < self.settings.hold_entries
             && index.envelopes() < self.settings.envelopes
             && self.hold.young.held.len() < usize::from(u16::MAX)
+            && self.store.keys().admits(append.expires_at, self.now.max(append.now))
             && matches!(index.judge(mailbox, &append), Ok(None));
         let Some(seen) = append.hold.take_if(|_| is_held) else {
             drop(index);

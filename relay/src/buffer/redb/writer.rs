@@ -30,7 +30,7 @@ pub(crate) struct Writer {
     queued: Arc<Load>,
     opener: Opener,
     pub(super) settings: Settings,
-    /// The latest time an act or tick has brought.
+    /// The time of the last tick, or a later one that an act has brought since.
     pub(super) now: UnixTime,
     /// Above all that the store has held since it was opened: a reader may still look for one, and
     /// the newest of a mailbox is known by it.
@@ -183,8 +183,9 @@ impl Writer {
         }
     }
 
+    /// A tick leads, back too: a clock that was ahead takes what it took then, and no more.
     fn tick(&mut self, now: UnixTime) {
-        self.now = self.now.max(now);
+        self.now = now;
         self.rests = self.rests.saturating_sub(1);
     }
 
@@ -369,18 +370,21 @@ impl Writer {
         self.now = self.now.max(append.now);
         let store = &self.store;
         let mut index = store.index();
-        match index.judge(mailbox, &append) {
+        let refused = match index.judge(mailbox, &append) {
+            Ok(Some(stored)) => return Ok(Ok(Outcome::Already(stored))),
             // LIM-30
             Ok(None) if index.envelopes() >= self.settings.envelopes => {
-                append.link.break_here();
-                return Ok(Err(BufferError::TooManyEnvelopes));
+                Some(BufferError::TooManyEnvelopes)
             }
-            Ok(None) => {}
-            Ok(Some(stored)) => return Ok(Ok(Outcome::Already(stored))),
-            Err(refused) => {
-                append.link.break_here();
-                return Ok(Err(refused));
+            // MBX-16: its key would go in this very turn.
+            Ok(None) if !store.keys().admits(append.expires_at, self.now) => {
+                Some(BufferError::Unavailable)
             }
+            judged => judged.err(),
+        };
+        if let Some(refused) = refused {
+            append.link.break_here();
+            return Ok(Err(refused));
         }
         let (seq, prev) = (index.next_number(), index.head(mailbox));
         // Nobody waits for the index while a body is sealed.
