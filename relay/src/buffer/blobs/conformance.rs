@@ -44,6 +44,7 @@ async fn get(store: &Arc<BlobStore>, object: ObjectId, number: u32) -> Result<By
 async fn parts_are_found_again() {
     let home = tempfile::tempdir().unwrap();
     let store = open(home.path());
+    store.claim(&OWNER_KEY, false).await.unwrap();
     put(&store, object(1), 0, b"first").await;
     put(&store, object(1), 2, b"third").await;
     put(&store, object(1), 0, b"again").await;
@@ -88,6 +89,24 @@ async fn a_place_is_one_relays() {
     store.claim(&OWNER_KEY, true).await.unwrap();
     let other = store.claim(&PublicKey::new([8; 32]), false).await;
     assert!(matches!(other, Err(BlobError::Strange)));
+}
+
+/// BLB-3. Once a place that was unmounted or emptied under a running relay read as one without
+/// objects, and every complete blob was ended.
+#[tokio::test]
+async fn an_emptied_place_is_not_one_without_objects() {
+    let home = tempfile::tempdir().unwrap();
+    let store = open(home.path());
+    store.claim(&OWNER_KEY, false).await.unwrap();
+    assert!(told(|done| store.objects(done)).await.unwrap().is_empty());
+    put(&store, object(1), 0, BODY).await;
+    let (place, away) = (home.path().join("blobs"), home.path().join("away"));
+    fs::rename(&place, &away).unwrap();
+    fs::create_dir(&place).unwrap();
+    assert!(matches!(told(|done| store.objects(done)).await, Err(BlobError::Lost)));
+    fs::remove_dir(&place).unwrap();
+    fs::rename(&away, &place).unwrap();
+    assert_eq!(told(|done| store.objects(done)).await.unwrap(), [object(1)].into());
 }
 
 /// What waits to be written is bounded: at the bound it is taken, one byte past it refused.

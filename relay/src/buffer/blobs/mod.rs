@@ -274,13 +274,17 @@ impl BlobStore {
         );
     }
 
-    /// All objects of which something is there.
+    /// All objects of which something is there; [`BlobError::Lost`] of a place without its owner's
+    /// name: one that was unmounted or emptied would have every blob taken for lost.
     pub(crate) fn objects(
         self: &Arc<Self>,
         done: impl FnOnce(Result<BTreeSet<ObjectId>, BlobError>) + Send + 'static,
     ) {
         self.work(done, move |store| async move {
             let listed = store.objects.list_with_delimiter(None).await.map_err(failed)?;
+            if !listed.objects.iter().any(|object| object.location.as_ref() == OWNER) {
+                return Err(BlobError::Lost);
+            }
             let names = listed.common_prefixes.iter().filter_map(|prefix| prefix.filename());
             Ok(names.filter_map(ObjectId::parse).collect())
         });
