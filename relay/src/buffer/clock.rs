@@ -1,17 +1,22 @@
 //! Clocks that are wrong for a moment: they take what they must, and nothing that comes later.
 
+use std::io;
+use std::sync::Arc;
+
 use restante_spec::ids::{Seq, UnixTime};
 
-use super::conformance::{NOW, Rig, append, id, row};
+use super::conformance::{ALL, NOW, Rig, append, id, mailbox, row};
 use super::disk::Disk;
+use super::redb::snapshot::Verifier;
 use super::redb::{RedbBuffer, Writer};
-use super::{Act, AppendAct, BufferError, Chain, Outcome, Settings};
+use super::{Act, AppendAct, Buffer, BufferError, Chain, Outcome, Settings, Span};
 
 const HOUR: u64 = 3_600;
 const DAY: u64 = 24 * HOUR;
 
 /// A store whose writer moves by hand.
 struct Hand {
+    buffer: Arc<RedbBuffer>,
     rig: Rig,
     writer: Writer,
 }
@@ -19,7 +24,7 @@ struct Hand {
 impl Hand {
     fn new(disk: &Disk) -> Self {
         let (buffer, writer) = RedbBuffer::open_on(disk, Settings::default(), NOW).unwrap();
-        Self { rig: Rig { buffer, epoch: Seq::START }, writer }
+        Self { buffer: buffer.clone(), rig: Rig { buffer, epoch: Seq::START }, writer }
     }
 
     fn create(&mut self) {
@@ -96,4 +101,41 @@ fn a_slot_of_the_far_future_refuses_one_quarter_of_an_hour() {
     assert_eq!(hand.act(Act::Append(lasting(2, DAY))), Err(BufferError::Unavailable));
     hand.act(Act::Append(lasting(3, DAY + 900))).unwrap();
     assert_eq!(hand.rig.ids(1, NOW), [id(1), id(3)]);
+}
+
+/// Once an envelope whose key had gone with a clock that was ahead, and was made anew since, made
+/// its mailbox unreadable and backups damaged; without such a key it was an empty page with more
+/// behind it, for ever.
+#[test]
+fn what_lost_its_key_is_passed_over() {
+    let disk = Disk::default();
+    let mut hand = Hand::new(&disk);
+    hand.create();
+    let answers =
+        [(1, HOUR), (2, 10 * DAY)].map(|(n, ttl)| hand.rig.submit(1, Act::Append(lasting(n, ttl))));
+    hand.writer.step();
+    assert!(answers.iter().all(|answer| answer.try_recv().unwrap().is_ok()));
+    hand.tick(2 * HOUR);
+    drop(hand);
+    let mut hand = Hand::new(&disk);
+    let one_by_one = |hand: &Hand| {
+        let (mut span, mut ids) = (Span { max: 1, ..ALL }, Vec::new());
+        loop {
+            let page = hand.buffer.read(mailbox(1), span, NOW).unwrap();
+            ids.extend(page.envelopes.iter().map(|envelope| envelope.id));
+            if !page.more {
+                return ids;
+            }
+            span.after = page.envelopes.last().expect("more, and nothing to go on from").seq;
+        }
+    };
+    assert_eq!(hand.rig.ids(1, NOW), [id(2)], "without its key");
+    assert_eq!(one_by_one(&hand), [id(2)]);
+    hand.act(Act::Append(lasting(3, HOUR))).unwrap();
+    assert_eq!(hand.rig.ids(1, NOW), [id(2), id(3)], "under another");
+    assert_eq!(one_by_one(&hand), [id(2), id(3)]);
+    let mut verifier = Verifier::default();
+    hand.buffer.snapshot(&mut |record| verifier.take(record).map_err(io::Error::other)).unwrap();
+    let found = verifier.finish().unwrap();
+    assert_eq!((found.envelopes, found.expired), (2, 1));
 }

@@ -92,6 +92,8 @@ metrics! {
     COMMITTED_ACTS: Counter = "restante_committed_acts_total";
     /// Envelopes that all readers confirmed before they were written.
     UNWRITTEN: Counter = "restante_unwritten_total";
+    /// Stored envelopes passed over by reads: their keys went with a clock that was ahead.
+    UNOPENED: Counter = "restante_unopened_total";
     /// Chunks of envelopes let go because their time was over.
     EXPIRED_CHUNKS: Counter = "restante_expired_chunks_total";
     /// Chunks with few envelopes left that were packed together.

@@ -32,9 +32,8 @@ pub(crate) use writer::Writer;
 
 use self::open::Opener;
 use self::tables::{CHUNKS, MARKS, ROWS};
-use super::index::{ChunkId, HELD, Index};
+use super::index::{ChunkId, HELD, Index, Place};
 use super::keys::{KeyFile, Keys, OnDisk};
-use super::seal::Unopenable;
 use super::settings::Settings;
 use super::{
     Act, Buffer, BufferError, Done, Envelope, Level, Outcome, Page, Part, Row, Span, Stored, chunk,
@@ -334,19 +333,39 @@ impl Store {
         Err(ReadError::Damaged)
     }
 
-    /// What the index says is there, read; `None` if a chunk of it is gone.
+    /// What the index says is there, read; `None` if a chunk of it is gone. It goes on behind what
+    /// does not open: a page that says that there is more is never empty.
     fn look(
         &self,
         mailbox: MailboxId,
-        span: Span,
+        mut span: Span,
         now: UnixTime,
     ) -> Result<Option<Page>, ReadError> {
-        // Asked first: the index of a store that has failed does not know what is stored.
-        let database = self.database()?;
-        let (places, more) = self.index().find(mailbox, span, now);
-        let mut envelopes: Vec<Envelope> = Vec::with_capacity(places.len());
+        loop {
+            // Asked first: the index of a store that has failed does not know what is stored.
+            let database = self.database()?;
+            let (places, more) = self.index().find(mailbox, span, now);
+            let last = places.last().map(|place| place.seq);
+            let Some(envelopes) = self.open_all(&database, mailbox, places)? else {
+                return Ok(None);
+            };
+            match last {
+                Some(last) if envelopes.is_empty() && more => span.after = last,
+                _ => return Ok(Some(Page { envelopes, more })),
+            }
+        }
+    }
+
+    /// What stands in these places, but for what does not open; `None` if a chunk is gone.
+    fn open_all(
+        &self,
+        database: &Database,
+        mailbox: MailboxId,
+        places: Vec<Place>,
+    ) -> Result<Option<Vec<Envelope>>, ReadError> {
+        let mut envelopes = Vec::with_capacity(places.len());
         if places.is_empty() {
-            return Ok(Some(Page { envelopes, more }));
+            return Ok(Some(envelopes));
         }
         let transaction = database.begin_read()?;
         let chunks = transaction.open_table(CHUNKS)?;
@@ -368,11 +387,13 @@ impl Store {
             if entry.mailbox != mailbox || entry.seq != place.seq {
                 return Err(ReadError::Damaged);
             }
-            // Without its key it has expired, by a clock that was set back since.
-            let Some(key) = keys.get(entry.expires_at) else { continue };
-            envelopes.push(entry.open(key)?);
+            // Without its key, or under one made since, it has expired by a clock that was ahead.
+            match keys.get(entry.expires_at).map(|key| entry.open(key)) {
+                Some(Ok(envelope)) => envelopes.push(envelope),
+                Some(Err(_)) | None => metrics::UNOPENED.count(),
+            }
         }
-        Ok(Some(Page { envelopes, more }))
+        Ok(Some(envelopes))
     }
 }
 
@@ -467,8 +488,6 @@ enum ReadError {
     Transaction(#[from] redb::TransactionError),
     #[error(transparent)]
     Chunk(#[from] chunk::Damaged),
-    #[error(transparent)]
-    Sealed(#[from] Unopenable),
     #[error("the store is damaged")]
     Damaged,
 }
