@@ -111,8 +111,12 @@ pub(crate) const BLOB_RETRY: Seconds = Seconds::new(1);
 
 /// Records of a backup that are restored in one transaction.
 pub(crate) const RESTORE_BATCH: usize = 4_096;
-/// Numbers that a relay may have given after a backup was taken: a restored one begins above them
-/// (MBX-3). More than a hundred million in each second of a day.
+/// A restored relay goes on with the number of the seconds since 1970 times this (MBX-3): no relay
+/// gives as many in a second, so that this is above all that was given, after other restores too.
+/// Below 2^53 until 2242: who counts in floating point loses none.
+pub(crate) const RESTORE_RATE: u64 = 1 << 20;
+/// Where the clock is behind that, numbers that a relay may have given after a backup was taken.
+/// More than a hundred million in each second of a day.
 pub(crate) const RESTORE_RESERVE: u64 = 1 << 44;
 /// The longest record of a backup, bytes: the file of bucket keys is the longest there is.
 pub(crate) const BACKUP_RECORD_BYTES: usize = 1 << 20;

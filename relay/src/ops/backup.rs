@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::admin;
+use super::clock::Clock;
 use super::config::Serve;
 use super::datadir::{BUFFER, IDENTITY, TLS_KEY};
 use crate::buffer::redb::RedbBuffer;
@@ -134,7 +135,7 @@ fn make_folder(folder: &Path) -> Result<(), Error> {
 fn restore_into(folder: &Path, file: &Path) -> Result<(), Error> {
     let store = folder.join(BUFFER);
     let bad = |error: SnapshotError| backup_error(file, &error);
-    let mut restorer = Restorer::create(&store).map_err(bad)?;
+    let mut restorer = Restorer::create(&store, Clock.now()).map_err(bad)?;
     read(file, |item| match item {
         Item::Store(record) => restorer.take(&record),
         Item::Identity(bytes) => Ok(write_private(&folder.join(IDENTITY), &bytes)?),

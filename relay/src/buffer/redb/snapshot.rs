@@ -14,7 +14,7 @@ use std::io;
 use std::path::Path;
 
 use redb::{Database, ReadableDatabase, ReadableTable, WriteTransaction};
-use restante_spec::ids::MailboxId;
+use restante_spec::ids::{MailboxId, Seq, UnixTime};
 use zeroize::Zeroizing;
 
 use super::RedbBuffer;
@@ -23,7 +23,7 @@ use super::tables::{CHUNKS, FORMAT, MARKS, META, RESERVED, RESTORED, ROWS};
 use crate::buffer::Part;
 use crate::buffer::chunk;
 use crate::buffer::keys::{KeyFile, Keys, OnDisk};
-use crate::limits::{RESTORE_BATCH, RESTORE_RESERVE};
+use crate::limits::{RESTORE_BATCH, RESTORE_RATE, RESTORE_RESERVE};
 
 /// A part of the store.
 pub(crate) struct Record {
@@ -158,17 +158,18 @@ impl Verifier {
 /// Makes a store of a snapshot.
 pub(crate) struct Restorer<'p> {
     path: &'p Path,
+    now: UnixTime,
     database: Database,
     open: Option<WriteTransaction>,
     records: usize,
 }
 
 impl<'p> Restorer<'p> {
-    /// A new store at a path where there is none.
+    /// A new store at a path where there is none, that begins now.
     ///
     /// # Errors
     /// [`SnapshotError`].
-    pub(crate) fn create(path: &'p Path) -> Result<Self, SnapshotError> {
+    pub(crate) fn create(path: &'p Path, now: UnixTime) -> Result<Self, SnapshotError> {
         std::fs::File::create_new(path)?;
         let database = Database::create(path).map_err(store)?;
         // Until the form is written, at the end, nobody takes it for a store.
@@ -178,7 +179,7 @@ impl<'p> Restorer<'p> {
             .and_then(|mut meta| Ok(meta.insert(RESTORED, u64::MAX).map(drop)?))
             .map_err(store)?;
         transaction.commit().map_err(store)?;
-        Ok(Self { path, database, open: None, records: 0 })
+        Ok(Self { path, now, database, open: None, records: 0 })
     }
 
     /// Takes the next record in.
@@ -190,7 +191,7 @@ impl<'p> Restorer<'p> {
             Some(open) => open,
             None => begin(&self.database).map_err(store)?,
         };
-        write(&transaction, self.path, record)?;
+        write(&transaction, self.path, self.now, record)?;
         self.records += 1;
         if self.records.is_multiple_of(RESTORE_BATCH) {
             transaction.commit().map_err(store)?;
@@ -224,6 +225,7 @@ impl<'p> Restorer<'p> {
 fn write(
     transaction: &WriteTransaction,
     path: &Path,
+    now: UnixTime,
     record: &Record,
 ) -> Result<(), SnapshotError> {
     let (bytes, damaged) = (record.bytes.as_slice(), || SnapshotError::Damaged);
@@ -231,11 +233,10 @@ fn write(
         Kind::Reserved => {
             let reserved = u64::from_be_bytes(bytes.try_into().map_err(|_| damaged())?);
             let mut meta = transaction.open_table(META).map_err(store)?;
-            // MBX-20: everything up to here is of before; MBX-3: whatever was given since is not
-            // given again.
+            // MBX-20: everything up to here is of before.
             meta.insert(RESTORED, reserved).map_err(store)?;
-            let above = reserved.checked_add(RESTORE_RESERVE).ok_or_else(damaged)?;
-            meta.insert(RESERVED, above).map_err(store)?;
+            let above = above(Seq::new(reserved), now).ok_or_else(damaged)?;
+            meta.insert(RESERVED, above.get()).map_err(store)?;
         }
         Kind::Keys => {
             let keys = OnDisk::open(&path.with_extension("keys"))?;
@@ -262,16 +263,50 @@ fn write(
     Ok(())
 }
 
+/// MBX-3: above all that was given since the backup was taken, by a relay that was restored from it
+/// too: the time is another for each restore, what the backup says is not.
+fn above(reserved: Seq, now: UnixTime) -> Option<Seq> {
+    let by_time = now.get().checked_mul(RESTORE_RATE).filter(|number| *number > reserved.get());
+    by_time.or_else(|| reserved.get().checked_add(RESTORE_RESERVE)).map(Seq::new)
+}
+
 fn store(error: impl std::fmt::Display) -> SnapshotError {
     SnapshotError::Store(open::storage(error).to_string())
 }
 
 #[cfg(test)]
 mod tests {
-    use restante_spec::ids::UnixTime;
-
     use super::*;
-    use crate::buffer::Settings;
+    use crate::buffer::{Buffer, Settings};
+
+    const NOW: UnixTime = UnixTime::new(1_800_000_000);
+
+    /// The last number of a relay that is restored then from a backup with this one.
+    fn restored(reserved: u64, now: UnixTime) -> u64 {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("buffer.redb");
+        let mut restorer = Restorer::create(&path, now).unwrap();
+        let bytes = Zeroizing::new(reserved.to_be_bytes().to_vec());
+        restorer.take(&Record { kind: Kind::Reserved, bytes }).unwrap();
+        restorer.finish().unwrap();
+        let (buffer, _writer) = RedbBuffer::open(&path, Settings::default(), now).unwrap();
+        assert_eq!(buffer.restored(), Seq::new(reserved));
+        buffer.last().get()
+    }
+
+    /// MBX-3, MBX-20. Once each restore of a backup went on with the numbers of the one before.
+    #[test]
+    fn each_restore_begins_above_the_last() {
+        let later = UnixTime::new(NOW.get() + 1);
+        let (first, second) = (restored(9, NOW), restored(9, later));
+        assert_eq!((first, second - first), (NOW.get() * RESTORE_RATE, RESTORE_RATE));
+        // A backup of the restored one, which has given some.
+        let again = [first, first + RESTORE_RATE - 1].map(|given| restored(given, later));
+        assert_eq!(again, [second, second]);
+        // By a clock that is behind.
+        assert_eq!(restored(second, later), second + RESTORE_RESERVE);
+        assert_eq!(restored(second, UnixTime::new(0)), second + RESTORE_RESERVE);
+    }
 
     /// Once a relay took what a killed restore had left for a store, and lost the rest.
     #[test]
@@ -279,10 +314,10 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("buffer.redb");
         let open = || RedbBuffer::open(&path, Settings::default(), UnixTime::new(1)).map(drop);
-        drop(Restorer::create(&path).unwrap());
+        drop(Restorer::create(&path, NOW).unwrap());
         assert!(matches!(open(), Err(open::OpenError::Half)));
         std::fs::remove_file(&path).unwrap();
-        let mut restorer = Restorer::create(&path).unwrap();
+        let mut restorer = Restorer::create(&path, NOW).unwrap();
         let bytes = Zeroizing::new(9_u64.to_be_bytes().to_vec());
         restorer.take(&Record { kind: Kind::Reserved, bytes }).unwrap();
         restorer.finish().unwrap();
