@@ -92,7 +92,9 @@ impl RedbBuffer {
         let reserved = meta.get(RESERVED).map_err(store)?.map_or(0, |found| found.value());
         put(Kind::Reserved, &[&reserved.to_be_bytes()])?;
         // Those of everything in the transaction: keys are made before what they seal is written.
-        put(Kind::Keys, &[&self.store.keys().bytes()?])?;
+        // Read before they are put: whoever takes them slowly must not hold up who makes keys.
+        let keys = self.store.keys().bytes()?;
+        put(Kind::Keys, &[&keys])?;
         for entry in transaction.open_table(MARKS).map_err(store)?.iter().map_err(store)? {
             let (mailbox, mark) = entry.map_err(store)?;
             put(Kind::Mark, &[mailbox.value(), mark.value()])?;
@@ -306,6 +308,19 @@ mod tests {
         // By a clock that is behind.
         assert_eq!(restored(second, later), second + RESTORE_RESERVE);
         assert_eq!(restored(second, UnixTime::new(0)), second + RESTORE_RESERVE);
+    }
+
+    /// Once whoever took a backup slowly held up everyone that needed a new key.
+    #[test]
+    fn keys_can_be_made_while_they_are_taken() {
+        let (buffer, _writer) = RedbBuffer::in_memory();
+        let mut taken = false;
+        let sink = &mut |record: Record| {
+            taken |= record.kind == Kind::Keys && buffer.store.keys.try_write().is_ok();
+            Ok(())
+        };
+        buffer.snapshot(sink).unwrap();
+        assert!(taken);
     }
 
     /// Once a relay took what a killed restore had left for a store, and lost the rest.
