@@ -118,6 +118,11 @@ impl Index {
         Self { visible: last, last, ..Self::default() }
     }
 
+    /// Everything there was is added: from here on numbers come in their order.
+    pub(super) fn index_ids(&mut self) {
+        self.mailboxes.values_mut().for_each(|found| found.log.index_ids());
+    }
+
     /// The number for the next act (MBX-3).
     pub(super) const fn next_number(&mut self) -> Seq {
         self.last = Seq::new(self.last.get() + 1);

@@ -104,7 +104,7 @@ impl Log {
     }
 
     /// Adds an entry; dead from the beginning if `is_live` is not set. Numbers come in any order
-    /// while the index is rebuilt, else rising.
+    /// while the index is rebuilt, until [`Log::index_ids`], else rising.
     pub(super) fn add(&mut self, placed: &Placed, is_live: bool) {
         let Placed { id, stored, size, chunk, offset } = *placed;
         let entry = Entry {
@@ -138,11 +138,24 @@ impl Log {
             self.first_live = if is_live { place } else { self.first_live + 1 };
         }
         self.entries.insert(place, entry);
-        if !is_last {
-            // Only while the index is rebuilt.
+        if is_last {
+            self.note_id(place);
+        } else {
+            // Only while the index is rebuilt: at its end the table is made, not for each entry.
             self.ids = None;
         }
-        self.note_id(place);
+    }
+
+    /// Makes the table of ids, if the log is long enough for one and has none.
+    pub(super) fn index_ids(&mut self) {
+        if self.ids.is_some() || self.entries.len() <= SCAN_MAX {
+            return;
+        }
+        let (table, hasher) = (HashTable::new(), RandomState::new());
+        self.ids = Some(Box::new(Ids { table, hasher }));
+        for place in 0..self.entries.len() {
+            self.insert_id(place);
+        }
     }
 
     /// What was said of this id, while it is remembered.
@@ -238,9 +251,7 @@ impl Log {
             self.entries.retain(|entry| entry.state != State::Gone);
             self.entries.shrink_to_fit();
             (self.gone, self.first_live, self.ids) = (0, 0, None);
-            if let Some(last) = self.entries.len().checked_sub(1) {
-                self.note_id(last);
-            }
+            self.index_ids();
         }
     }
 
@@ -274,14 +285,9 @@ impl Log {
     /// Notes the id of an entry; short logs need no table, and one is made when they grow.
     fn note_id(&mut self, place: usize) {
         if self.ids.is_some() {
-            return self.insert_id(place);
-        }
-        if self.entries.len() > SCAN_MAX {
-            let (table, hasher) = (HashTable::new(), RandomState::new());
-            self.ids = Some(Box::new(Ids { table, hasher }));
-            for place in 0..self.entries.len() {
-                self.insert_id(place);
-            }
+            self.insert_id(place);
+        } else if self.entries.len() == SCAN_MAX + 1 {
+            self.index_ids();
         }
     }
 
@@ -372,6 +378,26 @@ mod tests {
                 assert_eq!(log.find_id(&id(seq + 1)).is_some(), seq < count);
             }
             assert!(log.entries.is_empty());
+        }
+    }
+
+    /// Once each entry that came out of order, as cleaning leaves them, had the table made anew for
+    /// the next: quadratic in the length of the log.
+    #[test]
+    fn the_table_of_ids_is_made_once_when_all_is_read() {
+        let mut log = Log::default();
+        for seq in (2..=400).step_by(2) {
+            log.add(&placed(seq, seq, 100), true);
+        }
+        for (old, new) in (1..=399).step_by(2).zip(401..) {
+            log.add(&placed(old, 1_000, 100), true);
+            log.add(&placed(new, 1_000, 100), true);
+            assert!(log.ids.is_none(), "made while more is read");
+        }
+        log.index_ids();
+        assert_eq!(log.ids.as_ref().unwrap().table.len(), log.entries.len());
+        for entry in &log.entries {
+            assert_eq!(log.find_id(&entry.id), Some(entry.stored()));
         }
     }
 

@@ -146,6 +146,7 @@ fn rebuild(database: &Database, now: UnixTime) -> Result<Index, OpenError> {
             envelopes += 1;
         }
     }
+    index.index_ids();
     let chunks = chunks.len().map_err(storage)?;
     info!(mailboxes = index.mailboxes(), chunks, envelopes, "store opened");
     Ok(index)
