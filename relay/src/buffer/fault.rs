@@ -1,6 +1,7 @@
 //! Disks that fail when told to, and forget what was not synced: what is accepted survives them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 
@@ -169,6 +170,32 @@ fn a_disk_that_stays_full_is_not_tried_with_every_append() {
     rig.store(1, large(2_000));
     buffer.stop();
     thread.join().unwrap();
+}
+
+/// Once every act that came while the store was closed had it tried, and scanned, once more.
+#[test]
+fn a_dead_disk_is_not_tried_with_every_act() {
+    let disk = Disk::default();
+    let tried = Arc::new(AtomicU32::new(0));
+    let (found, count) = (disk.clone(), Arc::clone(&tried));
+    let opener = Box::new(move || {
+        count.fetch_add(1, Ordering::SeqCst);
+        redb::Database::builder().create_with_backend(found.reopened())
+    });
+    let keys = Box::new(disk.clone());
+    let (buffer, writer) = RedbBuffer::open_with(opener, keys, Settings::default(), NOW).unwrap();
+    let thread = crate::ops::tasks::Tasks::new().spawn_thread("buffer", move || writer.run());
+    let rig = Rig::new(buffer.clone());
+    disk.dies_after(0);
+    for number in 1..=2_000 {
+        rig.act(1, Act::Append(append(number))).unwrap_err();
+    }
+    // Waits are doubled: as many take more than a minute.
+    let tried = tried.load(Ordering::SeqCst);
+    assert!(tried < 20, "it was tried {tried} times");
+    disk.heal();
+    buffer.stop();
+    thread.unwrap().join().unwrap();
 }
 
 /// A failed read is told, and the store is opened anew by itself: redb reads nothing more after it.

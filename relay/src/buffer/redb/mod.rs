@@ -13,6 +13,7 @@ mod clean;
 mod expire;
 mod hold;
 mod open;
+mod reopen;
 pub(crate) mod snapshot;
 mod tables;
 mod writer;

@@ -6,29 +6,28 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Instant;
 
 use redb::{Database, WriteTransaction};
 use restante_spec::ids::{MailboxId, Seq, UnixTime};
-use tracing::{error, info};
 
 use super::batch::Batch;
 use super::hold::Hold;
-use super::open::{self, Opener, begin};
+use super::open::{Opener, begin};
 use super::tables;
 use super::{Job, Load, Reply, Store};
 use crate::buffer::index::{ChunkId, Mark, Moved, Placed};
 use crate::buffer::settings::Settings;
 use crate::buffer::{Act, AppendAct, BufferError, Envelope, Outcome, RELAY, Seen, Stored};
-use crate::error::advice;
-use crate::limits::{EXPIRY_MAILBOXES, REOPEN_FIRST, REOPEN_LAST, REST_DOUBLINGS};
+use crate::limits::{EXPIRY_MAILBOXES, REOPEN_FIRST, REOPEN_LAST};
 use crate::ops::metrics;
 
 /// The storage thread's work.
 pub(crate) struct Writer {
     pub(super) store: Arc<Store>,
-    jobs: Receiver<Job>,
-    queued: Arc<Load>,
-    opener: Opener,
+    pub(super) jobs: Receiver<Job>,
+    pub(super) queued: Arc<Load>,
+    pub(super) opener: Opener,
     pub(super) settings: Settings,
     /// The time of the last tick, or a later one that an act has brought since.
     pub(super) now: UnixTime,
@@ -38,12 +37,12 @@ pub(crate) struct Writer {
     /// Numbers up to here are reserved on disk.
     pub(super) reserved: Seq,
     /// It was told to end.
-    stopping: bool,
+    pub(super) stopping: bool,
     pub(super) hold: Hold,
     /// Failures since a batch was last made durable.
-    failures: u32,
+    pub(super) failures: u32,
     /// Ticks until something is written again; until then the store is only read.
-    rests: u32,
+    pub(super) rests: u32,
 }
 
 /// What is said if the commit succeeds.
@@ -103,15 +102,17 @@ impl Writer {
     pub(crate) fn run(mut self) {
         let mut wait = REOPEN_FIRST;
         while !self.stopping {
-            let received = if self.is_open() {
-                wait = REOPEN_FIRST;
-                self.next_job()
-            } else {
-                self.jobs.recv_timeout(wait)
-            };
-            match received {
+            if !self.is_open() {
+                if !self.refuse_until(Instant::now() + wait) {
+                    return;
+                }
+                wait = REOPEN_LAST.min(wait * 2);
+                continue;
+            }
+            wait = REOPEN_FIRST;
+            match self.next_job() {
                 Ok(job) => self.turn(job),
-                Err(RecvTimeoutError::Timeout) => wait = REOPEN_LAST.min(wait * 2),
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             if self.hold.rest().is_some_and(|rest| rest.is_zero()) {
@@ -184,7 +185,7 @@ impl Writer {
     }
 
     /// A tick leads, back too: a clock that was ahead takes what it took then, and no more.
-    fn tick(&mut self, now: UnixTime) {
+    pub(super) fn tick(&mut self, now: UnixTime) {
         self.now = now;
         self.rests = self.rests.saturating_sub(1);
     }
@@ -398,88 +399,6 @@ impl Writer {
         store.index().add(mailbox, Placed { id, stored, size, chunk, offset }, self.now);
         batch.write_rows(store, mailbox, &rows, seq)?;
         Ok(Ok(Outcome::Stored(stored)))
-    }
-
-    /// After a failed read: redb refuses everything once the disk has failed, until it is opened
-    /// anew.
-    fn check(&mut self) {
-        let Ok(database) = self.store.database() else { return };
-        let works = begin(&database).and_then(|transaction| Ok(transaction.abort()?));
-        drop(database);
-        if let Err(cause) = works {
-            self.close(&cause);
-        }
-    }
-
-    /// The store, if it is open and may be written to now.
-    pub(super) fn writable(&self) -> Option<Arc<Database>> {
-        if self.rests > 0 { None } else { self.store.database().ok() }
-    }
-
-    /// From here on readers are told that the store is not available, and whoever writes also for a
-    /// while after it is open again, if it fails again and again: a full disk stays full, and each
-    /// failure costs a scan of the store.
-    pub(super) fn close(&mut self, cause: &redb::Error) {
-        metrics::STORE_FAILURES.count();
-        let advice = if let redb::Error::Io(cause) = cause { advice(cause) } else { "" };
-        error!(error = %cause, "the store failed{advice}");
-        if self.failures > 0 {
-            self.rests = 1 << self.failures.min(REST_DOUBLINGS);
-        }
-        self.failures += 1;
-        self.store.set_database(None);
-        self.fail_hold();
-    }
-
-    /// Whether the store is open; one that failed is opened anew, unless the writer is told to
-    /// end. What was queued until then is refused: it was judged on a state that may not be what
-    /// is stored.
-    fn is_open(&mut self) -> bool {
-        if self.store.database().is_ok() {
-            return true;
-        }
-        self.refuse_queued();
-        if self.stopping {
-            return false;
-        }
-        let opened = open::open(&self.opener, self.now).and_then(|opened| {
-            self.store.keys_mut().reload(self.now)?;
-            Ok(opened)
-        });
-        match opened {
-            Ok((database, index)) => {
-                self.reserved = index.last_number();
-                self.next_chunk = self.next_chunk.max(index.newest_chunk() + 1);
-                *self.store.index() = index;
-                self.store.set_database(Some(Arc::new(database)));
-                info!("the store is open again");
-                true
-            }
-            Err(cause) => {
-                error!(error = %cause, "cannot open the store again yet");
-                false
-            }
-        }
-    }
-
-    /// Refuses all that is queued, and what comes until nothing is: it may have been judged by what
-    /// is being refused here.
-    fn refuse_queued(&mut self) {
-        while let Ok(job) = self.jobs.try_recv() {
-            self.refuse(job);
-        }
-    }
-
-    fn refuse(&mut self, job: Job) {
-        match job {
-            Job::Act { act, done, .. } => {
-                self.queued.take(1, act.size());
-                done.answer(Err(BufferError::Unavailable));
-            }
-            Job::Tick(now) => self.tick(now),
-            Job::Check => {}
-            Job::Stop => self.stopping = true,
-        }
     }
 }
 
