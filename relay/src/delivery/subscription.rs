@@ -10,7 +10,7 @@ use restante_spec::ids::{Handle, Seq, UnixTime};
 use restante_spec::limits;
 use restante_spec::message::{Credit, Deliver};
 
-use crate::mailbox::api::{Envelope, Range, epoch_name};
+use crate::mailbox::api::{Envelope, Range, Span, epoch_name};
 
 /// The relay's half of one subscription.
 #[derive(Debug)]
@@ -138,11 +138,15 @@ impl Subscription {
         self.range.expires_at = expires_at;
     }
 
-    /// What to read from the buffer now: exclusive, inclusive, at most so many.
-    pub(super) fn wants(&self) -> Option<(Seq, Seq, usize)> {
+    /// What to read from the buffer now: no more than may be delivered (DLV-2).
+    pub(super) fn wants(&self) -> Option<Span> {
         let open = self.is_behind && self.has_credit() && !self.is_at_end();
-        let upto = self.range.upto.unwrap_or(Seq::new(u64::MAX));
-        open.then_some((self.position, upto, self.envelopes as usize))
+        open.then_some(Span {
+            after: self.position,
+            upto: self.range.upto.unwrap_or(Seq::new(u64::MAX)),
+            max: self.envelopes as usize,
+            max_bytes: usize::try_from(self.bytes).unwrap_or(0),
+        })
     }
 
     /// Why it is over, if it is (DLV-5).
@@ -258,8 +262,9 @@ mod tests {
     fn credit_is_clamped_at_the_bound() {
         let mut subscription = subscription(0, None, credit(limits::CREDIT_ENVELOPES, 1 << 30));
         subscription.handle_credit(credit(1, 1));
-        assert_eq!(subscription.wants().unwrap().2, limits::CREDIT_ENVELOPES as usize);
-        assert_eq!(subscription.bytes, i64::from(limits::CREDIT_BYTES));
+        let Span { max, max_bytes, .. } = subscription.wants().unwrap();
+        assert_eq!(max, limits::CREDIT_ENVELOPES as usize);
+        assert_eq!(max_bytes, limits::CREDIT_BYTES as usize);
     }
 
     /// DLV-3: what was sent may be acknowledged, one number more may not.
@@ -282,7 +287,7 @@ mod tests {
         assert!(is_sent(subscription.handle_appended(&envelope(5, 4, 1), false)));
         assert_eq!(subscription.handle_appended(&envelope(5, 4, 1), false), Verdict::Never);
         assert_eq!(subscription.handle_appended(&envelope(9, 8, 1), false), Verdict::Later);
-        assert_eq!(subscription.wants().unwrap().0, Seq::new(5));
+        assert_eq!(subscription.wants().unwrap().after, Seq::new(5));
         assert!(!subscription.handle_read_all());
     }
 
@@ -333,7 +338,7 @@ mod tests {
         assert_eq!(subscription.handle_read(&envelope(6, 5, 1)), Verdict::Never);
         let end = End { code: Code::Superseded, upto: Seq::new(5) };
         assert_eq!(subscription.end(UnixTime::new(0)), Some(end));
-        assert_eq!(subscription.wants(), None);
+        assert!(subscription.wants().is_none());
     }
 
     /// DLV-5. Once who began behind its key's range was told the place where it began.
@@ -354,6 +359,6 @@ mod tests {
         assert_eq!(subscription.handle_read(&next), Verdict::Never);
         let end = End { code: Code::Superseded, upto: Seq::new(4) };
         assert_eq!(subscription.end(UnixTime::new(0)), Some(end));
-        assert_eq!(subscription.wants(), None);
+        assert!(subscription.wants().is_none());
     }
 }

@@ -13,7 +13,7 @@ use super::group::Seat;
 use super::hub::{Hub, Registration};
 use super::outlet::Outlet;
 use super::subscription::{End, Subscription, Verdict};
-use crate::mailbox::api::{Access, Envelope, Mailboxes, Notice, Origin, Range, Reading, Span};
+use crate::mailbox::api::{Access, Envelope, Mailboxes, Notice, Origin, Range, Reading};
 
 /// All subscriptions of a connection.
 pub(crate) struct Subscriptions {
@@ -193,8 +193,8 @@ impl Entry {
         sink: Sink<'_>,
     ) -> Result<bool, Code> {
         while *room > 0 {
-            let Some((after, upto, max)) = self.subscription.wants() else { break };
-            let span = Span { after, upto, max, max_bytes: *room };
+            let Some(mut span) = self.subscription.wants() else { break };
+            span.max_bytes = span.max_bytes.min(*room);
             let Reading { page, expires_at } = match mailboxes.page(self.access(), span, now) {
                 Ok(reading) => reading,
                 // The store is being reopened: tried again with the next wake-up.
@@ -259,45 +259,5 @@ fn none() -> Refusal {
 }
 
 #[cfg(test)]
-mod tests {
-    use restante_spec::ids::{EnvelopeId, MailboxId};
-    use restante_spec::message::EnvelopeClass;
-
-    use super::*;
-    use crate::mailbox::api::Envelope;
-
-    /// MBX-11. Once a notice that had waited was sent on although its time was over.
-    #[test]
-    fn a_notice_whose_time_is_over_is_not_sent() {
-        let (hub, outlet) = (Arc::new(Hub::default()), Arc::new(Outlet::default()));
-        let mut subscriptions = Subscriptions::new(hub, outlet, Origin(1));
-        let access = Access { mailbox: MailboxId::new([1; 16]), key: PublicKey::new([1; 32]) };
-        let (handle, reader) = (Handle::new(1), ReaderHash::new([1; 32]));
-        let credit = Credit { envelopes: 9, bytes: 9 };
-        let range = Range { after: Seq::START, upto: None, epoch: Seq::START, expires_at: None };
-        subscriptions.begin(Wish { handle, access, reader, credit }, range);
-        let entry = subscriptions.open.get_mut(&handle).unwrap();
-        entry.subscription.handle_read_all();
-        let seat = entry.registration.seat();
-        let envelope = Envelope {
-            seq: Seq::new(1),
-            prev: Seq::START,
-            epoch: Seq::START,
-            id: EnvelopeId::new([1; 16]),
-            class: EnvelopeClass::Normal,
-            expires_at: UnixTime::new(9),
-            commit: false,
-            body: Bytes::new(),
-        };
-        let mut sent = 0;
-        for now in [9, 8] {
-            let (envelope, at) = (envelope.clone(), UnixTime::new(1));
-            let notice = Arc::new(Notice::Appended { envelope, origin: Origin(2), at });
-            subscriptions.notice(seat, notice, UnixTime::new(now), &mut |_, _| {
-                sent += 1;
-                0
-            });
-            assert_eq!(sent, usize::from(now == 8));
-        }
-    }
-}
+#[path = "subscriptions_tests.rs"]
+mod tests;
