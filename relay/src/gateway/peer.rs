@@ -151,6 +151,8 @@ impl<M: Mailboxes> Peer<M> {
     /// and delivers as far as there is room. Returns whether there is more to do that could not be
     /// done just now.
     pub(crate) fn work(&mut self, now: Now) -> bool {
+        self.share.holds(self.held());
+        self.share.look();
         self.output.bound = self.share.output_bytes(self.held());
         self.handle_received(now.time);
         while self.reads() {
@@ -172,11 +174,13 @@ impl<M: Mailboxes> Peer<M> {
             // An idle connection holds no memory.
             self.input = BytesMut::new();
         }
+        // LIM-29: nobody tells it when others give back, so it looks again by itself.
+        let was_held_up = self.output.bound == 0 || !self.share.allows(self.held());
         self.handle_received(now.time);
         let more = self.fill(now.time);
         let held = self.held();
         self.share.holds(held);
-        more || !self.share.allows(held)
+        more || was_held_up || !self.share.allows(held)
     }
 
     /// What this connection holds, bytes (LIM-29).
@@ -366,3 +370,7 @@ impl Output {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "peer_tests.rs"]
+mod tests;

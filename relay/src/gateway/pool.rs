@@ -23,6 +23,8 @@ pub(super) struct Share {
     pool: Arc<Pool>,
     /// Beyond its own.
     over: usize,
+    /// Whether all held as much as they may when it last looked.
+    is_full: bool,
 }
 
 impl Pool {
@@ -33,7 +35,7 @@ impl Pool {
 
     /// The share of a new connection.
     pub(super) fn join(self: &Arc<Self>) -> Share {
-        Share { pool: Arc::clone(self), over: 0 }
+        Share { pool: Arc::clone(self), over: 0, is_full: false }
     }
 
     /// Bytes held beyond what each may hold anyway.
@@ -67,14 +69,20 @@ impl Share {
         self.over > 0
     }
 
+    /// Looks what all hold, and goes by that until it looks again: others may give back and take
+    /// at any time, and one step must not see both.
+    pub(super) fn look(&mut self) {
+        self.is_full = self.pool.is_full();
+    }
+
     /// Whether a connection that holds so much may take a step: read, or be read from.
-    pub(super) fn allows(&self, bytes: usize) -> bool {
-        !self.pool.is_full() || bytes + READ_BYTES <= OWN_BYTES
+    pub(super) const fn allows(&self, bytes: usize) -> bool {
+        !self.is_full || bytes + READ_BYTES <= OWN_BYTES
     }
 
     /// How much may wait to be sent (LIM-10); at the bound a frame, if none is waiting.
-    pub(super) fn output_bytes(&self, bytes: usize) -> usize {
-        match (self.pool.is_full(), self.allows(bytes)) {
+    pub(super) const fn output_bytes(&self, bytes: usize) -> usize {
+        match (self.is_full, self.allows(bytes)) {
             (false, _) => limits::PENDING_OUTPUT_BYTES,
             (true, true) => 1,
             (true, false) => 0,
@@ -92,6 +100,12 @@ impl Drop for Share {
 mod tests {
     use super::*;
 
+    /// Whether it may take a step, by what all hold now.
+    fn allows(share: &mut Share, bytes: usize) -> bool {
+        share.look();
+        share.allows(bytes)
+    }
+
     /// LIM-29: one byte below the bound nobody waits, at it those do that hold more than their own;
     /// whoever gives back, or leaves, makes room.
     #[test]
@@ -101,16 +115,17 @@ mod tests {
         let [mut one, mut other] = [pool.join(), pool.join()];
         one.holds(heavy);
         other.holds(OWN_BYTES + 1);
-        assert!(one.allows(heavy));
+        assert!(allows(&mut one, heavy));
         assert_eq!(one.output_bytes(heavy), limits::PENDING_OUTPUT_BYTES);
         other.holds(OWN_BYTES + 2);
-        assert!(!one.allows(heavy) && !one.allows(light + 1) && one.allows(light));
+        assert!(one.allows(heavy), "not before it looks again");
+        assert!(!allows(&mut one, heavy) && !one.allows(light + 1) && one.allows(light));
         assert_eq!((one.output_bytes(heavy), one.output_bytes(light)), (0, 1));
         one.holds(OWN_BYTES + 7);
-        assert!(one.allows(heavy));
+        assert!(allows(&mut one, heavy));
         other.holds(OWN_BYTES + 3);
-        assert!(!one.allows(heavy));
+        assert!(!allows(&mut one, heavy));
         drop(other);
-        assert!(one.allows(heavy));
+        assert!(allows(&mut one, heavy));
     }
 }

@@ -1,0 +1,173 @@
+//! A connection without a socket, where all connections hold as much as they may (LIM-29).
+
+use std::sync::Mutex;
+
+use restante_crypto::SigningKey;
+use restante_spec::address::RelayAddress;
+use restante_spec::ids::{
+    Handle, Incarnation, MailboxId, PublicKey, ReaderSecret, RequestId, Signature, Slot,
+};
+use restante_spec::message::{
+    ClientHeader, Command, Credit, Hello, MailboxClass, Open, Opened, Rights, Subscribe,
+};
+
+use super::*;
+use crate::delivery::Hub;
+use crate::gateway::{Door, Endorser, Page, Pool, Settings};
+use crate::limits::{HANDLE_BYTES, OWN_BYTES, READ_BYTES};
+use crate::mailbox::api::{Access, Page as Envelopes, Range, Reading, Respond, Span};
+use crate::ops::clock::Clock;
+use crate::ops::config::told_limits;
+
+/// Mailboxes that have nothing and answer everything at once, except what prekeys are asked for.
+#[derive(Default)]
+struct Desk {
+    later: Mutex<Vec<Respond>>,
+}
+
+impl Mailboxes for Arc<Desk> {
+    fn call(&self, call: Call, _: UnixTime, respond: Respond) {
+        let opened = Opened {
+            class: MailboxClass::Room,
+            rights: Rights::default(),
+            ttl: Seconds::new(1),
+            epoch: None,
+            from: Seq::START,
+            upto: None,
+            expires_at: None,
+            lagging: Vec::new(),
+            memory_first: false,
+        };
+        let range = Range { after: Seq::START, upto: None, epoch: Seq::START, expires_at: None };
+        match call {
+            Call::Open { .. } => respond(Ok(Answer::Opened(opened, Bytes::new()))),
+            Call::With(_, Ask::Subscribe { .. }) => respond(Ok(Answer::Subscribed(range))),
+            Call::With(_, Ask::TakePrekeys { .. }) => self.later.lock().unwrap().push(respond),
+            _ => respond(Ok(Answer::Done)),
+        }
+    }
+
+    fn page(&self, _: Access, _: Span, _: UnixTime) -> Result<Reading, Refusal> {
+        let page = Envelopes { envelopes: Vec::new(), more: false };
+        Ok(Reading { page, expires_at: None })
+    }
+
+    fn head(&self, _: MailboxId, _: UnixTime) -> Seq {
+        Seq::START
+    }
+}
+
+/// With so many handles open, and nothing else, a connection may just take a step at the bound.
+const LIGHT: u32 = ((OWN_BYTES - READ_BYTES) / HANDLE_BYTES) as u32;
+
+/// A connection and what it shares with others.
+struct Line {
+    peer: Peer<Arc<Desk>>,
+    desk: Arc<Desk>,
+    pool: Arc<Pool>,
+    number: u32,
+    now: Now,
+}
+
+impl Line {
+    /// One of a relay whose connections may hold so much, with so many handles.
+    fn new(held_bytes: usize, handles: u32) -> Self {
+        let (desk, key) = (Arc::new(Desk::default()), SigningKey::from_seed(&[1; 32]));
+        let limits = told_limits(&crate::mailbox::Settings::default());
+        let settings = Settings { held_bytes, ..Settings::default() };
+        let address = RelayAddress::new(key.public(), "localhost", 1).unwrap();
+        let gateway = Arc::new(Gateway {
+            mailboxes: Arc::clone(&desk),
+            hub: Arc::new(Hub::default()),
+            endorser: Endorser::new(key),
+            incarnation: Incarnation::new([0; Incarnation::SIZE]),
+            page: Page::new(&address, &settings, &limits),
+            limits,
+            pool: Pool::new(settings.held_bytes),
+            door: Door::new(settings.clone()),
+            settings,
+            clock: Clock,
+        });
+        let now = Now { time: UnixTime::new(1), instant: Instant::now() };
+        let pool = Arc::clone(&gateway.pool);
+        let spki = Arc::new(SpkiHash::new([0; SpkiHash::SIZE]));
+        let peer = Peer::new(gateway, Nonce::new([0; 32]), Origin(1), spki, now.instant);
+        let mut line = Self { peer, desk, pool, number: 0, now };
+        line.say(Command::Hello(Hello { versions: vec![1], idle: Seconds::new(60) }));
+        for handle in 1..=handles {
+            line.say(Command::Open(Open {
+                handle: Handle::new(handle),
+                mailbox: MailboxId::new([1; 16]),
+                key: PublicKey::new([0; 32]),
+                proof: Signature::new([0; 64]),
+            }));
+        }
+        assert!(!line.work() && line.peer.input.is_empty());
+        line.peer.output.bytes.clear();
+        line
+    }
+
+    /// A frame arrives.
+    fn say(&mut self, command: Command) {
+        self.number += 1;
+        let header = ClientHeader { number: RequestNumber::new(self.number), command };
+        frame::encode_client(&header, &[], &mut self.peer.input).unwrap();
+    }
+
+    fn work(&mut self) -> bool {
+        self.peer.work(self.now)
+    }
+}
+
+/// LIM-29. Once a connection that alone had held as much as all may looked before it gave that
+/// back, and then neither read nor looked again.
+#[test]
+fn what_a_connection_has_given_back_lets_it_read() {
+    let held = 150 * 1_024;
+    let mut line = Line::new(OWN_BYTES / 4, 150);
+    line.peer.output.bytes.resize(held, 0);
+    assert!(line.work(), "it is held up, by itself");
+    line.peer.output.bytes.clear();
+    assert!(!line.work() && line.peer.reads());
+}
+
+/// LIM-29. Once a connection that was held up when it began a step, and that an answer brought back
+/// to its own, was not read again.
+#[test]
+fn a_connection_that_is_held_up_looks_again() {
+    let mut line = Line::new(1, LIGHT - 1);
+    let (slot, request) = (Slot::new(1), RequestId::new([1; RequestId::SIZE]));
+    line.say(Command::TakePrekeys { handle: Handle::new(1), slot, request });
+    assert!(!line.work());
+    let mut others = line.pool.join();
+    others.holds(OWN_BYTES + 1);
+    let respond = line.desk.later.lock().unwrap().pop().unwrap();
+    respond(Ok(Answer::Prekey { last_resort: false, package: Bytes::new() }));
+    // Of a frame that has not arrived whole.
+    line.peer.input.extend_from_slice(&[0]);
+    assert!(line.work(), "its answer is all it may give");
+    line.peer.output.bytes.clear();
+    assert!(!line.work() && line.peer.reads(), "its own, one frame at a time");
+    drop(others);
+}
+
+/// LIM-29. Once frames that a connection was held up before, and that nothing followed, stayed
+/// where they were although it was back at its own at the end of the step.
+#[test]
+fn frames_that_were_held_up_are_looked_at_again() {
+    let handle = Handle::new(1);
+    let mut line = Line::new(1, LIGHT - 1);
+    let credit = Credit { envelopes: 1, bytes: 1 };
+    let reader = ReaderSecret::new([1; 16]);
+    line.say(Command::Subscribe(Subscribe { handle, reader, after: Seq::START, credit }));
+    assert!(!line.work());
+    line.peer.output.bytes.clear();
+    let mut others = line.pool.join();
+    others.holds(OWN_BYTES + 1);
+    for _ in 0..2 {
+        line.say(Command::Ack { handle, upto: Seq::START });
+    }
+    let again = (0..9).take_while(|_| line.work()).count();
+    assert_eq!(again, 1);
+    assert!(line.peer.input.is_empty());
+}
