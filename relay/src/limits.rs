@@ -52,8 +52,11 @@ pub(crate) const READ_BYTES: usize = 64 * 1024;
 pub(crate) const GOAWAY_JITTER: Duration = Duration::from_secs(5);
 /// Connections that are told to leave have so long in all (TRN-9).
 pub(crate) const DRAIN_TIME: Duration = Duration::from_secs(10);
-/// Saying good-bye to a connection may take so long.
+/// Saying good-bye to a connection may take so long (ERR-2, TRN-9).
 pub(crate) const CLOSE_TIME: Duration = Duration::from_secs(5);
+/// After the good-bye nothing more is awaited when nothing has come for so long: longer than most
+/// round trips, after which whoever has heard it sends no more.
+pub(crate) const CLOSE_QUIET: Duration = Duration::from_millis(500);
 /// The store is being opened anew: deliveries look again after so long.
 pub(crate) const DELIVERY_RETRY: Duration = Duration::from_millis(200);
 /// The store was not available: what a client is told to wait.

@@ -14,7 +14,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use crate::wire::tls;
+use crate::wire::{tls, tls_on};
 
 /// How frames are carried.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +23,16 @@ pub enum Transport {
     Frames,
     /// As messages (ALPN `http/1.1`).
     WebSocket,
+}
+
+impl Transport {
+    /// By which TLS tells it apart.
+    const fn protocol(self) -> &'static [u8] {
+        match self {
+            Self::Frames => ALPN,
+            Self::WebSocket => ALPN_HTTP,
+        }
+    }
 }
 
 /// A connection before anything is said on it.
@@ -39,10 +49,25 @@ impl Line {
     /// # Errors
     /// What TCP, TLS or the handshake of the WebSocket say.
     pub async fn connect(transport: Transport, address: &RelayAddress) -> io::Result<Self> {
+        Self::begin(transport, tls(address, &[transport.protocol()]).await?).await
+    }
+
+    /// On a TCP connection that is made.
+    ///
+    /// # Errors
+    /// What TLS or the handshake of the WebSocket say.
+    pub async fn on(
+        tcp: TcpStream,
+        transport: Transport,
+        address: &RelayAddress,
+    ) -> io::Result<Self> {
+        Self::begin(transport, tls_on(tcp, address, &[transport.protocol()]).await?).await
+    }
+
+    async fn begin(transport: Transport, stream: TlsStream<TcpStream>) -> io::Result<Self> {
         match transport {
-            Transport::Frames => Ok(Self::Frames(Box::new(tls(address, &[ALPN]).await?))),
+            Transport::Frames => Ok(Self::Frames(Box::new(stream))),
             Transport::WebSocket => {
-                let stream = tls(address, &[ALPN_HTTP]).await?;
                 let url = format!("wss://relay{WEBSOCKET_PATH}");
                 let made = tokio_tungstenite::client_async(url, stream).await.map_err(other)?;
                 Ok(Self::WebSocket(Box::new(made.0)))

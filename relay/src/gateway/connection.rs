@@ -134,8 +134,13 @@ impl<M: Mailboxes> Connection<M> {
         // TRN-13
         let refused = self.peer.has_refused();
         let code = if refused { CloseCode::POLICY } else { CloseCode::GOING_AWAY };
-        let close = tokio::time::timeout(CLOSE_TIME, self.link.close(code));
-        close.await.unwrap_or(Ok(()))
+        let end = Instant::now() + CLOSE_TIME;
+        let close = tokio::time::timeout_at(end.into(), self.link.close(code));
+        if let Ok(closed) = close.await {
+            closed?;
+            self.link.linger(end).await;
+        }
+        Ok(())
     }
 
     fn work(&mut self) -> bool {

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::task::{Poll, ready};
+use std::time::Instant;
 
 use bytes::BytesMut;
 
@@ -104,5 +105,10 @@ impl Link {
             self.stream.send(&mut websocket.outgoing)?;
         }
         self.stream.close().await
+    }
+
+    /// Behind [`Link::close`]: drops what still comes, so that the other side gets what was sent.
+    pub(super) fn linger(&mut self, end: Instant) -> impl Future<Output = ()> {
+        self.stream.linger(end)
     }
 }

@@ -275,6 +275,9 @@ impl<M: Mailboxes> Peer<M> {
                 None => {}
             }
         }
+        if self.is_leaving {
+            return;
+        }
         for (handle, notice) in notices {
             let output = &mut self.output;
             let mut sink = |push, body: Bytes| output.push(push, &body);
@@ -288,7 +291,8 @@ impl<M: Mailboxes> Peer<M> {
     /// Delivers from the buffer as far as there is room. Returns whether there is more.
     fn fill(&mut self, now: UnixTime) -> bool {
         let output = &mut self.output;
-        if output.is_last {
+        // TRN-9: what is owed gets smaller; the rest stays in the buffer.
+        if output.is_last || self.is_leaving {
             return false;
         }
         let room = output.room();

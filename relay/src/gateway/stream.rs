@@ -9,6 +9,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
 use rustls::ServerConfig;
@@ -16,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::tls_line::{RECORD_BYTES, TlsLine};
-use crate::limits::READ_BYTES;
+use crate::limits::{CLOSE_QUIET, READ_BYTES};
 
 /// A connection's stream of plaintext.
 pub(super) struct Stream {
@@ -122,6 +123,19 @@ impl Stream {
         tokio::io::AsyncWriteExt::shutdown(&mut self.socket).await
     }
 
+    /// Behind [`Stream::close`]: reads and drops what still comes, until the other side closes too,
+    /// falls silent, or `end`. Of a socket closed with something unread the system takes back what
+    /// the other side has not received (RFC 9112, section 9.6).
+    pub(super) async fn linger(&mut self, end: Instant) {
+        loop {
+            let until = end.min(Instant::now() + CLOSE_QUIET);
+            let dropped = std::future::poll_fn(|cx| self.poll_drop(cx));
+            if !matches!(tokio::time::timeout_at(until.into(), dropped).await, Ok(Ok(1..))) {
+                return;
+            }
+        }
+    }
+
     /// What [`Stream::ready`] waits for.
     pub(super) fn poll_ready(
         &mut self,
@@ -142,6 +156,16 @@ impl Stream {
         }
         self.unsent = Vec::new();
         Poll::Ready(Ok(()))
+    }
+
+    /// Reads some bytes and keeps none of them. Returns how many.
+    fn poll_drop(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        INCOMING.with_borrow_mut(|incoming| {
+            incoming.resize(READ_BYTES, 0);
+            let mut read = ReadBuf::new(incoming);
+            ready!(Pin::new(&mut self.socket).poll_read(cx, &mut read))?;
+            Poll::Ready(Ok(read.filled().len()))
+        })
     }
 
     fn poll_receive(&mut self, cx: &mut Context<'_>, plain: &mut BytesMut) -> Poll<io::Result<()>> {

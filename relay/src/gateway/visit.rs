@@ -1,6 +1,7 @@
 //! The shell of a connection that speaks HTTP: one request, one answer (TRN-11).
 
 use std::io;
+use std::time::Instant;
 
 use bytes::BytesMut;
 
@@ -8,6 +9,7 @@ use super::http::Request;
 use super::link::Link;
 use super::page::Page;
 use super::stream::Stream;
+use crate::limits::CLOSE_TIME;
 use crate::ops::metrics;
 
 /// Answers the request that comes, of which `input` may hold a part; the link if it has become a
@@ -41,5 +43,6 @@ pub(super) async fn serve(
     }
     metrics::TRANSPORTS.count(metrics::Transport::Http);
     stream.close().await?;
+    stream.linger(Instant::now() + CLOSE_TIME).await;
     Ok(None)
 }

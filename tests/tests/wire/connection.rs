@@ -1,5 +1,7 @@
 //! The connection as the spec has it (TRN, FRM), against a real relay.
 
+use std::net::Ipv4Addr;
+
 use bytes::{BufMut, BytesMut};
 use restante_crypto::SigningKey;
 use restante_spec::codes::Code;
@@ -10,6 +12,7 @@ use restante_spec::message::{ClientHeader, Command, Hello, MailboxClass, Push, R
 use restante_spec::{ALPN, ALPN_HTTP};
 use restante_tests::line::Line;
 use restante_tests::relay::InProcess;
+use restante_tests::socket;
 use restante_tests::wire::{Owner, PATIENCE, PLENTY, Wire, envelope, tls};
 use rustls::NamedGroup;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -144,6 +147,40 @@ async fn oversized_frames_close_the_connection() {
     let (reply, _) = wire.reply(RequestNumber::default()).await;
     let Reply::Error(refusal) = reply else { panic!("{reply:?}") };
     assert_eq!(refusal.code, Code::TooLarge);
+    wire.closed().await;
+    relay.stop().await;
+}
+
+/// ERR-2, FRM-3. Once what was owed before the answer that closes, and was on its way, was taken
+/// back when the client had sent something behind the frame that was refused.
+#[tokio::test]
+async fn what_was_owed_arrives_whatever_was_sent_behind_a_frame_that_closes() {
+    let relay = InProcess::start(&[]).await;
+    let address = relay.address();
+    let tcp = socket::connect(Ipv4Addr::LOCALHOST, Some(4_096), address).await.unwrap();
+    let line = Line::on(tcp, TRANSPORT, address).await.unwrap();
+    let mut wire = Wire::hello(line).await.unwrap();
+    let owner = Owner::new();
+    let created = wire.create(MailboxClass::Conversation, &owner).await;
+    wire.open(1, owner.mailbox, &owner.key).await;
+    for _ in 0..3 {
+        let append = envelope(1, created.epoch);
+        wire.append(append, &vec![0; limits::BODY_BYTES]).await.unwrap();
+    }
+    wire.subscribe(1, &owner.reader, created_at(&created), PLENTY).await.unwrap();
+    let ping = wire.send(Command::Ping, b"").await;
+    wire.send_raw(&[0, 0, 0, 4, 0, 2, 0xff, 0xff]).await;
+    // More than the relay reads at once.
+    for _ in 0..4 {
+        wire.send_raw(&[0; 32 * 1_024]).await;
+    }
+    for _ in 0..3 {
+        assert_eq!(wire.deliver().await.1.len(), limits::BODY_BYTES);
+    }
+    assert_eq!(wire.reply(ping).await.0, Reply::Done);
+    let (reply, _) = wire.reply(RequestNumber::default()).await;
+    let Reply::Error(refusal) = reply else { panic!("{reply:?}") };
+    assert_eq!(refusal.code, Code::Malformed);
     wire.closed().await;
     relay.stop().await;
 }
