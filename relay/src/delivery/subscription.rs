@@ -27,6 +27,8 @@ pub(super) struct Subscription {
     is_behind: bool,
     /// Whether the end of the backlog was told (DLV-4).
     told_caught_up: bool,
+    /// Whether the key's terms are those last heard of (DLV-10).
+    is_judged: bool,
 }
 
 /// What to do with an envelope.
@@ -66,6 +68,7 @@ impl Subscription {
             bytes: 0,
             is_behind: true,
             told_caught_up: false,
+            is_judged: true,
         };
         subscription.handle_credit(credit);
         subscription
@@ -90,9 +93,14 @@ impl Subscription {
         Ok(())
     }
 
-    /// A notice was missed.
-    pub(super) const fn handle_missed(&mut self) {
+    /// There may be something that it was not told of.
+    pub(super) const fn handle_behind(&mut self) {
         self.is_behind = true;
+    }
+
+    /// The key's terms have changed, or a notice was missed that may have said so.
+    pub(super) const fn handle_changed(&mut self) {
+        (self.is_behind, self.is_judged) = (true, false);
     }
 
     /// An envelope has just been appended. What cannot be sent now is read later.
@@ -136,6 +144,12 @@ impl Subscription {
     /// The key's terms as they are now.
     pub(super) const fn handle_terms(&mut self, expires_at: Option<UnixTime>) {
         self.range.expires_at = expires_at;
+        self.is_judged = true;
+    }
+
+    /// Whether the terms have to be asked for, whatever else is wanted (DLV-10).
+    pub(super) const fn is_judged(&self) -> bool {
+        self.is_judged
     }
 
     /// What to read from the buffer now: no more than may be delivered (DLV-2).
@@ -149,12 +163,12 @@ impl Subscription {
         })
     }
 
-    /// Why it is over, if it is (DLV-5).
+    /// Why it is over, if it is (DLV-5); by time only if the time is known (DLV-10).
     pub(super) fn end(&self, now: UnixTime) -> Option<End> {
         if let Some(upto) = self.range.upto.filter(|_| self.is_at_end()) {
             return Some(End { code: Code::Superseded, upto });
         }
-        let over = self.range.expires_at.is_some_and(|end| end <= now);
+        let over = self.is_judged && self.range.expires_at.is_some_and(|end| end <= now);
         over.then_some(End { code: Code::Expired, upto: self.position })
     }
 

@@ -13,7 +13,9 @@ use super::group::Seat;
 use super::hub::{Hub, Registration};
 use super::outlet::Outlet;
 use super::subscription::{End, Subscription, Verdict};
-use crate::mailbox::api::{Access, Envelope, Mailboxes, Notice, Origin, Range, Reading};
+use crate::mailbox::api::{
+    Access, Envelope, Mailboxes, Notice, Origin, Page, Range, Reading, Span,
+};
 
 /// All subscriptions of a connection.
 pub(crate) struct Subscriptions {
@@ -99,7 +101,7 @@ impl Subscriptions {
     /// Some notices of this handle were not kept.
     pub(crate) fn missed(&mut self, handle: Handle) {
         if let Some(entry) = self.open.get_mut(&handle) {
-            entry.subscription.handle_missed();
+            entry.subscription.handle_changed();
         }
     }
 
@@ -131,10 +133,9 @@ impl Subscriptions {
                 self.room = sink(Push::Deliver(deliver), body);
                 return;
             }
-            Notice::Unknown => return subscription.handle_missed(),
-            // DLV-10: judged with the next read.
+            Notice::Unknown => return subscription.handle_behind(),
             Notice::Changed { key: changed } if key == changed => {
-                return subscription.handle_missed();
+                return subscription.handle_changed();
             }
             Notice::Struck { key: struck, code } if key == struck => *code,
             Notice::Changed { .. } | Notice::Struck { .. } => return,
@@ -179,8 +180,8 @@ impl Entry {
         Access { mailbox: self.registration.mailbox(), key: self.key }
     }
 
-    /// Delivers from the buffer while it is behind and there is room. Returns whether there is
-    /// more.
+    /// Delivers from the buffer while it is behind and there is room, and has the key judged if
+    /// its terms are not known. Returns whether there is more.
     ///
     /// # Errors
     /// Why the key may not read any more (DLV-10).
@@ -195,13 +196,7 @@ impl Entry {
         while *room > 0 {
             let Some(mut span) = self.subscription.wants() else { break };
             span.max_bytes = span.max_bytes.min(*room);
-            let Reading { page, expires_at } = match mailboxes.page(self.access(), span, now) {
-                Ok(reading) => reading,
-                // The store is being reopened: tried again with the next wake-up.
-                Err(refusal) if refusal.code.retry() == Retry::Later => return Ok(true),
-                Err(refusal) => return Err(refusal.code),
-            };
-            self.subscription.handle_terms(expires_at);
+            let Some(page) = self.page(mailboxes, span, now)? else { return Ok(true) };
             let mut is_whole = !page.more;
             for envelope in page.envelopes {
                 match self.subscription.handle_read(&envelope) {
@@ -221,7 +216,35 @@ impl Entry {
                 *room = sink(Push::CaughtUp { handle, head }, Bytes::new());
             }
         }
+        if !self.subscription.is_judged() {
+            // DLV-10: without credit or room, too; nothing is read for it.
+            let nothing = Span { after: Seq::START, upto: Seq::START, max: 0, max_bytes: 0 };
+            if self.page(mailboxes, nothing, now)?.is_none() {
+                return Ok(true);
+            }
+        }
         Ok(self.subscription.wants().is_some())
+    }
+
+    /// A page, with which the key is judged anew. `None`: the store is being reopened, it is tried
+    /// again with the next wake-up.
+    ///
+    /// # Errors
+    /// Why the key may not read any more (DLV-10).
+    fn page(
+        &mut self,
+        mailboxes: &impl Mailboxes,
+        span: Span,
+        now: UnixTime,
+    ) -> Result<Option<Page>, Code> {
+        match mailboxes.page(self.access(), span, now) {
+            Ok(Reading { page, expires_at }) => {
+                self.subscription.handle_terms(expires_at);
+                Ok(Some(page))
+            }
+            Err(refusal) if refusal.code.retry() == Retry::Later => Ok(None),
+            Err(refusal) => Err(refusal.code),
+        }
     }
 }
 
@@ -245,7 +268,7 @@ fn announce(
     }
     if room == 0 {
         // LIM-10: read from the buffer when there is room again.
-        subscription.handle_missed();
+        subscription.handle_behind();
         return None;
     }
     match subscription.handle_appended(envelope, own) {

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use restante_spec::ids::{EnvelopeId, MailboxId};
 
 use super::*;
-use crate::mailbox::api::{Call, Page, Respond, Span};
+use crate::mailbox::api::{Call, Respond};
 
 /// Every mailbox holds envelopes of these sizes; what is read of them is written down.
 struct Shelf {

@@ -234,6 +234,32 @@ fn subscriptions_end_to_the_second() {
     }
 }
 
+/// DLV-10: a key's terms count as they are, whatever its reader may be sent. Once a key whose end
+/// was lifted was told its old end when there was no credit or no room for a read, and one that may
+/// not read any more was told nothing.
+#[test]
+fn changed_terms_count_without_credit_and_without_room() {
+    let none = Credit { envelopes: 0, bytes: 0 };
+    for (is_poor, room) in [(true, PLENTY), (false, 0)] {
+        let mut house = House::new(MailboxClass::Room);
+        let ends = UnixTime::new(NOW.get() + 10);
+        house.allow(&key(2), READ, Some(ends));
+        let (mut wish, range) = house.subscribe(&key(2));
+        if is_poor {
+            wish.credit = none;
+        }
+        house.subscriptions.begin(wish, range);
+        assert!(house.fill(room).is_empty());
+        house.allow(&key(2), READ, None);
+        assert!(house.receive(room).is_empty());
+        house.now = ends;
+        assert!(house.fill(room).is_empty());
+        house.allow(&key(2), WRITE, None);
+        assert!(house.receive(room).is_empty());
+        assert_eq!(house.fill(room), ["closed denied"]);
+    }
+}
+
 /// LIM-10, DLV-10: a notice that a key was struck may find no room; the next read finds it out.
 #[test]
 fn a_missed_notice_ends_what_it_would_have_ended() {
