@@ -26,6 +26,8 @@ pub(crate) struct Subscriptions {
     open: LiteMap<Handle, Box<Entry>>,
     /// Bytes the connection's output had room for when it was last asked (LIM-10).
     room: usize,
+    /// Who used up the room last: whoever is behind it comes first, so that all have their turn.
+    served: Handle,
 }
 
 /// What a `subscribe` asked for.
@@ -52,7 +54,8 @@ impl Subscriptions {
     /// None yet.
     pub(crate) fn new(hub: Arc<Hub>, outlet: Arc<Outlet>, origin: Origin) -> Self {
         let open = LiteMap::with_capacity(1);
-        Self { hub, outlet, origin, open, room: limits::PENDING_OUTPUT_BYTES }
+        let (room, served) = (limits::PENDING_OUTPUT_BYTES, Handle::default());
+        Self { hub, outlet, origin, open, room, served }
     }
 
     /// Begins a subscription; one on the same handle is replaced (DLV-7).
@@ -156,13 +159,21 @@ impl Subscriptions {
     ) -> bool {
         let mut over = Vec::new();
         let mut more = false;
-        for (handle, entry) in &mut self.open {
-            match entry.read_on(*handle, mailboxes, now, &mut room, sink) {
-                Ok(has_more) => {
-                    more |= has_more;
-                    over.extend(entry.subscription.end(now).map(|end| (*handle, end)));
+        let served = self.served;
+        for is_behind in [true, false] {
+            let turn = self.open.iter_mut().filter(|(handle, _)| (**handle > served) == is_behind);
+            for (handle, entry) in turn {
+                let had_room = room > 0;
+                match entry.read_on(*handle, mailboxes, now, &mut room, sink) {
+                    Ok(has_more) => {
+                        more |= has_more;
+                        over.extend(entry.subscription.end(now).map(|end| (*handle, end)));
+                    }
+                    Err(code) => over.push((*handle, End { code, upto: Seq::START })),
                 }
-                Err(code) => over.push((*handle, End { code, upto: Seq::START })),
+                if had_room && room == 0 {
+                    self.served = *handle;
+                }
             }
         }
         for (handle, End { code, upto }) in over {

@@ -126,3 +126,19 @@ fn no_more_is_read_than_the_credit_is_good_for() {
     assert_eq!(sent, [(1, 2), (1, 3), (1, 4)]);
     assert_eq!(bytes(shelf.spans()), [21, 1]);
 }
+
+/// Room is for all. Once a subscription with much to read took all there was on a slow line, as
+/// long as it had anything, and those with higher handles got nothing.
+#[test]
+fn everyone_has_a_turn_on_a_slow_line() {
+    let shelf = Shelf::new(&[10; 9]);
+    let mut subscriptions = none_yet();
+    for handle in [1, 2, 3] {
+        begin(&mut subscriptions, handle, Credit { envelopes: 9, bytes: 1_000 });
+    }
+    let turns: Vec<_> = (0..4).flat_map(|_| fill(&mut subscriptions, &shelf, 20)).collect();
+    let first = [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1), (3, 2), (1, 3), (1, 4)];
+    assert_eq!(turns, first);
+    subscriptions.end(Handle::new(2));
+    assert_eq!(fill(&mut subscriptions, &shelf, 10), [(3, 3)]);
+}
