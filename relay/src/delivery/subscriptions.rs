@@ -208,6 +208,10 @@ impl Entry {
             let Some(mut span) = self.subscription.wants() else { break };
             span.max_bytes = span.max_bytes.min(*room);
             let Some(page) = self.page(mailboxes, span, now)? else { return Ok(true) };
+            if page.more && page.envelopes.is_empty() {
+                // Asked again at once it would say the same.
+                return Ok(true);
+            }
             let mut is_whole = !page.more;
             for envelope in page.envelopes {
                 match self.subscription.handle_read(&envelope) {

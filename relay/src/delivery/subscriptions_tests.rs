@@ -10,12 +10,14 @@ use crate::mailbox::api::{Call, Respond};
 /// Every mailbox holds envelopes of these sizes; what is read of them is written down.
 struct Shelf {
     sizes: Vec<usize>,
+    /// Nothing of it can be read just now.
+    is_away: bool,
     spans: Mutex<Vec<Span>>,
 }
 
 impl Shelf {
     fn new(sizes: &[usize]) -> Self {
-        Self { sizes: sizes.to_vec(), spans: Mutex::default() }
+        Self { sizes: sizes.to_vec(), is_away: false, spans: Mutex::default() }
     }
 
     /// What was read since this was asked last.
@@ -30,8 +32,13 @@ impl Mailboxes for Shelf {
     }
 
     fn page(&self, _: Access, span: Span, _: UnixTime) -> Result<Reading, Refusal> {
-        self.spans.lock().unwrap().push(span);
-        let mut page = Page { envelopes: Vec::new(), more: false };
+        let mut spans = self.spans.lock().unwrap();
+        spans.push(span);
+        assert!(spans.len() < 1_000, "asked without end");
+        let mut page = Page { envelopes: Vec::new(), more: self.is_away };
+        if self.is_away {
+            return Ok(Reading { page, expires_at: None });
+        }
         let mut bytes = 0;
         for (seq, size) in (1..).zip(&self.sizes).skip_while(|(seq, _)| *seq <= span.after.get()) {
             bytes += size;
@@ -141,4 +148,15 @@ fn everyone_has_a_turn_on_a_slow_line() {
     assert_eq!(turns, first);
     subscriptions.end(Handle::new(2));
     assert_eq!(fill(&mut subscriptions, &shelf, 10), [(3, 3)]);
+}
+
+/// Once a page that brought nothing, though there was more, was asked for again without end.
+#[test]
+fn a_page_that_brings_nothing_is_not_asked_for_again_at_once() {
+    let shelf = Shelf { is_away: true, ..Shelf::new(&[10]) };
+    let mut subscriptions = none_yet();
+    begin(&mut subscriptions, 1, Credit { envelopes: 9, bytes: 1_000 });
+    assert!(subscriptions.fill(&shelf, NOW, 20, &mut |_, _| 20), "looked at again later");
+    assert_eq!(shelf.spans().len(), 1);
+    assert_eq!(fill(&mut subscriptions, &Shelf::new(&[10]), 20), [(1, 1)]);
 }
