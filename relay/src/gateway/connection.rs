@@ -40,6 +40,15 @@ enum End {
     Gone,
 }
 
+/// What a connection does next.
+enum Turn {
+    /// There is room again.
+    Again,
+    /// Waits, and looks again at this time.
+    Wait(Instant),
+    Over(End),
+}
+
 impl<M: Mailboxes> Connection<M> {
     /// Over a link; `input` has come with the handshake, which was made with the key of hash
     /// `spki`.
@@ -79,54 +88,67 @@ impl<M: Mailboxes> Connection<M> {
     async fn run(&mut self, draining: CancellationToken) -> io::Result<End> {
         let outlet = self.peer.outlet();
         let mut drained = pin!(draining.cancelled());
-        let mut is_leaving = false;
+        let mut is_leaving = draining.is_cancelled();
+        if is_leaving {
+            self.peer.leave(Instant::now());
+        }
         let mut alarm = pin!(tokio::time::sleep_until(self.peer.deadline().into()));
         while !self.link.is_ended() {
-            let more = self.work();
-            let has_output = !self.peer.output.bytes.is_empty() || self.link.has_output();
-            if has_output && !self.link.is_stuck() {
-                let was_short = self.peer.is_short();
-                self.link.send(&mut self.peer.output.bytes)?;
-                if was_short && !self.link.is_stuck() {
-                    // There is room again.
-                    continue;
+            match self.turn()? {
+                Turn::Again => continue,
+                Turn::Over(end) => return Ok(end),
+                Turn::Wait(until) => {
+                    if Instant::from(alarm.deadline()) > until {
+                        alarm.as_mut().reset(until.into());
+                    }
                 }
-            }
-            let is_over = self.peer.is_over() || (self.link.is_closing() && self.peer.is_quiet());
-            if is_over && !self.link.is_stuck() {
-                return Ok(End::Said);
-            }
-            let deadline = self.peer.deadline();
-            let until = if more { Instant::now() + DELIVERY_RETRY } else { deadline };
-            if Instant::from(alarm.deadline()) > until {
-                alarm.as_mut().reset(until.into());
             }
             let reads = self.peer.reads() && !self.link.is_closing();
             let stuck = self.link.is_stuck();
             tokio::select! {
                 biased;
+                // Before the socket: one that is always ready must not keep it from being heard.
+                () = &mut drained, if !is_leaving => {
+                    is_leaving = true;
+                    self.peer.leave(Instant::now());
+                }
                 arrived = self.link.ready(reads, &mut self.peer.input), if reads || stuck => {
                     if arrived? {
                         self.peer.handle_heard(Instant::now());
                     }
                 }
                 () = outlet.ready() => tokio::task::yield_now().await,
-                () = &mut drained, if !is_leaving => {
-                    is_leaving = true;
-                    self.peer.leave(Instant::now());
-                }
-                () = &mut alarm => {
-                    if deadline <= Instant::now() {
-                        debug!("a connection was silent for too long");
-                        return Ok(End::Gone);
-                    }
-                    alarm.as_mut().reset(deadline.into());
-                }
+                () = &mut alarm => alarm.as_mut().reset(self.peer.deadline().into()),
             }
         }
         // What came before the end is still done.
-        self.work();
+        self.work(self.now());
         Ok(End::Gone)
+    }
+
+    /// Does what can be done without waiting.
+    fn turn(&mut self) -> io::Result<Turn> {
+        let now = self.now();
+        let more = self.work(now);
+        let has_output = !self.peer.output.bytes.is_empty() || self.link.has_output();
+        if has_output && !self.link.is_stuck() {
+            let was_short = self.peer.is_short();
+            self.link.send(&mut self.peer.output.bytes)?;
+            if was_short && !self.link.is_stuck() {
+                return Ok(Turn::Again);
+            }
+        }
+        let is_over = self.peer.is_over() || (self.link.is_closing() && self.peer.is_quiet());
+        if is_over && !self.link.is_stuck() {
+            return Ok(Turn::Over(End::Said));
+        }
+        // Not left to the alarm, which is not heard while the socket is always ready.
+        let deadline = self.peer.deadline();
+        if deadline <= now.instant {
+            debug!("a connection has had its time");
+            return Ok(Turn::Over(End::Gone));
+        }
+        Ok(Turn::Wait(if more { now.instant + DELIVERY_RETRY } else { deadline }))
     }
 
     /// The other side may be gone already; that it is told is a courtesy.
@@ -143,9 +165,13 @@ impl<M: Mailboxes> Connection<M> {
         Ok(())
     }
 
-    fn work(&mut self) -> bool {
+    fn work(&mut self, now: Now) -> bool {
         self.peer.carried = self.link.held();
-        self.peer.work(Now { time: self.clock.now(), instant: Instant::now() })
+        self.peer.work(now)
+    }
+
+    fn now(&self) -> Now {
+        Now { time: self.clock.now(), instant: Instant::now() }
     }
 }
 

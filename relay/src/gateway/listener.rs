@@ -116,7 +116,12 @@ impl<M: Mailboxes> Greeting<M> {
         let mut input = BytesMut::new();
         // LIM-11: one time for TLS, then one for `hello`.
         let made = handshake(socket, &tls, (&gateway.door, origin), &mut input);
-        let made = tokio::time::timeout(gateway.settings.hello_timeout, made).await;
+        let made = tokio::time::timeout(gateway.settings.hello_timeout, made);
+        let made = tokio::select! {
+            // TRN-9: nothing is owed yet.
+            () = draining.cancelled() => return,
+            made = made => made,
+        };
         // LIM-20
         let fail = || gateway.door.fail(origin, gateway.clock.now());
         let stream = match made {

@@ -1,6 +1,7 @@
 //! The connection as the spec has it (TRN, FRM), against a real relay.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
 use restante_crypto::SigningKey;
@@ -299,6 +300,19 @@ async fn draining_says_goaway_and_answers_first() {
     }
     wire.closed().await;
     stopping.await.unwrap();
+}
+
+/// TRN-9. Once a connection that had said nothing, not even TLS, was waited for as long as it had
+/// time for that.
+#[tokio::test]
+async fn who_has_said_nothing_does_not_hold_up_the_end() {
+    let relay = InProcess::start(&[]).await;
+    let (host, port) = (relay.address().host(), relay.address().port());
+    let _silent = TcpStream::connect((host, port)).await.unwrap();
+    // Taken in behind the other one.
+    Wire::over(TRANSPORT, relay.address()).await.cut();
+    let handshake = Duration::from_secs(u64::from(limits::HELLO_TIMEOUT.get()));
+    tokio::time::timeout(handshake / 2, relay.stop()).await.expect("well within its time");
 }
 
 fn created_at(created: &restante_spec::message::Created) -> restante_spec::ids::Seq {
