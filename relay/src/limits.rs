@@ -84,6 +84,7 @@ pub(crate) const SEEN_GRACE: Seconds = Seconds::new(SEEN_EVERY.get() + TOUCH_EVE
 
 /// So many readers of a mailbox are told of news by whoever brings it; more are told in steps, by a
 /// task of its own: the bringer, often the buffer's thread, is held up for some microseconds.
+/// Up to so many are kept as a list.
 pub(crate) const FAN_OUT_AT_ONCE: usize = 32;
 /// Readers told in one step; then others have their turn.
 pub(crate) const FAN_OUT_STEP: usize = 64;

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use restante_spec::ids::Handle;
 use restante_spec::limits;
 
+use super::numbered::Numbered;
 use super::outlet::Outlet;
 use crate::limits::{FAN_OUT_AT_ONCE, FAN_OUT_BYTES, FAN_OUT_STEP};
 use crate::mailbox::api::Notice;
@@ -29,9 +30,8 @@ pub(super) struct Group(Mutex<Inside>);
 
 #[derive(Default)]
 struct Inside {
-    /// In the order of their seats' numbers: a walk over them may pause anywhere. A list, since
-    /// most mailboxes have one reader.
-    places: Vec<(u64, Place)>,
+    /// By their seats' numbers.
+    places: Numbered<Place>,
     /// Nothing, most of the time.
     spreading: Option<Box<Spreading>>,
 }
@@ -85,19 +85,19 @@ impl Group {
     pub(super) fn join(&self, seat: Seat, outlet: &Arc<Outlet>) {
         let mut inside = self.lock();
         let place = Place { handle: seat.handle, outlet: Arc::clone(outlet) };
-        if inside.places.is_empty() {
-            inside.places.reserve_exact(1);
-        }
-        inside.places.push((seat.number, place));
+        inside.places.push(seat.number, place);
     }
 
     /// Somebody goes. Returns whether nobody is left.
     pub(super) fn leave(&self, seat: Seat) -> bool {
         let mut inside = self.lock();
-        if let Ok(at) = inside.places.binary_search_by_key(&seat.number, |(number, _)| *number) {
-            inside.places.remove(at);
-        }
-        inside.places.is_empty()
+        inside.places.remove(seat.number);
+        inside.places.len() == 0
+    }
+
+    /// Whether nobody is there.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().places.len() == 0
     }
 
     /// Something happened. Returns whether there is now something to [`Group::spread`], and was
@@ -110,8 +110,8 @@ impl Group {
             inside.queue_live(notice);
         } else if !inside.has_rounds() && inside.places.len() <= FAN_OUT_AT_ONCE {
             let news = News::Notice(notice);
-            for (number, place) in &inside.places {
-                place.tell(*number, &news);
+            for (number, place) in inside.places.range(0..inside.until()) {
+                place.tell(number, &news);
             }
         } else {
             inside.queue(notice);
@@ -140,12 +140,17 @@ impl Group {
         let Inside { places, spreading, .. } = &mut *inside;
         let Spreading { rounds, live } = &mut **spreading.as_mut()?;
         let round = rounds.waiting.front_mut().or_else(|| live.waiting.front_mut())?;
-        let begin = places.partition_point(|(number, _)| *number < round.from);
-        let left = places.iter().skip(begin).take_while(|(number, _)| *number < round.until);
-        let few: Vec<_> = left.take(FAN_OUT_STEP).cloned().collect();
+        let left = places.range(round.from..round.until).take(FAN_OUT_STEP);
+        let few: Vec<_> = left.map(|(number, place)| (number, place.clone())).collect();
         let last = if few.len() < FAN_OUT_STEP { None } else { few.last() };
         round.from = last.map_or(round.until, |(number, _)| number + 1);
         Some((round.news.clone(), few))
+    }
+
+    /// Keeps everyone else out, for tests of who waits for whom.
+    #[cfg(test)]
+    pub(super) fn hold(&self) -> impl Drop {
+        self.lock()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inside> {
@@ -160,7 +165,7 @@ impl Inside {
 
     /// Above every seat's number there is; whoever joins later has a higher one.
     fn until(&self) -> u64 {
-        self.places.last().map_or(0, |(number, _)| number + 1)
+        self.places.last().map_or(0, |number| number + 1)
     }
 
     fn has_rounds(&self) -> bool {

@@ -130,9 +130,44 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        let mut groups = self.hub.shard(self.mailbox);
-        if groups.get(&self.mailbox).is_some_and(|group| group.leave(self.seat)) {
-            groups.remove(&self.mailbox);
+        // Not under the shard's lock, which the storage thread takes for other mailboxes.
+        let group = self.hub.shard(self.mailbox).get(&self.mailbox).map(Arc::clone);
+        if group.is_some_and(|group| group.leave(self.seat)) {
+            let mut groups = self.hub.shard(self.mailbox);
+            // Somebody may have come meanwhile; under this lock nobody does.
+            if groups.get(&self.mailbox).is_some_and(|group| group.is_empty()) {
+                groups.remove(&self.mailbox);
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::ops::tasks::Tasks;
+
+    /// Once whoever left a large group, or waited to, kept the storage thread from telling the
+    /// readers of other mailboxes.
+    #[test]
+    fn who_leaves_waits_for_the_group_without_its_shard() {
+        let (hub, outlet) = (Arc::new(Hub::default()), Arc::new(Outlet::default()));
+        let mailbox = MailboxId::new([1; 16]);
+        let seats = [1, 2].map(|handle| hub.register(mailbox, &outlet, Handle::new(handle)));
+        let group = Arc::clone(hub.shard(mailbox).get(&mailbox).unwrap());
+        let held = group.hold();
+        let leaving = Tasks::new().spawn_thread("leaving", move || drop(seats)).unwrap();
+        let begun = Instant::now();
+        // The hub's, that of this test, and that of who leaves.
+        while Arc::strong_count(&group) < 3 {
+            assert!(begun.elapsed() < Duration::from_secs(20), "it waits elsewhere");
+            std::thread::yield_now();
+        }
+        assert_eq!(hub.shard(mailbox).len(), 1);
+        drop(held);
+        leaving.join().unwrap();
+        assert!(hub.shard(mailbox).is_empty(), "the last takes the group with it");
     }
 }

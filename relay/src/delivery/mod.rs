@@ -12,6 +12,7 @@
 
 mod group;
 mod hub;
+mod numbered;
 mod outlet;
 mod subscription;
 mod subscriptions;
