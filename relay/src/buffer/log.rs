@@ -158,6 +158,12 @@ impl Log {
         }
     }
 
+    /// Whether ids are found without a look at every entry.
+    #[cfg(test)]
+    pub(super) fn has_table(&self) -> bool {
+        self.ids.is_some()
+    }
+
     /// What was said of this id, while it is remembered.
     pub(super) fn find_id(&self, id: &EnvelopeId) -> Option<Stored> {
         let is_it = |entry: &&Entry| entry.id == *id && entry.state != State::Gone;

@@ -155,3 +155,48 @@ fn rebuild(database: &Database, now: UnixTime) -> Result<Index, OpenError> {
 pub(super) fn storage(error: impl std::fmt::Display) -> OpenError {
     OpenError::Storage(error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::buffer::chunk::ChunkWriter;
+    use crate::buffer::conformance::{NOW, append, mailbox};
+    use crate::buffer::index::Mark;
+    use crate::buffer::seal::{BucketKey, Salt};
+    use crate::buffer::{AppendAct, Envelope};
+
+    fn envelope(number: u32) -> Envelope {
+        let AppendAct { id, class, expires_at, body, commit, .. } = append(number);
+        let (seq, prev, epoch) = (Seq::new(u64::from(number)), Seq::START, Seq::START);
+        Envelope { seq, prev, epoch, id, class, expires_at, commit, body }
+    }
+
+    /// Once chunks with old entries behind newer ones, as cleaning leaves them, had the tables of
+    /// ids made anew with each entry; now they are made at the end, and must be.
+    #[test]
+    fn what_is_read_out_of_order_has_its_ids_in_tables() {
+        let opener: Opener = Box::new(|| {
+            Database::builder().create_with_backend(redb::backends::InMemoryBackend::new())
+        });
+        let (database, _) = open(&opener, NOW).unwrap();
+        let key = BucketKey::new(&[8; 32]).unwrap();
+        let transaction = begin(&database).unwrap();
+        {
+            let mark = super::super::tables::mark_bytes(Mark::default());
+            let mut marks = transaction.open_table(MARKS).unwrap();
+            marks.insert(mailbox(1).as_bytes(), &mark).unwrap();
+            let mut chunks = transaction.open_table(CHUNKS).unwrap();
+            for (id, first) in [(1, 200), (2, 100)] {
+                let mut chunk = ChunkWriter::new(NOW);
+                for number in first..first + 50 {
+                    chunk.push(mailbox(1), &envelope(number), &key, Salt(1)).unwrap();
+                }
+                chunks.insert(id, chunk.bytes()).unwrap();
+            }
+        }
+        transaction.commit().unwrap();
+        let index = rebuild(&database, NOW).unwrap();
+        assert_eq!(index.envelopes(), 100);
+        assert!(index.has_tables());
+    }
+}
