@@ -1,28 +1,32 @@
-//! A connection without a socket, where all connections hold as much as they may (LIM-29).
+//! A connection without a socket: where all hold as much as they may (LIM-29), and on leaving.
 
 use std::sync::Mutex;
 
 use restante_crypto::SigningKey;
 use restante_spec::address::RelayAddress;
 use restante_spec::ids::{
-    Handle, Incarnation, MailboxId, PublicKey, ReaderSecret, RequestId, Signature, Slot,
+    EnvelopeId, Handle, Incarnation, MailboxId, PublicKey, ReaderSecret, RequestId, Signature, Slot,
 };
 use restante_spec::message::{
-    ClientHeader, Command, Credit, Hello, MailboxClass, Open, Opened, Rights, Subscribe,
+    ClientHeader, Command, Credit, EnvelopeClass, Hello, MailboxClass, Open, Opened, Rights,
+    Subscribe,
 };
 
 use super::*;
 use crate::delivery::Hub;
 use crate::gateway::{Door, Endorser, Page, Pool, Settings};
 use crate::limits::{HANDLE_BYTES, OWN_BYTES, READ_BYTES};
-use crate::mailbox::api::{Access, Page as Envelopes, Range, Reading, Respond, Span};
+use crate::mailbox::api::{
+    Access, Envelope, Notice, Notices as _, Page as Envelopes, Range, Reading, Respond, Span,
+};
 use crate::ops::clock::Clock;
 use crate::ops::config::told_limits;
 
-/// Mailboxes that have nothing and answer everything at once, except what prekeys are asked for.
-#[derive(Default)]
+/// Mailboxes that answer everything at once, except what prekeys are asked for.
 struct Desk {
     later: Mutex<Vec<Respond>>,
+    /// What each of them has to read.
+    page: Mutex<Envelopes>,
 }
 
 impl Mailboxes for Arc<Desk> {
@@ -48,8 +52,7 @@ impl Mailboxes for Arc<Desk> {
     }
 
     fn page(&self, _: Access, _: Span, _: UnixTime) -> Result<Reading, Refusal> {
-        let page = Envelopes { envelopes: Vec::new(), more: false };
-        Ok(Reading { page, expires_at: None })
+        Ok(Reading { page: self.page.lock().unwrap().clone(), expires_at: None })
     }
 
     fn head(&self, _: MailboxId, _: UnixTime) -> Seq {
@@ -72,7 +75,9 @@ struct Line {
 impl Line {
     /// One of a relay whose connections may hold so much, with so many handles.
     fn new(held_bytes: usize, handles: u32) -> Self {
-        let (desk, key) = (Arc::new(Desk::default()), SigningKey::from_seed(&[1; 32]));
+        let page = Mutex::new(Envelopes { envelopes: Vec::new(), more: false });
+        let desk = Arc::new(Desk { later: Mutex::default(), page });
+        let key = SigningKey::from_seed(&[1; 32]);
         let limits = told_limits(&crate::mailbox::Settings::default());
         let settings = Settings { held_bytes, ..Settings::default() };
         let address = RelayAddress::new(key.public(), "localhost", 1).unwrap();
@@ -112,6 +117,14 @@ impl Line {
         self.number += 1;
         let header = ClientHeader { number: RequestNumber::new(self.number), command };
         frame::encode_client(&header, &[], &mut self.peer.input).unwrap();
+    }
+
+    /// The first handle asks for deliveries.
+    fn subscribe(&mut self) -> Handle {
+        let (handle, reader) = (Handle::new(1), ReaderSecret::new([1; 16]));
+        let credit = Credit { envelopes: 9, bytes: 9 };
+        self.say(Command::Subscribe(Subscribe { handle, reader, after: Seq::START, credit }));
+        handle
     }
 
     fn work(&mut self) -> bool {
@@ -155,11 +168,8 @@ fn a_connection_that_is_held_up_looks_again() {
 /// where they were although it was back at its own at the end of the step.
 #[test]
 fn frames_that_were_held_up_are_looked_at_again() {
-    let handle = Handle::new(1);
     let mut line = Line::new(1, LIGHT - 1);
-    let credit = Credit { envelopes: 1, bytes: 1 };
-    let reader = ReaderSecret::new([1; 16]);
-    line.say(Command::Subscribe(Subscribe { handle, reader, after: Seq::START, credit }));
+    let handle = line.subscribe();
     assert!(!line.work());
     line.peer.output.bytes.clear();
     let mut others = line.pool.join();
@@ -170,4 +180,45 @@ fn frames_that_were_held_up_are_looked_at_again() {
     let again = (0..9).take_while(|_| line.work()).count();
     assert_eq!(again, 1);
     assert!(line.peer.input.is_empty());
+}
+
+/// TRN-9. Once a connection that was told to leave was delivered on to, so that on a slow line what
+/// it was owed never came to an end, and was cut off.
+#[test]
+fn nothing_is_delivered_to_who_leaves() {
+    for (is_read, leaves) in [(true, false), (false, false), (true, true), (false, true)] {
+        let mut line = Line::new(OWN_BYTES, 1);
+        // Either there is more to read, or the reader has all and is told.
+        line.desk.page.lock().unwrap().more = is_read;
+        line.subscribe();
+        assert_eq!(line.work(), is_read);
+        if leaves {
+            line.peer.leave(line.now.instant);
+        }
+        line.peer.output.bytes.clear();
+        if is_read {
+            *line.desk.page.lock().unwrap() =
+                Envelopes { envelopes: vec![envelope()], more: false };
+        } else {
+            let (origin, at) = (Origin(2), line.now.time);
+            let notice = Notice::Appended { envelope: envelope(), origin, at };
+            line.peer.gateway.hub.notice(MailboxId::new([1; 16]), notice);
+        }
+        assert!(!line.work());
+        assert_eq!(line.peer.output.bytes.is_empty(), leaves);
+        assert_eq!(line.peer.is_over(), leaves);
+    }
+}
+
+fn envelope() -> Envelope {
+    Envelope {
+        seq: Seq::new(1),
+        prev: Seq::START,
+        epoch: Seq::START,
+        id: EnvelopeId::new([1; 16]),
+        class: EnvelopeClass::Normal,
+        expires_at: UnixTime::new(9),
+        commit: false,
+        body: Bytes::from_static(b"x"),
+    }
 }
