@@ -12,6 +12,7 @@ use super::api::{Access, Answer, Ask, Call, Chain, Mailboxes, Span};
 use super::pipelined::{Line, MAILBOX, NOW, OTHER, READER, RELAY, Said, WRITE, code, key};
 use super::service::lock;
 use super::{Service, Settings};
+use crate::buffer::{Act, Buffer};
 
 /// An inbox with a writer, and a message in it: its number.
 fn inbox() -> (Line, Seq) {
@@ -134,9 +135,10 @@ fn a_store_that_fails_tells_strangers_nothing() {
     let unknown = MailboxId::new([9; 16]);
     let codes = |line: &Line| [MAILBOX, unknown].map(|mailbox| open(line, mailbox));
     assert_eq!(codes(&line), [Some(Code::NotFound); 2]);
-    // Another mailbox's append finds that the disk has failed.
+    // An act finds that the disk has failed, and what is in memory does not know of it.
     line.disk.fails_at(0);
-    let _lost = line.ask(1, Ask::Revoke { key: key(3).public() });
+    let act = Act::Write { rows: Vec::new(), trim: None };
+    assert!(line.buffer.submit(MAILBOX, act, Box::new(|_| ())).is_ok());
     line.writer.step();
     assert_eq!(codes(&line), [Some(Code::Unavailable); 2]);
 }
