@@ -124,14 +124,14 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             act.hold = Some(self.seen(access.mailbox, fresh.clone()));
         }
         mailbox.in_flight.insert(id, vec![Waiting { respond, link }]);
-        mailbox.acks.changing += u32::from(change.has_readers());
+        mailbox.acks.striking += u32::from(change.strikes());
         let again = Arc::clone(&cell);
         let submitted = self.submit(
             &cell,
             access.mailbox,
             Act::Append(act),
             move |service, mailbox, outcome| {
-                mailbox.acks.changing -= u32::from(change.has_readers());
+                mailbox.acks.striking -= u32::from(change.strikes());
                 service.settle_kept(change.blobs(), outcome);
                 match outcome {
                     Ok(Outcome::Stored(stored)) => {
@@ -141,7 +141,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
                     Ok(Outcome::Settled(_)) => {}
                     _ => service.give_use_back(mailbox, change.used),
                 }
-                if change.has_readers() {
+                if change.strikes() {
                     // What has waited for the commit.
                     service.write_cursors(&again, mailbox, now);
                 }
@@ -376,11 +376,9 @@ fn stands_already(mailbox: &Mailbox, commit: &Commit, hash: &ReaderHash) -> bool
 }
 
 impl Change {
-    /// Whether it registers or strikes readers.
-    fn has_readers(&self) -> bool {
-        let readers =
-            self.commit.as_ref().map(|commit| (&commit.add_readers, &commit.strike_readers));
-        readers.is_some_and(|(add, strike)| !add.is_empty() || !strike.is_empty())
+    /// Whether it strikes readers.
+    fn strikes(&self) -> bool {
+        self.commit.as_ref().is_some_and(|commit| !commit.strike_readers.is_empty())
     }
 
     /// The blobs it needs.

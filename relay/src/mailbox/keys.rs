@@ -10,7 +10,7 @@ use restante_spec::limits;
 use restante_spec::message::{MailboxClass, Refusal, Terms};
 
 use super::api::{Access, Answer, Notice, Notices, Respond};
-use super::authorise::{Need, authorise, not_now};
+use super::authorise::{Need, authorise};
 use super::rows::{self, KeyRow, ReaderRow};
 use super::service::{Service, damaged, refusal};
 use super::state::{Key, Mailbox, Reader};
@@ -29,8 +29,6 @@ pub(super) struct Managed {
     apply: Apply,
     /// What is told then.
     notice: Option<Notice>,
-    /// Whether it registers a reader.
-    has_reader: bool,
 }
 
 impl<B: Buffer, N: Notices> Service<B, N> {
@@ -77,7 +75,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             let given = mailbox.next_given();
             let fresh = Key { terms, used, pace: Pace::default(), given };
             mailbox.keys.entry(key).or_insert(fresh).terms = terms;
-            Ok(Managed { rows, apply: Box::new(|_, _| ()), notice, has_reader: false })
+            Ok(Managed { rows, apply: Box::new(|_, _| ()), notice })
         });
     }
 
@@ -120,13 +118,9 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             if mailbox.class == MailboxClass::Room {
                 return Err(Refusal::new(Code::Unsupported, "a room has no registered readers"));
             }
-            // MBX-10: a second one under way would move what the first has registered.
-            if mailbox.acks.changing > 0 {
-                return Err(not_now());
-            }
             if mailbox.readers.contains_key(&reader) {
                 let apply = Box::new(|_: &mut Mailbox, _| ());
-                return Ok(Managed { rows: Vec::new(), apply, notice: None, has_reader: false });
+                return Ok(Managed { rows: Vec::new(), apply, notice: None });
             }
             // LIM-4
             if mailbox.readers.len() >= limits::READERS {
@@ -136,11 +130,17 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             let mut rows = mailbox.renewal(now).map_err(|_| damaged())?;
             let row = ReaderRow { cursor: None, seen: now.get() };
             rows.push(rows::put(rows::of_reader(&reader), &row).map_err(|_| damaged())?);
-            let apply = Box::new(move |mailbox: &mut Mailbox, number| {
-                mailbox.renew(now);
-                mailbox.readers.entry(reader).or_insert(Reader::new(number, now));
+            // What is judged behind this act is judged by it: asked for again it moves nothing, and
+            // nobody lets go of what comes behind it.
+            mailbox.renew(now);
+            let head = self.buffer.level(mailbox.id, now).head;
+            mailbox.readers.insert(reader, Reader::new(head, now));
+            let apply = Box::new(move |mailbox: &mut Mailbox, number: Seq| {
+                if let Some(found) = mailbox.readers.get_mut(&reader) {
+                    found.cursor = found.cursor.max(number);
+                }
             });
-            Ok(Managed { rows, apply, notice: None, has_reader: true })
+            Ok(Managed { rows, apply, notice: None })
         });
     }
 
@@ -155,23 +155,19 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         F: FnOnce(&mut Mailbox) -> Result<Managed, Refusal>,
     {
         self.change(access, Need::Manage, now, respond, |mailbox| {
-            let Managed { rows, apply, notice, has_reader } = change(mailbox)?;
-            mailbox.acks.changing += u32::from(has_reader);
-            let done = move |service: &Arc<Self>, mailbox: &mut Mailbox, outcome| {
-                mailbox.acks.changing -= u32::from(has_reader);
-                match outcome {
-                    Ok(Outcome::Written(number)) => {
-                        apply(mailbox, number);
-                        if let Some(notice) = notice {
-                            service.notices.notice(mailbox.id, notice);
-                        }
-                        Ok(Answer::Done)
+            let Managed { rows, apply, notice } = change(mailbox)?;
+            let done = move |service: &Arc<Self>, mailbox: &mut Mailbox, outcome| match outcome {
+                Ok(Outcome::Written(number)) => {
+                    apply(mailbox, number);
+                    if let Some(notice) = notice {
+                        service.notices.notice(mailbox.id, notice);
                     }
-                    Ok(Outcome::Stored(_) | Outcome::Already(_) | Outcome::Settled(_)) => {
-                        Err(damaged())
-                    }
-                    Err(error) => Err(refusal(error)),
+                    Ok(Answer::Done)
                 }
+                Ok(Outcome::Stored(_) | Outcome::Already(_) | Outcome::Settled(_)) => {
+                    Err(damaged())
+                }
+                Err(error) => Err(refusal(error)),
             };
             Ok((rows, done))
         });
@@ -205,15 +201,9 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             }
         };
         let act = Act::Write { rows, trim: None };
-        let again = Arc::clone(&cell);
         let submitted =
             self.submit(&cell, access.mailbox, act, move |service, mailbox, outcome| {
-                let has_waited = mailbox.acks.changing > 0 && !mailbox.acks.dirty.is_empty();
-                let answer = done(service, mailbox, outcome);
-                if has_waited {
-                    service.write_cursors(&again, mailbox, now);
-                }
-                respond(answer);
+                respond(done(service, mailbox, outcome));
             });
         drop(mailbox);
         super::service::give_back(submitted);

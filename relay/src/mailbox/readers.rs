@@ -222,10 +222,6 @@ impl<B: Buffer, N: Notices> Service<B, N> {
     /// MBX-21: lets go of what every reader there is has confirmed. Returns whether something of it
     /// was written: else the cursors need not be either, until the mailbox leaves the memory.
     fn lets_go_of_written(&self, mailbox: &Mailbox, now: UnixTime) -> bool {
-        // MBX-10: whoever is being registered may need it.
-        if mailbox.acks.changing > 0 {
-            return true;
-        }
         let upto = mailbox.readers.values().map(|reader| reader.cursor).min();
         upto.is_some_and(|upto| !self.buffer.confirm(mailbox.id, upto, now))
     }
@@ -240,10 +236,9 @@ impl<B: Buffer, N: Notices> Service<B, N> {
     ) {
         let trim = mailbox.trim(now);
         // MBX-8: a row written behind the commit that strikes its reader would bring it back.
-        // MBX-10: one that is being registered is not known yet, and holds back what comes behind.
-        let Acks { writing, changing, dirty } = &mailbox.acks;
+        let Acks { writing, striking, dirty } = &mailbox.acks;
         let is_nothing = dirty.is_empty() && trim.is_none();
-        if !mailbox.is_current() || *writing || *changing > 0 || is_nothing {
+        if !mailbox.is_current() || *writing || *striking > 0 || is_nothing {
             return;
         }
         let mut rows = Vec::new();

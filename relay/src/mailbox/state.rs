@@ -124,8 +124,8 @@ pub(super) struct Stock {
 pub(super) struct Acks {
     pub(super) writing: bool,
     pub(super) dirty: Vec<ReaderHash>,
-    /// Acts under way that register or strike readers: what has moved waits for them.
-    pub(super) changing: u32,
+    /// Commits under way that strike readers: what has moved waits for them.
+    pub(super) striking: u32,
 }
 
 impl Mailbox {
