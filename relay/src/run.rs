@@ -25,7 +25,7 @@ use crate::buffer::blobs::BlobStore;
 use crate::buffer::redb::RedbBuffer;
 use crate::delivery::Hub;
 use crate::error::Error;
-use crate::gateway::{Door, Endorser, Gateway, Listener, Page, Pool};
+use crate::gateway::{Gateway, Listener};
 use crate::limits::{BLOB_SWEEP_EVERY, BLOB_TASKS, DRAIN_TIME, SHRINK_EVERY, SWEEP_STEP, TICK};
 use crate::mailbox::pressure::{Disk, Level};
 use crate::mailbox::{Blobs, Service, admission};
@@ -86,18 +86,9 @@ impl Relay {
         let listening = socket.local_addr().map_err(Error::System)?;
         let address = serve.address(public, listening)?;
         let (limits, settings) = (told_limits(&bounds), serve.gateway());
-        let gateway = Arc::new(Gateway {
-            mailboxes: Arc::clone(&service),
-            hub: Arc::clone(&hub),
-            endorser: Endorser::new(identity),
-            incarnation,
-            page: Page::new(&address, &settings, &limits),
-            limits,
-            pool: Pool::new(settings.held_bytes),
-            door: Door::new(settings.clone()),
-            settings,
-            clock: Clock,
-        });
+        let (mailboxes, news) = (Arc::clone(&service), Arc::clone(&hub));
+        let gateway =
+            Gateway::new(mailboxes, news, identity, incarnation, &address, limits, settings);
         let listener = Listener::new(socket, certificate.current(), gateway);
 
         let (closing, draining) = (CancellationToken::new(), CancellationToken::new());

@@ -18,11 +18,10 @@ use crate::buffer::redb::{RedbBuffer, Writer};
 use crate::buffer::{self, Buffer as _};
 use crate::delivery::Hub;
 use crate::error::Error;
-use crate::gateway::{self, Endorser, Gateway, Peer};
+use crate::gateway::{self, Gateway, Peer};
 use crate::limits::{BLOB_PLACE_TIME, SWEEP_STEP};
 use crate::mailbox::api::Origin;
 use crate::mailbox::{self, Blobs, Service};
-use crate::ops::clock::Clock;
 use crate::ops::config::told_limits;
 use crate::ops::tasks::Tasks;
 
@@ -121,18 +120,10 @@ impl Relay {
         let service = Service::with_blobs(store, notices, public, bounds, blobs);
         let address = RelayAddress::new(public, "127.0.0.1", 1)?;
         let (settings, limits) = (gateway::Settings::default(), told_limits(&bounds));
-        let gateway = Arc::new(Gateway {
-            mailboxes: Arc::clone(&service),
-            hub: Arc::clone(&hub),
-            endorser: Endorser::new(identity),
-            incarnation: Incarnation::new([0; Incarnation::SIZE]),
-            page: gateway::Page::new(&address, &settings, &limits),
-            limits,
-            pool: gateway::Pool::new(settings.held_bytes),
-            door: gateway::Door::new(settings.clone()),
-            settings,
-            clock: Clock,
-        });
+        let incarnation = Incarnation::new([0; Incarnation::SIZE]);
+        let (mailboxes, news) = (Arc::clone(&service), Arc::clone(&hub));
+        let gateway =
+            Gateway::new(mailboxes, news, identity, incarnation, &address, limits, settings);
         let (origins, sweeping) = (0, None);
         Ok(Self { service, hub, gateway, buffer, writer, origins, sweeping, hands })
     }

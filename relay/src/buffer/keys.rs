@@ -21,6 +21,7 @@ use bytes::{Buf, BufMut};
 use restante_spec::ids::UnixTime;
 use zeroize::Zeroizing;
 
+use super::files::sync_name;
 use super::seal::{Bucket, BucketKey, Salt};
 
 /// Where the keys are kept.
@@ -211,8 +212,7 @@ impl OnDisk {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(path)?;
         // A new file's name must outlive a power cut as well as its content.
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+        sync_name(path)?;
         Ok(Self(file))
     }
 }

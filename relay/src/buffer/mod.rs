@@ -41,6 +41,7 @@ mod crash;
 pub(crate) mod disk;
 #[cfg(test)]
 mod fault;
+pub(crate) mod files;
 #[cfg(test)]
 mod held;
 mod index;

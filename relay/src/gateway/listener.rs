@@ -4,7 +4,10 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use restante_crypto::SigningKey;
+use restante_spec::address::RelayAddress;
 use restante_spec::ids::Incarnation;
+use restante_spec::message::Limits;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -29,16 +32,42 @@ use crate::ops::tasks::Tasks;
 
 /// What every connection of this relay shares.
 pub(crate) struct Gateway<M> {
-    pub(crate) mailboxes: M,
-    pub(crate) hub: Arc<Hub>,
+    pub(super) mailboxes: M,
+    pub(super) hub: Arc<Hub>,
     pub(crate) endorser: Endorser,
-    pub(crate) incarnation: Incarnation,
-    pub(crate) limits: restante_spec::message::Limits,
-    pub(crate) door: Arc<Door>,
+    pub(super) incarnation: Incarnation,
+    pub(super) limits: Limits,
+    pub(super) door: Arc<Door>,
     pub(crate) pool: Arc<Pool>,
-    pub(crate) settings: Settings,
-    pub(crate) page: Page,
-    pub(crate) clock: Clock,
+    pub(super) settings: Settings,
+    pub(super) page: Page,
+    pub(super) clock: Clock,
+}
+
+impl<M> Gateway<M> {
+    /// Of a relay that is found under `address` and tells these limits.
+    pub(crate) fn new(
+        mailboxes: M,
+        hub: Arc<Hub>,
+        identity: SigningKey,
+        incarnation: Incarnation,
+        address: &RelayAddress,
+        limits: Limits,
+        settings: Settings,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            mailboxes,
+            hub,
+            endorser: Endorser::new(identity),
+            incarnation,
+            page: Page::new(address, &settings, &limits),
+            limits,
+            pool: Pool::new(settings.held_bytes),
+            door: Door::new(settings.clone()),
+            settings,
+            clock: Clock,
+        })
+    }
 }
 
 /// The open port.

@@ -34,12 +34,8 @@ mod tls_line;
 mod visit;
 mod websocket;
 
-pub(crate) use door::Door;
-pub(crate) use endorser::Endorser;
 pub(crate) use listener::{Gateway, Listener};
-pub(crate) use page::Page;
 #[cfg(feature = "simulation")]
 pub(crate) use peer::{Now, Peer};
-pub(crate) use pool::Pool;
 pub(crate) use settings::Settings;
 pub(crate) use tls::{TlsError, TlsIdentity};

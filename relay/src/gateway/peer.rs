@@ -151,9 +151,10 @@ impl<M: Mailboxes> Peer<M> {
     /// and delivers as far as there is room. Returns whether there is more to do that could not be
     /// done just now.
     pub(crate) fn work(&mut self, now: Now) -> bool {
-        self.share.holds(self.held());
+        let held = self.held();
+        self.share.holds(held);
         self.share.look();
-        self.output.bound = self.share.output_bytes(self.held());
+        self.output.bound = self.share.output_bytes(held);
         self.handle_received(now.time);
         while self.reads() {
             match frame::decode_client(&mut self.input) {

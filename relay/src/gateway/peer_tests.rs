@@ -8,18 +8,17 @@ use restante_spec::ids::{
     EnvelopeId, Handle, Incarnation, MailboxId, PublicKey, ReaderSecret, RequestId, Signature, Slot,
 };
 use restante_spec::message::{
-    ClientHeader, Command, Credit, EnvelopeClass, Hello, MailboxClass, Open, Opened, Rights,
-    Subscribe,
+    ClientHeader, Command, Credit, EnvelopeClass, Hello, MailboxClass, Open, Subscribe,
 };
 
 use super::*;
-use crate::delivery::Hub;
-use crate::gateway::{Door, Endorser, Page, Pool, Settings};
+use crate::gateway::Settings;
+use crate::gateway::pool::Pool;
+use crate::gateway::session::tests::opened;
 use crate::limits::{HANDLE_BYTES, OWN_BYTES, READ_BYTES};
 use crate::mailbox::api::{
     Access, Envelope, Notice, Notices as _, Page as Envelopes, Range, Reading, Respond, Span,
 };
-use crate::ops::clock::Clock;
 use crate::ops::config::told_limits;
 
 /// Mailboxes that answer everything at once, except what prekeys are asked for.
@@ -31,20 +30,9 @@ struct Desk {
 
 impl Mailboxes for Arc<Desk> {
     fn call(&self, call: Call, _: UnixTime, respond: Respond) {
-        let opened = Opened {
-            class: MailboxClass::Room,
-            rights: Rights::default(),
-            ttl: Seconds::new(1),
-            epoch: None,
-            from: Seq::START,
-            upto: None,
-            expires_at: None,
-            lagging: Vec::new(),
-            memory_first: false,
-        };
         let range = Range { after: Seq::START, upto: None, epoch: Seq::START, expires_at: None };
         match call {
-            Call::Open { .. } => respond(Ok(Answer::Opened(opened, Bytes::new()))),
+            Call::Open { .. } => respond(Ok(opened(MailboxClass::Room))),
             Call::With(_, Ask::Subscribe { .. }) => respond(Ok(Answer::Subscribed(range))),
             Call::With(_, Ask::TakePrekeys { .. }) => self.later.lock().unwrap().push(respond),
             _ => respond(Ok(Answer::Done)),
@@ -81,18 +69,9 @@ impl Line {
         let limits = told_limits(&crate::mailbox::Settings::default());
         let settings = Settings { held_bytes, ..Settings::default() };
         let address = RelayAddress::new(key.public(), "localhost", 1).unwrap();
-        let gateway = Arc::new(Gateway {
-            mailboxes: Arc::clone(&desk),
-            hub: Arc::new(Hub::default()),
-            endorser: Endorser::new(key),
-            incarnation: Incarnation::new([0; Incarnation::SIZE]),
-            page: Page::new(&address, &settings, &limits),
-            limits,
-            pool: Pool::new(settings.held_bytes),
-            door: Door::new(settings.clone()),
-            settings,
-            clock: Clock,
-        });
+        let (mailboxes, hub) = (Arc::clone(&desk), Arc::default());
+        let incarnation = Incarnation::new([0; Incarnation::SIZE]);
+        let gateway = Gateway::new(mailboxes, hub, key, incarnation, &address, limits, settings);
         let now = Now { time: UnixTime::new(1), instant: Instant::now() };
         let pool = Arc::clone(&gateway.pool);
         let spki = Arc::new(SpkiHash::new([0; SpkiHash::SIZE]));

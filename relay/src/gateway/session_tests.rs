@@ -26,19 +26,24 @@ impl Line {
             proof: Signature::new([0; 64]),
         }));
         assert!(!self.0.is_ready(), "what follows waits");
-        let opened = Opened {
-            class: MailboxClass::Inbox,
-            rights: Rights::default(),
-            ttl: Seconds::new(1),
-            epoch: None,
-            from: Seq::START,
-            upto: None,
-            expires_at: None,
-            lagging: Vec::new(),
-            memory_first: false,
-        };
-        self.0.handle_answer(number, Ok(Answer::Opened(opened, Bytes::new())));
+        self.0.handle_answer(number, Ok(opened(MailboxClass::Inbox)));
     }
+}
+
+/// What a mailbox of this class says that is opened.
+pub(in crate::gateway) fn opened(class: MailboxClass) -> Answer {
+    let opened = Opened {
+        class,
+        rights: Rights::default(),
+        ttl: Seconds::new(1),
+        epoch: None,
+        from: Seq::START,
+        upto: None,
+        expires_at: None,
+        lagging: Vec::new(),
+        memory_first: false,
+    };
+    Answer::Opened(opened, Bytes::new())
 }
 
 fn line() -> Line {

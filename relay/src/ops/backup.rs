@@ -20,6 +20,7 @@ use super::admin;
 use super::clock::Clock;
 use super::config::Serve;
 use super::datadir::{BUFFER, IDENTITY, TLS_KEY};
+use crate::buffer::files::sync_name;
 use crate::buffer::redb::RedbBuffer;
 use crate::buffer::redb::snapshot::{Kind, Record, Restorer, SnapshotError, Summary, Verifier};
 use crate::error::Error;
@@ -115,9 +116,9 @@ pub fn restore(serve: &Serve, file: &Path) -> Result<String, Error> {
     }
     made?;
     // What is said to be restored must outlive a power cut, by its name too.
-    sync_folder(Some(&beside)).map_err(fail)?;
+    sync_name(&beside.join(BUFFER)).map_err(fail)?;
     fs::rename(&beside, &data).map_err(fail)?;
-    sync_folder(data.parent()).map_err(fail)?;
+    sync_name(&data).map_err(fail)?;
     Ok(found)
 }
 
@@ -145,12 +146,6 @@ fn restore_into(folder: &Path, file: &Path) -> Result<(), Error> {
         Item::Tls(bytes) => Ok(write_private(&folder.join(TLS_KEY), &bytes)?),
     })?;
     restorer.finish().map_err(bad)
-}
-
-/// Makes the names in a folder durable.
-fn sync_folder(folder: Option<&Path>) -> io::Result<()> {
-    let named = folder.filter(|folder| !folder.as_os_str().is_empty());
-    File::open(named.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -1,6 +1,5 @@
 //! Opening the store: the file, its form, and the index rebuilt by one scan.
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +12,7 @@ use tracing::info;
 
 use super::super::Stored;
 use super::super::chunk;
+use super::super::files::sync_name;
 use super::super::index::{Index, Placed};
 use super::tables::{CHUNKS, FORMAT, MARKS, META, RESERVED, RESTORED, ROWS, mark_of};
 use crate::error::advice;
@@ -55,8 +55,7 @@ pub(super) fn file(path: &Path, cache_bytes: usize) -> Opener {
     Box::new(move || {
         let database = Database::builder().set_cache_size(cache_bytes).create(&path)?;
         // MBX-4: a new file's name must outlive a power cut as well as its content.
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+        sync_name(&path)?;
         Ok(database)
     })
 }

@@ -351,13 +351,12 @@ fn begun(
 ) -> Result<Answer, Refusal> {
     let mut registry = blobs.registry();
     if let Err(error) = outcome {
-        let standing = registry.same(id, object).map(|blob| {
+        if let Some(blob) = registry.same(id, object) {
             blob.standing = after(blob.standing, error);
-            blob.standing
-        });
-        if standing == Some(Standing::Sure) {
-            // Certainly not begun.
-            registry.remove(id);
+            if blob.standing == Standing::Sure {
+                // Certainly not begun.
+                registry.remove(id);
+            }
         }
         return Err(refusal(error));
     }
