@@ -25,12 +25,13 @@ pub(crate) struct Door {
     max: Settings,
     /// Hashes prefixes with a key of this start.
     salt: RandomState,
+    /// Handshakes that may be under way; the others wait for their turn.
+    handshakes: Arc<Semaphore>,
     counts: Mutex<Counts>,
 }
 
 #[derive(Default)]
 struct Counts {
-    handshakes: usize,
     /// The number of the newest connection.
     last: u64,
     /// The connections, with the hashes of their prefixes.
@@ -57,14 +58,15 @@ pub(super) struct Place {
 
 /// The place of one handshake; dropped, it is free again.
 pub(super) struct Handshake {
-    door: Arc<Door>,
-    _turn: OwnedSemaphorePermit,
+    _of_prefix: OwnedSemaphorePermit,
+    _of_all: OwnedSemaphorePermit,
 }
 
 impl Door {
     /// An empty house.
     pub(crate) fn new(max: Settings) -> Arc<Self> {
-        Arc::new(Self { max, salt: RandomState::new(), counts: Mutex::default() })
+        let handshakes = Arc::new(Semaphore::new(max.handshakes));
+        Arc::new(Self { max, salt: RandomState::new(), handshakes, counts: Mutex::default() })
     }
 
     /// Lets a connection in; `None`: at a bound, to be refused before TLS (LIM-12, LIM-20).
@@ -92,17 +94,13 @@ impl Door {
     }
 
     /// Lets a connection that has said something begin its handshake, once its prefix has a turn
-    /// for it; `None`: at the bound of all (LIM-12).
-    pub(super) async fn greet(self: &Arc<Self>, origin: Origin) -> Option<Handshake> {
+    /// for it, and then all together (LIM-12); `None`: it is not there any more.
+    pub(super) async fn greet(&self, origin: Origin) -> Option<Handshake> {
         let turns = self.counts().prefix(origin).map(|prefix| Arc::clone(&prefix.turns))?;
-        // LIM-12: so that one prefix cannot take the places of all.
-        let turn = turns.acquire_owned().await.ok()?;
-        let mut counts = self.counts();
-        if counts.handshakes >= self.max.handshakes {
-            return None;
-        }
-        counts.handshakes += 1;
-        Some(Handshake { door: Arc::clone(self), _turn: turn })
+        // LIM-12: so that no prefix has more than its share of those that wait for a turn of all.
+        let of_prefix = turns.acquire_owned().await.ok()?;
+        let of_all = Arc::clone(&self.handshakes).acquire_owned().await.ok()?;
+        Some(Handshake { _of_prefix: of_prefix, _of_all: of_all })
     }
 
     /// A handshake or an `open` has failed (LIM-20).
@@ -178,12 +176,6 @@ impl Drop for Place {
     }
 }
 
-impl Drop for Handshake {
-    fn drop(&mut self) {
-        self.door.counts().handshakes -= 1;
-    }
-}
-
 /// An IPv4 address, or the first 64 bits of an IPv6 one; mapped IPv4 counts as IPv4.
 fn prefix(address: IpAddr) -> u64 {
     match address.to_canonical() {
@@ -249,18 +241,19 @@ mod tests {
         assert!(door.enter(address("2001:db8:0:1::1"), NOW).is_some());
     }
 
-    /// LIM-12: at the bound no other handshake begins; one that is over gives its place back while
-    /// its connection keeps its own.
+    /// LIM-12: at the bound no other handshake begins, but waits: once it was refused, and a few
+    /// addresses that said one byte each kept all others out. One that is over gives its place back
+    /// while its connection keeps its own.
     #[test]
     fn handshakes_end_before_connections() {
         let door = door(9, 9, 1);
         let [one, other] =
             ["10.0.0.1", "10.0.0.2"].map(|place| door.enter(address(place), NOW).unwrap());
-        let greet = |place: &Place| door.greet(place.origin()).now_or_never().unwrap();
-        let handshake = greet(&one);
-        assert!(handshake.is_some() && greet(&other).is_none());
+        let handshake = door.greet(one.origin()).now_or_never().unwrap();
+        let mut waits = pin!(door.greet(other.origin()));
+        assert!(handshake.is_some() && waits.as_mut().now_or_never().is_none());
         drop(handshake);
-        assert!(greet(&other).is_some());
+        assert!(waits.now_or_never().unwrap().is_some());
     }
 
     /// LIM-12: of one prefix so many are under way as are its share, and one more waits for its

@@ -10,6 +10,7 @@ use restante_spec::ids::Incarnation;
 use restante_spec::message::Limits;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -144,8 +145,8 @@ impl<M: Mailboxes> Greeting<M> {
         }
         let mut input = BytesMut::new();
         // LIM-11: one time for TLS, then one for `hello`.
-        let made = handshake(socket, &tls, (&gateway.door, origin), &mut input);
-        let made = tokio::time::timeout(gateway.settings.hello_timeout, made);
+        let deadline = Instant::now() + gateway.settings.hello_timeout;
+        let made = handshake(socket, &tls, (&gateway.door, origin), deadline, &mut input);
         let made = tokio::select! {
             // TRN-9: nothing is owed yet.
             () = draining.cancelled() => return,
@@ -154,17 +155,17 @@ impl<M: Mailboxes> Greeting<M> {
         // LIM-20
         let fail = || gateway.door.fail(origin, gateway.clock.now());
         let stream = match made {
-            Ok(Ok(Some(stream))) => stream,
-            Ok(Ok(None)) => {
+            Ok(stream) => stream,
+            Err(Missed::NoTurn) => {
                 metrics::HANDSHAKES_FAILED.count(metrics::Handshake::Full);
-                return debug!("as many handshakes as there may be");
+                return debug!("no turn for a handshake in time");
             }
-            Ok(Err(error)) => {
+            Err(Missed::Lost(error)) => {
                 fail();
                 metrics::HANDSHAKES_FAILED.count(metrics::Handshake::Tls);
                 return debug!(kind = ?error.kind(), "no TLS");
             }
-            Err(_) => {
+            Err(Missed::Late) => {
                 fail();
                 metrics::HANDSHAKES_FAILED.count(metrics::Handshake::Late);
                 return debug!("no TLS in time");
@@ -198,19 +199,34 @@ impl<M: Mailboxes> Greeting<M> {
     }
 }
 
-/// Makes the handshake; what came with its end is in `input`. `None`: there are too many at once.
+/// Why a handshake was not made.
+enum Missed {
+    /// Others had all the turns: no fault of whoever came.
+    NoTurn,
+    /// The socket's, or what rustls refuses.
+    Lost(io::Error),
+    /// The time was over.
+    Late,
+}
+
+/// Makes the handshake until a deadline; what came with its end is in `input`.
 async fn handshake(
     socket: TcpStream,
     tls: &TlsIdentity,
-    (door, origin): (&Arc<Door>, Origin),
+    (door, origin): (&Door, Origin),
+    deadline: Instant,
     input: &mut BytesMut,
-) -> io::Result<Option<Stream>> {
+) -> Result<Stream, Missed> {
     // LIM-12: who says nothing takes no handshake's place, and no memory for one.
-    socket.peek(&mut [0]).await?;
-    let Some(_handshake) = door.greet(origin).await else { return Ok(None) };
-    let mut stream = Stream::new(socket, tls.config()).map_err(io::Error::other)?;
-    stream.handshake(input).await?;
-    Ok(Some(stream))
+    let spoken = timeout_at(deadline, socket.peek(&mut [0])).await;
+    spoken.map_err(|_| Missed::Late)?.map_err(Missed::Lost)?;
+    let turn = timeout_at(deadline, door.greet(origin)).await;
+    let _handshake = turn.ok().flatten().ok_or(Missed::NoTurn)?;
+    let stream = Stream::new(socket, tls.config());
+    let mut stream = stream.map_err(|error| Missed::Lost(io::Error::other(error)))?;
+    let made = timeout_at(deadline, stream.handshake(input)).await;
+    made.map_err(|_| Missed::Late)?.map_err(Missed::Lost)?;
+    Ok(stream)
 }
 
 /// Serves HTTP; what is left is a WebSocket. The request and its answer have the time that `hello`
