@@ -159,11 +159,19 @@ pub(crate) fn list(lines: &[Line], now: UnixTime) -> String {
     text
 }
 
-/// A time in the largest unit that it has one of, rounded up.
+/// A time in its two largest units, rounded down: nobody is promised more than there is. What is
+/// less than a minute is called one.
 pub(crate) fn in_words(seconds: u64) -> String {
-    let unit = UNITS.into_iter().find(|(_, unit)| seconds >= *unit);
-    let (letter, unit) = unit.unwrap_or(('m', 60));
-    format!("{}{letter}", seconds.div_ceil(unit))
+    let (mut left, mut text) = (seconds.max(60), String::new());
+    let units = UNITS.into_iter().skip_while(|(_, unit)| *unit > seconds.max(60));
+    for (letter, unit) in units.take(2) {
+        if left >= unit {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{}{letter}", left / unit);
+            left %= unit;
+        }
+    }
+    text
 }
 
 /// Unit: days, hours and minutes in seconds.
@@ -175,7 +183,8 @@ fn time(text: &str) -> Result<Seconds, String> {
     let unit = text.chars().next_back().ok_or_else(wrong)?;
     let (_, unit_seconds) =
         UNITS.into_iter().find(|(letter, _)| *letter == unit).ok_or_else(wrong)?;
-    let number: u32 = text.trim_end_matches(unit).parse().map_err(|_| wrong())?;
+    let number = text.strip_suffix(unit).ok_or_else(wrong)?;
+    let number: u32 = number.parse().map_err(|_| wrong())?;
     let seconds = u32::try_from(u64::from(number) * unit_seconds).map_err(|_| wrong())?;
     if seconds == 0 { Err(wrong()) } else { Ok(Seconds::new(seconds)) }
 }
@@ -210,10 +219,12 @@ mod tests {
             assert_eq!(time(text), Ok(Seconds::new(seconds)));
             assert_eq!(in_words(u64::from(seconds)), text);
         }
-        for text in ["", "7", "d", "0d", "-1d", "7w", "99999999d"] {
+        for text in ["", "7", "d", "0d", "-1d", "7w", "7dd", "99999999d"] {
             assert!(time(text).is_err(), "{text}");
         }
-        assert_eq!((in_words(1), in_words(86_401)), ("1m".to_owned(), "2d".to_owned()));
+        // Once 25 hours were called two days.
+        let told = [1, 60, 3_599, 5_400, 86_401, 90_000, 172_799].map(in_words);
+        assert_eq!(told, ["1m", "1m", "59m", "1h30m", "1d", "1d1h", "1d23h"]);
     }
 
     /// At the bound, and one past it.
