@@ -32,6 +32,20 @@ pub enum Error {
         /// What it should hold.
         what: &'static str,
     },
+    /// The data directory holds something else and is open to others; choose another.
+    #[error("{} holds other things than a relay's, and others may use it: choose another directory \
+             with --data, or close it (chmod go-rwx)", path.display())]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The identity of a store that is there is gone; put it back.
+    #[error("{} is gone, and clients know the relay by it: put it back, restore a backup, or begin \
+             anew in another directory with --data, under another address", path.display())]
+    Gone {
+        /// The file.
+        path: PathBuf,
+    },
     /// The command line or a variable is wrong, or help was asked for; print it.
     #[error("{0}")]
     Usage(#[from] clap::Error),

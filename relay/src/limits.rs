@@ -26,6 +26,10 @@ pub(crate) const CALLS_KEPT: usize = 32;
 
 const _: () = assert!(OWN_BYTES > 2 * restante_spec::frame::FRAME_BYTES + 33 * 1024);
 
+/// Files the relay may have open beside its connections: the store's, parts of blobs, the
+/// operator's ports.
+pub(crate) const OPEN_FILES: u64 = 256;
+
 /// Memory of a connection beside what it holds, bytes: its task, TLS, session and what it is told.
 pub(crate) const CONNECTION_BYTES: usize = 8 * 1024;
 /// Memory of a mailbox with a few keys and readers, bytes: its place in the index and its state.
@@ -93,9 +97,12 @@ pub(crate) const FAN_OUT_BYTES: usize = 1024 * 1024;
 
 /// Bytes of blobs' parts that may wait to be written: with more, `blob_write` is `unavailable`.
 pub(crate) const BLOB_WAITING_BYTES: usize = 32 * 1024 * 1024;
+/// Requests of parts that may wait or be worked on: with one more, `blob_write`, `blob_read` and
+/// the first look at a blob are `unavailable`.
+pub(crate) const BLOB_ASKED: usize = 4_096;
 /// Tasks that read or write parts at once: enough for an object store that is far away.
 pub(crate) const BLOB_TASKS: usize = 32;
-/// A request to an object store may take so long, retries included.
+/// A client's request for a part may take the place so long, retries included.
 pub(crate) const BLOB_PLACE_TIME: Duration = Duration::from_secs(20);
 /// A request to an object store is made again at most so often.
 pub(crate) const BLOB_RETRIES: usize = 3;

@@ -44,9 +44,17 @@ fn run(serve: &Serve) -> ExitCode {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
+        // It would say on stderr, which is what cannot be written, that it cannot, and panic.
+        .log_internal_errors(false)
         .init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    match runtime.map_err(Error::from_system).and_then(|rt| rt.block_on(serve_until_told(serve))) {
+    let served = runtime.map_err(Error::from_system).and_then(|runtime| {
+        let served = runtime.block_on(serve_until_told(serve));
+        // What was worth waiting for has been waited for.
+        runtime.shutdown_background();
+        served
+    });
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!("{error}");

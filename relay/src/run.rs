@@ -5,14 +5,15 @@
 //!  stop:   no new connections -> goaway, answers, flush -> tasks joined -> buffer's last commit
 //! ```
 
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use restante_spec::address::RelayAddress;
-use restante_spec::ids::{PublicKey, UnixTime};
+use restante_spec::ids::UnixTime;
 use restante_spec::message::Refusal;
 use restante_spec::token::Entrance;
 use tokio::net::TcpListener;
@@ -21,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::buffer::Buffer as _;
-use crate::buffer::blobs::BlobStore;
+use crate::buffer::blobs::{BlobStore, Owner};
 use crate::buffer::redb::RedbBuffer;
 use crate::delivery::Hub;
 use crate::error::Error;
@@ -35,6 +36,7 @@ use crate::ops::certificate::Certificate;
 use crate::ops::clock::Clock;
 use crate::ops::config::{Serve, told_limits};
 use crate::ops::datadir::{DataDir, free_bytes};
+use crate::ops::descriptors;
 use crate::ops::invite::{self, Ask, Tokens};
 use crate::ops::metrics;
 use crate::ops::status::{IsReady, Status};
@@ -64,6 +66,10 @@ impl Relay {
     /// # Errors
     /// [`Error`], each naming what to do.
     pub async fn start(serve: &Serve) -> Result<Self, Error> {
+        let (needed, allowed) = (descriptors::needed(serve), descriptors::raise());
+        if let Some(allowed) = allowed.filter(|allowed| *allowed < needed) {
+            warn!(allowed, needed, "too few open files are allowed for so many connections");
+        }
         let data = DataDir::open(&serve.data_dir()?)?;
         let identity = data.identity()?;
         let certificate = Arc::new(match serve.certificate_files()? {
@@ -77,7 +83,8 @@ impl Relay {
         let writer = tasks.spawn_thread("buffer", move || writer.run()).map_err(Error::System)?;
         let (hub, bounds) = (Arc::new(Hub::default()), serve.mailbox());
         let public = identity.public();
-        let blobs = Some(open_blobs(serve, &data, &buffer, &public, &tasks).await?);
+        let owner = Owner { identity: public, incarnation };
+        let blobs = Some(open_blobs(serve, &data, &buffer, &owner, &tasks).await?);
         let store = Arc::clone(&buffer);
         let service = Service::with_blobs(store, Arc::clone(&hub), public, bounds, blobs);
 
@@ -105,6 +112,7 @@ impl Relay {
             buffer: Arc::clone(&buffer),
             certificate: Arc::clone(&certificate),
             store: data.buffer(),
+            blobs: serve.blobs()?.directory(),
         };
         keeper.measure(Clock.now());
         tasks.spawn_essential("housekeeping", keeper.run(closing.clone()));
@@ -185,7 +193,7 @@ async fn open_blobs(
     serve: &Serve,
     data: &DataDir,
     buffer: &RedbBuffer,
-    owner: &PublicKey,
+    owner: &Owner,
     tasks: &Tasks,
 ) -> Result<Arc<Blobs>, Error> {
     let (place, keys) = (serve.blobs()?, data.blob_keys());
@@ -222,9 +230,16 @@ fn hear_operator(
 ) -> CancellationToken {
     let told_to_stop = CancellationToken::new();
     let (folder, store, work) = (data.path().to_owned(), Arc::clone(buffer), tasks.clone());
-    let back_up = Box::new(move |stream| {
+    let stopping = closing.clone();
+    let back_up = Box::new(move |stream: UnixStream| {
         let (folder, store) = (folder.clone(), Arc::clone(&store));
+        let (stopping, over) = (stopping.clone(), CancellationToken::new());
+        match stream.try_clone() {
+            Ok(stream) => work.spawn("backup's end", cut(stream, stopping, over.clone())),
+            Err(error) => return warn!(%error, "a backup cannot begin"),
+        }
         work.spawn_blocking(move || {
+            let _over = over.drop_guard();
             if let Err(error) = backup::write(&store, &folder, stream) {
                 warn!(%error, "a backup broke off");
             }
@@ -236,6 +251,14 @@ fn hear_operator(
         Err(error) => warn!(%error, "no admin socket: stats and drain will find no relay"),
     }
     told_to_stop
+}
+
+/// Cuts a backup off that is not over when the relay stops: whoever takes it may never go on.
+async fn cut(stream: UnixStream, stopping: CancellationToken, over: CancellationToken) {
+    tokio::select! {
+        () = stopping.cancelled() => drop(stream.shutdown(Shutdown::Both)),
+        () = over.cancelled() => {}
+    }
 }
 
 /// Does what the operator asks about tokens (ADM-4).
@@ -287,6 +310,8 @@ struct Keeper {
     certificate: Arc<Certificate>,
     /// The store's file.
     store: PathBuf,
+    /// Where blobs are kept, if that is a directory.
+    blobs: Option<PathBuf>,
 }
 
 impl Keeper {
@@ -318,7 +343,10 @@ impl Keeper {
         let Ok(file) = std::fs::metadata(&self.store) else { return };
         metrics::STORE_BYTES.set(file.len());
         if let Ok(free) = free_bytes(&self.store) {
-            let disk = Disk { free, taken: file.blocks() * BLOCK_BYTES };
+            // A place that does not answer tells by itself.
+            let for_parts = self.blobs.as_deref().and_then(|path| free_bytes(path).ok());
+            let taken = file.blocks() * BLOCK_BYTES;
+            let disk = Disk { free, taken, for_parts: for_parts.unwrap_or(u64::MAX) };
             self.service.measured(disk, now);
         }
     }

@@ -13,7 +13,7 @@ use restante_spec::address::RelayAddress;
 use restante_spec::ids::{Incarnation, MailboxId, Nonce, PublicKey, SpkiHash, UnixTime};
 use tokio::runtime::Runtime;
 
-use crate::buffer::blobs::{BlobStore, Place};
+use crate::buffer::blobs::{BlobStore, Owner, Place};
 use crate::buffer::redb::{RedbBuffer, Writer};
 use crate::buffer::{self, Buffer as _};
 use crate::delivery::Hub;
@@ -285,7 +285,9 @@ fn open_blobs(
         // One at a time: in the order they were asked.
         let store = BlobStore::open(&place, &folder.join("keys"), tasks.clone(), 1, now)?;
         let most = restante_spec::limits::RELAY_BLOB_BYTES;
-        Ok::<_, Error>((tasks, Blobs::open(buffer, store, owner, most).await?))
+        let incarnation = Incarnation::new([0; Incarnation::SIZE]);
+        let owner = Owner { identity: *owner, incarnation };
+        Ok::<_, Error>((tasks, Blobs::open(buffer, store, &owner, most).await?))
     })?;
     Ok(Some((Arc::new(Hands { runtime, tasks }), blobs)))
 }

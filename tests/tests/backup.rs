@@ -1,5 +1,7 @@
 //! A backup taken while the relay works, looked through, restored elsewhere, compared.
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use restante_crypto::SigningKey;
@@ -85,7 +87,7 @@ async fn a_restored_relay_goes_on() {
     let (well, said) = run(&["verify", path(&file)]);
     assert!(well && said.contains("mailboxes"), "{said}");
     let (well, said) = run(&["restore", path(&file), "--data", path(&data)]);
-    assert!(!well && said.contains("it is there already"), "{said}");
+    assert!(!well && said.contains("it is there already, and not empty"), "{said}");
     let (well, said) = run(&["restore", path(&file), "--data", path(&again)]);
     assert!(well, "{said}");
     let relay = Process::start(&again, "127.0.0.1:0", &log);
@@ -138,4 +140,61 @@ async fn a_damaged_backup_is_refused() {
     }
     let (well, _) = run(&["restore", path(&file), "--data", path(&again)]);
     assert!(!well && !again.exists(), "nothing is made of it");
+}
+
+/// A directory that is there is made a relay's if nothing is in it: it may be a file system of its
+/// own, such as a container's volume, beside which nothing can be made.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_directory_becomes_a_relay_s() {
+    let place = tempfile::tempdir().unwrap();
+    let (data, log) = (place.path().join("data"), place.path().join("log"));
+    let (file, again) = (place.path().join("backup"), place.path().join("again"));
+    let relay = Process::start(&data, "127.0.0.1:0", &log);
+    let before = talk(&mut Wire::connect(relay.address()).await, 1).await;
+    let (well, said) = run(&["backup", path(&file), "--data", path(&data)]);
+    assert!(well, "{said}");
+    relay.kill();
+    std::fs::create_dir_all(again.join("lost+found")).unwrap();
+    let whole = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &whole[..whole.len() - 1]).unwrap();
+    assert!(!run(&["restore", path(&file), "--data", path(&again)]).0);
+    std::fs::write(&file, &whole).unwrap();
+    std::fs::create_dir(again.join("restoring")).unwrap();
+    let (well, said) = run(&["restore", path(&file), "--data", path(&again)]);
+    assert!(!well && said.contains("broken off, or is at work"), "{said}");
+    std::fs::remove_dir(again.join("restoring")).unwrap();
+    let (well, said) = run(&["restore", path(&file), "--data", path(&again)]);
+    assert!(well && !again.join("restoring").exists(), "{said}");
+    let relay = Process::start(&again, "127.0.0.1:0", &log);
+    let mut wire = Wire::connect(relay.address()).await;
+    wire.open(1, before.owner.mailbox, &before.owner.key).await;
+    wire.subscribe(1, &before.owner.reader, Seq::START, PLENTY).await.unwrap();
+    let found: Vec<_> = wire.backlog().await.into_iter().map(|(envelope, _)| envelope.id).collect();
+    assert_eq!(found, before.kept);
+}
+
+/// Once a relay that was told to stop lived on beside its backup, with its store locked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_that_nobody_takes_ends_with_the_relay() {
+    let place = tempfile::tempdir().unwrap();
+    let (data, log) = (place.path().join("data"), place.path().join("log"));
+    let relay = Process::start(&data, "127.0.0.1:0", &log);
+    let mut wire = Wire::connect(relay.address()).await;
+    let owner = Owner::new();
+    let epoch = wire.create(MailboxClass::Conversation, &owner).await.epoch;
+    wire.open(1, owner.mailbox, &owner.key).await;
+    // More than a socket holds.
+    for _ in 0..40 {
+        wire.append(envelope(1, epoch), &[7; 60_000]).await.unwrap();
+    }
+    let mut socket = UnixStream::connect(data.join("admin.sock")).unwrap();
+    socket.write_all(b"backup\n").unwrap();
+    socket.read_exact(&mut [0; 30]).unwrap();
+    let (well, said) = run(&["drain", "--data", path(&data)]);
+    assert!(well, "{said}");
+    assert_eq!(Process::start(&data, "127.0.0.1:0", &log).terminate(), Some(0));
+    assert_eq!(relay.ended(), Some(0));
+    let mut rest = Vec::new();
+    socket.read_to_end(&mut rest).unwrap();
+    assert!(rest.len() < 40 * 60_000, "it was broken off");
 }

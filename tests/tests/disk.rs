@@ -234,6 +234,27 @@ async fn a_disk_that_becomes_read_only_is_told_and_recovered_from() {
     assert_eq!(small.relay.terminate(), Some(0));
 }
 
+/// Once what was written of a backup stayed there, identity key and all, and took the room.
+#[tokio::test]
+async fn a_backup_without_room_leaves_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let (data, disk) = (home.path().join("data"), home.path().join("disk"));
+    let _mount = Mount::tmpfs(&disk, 1);
+    fill(&disk.join("ballast"));
+    let ballast = std::fs::File::options().write(true).open(disk.join("ballast")).unwrap();
+    ballast.set_len(900_000).unwrap();
+    drop(ballast);
+    let relay = start(&data, &home.path().join("log")).expect("it starts");
+    let file = disk.join("backup");
+    let (well, said) = run(&["backup", file.to_str().unwrap(), "--data", data.to_str().unwrap()]);
+    assert!(!well && said.contains("make room on the disk"), "{said}");
+    assert!(!file.exists());
+    std::fs::remove_file(disk.join("ballast")).unwrap();
+    let (well, said) = run(&["backup", file.to_str().unwrap(), "--data", data.to_str().unwrap()]);
+    assert!(well, "{said}");
+    assert_eq!(relay.terminate(), Some(0));
+}
+
 /// Neither a relay nor `check` takes a read-only place, or one without room, for one to run on;
 /// both say what to do. Afterwards it starts.
 #[tokio::test]

@@ -233,49 +233,66 @@ fn checking_says_when_a_relay_is_running() {
     assert_eq!(relay.terminate(), Some(0), "it was not disturbed");
 }
 
+/// What goes wrong with a data directory or a certificate.
+type Break = fn(&Path);
+
+fn mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+/// Each with what `check` says of it.
+const BREAKS: [(Break, &str); 15] = [
+    (|place| std::fs::remove_file(place.join("data/buffer.keys")).unwrap(), "envelopes are lost"),
+    (|place| std::fs::write(place.join("data/identity.key"), "short").unwrap(), "32 bytes"),
+    (|place| mode(&place.join("data/identity.key"), 0o640), "chmod go-rwx"),
+    (|place| std::fs::remove_file(place.join("data/identity.key")).unwrap(), "put it back"),
+    (
+        |place| {
+            std::fs::remove_file(place.join("data/buffer.redb")).unwrap();
+            std::fs::create_dir(place.join("data/buffer.redb")).unwrap();
+        },
+        "is no file",
+    ),
+    (|place| std::fs::write(place.join("data/buffer.redb"), "none").unwrap(), "is no store"),
+    (|place| std::fs::write(place.join("data/incarnation"), "short").unwrap(), "16 bytes"),
+    (
+        |place| std::fs::write(place.join("data/blobs/restante-relay"), "other").unwrap(),
+        "is another relay's",
+    ),
+    (
+        |place| {
+            std::fs::remove_dir_all(place.join("data")).unwrap();
+            std::fs::create_dir(place.join("data")).unwrap();
+            std::fs::write(place.join("data/letter"), "").unwrap();
+            mode(&place.join("data"), 0o755);
+        },
+        "holds other things",
+    ),
+    (|place| mode(&place.join("key.pem"), 0o644), "chmod o-rwx"),
+    (|place| std::fs::write(place.join("key.pem"), "nothing").unwrap(), "no private key"),
+    (|place| std::fs::remove_file(place.join("cert.pem")).unwrap(), "cert.pem"),
+    (
+        |place| {
+            let other = place.join("other");
+            std::fs::create_dir(&other).unwrap();
+            renew(&other, 1);
+            std::fs::rename(other.join("key.pem"), place.join("key.pem")).unwrap();
+        },
+        "used together",
+    ),
+    (|place| renew(place, -1), "has expired"),
+    (
+        |place| {
+            std::fs::remove_dir_all(place.join("data")).unwrap();
+            std::fs::write(place.join("data"), "").unwrap();
+        },
+        "is no directory",
+    ),
+];
+
 #[test]
 fn checking_names_what_is_wrong() {
-    type Break = fn(&Path);
-    fn mode(path: &Path, mode: u32) {
-        std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
-    }
-    let breaks: [(Break, &str); 11] = [
-        (
-            |place| std::fs::remove_file(place.join("data/buffer.keys")).unwrap(),
-            "envelopes are lost",
-        ),
-        (|place| std::fs::write(place.join("data/identity.key"), "short").unwrap(), "32 bytes"),
-        (|place| mode(&place.join("data/identity.key"), 0o640), "chmod go-rwx"),
-        (|place| std::fs::remove_file(place.join("data/identity.key")).unwrap(), "restore it"),
-        (
-            |place| {
-                std::fs::remove_file(place.join("data/buffer.redb")).unwrap();
-                std::fs::create_dir(place.join("data/buffer.redb")).unwrap();
-            },
-            "is no file",
-        ),
-        (|place| mode(&place.join("key.pem"), 0o644), "chmod o-rwx"),
-        (|place| std::fs::write(place.join("key.pem"), "nothing").unwrap(), "no private key"),
-        (|place| std::fs::remove_file(place.join("cert.pem")).unwrap(), "cert.pem"),
-        (
-            |place| {
-                let other = place.join("other");
-                std::fs::create_dir(&other).unwrap();
-                renew(&other, 1);
-                std::fs::rename(other.join("key.pem"), place.join("key.pem")).unwrap();
-            },
-            "used together",
-        ),
-        (|place| renew(place, -1), "has expired"),
-        (
-            |place| {
-                std::fs::remove_dir_all(place.join("data")).unwrap();
-                std::fs::write(place.join("data"), "").unwrap();
-            },
-            "is no directory",
-        ),
-    ];
-    for (spoil, says) in breaks {
+    for (spoil, says) in BREAKS {
         let place = tempfile::tempdir().unwrap();
         assert_eq!(serve_with_certificate(place.path()).terminate(), Some(0));
         let files = ["cert.pem", "key.pem"].map(|name| place.path().join(name));
@@ -291,6 +308,8 @@ fn checking_names_what_is_wrong() {
     let (said, code) = check(place.path(), &["--public", "relay.example.org:https"]);
     assert!(problems(&said)[0].contains("public address"), "{said}");
     assert_eq!(code, Some(1));
+    let (said, _) = check_on(place.path(), "0.0.0.0:0", &[]);
+    assert!(problems(&said)[0].contains("nobody can connect to 0.0.0.0"), "{said}");
 }
 
 /// A file of `relay/dist/`.
@@ -428,5 +447,17 @@ async fn a_running_relay_is_asked_and_told() {
     assert!(ask("stats").1.contains("no relay runs on"));
     let relay = serve(place.path(), &[], &[]);
     assert_eq!(ask("stats").2, Some(0));
+    assert_eq!(relay.terminate(), Some(0));
+}
+
+/// Once the first line that could not be written to a full log ended the relay.
+#[tokio::test]
+async fn a_log_that_cannot_be_written_harms_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    let full = Path::new("/dev/full");
+    let relay = Process::start(&place.path().join("data"), "127.0.0.1:0", full);
+    let mut wire = Wire::connect(relay.address()).await;
+    relay.signal("HUP");
+    wire.done(Ask::Ping, b"").await.unwrap();
     assert_eq!(relay.terminate(), Some(0));
 }

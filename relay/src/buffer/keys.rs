@@ -15,6 +15,7 @@
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use bytes::{Buf, BufMut};
@@ -48,6 +49,8 @@ pub(super) struct Keys {
 const SLOT_BYTES: usize = 8 + 32 + 4 + 4;
 /// Layout: a ring that holds the buckets of the longest TTL and more, as one preallocated file.
 const SLOTS: usize = 4_096;
+/// Layout: the whole file.
+pub(super) const FILE_BYTES: usize = SLOTS * SLOT_BYTES;
 
 impl Keys {
     /// Settles the file, and makes its slots at first.
@@ -60,10 +63,13 @@ impl Keys {
         Ok(keys)
     }
 
-    /// The keys of a backup: they are only read.
-    pub(super) fn of_backup(bytes: Zeroizing<Vec<u8>>) -> Self {
+    /// The keys of a backup: they are only read. `None` where a part of the file is missing.
+    pub(super) fn of_backup(bytes: Zeroizing<Vec<u8>>) -> Option<Self> {
+        if bytes.len() < FILE_BYTES {
+            return None;
+        }
         let keys = bytes.chunks_exact(SLOT_BYTES).filter_map(read_slot).collect();
-        Self { file: Box::new(Fixed(bytes)), keys, salt: Salt(0), fresh: Vec::new() }
+        Some(Self { file: Box::new(Fixed(bytes)), keys, salt: Salt(0), fresh: Vec::new() })
     }
 
     /// Settles the file, and takes over what is on the medium then: after a failure too. What is
@@ -74,7 +80,7 @@ impl Keys {
     /// The system's; what was there before stays in force, and may not be on the medium.
     pub(super) fn reload(&mut self, now: UnixTime) -> io::Result<()> {
         let found = self.file.read()?;
-        let mut settled = Zeroizing::new(vec![0; found.len().max(SLOTS * SLOT_BYTES)]);
+        let mut settled = Zeroizing::new(vec![0; found.len().max(FILE_BYTES)]);
         let mut keys = BTreeMap::new();
         for (slot, place) in found.chunks_exact(SLOT_BYTES).zip(settled.chunks_mut(SLOT_BYTES)) {
             let living = read_slot(slot).filter(|(bucket, _)| !bucket.is_over(now));
@@ -218,21 +224,16 @@ impl OnDisk {
 }
 
 impl KeyFile for OnDisk {
+    /// By its place, not the file's own: backups read beside each other.
     fn read(&self) -> io::Result<Zeroizing<Vec<u8>>> {
-        use std::io::{Read, Seek};
-        let mut file = &self.0;
-        file.rewind()?;
-        let size = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
-        let mut bytes = Zeroizing::new(Vec::with_capacity(size));
-        file.read_to_end(&mut bytes)?;
+        let size = usize::try_from(self.0.metadata()?.len()).map_err(io::Error::other)?;
+        let mut bytes = Zeroizing::new(vec![0; size]);
+        self.0.read_exact_at(&mut bytes, 0)?;
         Ok(bytes)
     }
 
     fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        use std::io::{Seek, SeekFrom, Write};
-        let mut file = &self.0;
-        file.seek(SeekFrom::Start(offset))?;
-        file.write_all(bytes)
+        self.0.write_all_at(bytes, offset)
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -423,6 +424,28 @@ mod tests {
         let mut keys = load(&file, same_slot);
         assert!(keys.get(LATER).is_none());
         keys.prepare(same_slot).unwrap();
+    }
+
+    /// Once backups that were taken at the same time read each other's rest of the file, and one of
+    /// them had no keys.
+    #[test]
+    fn a_file_is_read_whole_by_many_at_once() {
+        let place = tempfile::tempdir().unwrap();
+        let file = OnDisk::open(&place.path().join("keys")).unwrap();
+        let whole: Vec<u8> = (0..=255).cycle().take(FILE_BYTES).collect();
+        file.write(0, &whole).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..200).for_each(|_| assert!(*file.read().unwrap() == whole)));
+            }
+        });
+    }
+
+    /// A backup without all of the file is not whole, though every part of it may read.
+    #[test]
+    fn a_backup_has_every_slot() {
+        let of = |bytes| Keys::of_backup(Zeroizing::new(vec![0; bytes])).is_some();
+        assert_eq!([0, FILE_BYTES - 1, FILE_BYTES].map(of), [false, false, true]);
     }
 
     /// Numbers come again after a batch that failed: they never meet the same salt.

@@ -5,7 +5,7 @@ use restante_spec::ids::UnixTime;
 use zeroize::Zeroizing;
 
 use super::chunk::{ChunkWriter, read_all, read_at};
-use super::keys::{Keys, write_slot};
+use super::keys::{FILE_BYTES, Keys, write_slot};
 use super::seal::{Bucket, BucketKey};
 
 /// Reads a chunk; its number of entries if it is sound, and then it is written as it was.
@@ -41,8 +41,10 @@ pub fn chunk_of(entries: &[&[u8]]) -> Vec<u8> {
 /// Reads a file of keys at a time; whether it is taken.
 #[must_use]
 pub fn keys(bytes: &[u8], now: UnixTime) -> bool {
-    let keys = Keys::of_backup(Zeroizing::new(bytes.to_vec()));
-    keys.get(now).is_none() || !keys.has_over(now)
+    let mut file = Zeroizing::new(bytes.to_vec());
+    file.resize(bytes.len().max(FILE_BYTES), 0);
+    let keys = Keys::of_backup(file);
+    keys.is_some_and(|keys| keys.get(now).is_none() || !keys.has_over(now))
 }
 
 /// A slot of a file of keys, with a checksum that is right.

@@ -54,7 +54,8 @@ fn an_image_does_not_give_back_what_expired() {
         rig.create(1);
         rig.act(1, Act::Append(AppendAct { body: Bytes::from_static(BODY), ..append(1) })).unwrap();
     });
-    let keys_in = |home: &Path| Keys::of_backup(fs::read(home.join("buffer.keys")).unwrap().into());
+    let keys_in =
+        |home: &Path| Keys::of_backup(fs::read(home.join("buffer.keys")).unwrap().into()).unwrap();
     let before = image(home.path());
     assert!(!before.windows(BODY.len()).any(|window| window == BODY), "in the clear");
     let old_keys = keys_in(home.path());

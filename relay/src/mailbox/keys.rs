@@ -68,7 +68,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             let notice = before.map(|_| Notice::Changed { key });
             let row = rows::put(rows::of_key(rows::KEY, &key), &KeyRow::from((&terms, used)));
             let part = rows::of_key(rows::CARD, &key);
-            let card = RowWrite { part, value: (!card.is_empty()).then_some(card) };
+            let card = if card.is_empty() { rows::remove(part) } else { rows::keep(part, &card) };
             let rows = vec![row.map_err(|_| damaged())?, card];
             // What is judged behind this act is judged by it: a revocation finds the key, and an
             // append writes the count of its uses beside these terms.

@@ -42,7 +42,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             if last_resort {
                 let [package] = <[Bytes; 1]>::try_from(packages)
                     .map_err(|_| Refusal::new(Code::Malformed, "a slot has one last resort"))?;
-                rows.push(RowWrite { part: rows::of_last_resort(slot), value: Some(package) });
+                rows.push(rows::keep(rows::of_last_resort(slot), &package));
                 stock.last_resort = true;
             } else {
                 if stock.numbers.len() + packages.len() > limits::PREKEYS_PER_SLOT {
@@ -53,8 +53,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
                     let number = stock.next;
                     stock.next = number.wrapping_add(1);
                     stock.numbers.push_back(number);
-                    let part = rows::of_prekey(slot, number);
-                    rows.push(RowWrite { part, value: Some(package) });
+                    rows.push(rows::keep(rows::of_prekey(slot, number), &package));
                 }
             }
             Ok((rows, |_: &Arc<Self>, mailbox: &mut Mailbox, outcome: Written| {

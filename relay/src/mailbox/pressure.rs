@@ -36,6 +36,8 @@ pub(crate) struct Disk {
     pub(crate) free: u64,
     /// Bytes that the store takes of it.
     pub(crate) taken: u64,
+    /// Bytes that are free where parts of blobs are kept.
+    pub(crate) for_parts: u64,
 }
 
 /// The level as it was last measured.
@@ -43,12 +45,15 @@ pub(super) struct Pressure {
     watch: Mutex<Watch>,
     /// Of the disk: a [`Level`].
     disk: AtomicU8,
+    /// Of where parts of blobs are kept.
+    parts: AtomicU8,
 }
 
 /// What is remembered from one measure to the next.
 #[derive(Debug)]
 struct Watch {
     level: Level,
+    parts: Level,
     taken: u64,
     /// When the store was last seen to have taken more.
     grown_at: Option<UnixTime>,
@@ -70,6 +75,18 @@ impl Level {
         Self::ALL.iter().rev().find(reached).copied().unwrap_or(Self::Calm)
     }
 
+    /// The level with so much free space, of which `reserve` bytes are to be left (ADM-6).
+    fn next(self, free: u64, reserve: u64) -> Self {
+        let bounds = [(Self::Appends, 4), (Self::Live, 2), (Self::Mailboxes, 1)];
+        let reached = bounds.into_iter().find(|(level, part)| {
+            let bound = reserve / part;
+            // Left only with an eighth more, so that it does not come and go.
+            let more = if self >= *level { bound / 8 } else { 0 };
+            free < bound + more
+        });
+        reached.map_or(Self::Calm, |(level, _)| level)
+    }
+
     /// From which level on this is refused (ADM-5).
     const fn that_sheds(what: Shed) -> Self {
         match what {
@@ -88,33 +105,35 @@ impl Watch {
             self.grown_at = Some(now);
         }
         self.taken = disk.taken;
-        let is_below = |level: Level, bound: u64| {
-            // Left only with an eighth more, so that it does not come and go.
-            let more = if self.level >= level { bound / 8 } else { 0 };
-            disk.free < bound + more
-        };
         let grows = self.grown_at.is_some_and(|at| now < at.after(DISK_GROWN));
-        self.level = if is_below(Level::Appends, reserve / 4) && grows {
-            Level::Appends
-        } else if is_below(Level::Live, reserve / 2) {
-            Level::Live
-        } else if is_below(Level::Mailboxes, reserve) {
-            Level::Mailboxes
-        } else {
-            Level::Calm
-        };
+        let most = if grows { Level::Appends } else { Level::Live };
+        self.level = self.level.next(disk.free, reserve).min(most);
+        // Parts never fit into the room inside the store.
+        self.parts = self.parts.next(disk.for_parts, reserve);
         self.level
     }
 }
 
 impl Pressure {
     pub(super) const fn new() -> Self {
-        let watch = Watch { level: Level::Calm, taken: 0, grown_at: None };
-        Self { watch: Mutex::new(watch), disk: AtomicU8::new(Level::Calm as u8) }
+        let calm = Level::Calm;
+        let watch = Watch { level: calm, parts: calm, taken: 0, grown_at: None };
+        let [disk, parts] = [AtomicU8::new(calm as u8), AtomicU8::new(calm as u8)];
+        Self { watch: Mutex::new(watch), disk, parts }
     }
 
     fn disk(&self) -> Level {
         Level::from_number(self.disk.load(Ordering::Relaxed))
+    }
+
+    /// Of the room for this.
+    fn room_for(&self, what: Shed) -> Level {
+        match what {
+            Shed::Mailbox | Shed::Live | Shed::Append => self.disk(),
+            Shed::Blob | Shed::Part => {
+                self.disk().max(Level::from_number(self.parts.load(Ordering::Relaxed)))
+            }
+        }
     }
 }
 
@@ -124,6 +143,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         let mut watch = self.pressure.watch.lock().unwrap_or_else(PoisonError::into_inner);
         let level = watch.measure(disk, self.settings.disk_reserve, now);
         self.pressure.disk.store(level as u8, Ordering::Relaxed);
+        self.pressure.parts.store(watch.parts as u8, Ordering::Relaxed);
         metrics::DISK_FREE_BYTES.set(disk.free);
         metrics::PRESSURE.set(self.level() as u64);
     }
@@ -138,12 +158,12 @@ impl<B: Buffer, N: Notices> Service<B, N> {
     /// # Errors
     /// `unavailable`, with when to come again (ADM-7).
     pub(super) fn take_in(&self, what: Shed) -> Result<(), Refusal> {
-        let sheds = Level::that_sheds(what);
-        if self.level() < sheds {
+        let (sheds, room) = (Level::that_sheds(what), self.pressure.room_for(what));
+        if self.level().max(room) < sheds {
             return Ok(());
         }
         metrics::SHED.count(what);
-        let wait = if self.pressure.disk() >= sheds { DISK_RETRY } else { STORE_RETRY };
+        let wait = if room >= sheds { DISK_RETRY } else { STORE_RETRY };
         let detail = match what {
             Shed::Mailbox => "the relay is short of room and takes no new mailboxes just now",
             Shed::Live => "the relay is short of room and takes no live envelopes just now",
@@ -164,7 +184,7 @@ mod tests {
     fn levels(free: &[u64]) -> Vec<Level> {
         let mut watch = Pressure::new().watch.into_inner().unwrap();
         let measure = |(second, free): (u64, &u64)| {
-            let disk = Disk { free: *free, taken: second };
+            let disk = Disk { free: *free, taken: second, for_parts: u64::MAX };
             watch.measure(disk, 256 * MIB, UnixTime::new(1_000 + second))
         };
         (0..).zip(free).map(measure).collect()
@@ -198,7 +218,7 @@ mod tests {
     fn a_store_that_does_not_grow_takes_appends() {
         let mut watch = Pressure::new().watch.into_inner().unwrap();
         let mut at = |second: u64, taken: u64| {
-            let disk = Disk { free: MIB, taken };
+            let disk = Disk { free: MIB, taken, for_parts: u64::MAX };
             watch.measure(disk, 256 * MIB, UnixTime::new(1_000 + second))
         };
         assert_eq!(at(0, 7), Level::Appends);

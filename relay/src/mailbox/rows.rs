@@ -119,6 +119,12 @@ pub(super) fn put<T: Serialize>(part: Part, row: &T) -> Result<RowWrite, BadRow>
     Ok(RowWrite { part, value: Some(Bytes::from(value)) })
 }
 
+/// A row of bytes that came from a client: a copy, as a slice of all that was read with them would
+/// wait with them in the queue.
+pub(super) fn keep(part: Part, bytes: &[u8]) -> RowWrite {
+    RowWrite { part, value: Some(Bytes::copy_from_slice(bytes)) }
+}
+
 /// A row to remove.
 pub(super) const fn remove(part: Part) -> RowWrite {
     RowWrite { part, value: None }

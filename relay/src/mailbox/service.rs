@@ -203,7 +203,7 @@ impl<B: Buffer, N: Notices> Mailboxes for Arc<Service<B, N>> {
             Ask::Delete => self.delete(access, now, respond),
             Ask::BlobCreate(ask) => self.create_blob(access, ask, now, respond),
             Ask::BlobWrite { blob, offset, body } => {
-                self.write_blob(access, blob, offset, body, now, respond);
+                self.write_blob(access, blob, offset, &body, now, respond);
             }
             Ask::BlobDelete { blob } => self.delete_blob(access, blob, now, respond),
         }

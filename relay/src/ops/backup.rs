@@ -64,15 +64,20 @@ pub(crate) fn write(buffer: &RedbBuffer, data: &Path, to: impl Write) -> Result<
 ///
 /// # Errors
 /// [`Error::File`] when the file is there or cannot be written, [`Error::NoRelay`],
-/// [`Error::Admin`], [`Error::Backup`].
+/// [`Error::Admin`], [`Error::Backup`]; nothing is left then.
 pub fn backup(serve: &Serve, file: &Path) -> Result<String, Error> {
     let mut from = admin::ask_for_backup(&serve.data_dir()?)?;
     let fail = |error| Error::File { path: file.to_owned(), error };
     let mut options = OpenOptions::new();
     let mut to = options.write(true).create_new(true).mode(0o600).open(file).map_err(fail)?;
-    io::copy(&mut from, &mut to).map_err(fail)?;
-    to.sync_all().map_err(fail)?;
-    verify(file)
+    let written = io::copy(&mut from, &mut to).and_then(|_| to.sync_all());
+    let made = written.and_then(|()| sync_name(file)).map_err(fail).and_then(|()| verify(file));
+    if made.is_err() {
+        // Half a backup is of no use, and begins with the identity key. What cannot be taken away
+        // is named by the next attempt.
+        let _ = fs::remove_file(file);
+    }
+    made
 }
 
 /// Looks through a backup: that it is whole, and that every envelope in it is.
@@ -99,27 +104,59 @@ pub fn verify(file: &Path) -> Result<String, Error> {
 /// another incarnation; conversations from before can only be read (MBX-20).
 ///
 /// # Errors
-/// [`Error::File`] when the directory is there already, [`Error::Backup`]; nothing is left then.
+/// [`Error::File`] when the directory is there already and not empty, [`Error::Backup`]; nothing is
+/// left then.
 pub fn restore(serve: &Serve, file: &Path) -> Result<String, Error> {
     let data = serve.data_dir()?;
     let found = verify(file)?;
     let fail = |error| Error::File { path: data.clone(), error };
-    if data.exists() {
-        return Err(fail(io::Error::new(io::ErrorKind::AlreadyExists, "it is there already")));
+    let is_there = data.exists();
+    if is_there && !is_unused(&data).map_err(fail)? {
+        let what = "it is there already, and not empty";
+        return Err(fail(io::Error::new(io::ErrorKind::AlreadyExists, what)));
     }
-    let beside = data.with_extension("restoring");
-    make_folder(&beside)?;
-    let made = restore_into(&beside, file);
+    // One that is there may be a file system of its own: what is made is then made in it.
+    let making = if is_there { data.join(RESTORING) } else { data.with_extension(RESTORING) };
+    make_folder(&making)?;
+    let made = restore_into(&making, file);
     if made.is_err() {
         // What cannot be taken away is named by the next attempt.
-        let _ = fs::remove_dir_all(&beside);
+        let _ = fs::remove_dir_all(&making);
     }
     made?;
     // What is said to be restored must outlive a power cut, by its name too.
-    sync_name(&beside.join(BUFFER)).map_err(fail)?;
-    fs::rename(&beside, &data).map_err(fail)?;
+    sync_name(&making.join(BUFFER)).map_err(fail)?;
+    if is_there { move_up(&making, &data) } else { fs::rename(&making, &data) }.map_err(fail)?;
     sync_name(&data).map_err(fail)?;
     Ok(found)
+}
+
+/// The folder of a restore that is at work.
+const RESTORING: &str = "restoring";
+
+/// Whether nothing is in a directory, but for what file systems begin with or a restore has left.
+fn is_unused(folder: &Path) -> io::Result<bool> {
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        if name != "lost+found" && name != RESTORING {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Moves what was made into the directory above it. The store first: no relay begins on one without
+/// the rest.
+fn move_up(from: &Path, to: &Path) -> io::Result<()> {
+    let rest = fs::read_dir(from)?.map(|entry| entry.map(|entry| entry.file_name()));
+    let mut names = rest.collect::<io::Result<Vec<_>>>()?;
+    names.sort_by_key(|name| name != BUFFER);
+    for name in names {
+        fs::rename(from.join(&name), to.join(&name))?;
+        // In this order after a power cut too.
+        sync_name(&to.join(&name))?;
+    }
+    fs::remove_dir(from)
 }
 
 /// Makes the folder of a restore: one that is there is another's, at work or broken off.

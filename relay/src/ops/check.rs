@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::fs::{self, File, TryLockError};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use restante_spec::ids::PublicKey;
+use restante_crypto::SigningKey;
+use restante_spec::ids::{Incarnation, PublicKey};
 use rustix::fs::{Access, access};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -16,8 +17,9 @@ use zeroize::Zeroizing;
 use super::certificate::CertificateFiles;
 use super::clock::Clock;
 use super::config::Serve;
-use super::datadir::{BUFFER, IDENTITY, LOCK, TLS_KEY, free_bytes};
-use crate::buffer::blobs::{Bucket, Place};
+use super::datadir::{BUFFER, IDENTITY, INCARNATION, LOCK, TLS_KEY, free_bytes, may_be_closed};
+use super::descriptors;
+use crate::buffer::blobs::{BlobError, Bucket, OWNER, Owner, Place};
 use crate::error::{Error, advice};
 use crate::gateway::TlsIdentity;
 
@@ -53,21 +55,23 @@ pub fn check(serve: &Serve) -> Vec<Finding> {
     let mut look = |what, result| findings.push(Finding { what, result });
     look("settings", settings(serve));
     look("memory", Ok(serve.memory().to_string()));
+    look("open files", Ok(open_files(descriptors::needed(serve), descriptors::most())));
     match serve.data_dir() {
         Ok(data) => {
-            look("data", directory(&data));
+            look("data", data_directory(&data));
             look("free to use", unlocked(&data.join(LOCK)));
             look("identity", identity(&data));
             look("store", store(&data.join(BUFFER)));
             look("disk", disk(&data, serve.disk_reserve()));
-            look("blobs", blobs(serve));
+            look("blobs", blobs(serve, &data));
             look("certificate", certificate(serve, &data));
         }
         Err(error) => look("data", Err(error.to_string())),
     }
     look("port", port(serve.listen, "--listen"));
     if let Some(address) = serve.metrics_listen {
-        look("metrics port", port(address, "--metrics-listen"));
+        let free = port(address, "--metrics-listen");
+        look("metrics port", free.and_then(|told| apart(address, serve.listen).map(|()| told)));
     }
     findings
 }
@@ -78,10 +82,39 @@ fn settings(serve: &Serve) -> Result<String, String> {
     let listening = SocketAddr::new(serve.listen.ip(), serve.listen.port().max(1));
     let address = serve.address(PublicKey::new([0; 32]), listening);
     address.map_err(|error| error.to_string())?;
+    if serve.public.is_none() && serve.listen.ip().is_unspecified() {
+        let nowhere = serve.listen.ip();
+        return Err(format!("nobody can connect to {nowhere}: say with --public where to"));
+    }
     Ok(match &serve.config {
         Some(path) => format!("read from {}, flags and variables", path.display()),
         None => "read from flags and variables".to_owned(),
     })
+}
+
+/// Whether as many files may be open as there may be connections. With fewer a relay runs as well.
+fn open_files(needed: u64, most: Option<u64>) -> String {
+    match most {
+        Some(most) if most < needed => format!(
+            "{most} are allowed, {needed} may be needed: raise the limit for so many connections"
+        ),
+        _ => format!("{needed} may be needed, and are allowed"),
+    }
+}
+
+/// The data directory can be used, or made, and be the relay's alone.
+fn data_directory(path: &Path) -> Result<String, String> {
+    let told = directory(path)?;
+    let Ok(found) = fs::metadata(path) else { return Ok(told) };
+    let user = rustix::process::geteuid();
+    if !user.is_root() && found.uid() != user.as_raw() {
+        return Err(unusable(path, ErrorKind::PermissionDenied.into()));
+    }
+    match may_be_closed(path) {
+        Ok(true) => Ok(told),
+        Ok(false) => Err(Error::Foreign { path: path.to_owned() }.to_string()),
+        Err(error) => Err(unusable(path, error)),
+    }
 }
 
 /// The directory can be used, or made.
@@ -96,10 +129,16 @@ fn directory(path: &Path) -> Result<String, String> {
     Ok(format!("{}{made}", path.display()))
 }
 
-/// Where blobs are kept; an object store is not asked.
-fn blobs(serve: &Serve) -> Result<String, String> {
+/// Where blobs are kept, and that it is no other relay's; an object store is not asked.
+fn blobs(serve: &Serve, data: &Path) -> Result<String, String> {
     match serve.blobs().map_err(|error| error.to_string())? {
-        Place::Directory(path) => directory(&path),
+        Place::Directory(path) => {
+            let told = directory(&path)?;
+            let Ok(named) = fs::read(path.join(OWNER)) else { return Ok(told) };
+            let ours = owner(data).ok_or(BlobError::Strange);
+            let ours = ours.and_then(|ours| ours.is_named_by(&named));
+            ours.map(|()| told).map_err(|error| error.to_string())
+        }
         Place::S3(bucket) => {
             bucket.check().map_err(|error| error.to_string())?;
             let at = bucket.endpoint.as_deref().unwrap_or("AWS");
@@ -107,6 +146,14 @@ fn blobs(serve: &Serve) -> Result<String, String> {
             Ok(format!("s3://{name}/{prefix} at {at}, region {region}; not asked"))
         }
     }
+}
+
+/// Whose a data directory is, if it is somebody's.
+fn owner(data: &Path) -> Option<Owner> {
+    let seed = fs::read(data.join(IDENTITY)).map(Zeroizing::new).ok()?;
+    let seed = Zeroizing::new(<[u8; 32]>::try_from(seed.as_slice()).ok()?);
+    let incarnation = Incarnation::from_slice(&fs::read(data.join(INCARNATION)).ok()?)?;
+    Some(Owner { identity: SigningKey::from_seed(&seed).public(), incarnation })
 }
 
 /// No relay runs on the directory.
@@ -133,7 +180,7 @@ fn identity(data: &Path) -> Result<String, String> {
     let Some(seed) = secret(&path, 0o077)? else {
         if data.join(BUFFER).exists() {
             let gone = path.display();
-            return Err(format!("{gone} is gone: restore it, or the relay gets another address"));
+            return Err(format!("{gone} is gone, and clients know the relay by it: put it back"));
         }
         return Ok("to be made at first start".to_owned());
     };
@@ -141,8 +188,16 @@ fn identity(data: &Path) -> Result<String, String> {
         let damaged = path.display();
         return Err(format!("{damaged} does not hold 32 bytes: restore it from a backup"));
     }
+    let incarnation = data.join(INCARNATION);
+    if fs::read(&incarnation).is_ok_and(|bytes| bytes.len() != Incarnation::SIZE) {
+        let damaged = incarnation.display();
+        return Err(format!("{damaged} does not hold 16 bytes: remove it, and another is made"));
+    }
     Ok(path.display().to_string())
 }
+
+/// Layout: what a file of redb begins with.
+const STORE_BEGINS: [u8; 9] = *b"redb\x1A\x0A\xA9\x0D\x0A";
 
 /// The store and the keys of what is in it.
 fn store(path: &Path) -> Result<String, String> {
@@ -158,9 +213,14 @@ fn store(path: &Path) -> Result<String, String> {
     }
     access(path, Access::READ_OK | Access::WRITE_OK)
         .map_err(|error| unusable(path, error.into()))?;
+    let mut begins = [0; STORE_BEGINS.len()];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut begins));
+    if read.is_err() || begins != STORE_BEGINS {
+        return Err(format!("{} is no store: restore it from a backup", path.display()));
+    }
     let keys = path.with_extension("keys");
     if secret(&keys, 0o077)?.is_none() {
-        return Err(format!("{} is gone: restore it, or envelopes are lost", keys.display()));
+        return Err(format!("{} is gone: put it back, or envelopes are lost", keys.display()));
     }
     Ok(format!("{}, {} MiB", path.display(), mib(data.len())))
 }
@@ -231,6 +291,16 @@ fn port(address: SocketAddr, flag: &str) -> Result<String, String> {
     }
 }
 
+/// Two ports are not one.
+fn apart(address: SocketAddr, other: SocketAddr) -> Result<(), String> {
+    let is_any = address.ip().is_unspecified() || other.ip().is_unspecified();
+    let is_same = address.port() == other.port() && (is_any || address.ip() == other.ip());
+    if is_same && address.port() != 0 {
+        return Err(format!("{address} is --listen's already: choose another"));
+    }
+    Ok(())
+}
+
 /// A secret file's contents, or `None` if there is none; refused when its mode lets in others.
 fn secret(path: &Path, others: u32) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
     let open = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
@@ -273,5 +343,21 @@ mod tests {
     fn too_little_room_is_a_problem() {
         assert!(room(7, 7).is_ok());
         assert!(room(6, 7).is_err());
+    }
+
+    /// Of the ports of one machine.
+    #[test]
+    fn two_ports_are_not_one() {
+        let apart =
+            |one: &str, other: &str| apart(one.parse().unwrap(), other.parse().unwrap()).is_ok();
+        assert!(apart("127.0.0.1:1", "127.0.0.1:2") && apart("127.0.0.1:1", "127.0.0.2:1"));
+        assert!(!apart("127.0.0.1:1", "127.0.0.1:1") && !apart("127.0.0.1:1", "0.0.0.0:1"));
+        assert!(apart("127.0.0.1:0", "127.0.0.1:0"), "the system chooses another each time");
+    }
+
+    #[test]
+    fn too_few_files_are_named() {
+        assert!(open_files(7, Some(7)).contains("are allowed") && !open_files(7, None).is_empty());
+        assert!(open_files(7, Some(6)).starts_with("6 are allowed, 7 may be needed"));
     }
 }

@@ -17,6 +17,8 @@ use crate::gateway::TlsIdentity;
 pub(super) const IDENTITY: &str = "identity.key";
 /// The relay's own TLS key.
 pub(super) const TLS_KEY: &str = "tls.key";
+/// Drawn at the first start and by each restore (CMD-1).
+pub(super) const INCARNATION: &str = "incarnation";
 /// Locked by the relay that has the directory open.
 pub(super) const LOCK: &str = "lock";
 /// The buffer's file.
@@ -48,6 +50,9 @@ impl DataDir {
     /// [`Error::Locked`] when another relay has it open, [`Error::File`].
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let fail = |error| Error::File { path: path.to_owned(), error };
+        if !may_be_closed(path).map_err(fail)? {
+            return Err(Error::Foreign { path: path.to_owned() });
+        }
         fs::create_dir_all(path).map_err(fail)?;
         restrict(path, 0o700).map_err(fail)?;
         let lock_path = path.join(LOCK);
@@ -83,15 +88,20 @@ impl DataDir {
     /// The relay's identity key, made at first start (TRN-3).
     ///
     /// # Errors
-    /// [`Error::File`], [`Error::BadFile`], [`Error::Randomness`].
+    /// [`Error::Gone`], [`Error::File`], [`Error::BadFile`], [`Error::Randomness`].
     pub(crate) fn identity(&self) -> Result<SigningKey, Error> {
+        let path = self.path.join(IDENTITY);
+        if self.buffer().exists() && !path.exists() {
+            return Err(Error::Gone { path });
+        }
         let seed = self.read_or_make(IDENTITY, || {
             let key = SigningKey::generate().map_err(|_| Error::Randomness)?;
             Ok(Zeroizing::new(key.seed().to_vec()))
         })?;
-        let seed = Zeroizing::new(<[u8; 32]>::try_from(seed.as_slice()).map_err(|_| {
-            Error::BadFile { path: self.path.join(IDENTITY), what: "32 bytes of an Ed25519 seed" }
-        })?);
+        let seed = Zeroizing::new(
+            <[u8; 32]>::try_from(seed.as_slice())
+                .map_err(|_| Error::BadFile { path, what: "32 bytes of an Ed25519 seed" })?,
+        );
         Ok(SigningKey::from_seed(&seed))
     }
 
@@ -114,13 +124,13 @@ impl DataDir {
     /// # Errors
     /// [`Error::File`], [`Error::BadFile`], [`Error::Randomness`].
     pub(crate) fn incarnation(&self) -> Result<Incarnation, Error> {
-        let bytes = self.read_or_make("incarnation", || {
+        let bytes = self.read_or_make(INCARNATION, || {
             let mut bytes = Zeroizing::new(vec![0; Incarnation::SIZE]);
             getrandom::fill(&mut bytes).map_err(|_| Error::Randomness)?;
             Ok(bytes)
         })?;
         Incarnation::from_slice(&bytes)
-            .ok_or(Error::BadFile { path: self.path.join("incarnation"), what: "16 bytes" })
+            .ok_or(Error::BadFile { path: self.path.join(INCARNATION), what: "16 bytes" })
     }
 
     fn read_or_make(
@@ -148,6 +158,20 @@ impl DataDir {
         fs::rename(&beside, path)?;
         File::open(&self.path)?.sync_all()
     }
+}
+
+/// Whether a directory may be closed to others: it is a relay's, or empty, or closed already.
+pub(super) fn may_be_closed(path: &Path) -> std::io::Result<bool> {
+    use std::os::unix::fs::PermissionsExt;
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(error),
+    };
+    let names = entries.map(|entry| Ok(entry?.file_name())).collect::<std::io::Result<Vec<_>>>()?;
+    let is_used = names.iter().any(|name| name == LOCK || name == IDENTITY || name == BUFFER);
+    let is_empty = names.iter().all(|name| name == "lost+found");
+    Ok(is_used || is_empty || fs::metadata(path)?.permissions().mode() & 0o077 == 0)
 }
 
 #[cfg(unix)]
@@ -197,6 +221,34 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let _first = DataDir::open(home.path()).unwrap();
         assert!(matches!(DataDir::open(home.path()), Err(Error::Locked { .. })));
+    }
+
+    /// Once whatever directory was named was closed to everybody else.
+    #[test]
+    fn a_directory_of_other_things_is_left_alone() {
+        let home = tempfile::tempdir().unwrap();
+        fs::create_dir(home.path().join("lost+found")).unwrap();
+        drop(DataDir::open(home.path()).unwrap());
+        drop(DataDir::open(home.path()).unwrap());
+        let other = tempfile::tempdir().unwrap();
+        fs::write(other.path().join("letter"), b"").unwrap();
+        restrict(other.path(), 0o755).unwrap();
+        assert!(matches!(DataDir::open(other.path()), Err(Error::Foreign { .. })));
+        assert!(!other.path().join(LOCK).exists());
+        restrict(other.path(), 0o700).unwrap();
+        DataDir::open(other.path()).unwrap();
+    }
+
+    /// Once another identity was made beside the store of the one that was gone, without a word.
+    #[test]
+    fn an_identity_that_is_gone_is_not_made_anew() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(home.path()).unwrap();
+        let identity = dir.identity().unwrap();
+        fs::write(dir.buffer(), b"").unwrap();
+        assert_eq!(dir.identity().unwrap().public(), identity.public());
+        fs::remove_file(home.path().join(IDENTITY)).unwrap();
+        assert!(matches!(dir.identity(), Err(Error::Gone { .. })));
     }
 
     #[test]

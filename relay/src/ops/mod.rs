@@ -10,6 +10,7 @@ pub(crate) mod check;
 pub(crate) mod clock;
 pub(crate) mod config;
 pub(crate) mod datadir;
+pub(crate) mod descriptors;
 pub(crate) mod file;
 pub(crate) mod invite;
 pub(crate) mod manual;

@@ -55,7 +55,11 @@ impl Tasks {
     /// Does work that blocks beside the tasks; it may end at any time and is waited for.
     #[expect(clippy::disallowed_methods, reason = "this is the one spawner")]
     pub(crate) fn spawn_blocking(&self, work: impl FnOnce() + Send + 'static) {
-        drop(self.tracker.track_future(tokio::task::spawn_blocking(work)));
+        let tracked = self.tracker.token();
+        drop(tokio::task::spawn_blocking(move || {
+            let _tracked = tracked;
+            work();
+        }));
     }
 
     /// Does work that blocks beside the tasks, and waits for it; `None` if it panicked.
@@ -64,7 +68,13 @@ impl Tasks {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
-        self.tracker.track_future(tokio::task::spawn_blocking(work)).await.ok()
+        let tracked = self.tracker.token();
+        // The work goes on when nobody waits for it any more.
+        let work = tokio::task::spawn_blocking(move || {
+            let _tracked = tracked;
+            work()
+        });
+        work.await.ok()
     }
 
     /// Starts a thread without which the relay cannot go on. The handle is to be joined last.

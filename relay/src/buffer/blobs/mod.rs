@@ -21,21 +21,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::{ObjectStore, ObjectStoreExt};
-use restante_spec::ids::{PublicKey, UnixTime};
-use tokio::sync::Semaphore;
+use restante_spec::ids::{Incarnation, PublicKey, UnixTime};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 pub(crate) use place::{Bucket, Place};
 
+use super::files::sync_name;
 use super::keys::{Keys, OnDisk};
 use super::seal::{NONCE_BYTES, TAG_BYTES};
-use crate::limits::{BLOB_LIST_MOST, BLOB_WAITING_BYTES};
+use crate::limits::{BLOB_ASKED, BLOB_LIST_MOST, BLOB_PLACE_TIME, BLOB_WAITING_BYTES};
 use crate::ops::metrics;
 use crate::ops::tasks::Tasks;
 
 /// Layout: what sealing adds to a part.
 const SEALED_MORE: usize = NONCE_BYTES + TAG_BYTES;
 /// The object that says whose place it is.
-const OWNER: &str = "restante-relay";
+pub(crate) const OWNER: &str = "restante-relay";
 
 /// Where parts are kept.
 pub(crate) struct BlobStore {
@@ -46,8 +48,31 @@ pub(crate) struct BlobStore {
     tasks: Tasks,
     /// Bytes that may wait to be written.
     room: Arc<Semaphore>,
+    /// What may be asked of it at once.
+    seats: Arc<Semaphore>,
     /// Tasks that may work at once.
     hands: Semaphore,
+}
+
+/// Whose a place is: a relay that was restored from a backup is another one here, as it knows no
+/// blobs (BLB-7).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Owner {
+    pub(crate) identity: PublicKey,
+    pub(crate) incarnation: Incarnation,
+}
+
+/// A part that waits to be written, in memory of its own.
+pub(crate) struct Waiting {
+    body: Bytes,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Waiting {
+    /// Its size in bytes.
+    pub(crate) const fn len(&self) -> usize {
+        self.body.len()
+    }
 }
 
 /// The name of a blob's parts: random, drawn by the relay, so that it tells nothing.
@@ -74,12 +99,18 @@ pub(crate) enum BlobError {
     /// It does not open: damaged, or its key is gone.
     #[error("a part of a blob does not open")]
     Damaged,
-    /// Too much waits to be written.
-    #[error("too much is being written")]
+    /// Too much is asked of the place, or waits to be written.
+    #[error("too much is being read and written")]
     Busy,
     /// The place is another relay's.
     #[error("the place of the blobs is another relay's: choose another with --blobs")]
     Strange,
+    /// The place is that of the relay from whose backup this one was restored.
+    #[error(
+        "the place of the blobs is that of the relay this one was restored from: choose another \
+         with --blobs, or, if that relay never runs again, remove `{OWNER}` there"
+    )]
+    Elder,
     /// The place is empty though blobs should be there.
     #[error("the place of the blobs does not hold them: choose with --blobs where they are")]
     Lost,
@@ -159,6 +190,7 @@ impl BlobStore {
             keys: Mutex::new(keys.map_err(failed)?),
             tasks,
             room: Arc::new(Semaphore::new(BLOB_WAITING_BYTES)),
+            seats: Arc::new(Semaphore::new(BLOB_ASKED)),
             hands: Semaphore::new(hands),
         }))
     }
@@ -167,21 +199,30 @@ impl BlobStore {
     /// there are any: two relays in one place would take each other's parts for left over.
     ///
     /// # Errors
-    /// [`BlobError::Strange`], [`BlobError::Lost`], [`BlobError::Place`].
-    pub(crate) async fn claim(&self, owner: &PublicKey, has_blobs: bool) -> Result<(), BlobError> {
-        let (path, owner) = (object_store::path::Path::from(OWNER), owner.as_bytes());
+    /// [`BlobError::Strange`], [`BlobError::Elder`], [`BlobError::Lost`], [`BlobError::Place`].
+    pub(crate) async fn claim(&self, owner: &Owner, has_blobs: bool) -> Result<(), BlobError> {
+        let path = object_store::path::Path::from(OWNER);
         match self.objects.get(&path).await {
-            Ok(found) => {
-                let bytes = found.bytes().await.map_err(failed)?;
-                if bytes.as_ref() == owner { Ok(()) } else { Err(BlobError::Strange) }
-            }
+            Ok(found) => owner.is_named_by(&found.bytes().await.map_err(failed)?),
             Err(object_store::Error::NotFound { .. }) if has_blobs => Err(BlobError::Lost),
             Err(object_store::Error::NotFound { .. }) => {
-                let owner = Bytes::copy_from_slice(owner);
-                self.objects.put(&path, owner.into()).await.map_err(failed).map(|_| ())
+                let named = Bytes::from(owner.bytes());
+                self.objects.put(&path, named.into()).await.map_err(failed).map(|_| ())
             }
             Err(error) => Err(failed(error)),
         }
+    }
+
+    /// Takes a part that is to be written.
+    ///
+    /// # Errors
+    /// [`BlobError::Busy`] when too much waits already.
+    pub(crate) fn take(&self, body: &[u8]) -> Result<Waiting, BlobError> {
+        let bytes = u32::try_from(body.len()).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room).try_acquire_many_owned(bytes);
+        let room = room.map_err(|_| BlobError::Busy)?;
+        // Not a slice of what a connection has read, which may be much larger.
+        Ok(Waiting { body: Bytes::copy_from_slice(body), _room: room })
     }
 
     /// Seals a part and keeps it; `done` is called once it is durable or not. It may be called
@@ -191,26 +232,23 @@ impl BlobStore {
         object: ObjectId,
         number: PartNumber,
         expires_at: UnixTime,
-        body: Bytes,
+        part: Waiting,
         done: impl FnOnce(Result<(), BlobError>) + Send + 'static,
     ) {
-        let bytes = u32::try_from(body.len()).unwrap_or(u32::MAX);
-        let Ok(room) = Arc::clone(&self.room).try_acquire_many_owned(bytes) else {
-            return done(Err(BlobError::Busy));
-        };
-        self.work(done, move |store| async move {
+        self.serve(done, move |store| async move {
             let sealing = Arc::clone(&store);
-            let sealed =
-                store.tasks.blocking(move || sealing.seal(object, number, expires_at, &body));
-            let sealed = sealed.await.unwrap_or(Err(BlobError::Damaged))?;
-            store.objects.put(&object.part(number), sealed.into()).await.map_err(failed)?;
+            let sealed = store.tasks.blocking(move || {
+                let sealed = sealing.seal(object, number, expires_at, &part.body);
+                (sealed, part)
+            });
+            let (sealed, _part) = sealed.await.ok_or(BlobError::Damaged)?;
+            store.objects.put(&object.part(number), sealed?.into()).await.map_err(failed)?;
             metrics::BLOB_PARTS.count(metrics::BlobWork::Written);
-            drop(room);
             Ok(())
         });
     }
 
-    /// Gets a part and opens it.
+    /// Gets a part and opens it. `done` may be called before this returns.
     pub(crate) fn get(
         self: &Arc<Self>,
         object: ObjectId,
@@ -218,7 +256,7 @@ impl BlobStore {
         expires_at: UnixTime,
         done: impl FnOnce(Result<Bytes, BlobError>) + Send + 'static,
     ) {
-        self.work(done, move |store| async move {
+        self.serve(done, move |store| async move {
             let found = store.objects.get(&object.part(number)).await.map_err(failed)?;
             let sealed = found.bytes().await.map_err(failed)?;
             let opening = Arc::clone(&store);
@@ -230,13 +268,19 @@ impl BlobStore {
         });
     }
 
-    /// Which parts of an object are there.
+    /// Which parts of an object are there. `done` may be called before this returns.
     pub(crate) fn find(
         self: &Arc<Self>,
         object: ObjectId,
         done: impl FnOnce(Result<Vec<Found>, BlobError>) + Send + 'static,
     ) {
-        self.work(done, move |store| async move {
+        self.serve(done, move |store| async move {
+            if let Some(directory) = &store.directory {
+                // BLB-3: what a process that was killed had not synced is found in the cache.
+                let path = directory.join(object.text());
+                let synced = store.tasks.blocking(move || sync_parts(&path)).await;
+                synced.unwrap_or(Ok(())).map_err(failed)?;
+            }
             let mut found = Vec::new();
             let mut parts = store.objects.list(Some(&object.path())).take(BLOB_LIST_MOST);
             while let Some(part) = parts.try_next().await.map_err(failed)? {
@@ -304,6 +348,25 @@ impl BlobStore {
         });
     }
 
+    /// What a client waits for: bounded in number and, once its turn has come, in time.
+    fn serve<T, F>(
+        self: &Arc<Self>,
+        done: impl FnOnce(Result<T, BlobError>) + Send + 'static,
+        work: impl FnOnce(Arc<Self>) -> F + Send + 'static,
+    ) where
+        T: Send + 'static,
+        F: Future<Output = Result<T, BlobError>> + Send + 'static,
+    {
+        let Ok(seat) = Arc::clone(&self.seats).try_acquire_owned() else {
+            return done(Err(BlobError::Busy));
+        };
+        self.work(done, move |store| async move {
+            let _seat = seat;
+            let in_time = timeout(BLOB_PLACE_TIME, work(store)).await;
+            in_time.unwrap_or_else(|_| Err(BlobError::Place("it takes too long".to_owned())))
+        });
+    }
+
     /// A task that works when a hand is free; what fails is told to the operator here.
     fn work<T, F>(
         self: &Arc<Self>,
@@ -360,6 +423,36 @@ impl BlobStore {
     fn keys(&self) -> MutexGuard<'_, Keys> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Owner {
+    /// Layout: identity 32, incarnation 16.
+    fn bytes(&self) -> Vec<u8> {
+        [self.identity.as_bytes().as_slice(), self.incarnation.as_bytes()].concat()
+    }
+
+    /// Whether a place with this in it is the relay's.
+    ///
+    /// # Errors
+    /// [`BlobError::Strange`], [`BlobError::Elder`].
+    pub(crate) fn is_named_by(&self, bytes: &[u8]) -> Result<(), BlobError> {
+        if bytes == self.bytes() {
+            return Ok(());
+        }
+        let is_elder = bytes.starts_with(self.identity.as_bytes());
+        Err(if is_elder { BlobError::Elder } else { BlobError::Strange })
+    }
+}
+
+/// Makes sure that the parts that are found in a folder are found there after a power cut.
+fn sync_parts(folder: &Path) -> io::Result<()> {
+    match std::fs::File::open(folder) {
+        Ok(opened) => opened.sync_all()?,
+        // None was written.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    sync_name(folder)
 }
 
 fn failed(error: impl Into<Failure>) -> BlobError {

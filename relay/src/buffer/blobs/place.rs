@@ -46,6 +46,14 @@ const ID: &str = "AWS_ACCESS_KEY_ID";
 const SECRET: &str = "AWS_SECRET_ACCESS_KEY";
 
 impl Place {
+    /// The directory, if it is one.
+    pub(crate) fn directory(self) -> Option<PathBuf> {
+        match self {
+            Self::Directory(path) => Some(path),
+            Self::S3(_) => None,
+        }
+    }
+
     /// The objects there, and the directory if it is one.
     pub(super) fn open(&self) -> Result<(Arc<dyn ObjectStore>, Option<PathBuf>), BlobError> {
         match self {

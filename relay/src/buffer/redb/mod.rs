@@ -131,8 +131,13 @@ impl RedbBuffer {
         settings: Settings,
         now: UnixTime,
     ) -> Result<(Arc<Self>, Writer), OpenError> {
-        let keys = OnDisk::open(&path.with_extension("keys"))?;
-        Self::open_with(open::file(path, settings.cache_bytes), Box::new(keys), settings, now)
+        let (opener, keys) = (open::file(path, settings.cache_bytes), path.with_extension("keys"));
+        if path.exists() && !keys.exists() {
+            // Unless there is more to say of it: half a restore may have none yet.
+            open::open(&opener, now)?;
+            return Err(OpenError::NoKeys(keys));
+        }
+        Self::open_with(opener, Box::new(OnDisk::open(&keys)?), settings, now)
     }
 
     /// Opens a simulated disk.

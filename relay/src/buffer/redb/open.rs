@@ -35,6 +35,12 @@ pub(crate) enum OpenError {
          it, or begin anew in another directory with --data, under another address"
     )]
     Format(u64),
+    /// The keys of what is in the store are gone.
+    #[error(
+        "{} is gone, and without it no envelope in the store can be read: put it back, or make an \
+         empty one to go on without those envelopes", .0.display()
+    )]
+    NoKeys(PathBuf),
     /// A restore was broken off: only a part of it is there.
     #[error("its restore was broken off: remove the directory and restore the backup again")]
     Half,

@@ -133,7 +133,10 @@ impl Verifier {
         match record.kind {
             Kind::Reserved => self.has_reserved = true,
             Kind::Row => {}
-            Kind::Keys => self.keys = Some(Keys::of_backup(record.bytes)),
+            Kind::Keys => {
+                let keys = Keys::of_backup(record.bytes);
+                self.keys = Some(keys.ok_or(SnapshotError::Damaged)?);
+            }
             Kind::Mark => self.found.mailboxes += 1,
             Kind::Chunk => {
                 let keys = self.keys.as_ref().ok_or(SnapshotError::Damaged)?;
@@ -291,6 +294,7 @@ mod tests {
         let bytes = Zeroizing::new(reserved.to_be_bytes().to_vec());
         restorer.take(&Record { kind: Kind::Reserved, bytes }).unwrap();
         restorer.finish().unwrap();
+        std::fs::write(path.with_extension("keys"), b"").unwrap();
         let (buffer, _writer) = RedbBuffer::open(&path, Settings::default(), now).unwrap();
         assert_eq!(buffer.restored(), Seq::new(reserved));
         buffer.last().get()
@@ -336,6 +340,9 @@ mod tests {
         let bytes = Zeroizing::new(9_u64.to_be_bytes().to_vec());
         restorer.take(&Record { kind: Kind::Reserved, bytes }).unwrap();
         restorer.finish().unwrap();
+        // Once keys were made anew for what had lost them, without a word.
+        assert!(matches!(open(), Err(open::OpenError::NoKeys(_))));
+        std::fs::write(path.with_extension("keys"), b"").unwrap();
         open().unwrap();
     }
 }

@@ -18,14 +18,14 @@ mod upload;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use restante_spec::codes::Code;
-use restante_spec::ids::{BlobId, PublicKey, UnixTime};
+use restante_spec::ids::{BlobId, UnixTime};
 use restante_spec::message::Refusal;
 
 use self::registry::{Facts, Registry, Standing};
 use super::api::{Access, Notices};
 use super::rows::{self, BadRow, BlobRow};
 use super::service::{Cell, Service, damaged, refusal};
-use crate::buffer::blobs::{BlobError, BlobStore};
+use crate::buffer::blobs::{BlobError, BlobStore, Owner};
 use crate::buffer::{Buffer, BufferError, RowWrite};
 use crate::limits::BLOB_RETRY;
 use crate::ops::metrics;
@@ -46,7 +46,7 @@ impl Blobs {
     pub(crate) async fn open<B: Buffer>(
         buffer: &B,
         store: Arc<BlobStore>,
-        owner: &PublicKey,
+        owner: &Owner,
         max_bytes: u64,
     ) -> Result<Arc<Self>, BlobError> {
         let mut registry = Registry::default();
@@ -160,12 +160,15 @@ fn busy(detail: &'static str) -> Refusal {
 /// What a client is told of parts that cannot be kept or had.
 fn failure(error: &BlobError) -> Refusal {
     match error {
-        BlobError::Missing => no_blob(),
         BlobError::Damaged => Refusal::new(Code::Internal, "the blob's bytes are damaged"),
-        BlobError::Busy => busy("too much is being written"),
-        BlobError::Strange | BlobError::Lost | BlobError::Place(_) => {
-            busy("the blobs cannot be reached at this moment")
-        }
+        BlobError::Busy => busy("too much is being read and written"),
+        // A part that is missing may be in a place that is not mounted: what is lost for good is
+        // found by the sweep.
+        BlobError::Missing
+        | BlobError::Strange
+        | BlobError::Elder
+        | BlobError::Lost
+        | BlobError::Place(_) => busy("the blobs cannot be reached at this moment"),
     }
 }
 

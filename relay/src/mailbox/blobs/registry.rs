@@ -49,6 +49,8 @@ pub(super) struct Blob {
     pub(super) kept_by: Option<Seq>,
     /// Commits under way that need it.
     pub(super) keeping: u32,
+    /// Bytes it counts for in the relay, as last looked at.
+    counted: u64,
 }
 
 /// How far a blob has come.
@@ -82,7 +84,7 @@ pub(super) struct Progress {
     /// Those behind a hole.
     beyond: BTreeSet<PartNumber>,
     /// Writes under way: with one, the bytes may still change.
-    pub(super) writing: u32,
+    writing: u32,
     /// The row that says that it is complete is under way.
     pub(super) completing: bool,
 }
@@ -121,21 +123,22 @@ impl Registry {
         let held = self.held.entry(facts.mailbox).or_default();
         held.blobs.insert(id, counts);
         held.bytes += counts;
-        self.bytes += counts;
         self.by_time.insert((facts.expires_at, id));
         let standing = Standing::Sure;
-        self.blobs.insert(id, Blob { facts, stage, standing, kept_by: None, keeping: 0 });
+        let blob = Blob { facts, stage, standing, kept_by: None, keeping: 0, counted: 0 };
+        self.blobs.insert(id, blob);
+        self.recount(id);
     }
 
     /// Forgets a blob; what there was of it.
     pub(super) fn remove(&mut self, id: BlobId) -> Option<Facts> {
-        let facts = self.blobs.remove(&id)?.facts;
+        let Blob { facts, counted, .. } = self.blobs.remove(&id)?;
+        self.bytes -= counted;
         self.by_time.remove(&(facts.expires_at, id));
         if let Some(held) = self.held.get_mut(&facts.mailbox)
             && let Some(counts) = held.blobs.remove(&id)
         {
             held.bytes -= counts;
-            self.bytes -= counts;
             if held.blobs.is_empty() {
                 self.held.remove(&facts.mailbox);
             }
@@ -167,6 +170,54 @@ impl Registry {
     /// The blobs of a mailbox.
     pub(super) fn of(&self, mailbox: MailboxId) -> Vec<BlobId> {
         self.held.get(&mailbox).map_or_else(Vec::new, |held| held.blobs.keys().copied().collect())
+    }
+
+    /// The write of one more part begins, if the relay's bound leaves room for it (LIM-24).
+    pub(super) fn begin_part(&mut self, id: BlobId, max_bytes: u64) -> bool {
+        let before = self.bytes;
+        self.change_writes(id, 1);
+        let fits = self.bytes <= max_bytes || self.bytes == before;
+        if !fits {
+            self.change_writes(id, -1);
+        }
+        fits
+    }
+
+    fn change_writes(&mut self, id: BlobId, by: i32) {
+        if let Some(Blob { stage: Stage::Writing(progress), .. }) = self.blobs.get_mut(&id) {
+            progress.writing = progress.writing.saturating_add_signed(by);
+        }
+        self.recount(id);
+    }
+
+    /// The write of a part has ended, well or not.
+    pub(super) fn written(
+        &mut self,
+        (id, object): (BlobId, ObjectId),
+        number: PartNumber,
+        well: bool,
+    ) {
+        if let Some(blob) = self.same(id, object) {
+            blob.written(number, well);
+            self.recount(id);
+        }
+    }
+
+    /// Somebody has looked which parts there are.
+    pub(super) fn found(&mut self, (id, object): (BlobId, ObjectId), found: &[Found]) {
+        if let Some(blob) = self.same(id, object) {
+            blob.found(found);
+            self.recount(id);
+        }
+    }
+
+    /// Brings what a blob counts for up to date.
+    fn recount(&mut self, id: BlobId) {
+        if let Some(blob) = self.blobs.get_mut(&id) {
+            let counts = blob.counts();
+            let before = std::mem::replace(&mut blob.counted, counts);
+            self.bytes = self.bytes - before + counts;
+        }
     }
 
     /// How fast parts come to a mailbox (LIM-25).
@@ -228,7 +279,7 @@ impl Registry {
 }
 
 impl Facts {
-    /// The bytes it counts for (BLB-7).
+    /// The bytes it counts for in its mailbox (BLB-7).
     pub(super) fn counts(&self) -> u64 {
         self.size.get().max(limits::BLOB_PART_BYTES as u64)
     }
@@ -275,8 +326,22 @@ impl Blob {
         BlobState { stored, complete, expires_at: self.facts.expires_at }
     }
 
-    /// Somebody has looked which parts there are; those of another size are none.
-    pub(super) fn found(&mut self, found: &[Found]) {
+    /// The bytes it counts for in the relay (BLB-7): the parts it may have.
+    fn counts(&self) -> u64 {
+        let part = limits::BLOB_PART_BYTES as u64;
+        match &self.stage {
+            Stage::Beginning => part,
+            Stage::Unread | Stage::Complete => self.facts.counts(),
+            Stage::Writing(progress) => {
+                let parts = u64::from(progress.stored) + u64::from(progress.writing);
+                let parts = parts + progress.beyond.len() as u64;
+                (parts * part).clamp(part, self.facts.counts())
+            }
+        }
+    }
+
+    /// Those of another size than theirs are none.
+    fn found(&mut self, found: &[Found]) {
         if !matches!(self.stage, Stage::Unread) {
             return;
         }
@@ -289,8 +354,7 @@ impl Blob {
         self.stage = Stage::Writing(progress);
     }
 
-    /// The write of a part has ended, well or not.
-    pub(super) fn written(&mut self, number: PartNumber, well: bool) {
+    fn written(&mut self, number: PartNumber, well: bool) {
         if let Stage::Writing(progress) = &mut self.stage {
             progress.writing = progress.writing.saturating_sub(1);
             if well {
@@ -342,7 +406,8 @@ mod tests {
 
     fn blob(size: u64) -> Blob {
         let (stage, standing) = (Stage::Writing(Progress::default()), Standing::Sure);
-        Blob { facts: facts(1, size, 9), stage, standing, kept_by: None, keeping: 0 }
+        let facts = facts(1, size, 9);
+        Blob { facts, stage, standing, kept_by: None, keeping: 0, counted: 0 }
     }
 
     fn id(n: u64) -> BlobId {
@@ -418,6 +483,33 @@ mod tests {
         registry.remove(id(100));
         assert!(registry.has_room(&facts(2, limits::BLOB_BYTES, 9)));
         assert!(!registry.has_room(&facts(2, limits::BLOB_BYTES + 1, 9)));
+    }
+
+    /// LIM-24, BLB-7: what is written counts, one part at least; once what was announced did, and
+    /// nobody else had room, though nothing was there.
+    #[test]
+    fn the_relay_counts_what_is_there() {
+        let mut registry = Registry::default();
+        let (id, known) = (id(1), (id(1), ObjectId::new([1; 16])));
+        let stage = || Stage::Writing(Progress::default());
+        registry.insert(id, facts(1, 2 * PART + 5, 9), stage());
+        assert_eq!(registry.bytes(), PART);
+        assert!(registry.begin_part(id, PART), "one part is counted already");
+        assert!(!registry.begin_part(id, 2 * PART - 1) && registry.bytes() == PART);
+        assert!(registry.begin_part(id, 2 * PART) && registry.bytes() == 2 * PART);
+        registry.written(known, PartNumber(0), true);
+        registry.written(known, PartNumber(2), false);
+        assert_eq!(registry.bytes(), PART);
+        assert!(registry.begin_part(id, u64::MAX));
+        registry.written(known, PartNumber(2), true);
+        assert!(registry.begin_part(id, u64::MAX) && registry.bytes() == 2 * PART + 5);
+        assert!(registry.begin_part(id, 0), "no more than the blob has");
+        registry.insert(id, facts(1, 2 * PART + 5, 9), Stage::Unread);
+        assert_eq!(registry.bytes(), 2 * PART + 5, "nobody has looked yet");
+        registry.found(known, &[]);
+        assert_eq!(registry.bytes(), PART);
+        registry.remove(id);
+        assert_eq!(registry.bytes(), 0);
     }
 
     /// BLB-5: what is over is found in its order, and not what is ending already.

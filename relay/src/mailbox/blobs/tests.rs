@@ -5,7 +5,8 @@ use std::path::Path;
 use bytes::Bytes;
 use restante_crypto::{BlobChallenge, SigningKey, prove_possession};
 use restante_spec::ids::{
-    BlobOffset, BlobSize, EnvelopeId, Epoch, MailboxId, Nonce, ReaderHash, Seconds,
+    BlobOffset, BlobSize, EnvelopeId, Epoch, Incarnation, MailboxId, Nonce, PublicKey, ReaderHash,
+    Seconds,
 };
 use restante_spec::limits;
 use restante_spec::message::{
@@ -57,8 +58,9 @@ fn store(home: &Path) -> Arc<BlobStore> {
 }
 
 async fn service(buffer: &Arc<RedbBuffer>, home: &Path) -> Arc<Service<RedbBuffer, Deaf>> {
-    let blobs =
-        Blobs::open(&**buffer, store(home), &RELAY, limits::RELAY_BLOB_BYTES).await.unwrap();
+    let owner = Owner { identity: RELAY, incarnation: Incarnation::new([0; 16]) };
+    let blobs = Blobs::open(&**buffer, store(home), &owner, limits::RELAY_BLOB_BYTES);
+    let blobs = blobs.await.unwrap();
     let settings = Settings { disk_reserve: RESERVE, ..Settings::default() };
     Service::with_blobs(Arc::clone(buffer), Arc::new(Deaf), RELAY, settings, Some(blobs))
 }
@@ -259,9 +261,10 @@ async fn what_a_crash_left_uncompleted_is_completed() {
     house.create(1, 3, NOW).await.unwrap();
     let facts = house.facts(1);
     let (tell, told) = oneshot::channel();
-    let body = Bytes::from_static(b"end");
     let done = move |result: Result<(), BlobError>| assert!(tell.send(result).is_ok());
-    store(house.home.path()).put(facts.object, PartNumber(0), facts.expires_at, body, done);
+    let store = store(house.home.path());
+    let part = store.take(b"end").unwrap();
+    store.put(facts.object, PartNumber(0), facts.expires_at, part, done);
     told.await.unwrap().unwrap();
     house.restart().await;
     assert_eq!(house.read(1, NOW).await, Err(Code::NotFound));
@@ -357,6 +360,8 @@ async fn a_place_that_fails_is_unavailable() {
     assert_eq!((refused.code, refused.retry_after), (Code::Unavailable, Some(BLOB_RETRY)));
     assert_eq!(house.read(1, NOW).await, Err(Code::Unavailable));
     std::fs::remove_file(&folder).unwrap();
+    // Once a place that was not mounted had the blob told to be gone for good.
+    assert_eq!(house.read(1, NOW).await, Err(Code::Unavailable));
     std::fs::rename(&away, &folder).unwrap();
     assert_eq!(house.read(1, NOW).await.unwrap(), "safe");
     assert!(house.write(2, 0, Bytes::from_static(b"fives")).await.unwrap().complete);
@@ -367,8 +372,12 @@ async fn a_place_that_fails_is_unavailable() {
 #[tokio::test]
 async fn blobs_are_shed_when_room_is_short() {
     let house = House::new().await;
-    let squeeze = |free: u64, second: u64| {
-        house.service.measured(Free { free, taken: second }, NOW.after(Seconds::new(1)));
+    // The store never grows: parts lie outside it. Once they were taken again a minute later.
+    let (service, minute) = (&house.service, Seconds::new(60));
+    let squeeze = |free: u64, for_parts: u64| {
+        for at in [NOW, NOW.after(minute)] {
+            service.measured(Free { free, taken: 1, for_parts }, at);
+        }
     };
     house.upload(1, b"here").await;
     house.create(2, 4, NOW).await.unwrap();
@@ -376,13 +385,15 @@ async fn blobs_are_shed_when_room_is_short() {
         let refusal = answer.unwrap_err();
         refusal.code == Code::Unavailable && refusal.retry_after.is_some()
     };
-    squeeze(RESERVE - 1, 1);
+    squeeze(RESERVE - 1, u64::MAX);
     assert!(unavailable(house.create(3, 4, NOW).await));
     house.create(2, 4, NOW).await.expect("begun before");
-    squeeze(RESERVE / 4 - 1, 2);
+    squeeze(2 * RESERVE, RESERVE - 1);
+    assert!(unavailable(house.create(3, 4, NOW).await), "a disk of its own");
+    squeeze(2 * RESERVE, RESERVE / 4 - 1);
     assert!(unavailable(house.write(2, 0, Bytes::from_static(b"late")).await));
     assert_eq!(house.read(1, NOW).await.unwrap(), b"here"[..]);
-    squeeze(2 * RESERVE, 3);
+    squeeze(2 * RESERVE, 2 * RESERVE);
     house.write(2, 0, Bytes::from_static(b"late")).await.unwrap();
     assert_eq!(house.read(2, NOW).await.unwrap(), b"late"[..]);
 }

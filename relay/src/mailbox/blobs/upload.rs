@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use restante_crypto::verify_possession;
 use restante_spec::codes::Code;
 use restante_spec::ids::{BlobId, BlobOffset, PublicKey, Seconds, UnixTime};
@@ -11,7 +10,7 @@ use restante_spec::message::{BlobState, Rate, Refusal};
 
 use super::registry::{Blob, Facts, Progress, Stage, Standing};
 use super::{Blobs, after, busy, failure, is_over, no_blob, row};
-use crate::buffer::blobs::{ObjectId, PartNumber};
+use crate::buffer::blobs::{ObjectId, PartNumber, Waiting};
 use crate::buffer::{Act, Buffer, BufferError, Done, Outcome, RowWrite};
 use crate::mailbox::api::{Access, Answer, BlobAsk, Notices, Respond};
 use crate::mailbox::authorise::{Grant, Need, authorise, not_restored};
@@ -24,6 +23,9 @@ const WRITE_RATE: Rate = Rate {
     count: limits::BLOB_WRITE_BURST,
     per: Seconds::new(limits::BLOB_WRITE_BURST / limits::BLOB_WRITES_PER_SECOND),
 };
+
+/// What is said at the bound of all blobs (LIM-24).
+const NO_ROOM: &str = "this relay has no room for more of blobs";
 
 /// Which blobs a key may change (BLB-2).
 #[derive(Clone, Copy)]
@@ -127,8 +129,8 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             return no(Code::Quota, "the mailbox has no room for this blob");
         }
         // LIM-24
-        if registry.bytes() + facts.counts() > blobs.max_bytes {
-            return no(Code::Quota, "this relay has no room for this blob");
+        if registry.bytes() + limits::BLOB_PART_BYTES as u64 > blobs.max_bytes {
+            return no(Code::Quota, NO_ROOM);
         }
         self.take_in(Shed::Blob)?;
         let row = row(ask.blob, &facts, false, false)?;
@@ -142,33 +144,46 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         access: Access,
         id: BlobId,
         offset: BlobOffset,
-        body: Bytes,
+        body: &[u8],
         now: UnixTime,
         respond: Respond,
     ) {
-        let judged = self.blobs().map(Arc::clone).and_then(|blobs| {
-            let next = self.judge_part(&blobs, access, (id, offset, body.len()), now)?;
-            Ok((blobs, next))
+        let taken = self.blobs().map(Arc::clone).and_then(|blobs| {
+            let part = blobs.store.take(body).map_err(|error| failure(&error))?;
+            Ok((blobs, part))
         });
-        let (blobs, next) = match judged {
-            Ok(judged) => judged,
+        match taken {
+            Ok((blobs, part)) => self.write_part(blobs, access, (id, offset, part), now, respond),
+            Err(refusal) => respond(Err(refusal)),
+        }
+    }
+
+    fn write_part(
+        self: &Arc<Self>,
+        blobs: Arc<Blobs>,
+        access: Access,
+        (id, offset, part): (BlobId, BlobOffset, Waiting),
+        now: UnixTime,
+        respond: Respond,
+    ) {
+        let next = match self.judge_part(&blobs, access, (id, offset, part.len()), now) {
+            Ok(next) => next,
             Err(refusal) => return respond(Err(refusal)),
         };
         match next {
             Next::Tell(state) => respond(Ok(Answer::Blob(state))),
             Next::Look(object) => {
+                let shared = Arc::clone(&blobs);
                 self.look(&blobs, id, object, move |service, looked| match looked {
-                    Ok(()) => service.write_blob(access, id, offset, body, now, respond),
+                    Ok(()) => service.write_part(shared, access, (id, offset, part), now, respond),
                     Err(refusal) => respond(Err(refusal)),
                 });
             }
             Next::Keep(facts, number) => {
                 let (service, shared) = (Arc::clone(self), Arc::clone(&blobs));
                 let Facts { object, expires_at, .. } = facts;
-                blobs.store.put(object, number, expires_at, body, move |kept| {
-                    if let Some(blob) = shared.registry().same(id, object) {
-                        blob.written(number, kept.is_ok());
-                    }
+                blobs.store.put(object, number, expires_at, part, move |kept| {
+                    shared.registry().written((id, object), number, kept.is_ok());
                     match kept {
                         Ok(()) => service.settle(&shared, id, object, respond),
                         Err(error) => respond(Err(failure(&error))),
@@ -211,8 +226,9 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             .pace(access.mailbox)
             .take(WRITE_RATE, now)
             .map_err(|wait| Refusal::new(Code::Rate, "parts come too fast").retry_after(wait))?;
-        if let Some(Blob { stage: Stage::Writing(progress), .. }) = registry.live(id, now) {
-            progress.writing += 1;
+        // LIM-24
+        if !registry.begin_part(id, blobs.max_bytes) {
+            return Err(Refusal::new(Code::Quota, NO_ROOM));
         }
         Ok(Next::Keep(facts, number))
     }
@@ -265,9 +281,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         let (service, shared) = (Arc::clone(self), Arc::clone(blobs));
         blobs.store.find(object, move |found| {
             let looked = found.map_err(|error| failure(&error)).map(|found| {
-                if let Some(blob) = shared.registry().same(id, object) {
-                    blob.found(&found);
-                }
+                shared.registry().found((id, object), &found);
             });
             then(&service, looked);
         });

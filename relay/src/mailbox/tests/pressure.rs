@@ -9,7 +9,7 @@ impl House {
     /// The disk has so much free, of 256 MiB that should be, and the store has just grown.
     fn squeeze(&mut self, free: u64) {
         self.later(1);
-        let disk = Disk { free, taken: self.now.get() };
+        let disk = Disk { free, taken: self.now.get(), for_parts: free };
         self.service.measured(disk, self.now);
     }
 
