@@ -76,6 +76,8 @@ pub(crate) const DISK_GROWN: Seconds = Seconds::new(60);
 /// Where each level of pressure begins, hundredths of the queue's bound (ADM-5): the last part is
 /// for what lets go of something.
 pub(crate) const QUEUE_LEVELS: [usize; 4] = [0, 50, 75, 88];
+/// A handshake waits for its turn so many times as long as one may take (LIM-12).
+pub(crate) const HANDSHAKE_WAITS: u32 = 2;
 /// After the system gave no connection (no descriptors, no memory), accepting rests so long.
 pub(crate) const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// Being online is told to the mailboxes so often, with a ping (MBX-10).
@@ -102,7 +104,7 @@ pub(crate) const BLOB_WAITING_BYTES: usize = 32 * 1024 * 1024;
 pub(crate) const BLOB_ASKED: usize = 4_096;
 /// Tasks that read or write parts at once: enough for an object store that is far away.
 pub(crate) const BLOB_TASKS: usize = 32;
-/// A client's request for a part may take the place so long, retries included.
+/// A request to an object store may take so long, and is made again only within that time.
 pub(crate) const BLOB_PLACE_TIME: Duration = Duration::from_secs(20);
 /// A request to an object store is made again at most so often.
 pub(crate) const BLOB_RETRIES: usize = 3;
@@ -110,6 +112,8 @@ pub(crate) const BLOB_RETRIES: usize = 3;
 pub(crate) const BLOB_LIST_MOST: usize = 2 * 1_036;
 /// Blobs whose time is over, or whose mailbox is gone, that are let go in one tick.
 pub(crate) const BLOB_EXPIRY_STEP: usize = 256;
+/// Blobs that were not complete at the start and are looked at in one tick.
+pub(crate) const BLOB_LOOK_STEP: usize = 64;
 /// What is left over in the place of the blobs is looked for so often, in ticks.
 pub(crate) const BLOB_SWEEP_EVERY: u64 = 3_600;
 /// Objects that are left over and let go in one sweep.

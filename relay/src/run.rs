@@ -10,6 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use restante_spec::address::RelayAddress;
@@ -112,7 +113,7 @@ impl Relay {
             buffer: Arc::clone(&buffer),
             certificate: Arc::clone(&certificate),
             store: data.buffer(),
-            blobs: serve.blobs()?.directory(),
+            for_parts: watch_room(serve.blobs()?.directory(), &tasks, &closing),
         };
         keeper.measure(Clock.now());
         tasks.spawn_essential("housekeeping", keeper.run(closing.clone()));
@@ -310,8 +311,8 @@ struct Keeper {
     certificate: Arc<Certificate>,
     /// The store's file.
     store: PathBuf,
-    /// Where blobs are kept, if that is a directory.
-    blobs: Option<PathBuf>,
+    /// Bytes that are free where blobs are kept.
+    for_parts: Arc<AtomicU64>,
 }
 
 impl Keeper {
@@ -343,13 +344,41 @@ impl Keeper {
         let Ok(file) = std::fs::metadata(&self.store) else { return };
         metrics::STORE_BYTES.set(file.len());
         if let Ok(free) = free_bytes(&self.store) {
-            // A place that does not answer tells by itself.
-            let for_parts = self.blobs.as_deref().and_then(|path| free_bytes(path).ok());
-            let taken = file.blocks() * BLOCK_BYTES;
-            let disk = Disk { free, taken, for_parts: for_parts.unwrap_or(u64::MAX) };
+            let for_parts = self.for_parts.load(Ordering::Relaxed);
+            let disk = Disk { free, taken: file.blocks() * BLOCK_BYTES, for_parts };
             self.service.measured(disk, now);
         }
     }
+}
+
+/// Bytes that are free in a directory, measured beside all else: what is mounted there may hang.
+fn watch_room(
+    directory: Option<PathBuf>,
+    tasks: &Tasks,
+    closing: &CancellationToken,
+) -> Arc<AtomicU64> {
+    let free = Arc::new(AtomicU64::new(u64::MAX));
+    let (told, closing, work) = (Arc::clone(&free), closing.clone(), tasks.clone());
+    let Some(directory) = directory else { return free };
+    tasks.spawn("blobs' room", async move {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let path = directory.clone();
+            let measured = async {
+                ticks.tick().await;
+                work.blocking(move || free_bytes(&path)).await
+            };
+            let measured = tokio::select! {
+                () = closing.cancelled() => return,
+                measured = measured => measured,
+            };
+            if let Some(Ok(free)) = measured {
+                told.store(free, Ordering::Relaxed);
+            }
+        }
+    });
+    free
 }
 
 /// Unit: what a file takes is counted in blocks of so many bytes.

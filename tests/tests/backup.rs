@@ -162,7 +162,10 @@ async fn an_empty_directory_becomes_a_relay_s() {
     std::fs::create_dir(again.join("restoring")).unwrap();
     let (well, said) = run(&["restore", path(&file), "--data", path(&again)]);
     assert!(!well && said.contains("broken off, or is at work"), "{said}");
+    let (code, said) = Process::try_start(&again, &log).err().expect("it does not start");
+    assert!(code == Some(1) && said.contains("broken off, or is at work"), "{said}");
     std::fs::remove_dir(again.join("restoring")).unwrap();
+    std::fs::remove_file(again.join("lock")).unwrap();
     let (well, said) = run(&["restore", path(&file), "--data", path(&again)]);
     assert!(well && !again.join("restoring").exists(), "{said}");
     let relay = Process::start(&again, "127.0.0.1:0", &log);

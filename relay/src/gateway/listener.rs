@@ -10,7 +10,7 @@ use restante_spec::ids::Incarnation;
 use restante_spec::message::Limits;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -25,7 +25,7 @@ use super::stream::Stream;
 use super::tls::TlsIdentity;
 use super::visit;
 use crate::delivery::Hub;
-use crate::limits::ACCEPT_RETRY;
+use crate::limits::{ACCEPT_RETRY, HANDSHAKE_WAITS};
 use crate::mailbox::api::{Mailboxes, Origin};
 use crate::ops::clock::Clock;
 use crate::ops::metrics;
@@ -144,9 +144,7 @@ impl<M: Mailboxes> Greeting<M> {
             debug!(%error, "a connection without TCP_NODELAY");
         }
         let mut input = BytesMut::new();
-        // LIM-11: one time for TLS, then one for `hello`.
-        let deadline = Instant::now() + gateway.settings.hello_timeout;
-        let made = handshake(socket, &tls, (&gateway.door, origin), deadline, &mut input);
+        let made = handshake(socket, &tls, &gateway, origin, &mut input);
         let made = tokio::select! {
             // TRN-9: nothing is owed yet.
             () = draining.cancelled() => return,
@@ -209,22 +207,25 @@ enum Missed {
     Late,
 }
 
-/// Makes the handshake until a deadline; what came with its end is in `input`.
-async fn handshake(
+/// Makes the handshake; what came with its end is in `input`.
+async fn handshake<M>(
     socket: TcpStream,
     tls: &TlsIdentity,
-    (door, origin): (&Door, Origin),
-    deadline: Instant,
+    gateway: &Gateway<M>,
+    origin: Origin,
     input: &mut BytesMut,
 ) -> Result<Stream, Missed> {
+    // LIM-11: a time for each step.
+    let time = gateway.settings.hello_timeout;
     // LIM-12: who says nothing takes no handshake's place, and no memory for one.
-    let spoken = timeout_at(deadline, socket.peek(&mut [0])).await;
+    let spoken = timeout(time, socket.peek(&mut [0])).await;
     spoken.map_err(|_| Missed::Late)?.map_err(Missed::Lost)?;
-    let turn = timeout_at(deadline, door.greet(origin)).await;
+    // Longer than those may take that have a turn now.
+    let turn = timeout(HANDSHAKE_WAITS * time, gateway.door.greet(origin)).await;
     let _handshake = turn.ok().flatten().ok_or(Missed::NoTurn)?;
     let stream = Stream::new(socket, tls.config());
     let mut stream = stream.map_err(|error| Missed::Lost(io::Error::other(error)))?;
-    let made = timeout_at(deadline, stream.handshake(input)).await;
+    let made = timeout(time, stream.handshake(input)).await;
     made.map_err(|_| Missed::Late)?.map_err(Missed::Lost)?;
     Ok(stream)
 }

@@ -145,7 +145,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         self.pressure.disk.store(level as u8, Ordering::Relaxed);
         self.pressure.parts.store(watch.parts as u8, Ordering::Relaxed);
         metrics::DISK_FREE_BYTES.set(disk.free);
-        metrics::PRESSURE.set(self.level() as u64);
+        metrics::PRESSURE.set(self.level().max(watch.parts) as u64);
     }
 
     /// How far it has come.

@@ -10,7 +10,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use super::admin;
 use super::clock::Clock;
 use super::config::Serve;
-use super::datadir::{BUFFER, IDENTITY, TLS_KEY};
+use super::datadir::{BUFFER, IDENTITY, RESTORING, TLS_KEY};
 use crate::buffer::files::sync_name;
 use crate::buffer::redb::RedbBuffer;
 use crate::buffer::redb::snapshot::{Kind, Record, Restorer, SnapshotError, Summary, Verifier};
@@ -104,21 +104,19 @@ pub fn verify(file: &Path) -> Result<String, Error> {
 /// another incarnation; conversations from before can only be read (MBX-20).
 ///
 /// # Errors
-/// [`Error::File`] when the directory is there already and not empty, [`Error::Backup`]; nothing is
-/// left then.
+/// [`Error::File`] when the directory is there already and not empty, [`Error::Restoring`],
+/// [`Error::Backup`]; what was made is taken away then.
 pub fn restore(serve: &Serve, file: &Path) -> Result<String, Error> {
     let data = serve.data_dir()?;
     let found = verify(file)?;
     let fail = |error| Error::File { path: data.clone(), error };
     let is_there = data.exists();
-    if is_there && !is_unused(&data).map_err(fail)? {
-        let what = "it is there already, and not empty";
-        return Err(fail(io::Error::new(io::ErrorKind::AlreadyExists, what)));
-    }
     // One that is there may be a file system of its own: what is made is then made in it.
     let making = if is_there { data.join(RESTORING) } else { data.with_extension(RESTORING) };
     make_folder(&making)?;
-    let made = restore_into(&making, file);
+    // Looked at behind it: a relay that begins there at this moment finds the folder, or is found.
+    let may = if is_there { close_unused(&data).map_err(fail) } else { Ok(()) };
+    let made = may.and_then(|()| restore_into(&making, file));
     if made.is_err() {
         // What cannot be taken away is named by the next attempt.
         let _ = fs::remove_dir_all(&making);
@@ -131,31 +129,26 @@ pub fn restore(serve: &Serve, file: &Path) -> Result<String, Error> {
     Ok(found)
 }
 
-/// The folder of a restore that is at work.
-const RESTORING: &str = "restoring";
-
-/// Whether nothing is in a directory, but for what file systems begin with or a restore has left.
-fn is_unused(folder: &Path) -> io::Result<bool> {
+/// Closes a directory to others in which nothing is but what file systems begin with, and the
+/// folder of the restore.
+fn close_unused(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name();
         if name != "lost+found" && name != RESTORING {
-            return Ok(false);
+            let what = "it is there already, and not empty";
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
         }
     }
-    Ok(true)
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
 }
 
-/// Moves what was made into the directory above it. The store first: no relay begins on one without
-/// the rest.
+/// Moves what was made into the directory above it; no relay begins there until the folder is gone.
 fn move_up(from: &Path, to: &Path) -> io::Result<()> {
-    let rest = fs::read_dir(from)?.map(|entry| entry.map(|entry| entry.file_name()));
-    let mut names = rest.collect::<io::Result<Vec<_>>>()?;
-    names.sort_by_key(|name| name != BUFFER);
-    for name in names {
+    for entry in fs::read_dir(from)? {
+        let name = entry?.file_name();
         fs::rename(from.join(&name), to.join(&name))?;
-        // In this order after a power cut too.
-        sync_name(&to.join(&name))?;
     }
+    sync_name(&to.join(BUFFER))?;
     fs::remove_dir(from)
 }
 

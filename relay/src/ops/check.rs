@@ -17,7 +17,9 @@ use zeroize::Zeroizing;
 use super::certificate::CertificateFiles;
 use super::clock::Clock;
 use super::config::Serve;
-use super::datadir::{BUFFER, IDENTITY, INCARNATION, LOCK, TLS_KEY, free_bytes, may_be_closed};
+use super::datadir::{
+    BUFFER, IDENTITY, INCARNATION, LOCK, RESTORING, TLS_KEY, free_bytes, may_be_closed,
+};
 use super::descriptors;
 use crate::buffer::blobs::{BlobError, Bucket, OWNER, Owner, Place};
 use crate::error::{Error, advice};
@@ -110,6 +112,10 @@ fn data_directory(path: &Path) -> Result<String, String> {
     if !user.is_root() && found.uid() != user.as_raw() {
         return Err(unusable(path, ErrorKind::PermissionDenied.into()));
     }
+    let restoring = path.join(RESTORING);
+    if restoring.exists() {
+        return Err(Error::Restoring { path: restoring }.to_string());
+    }
     match may_be_closed(path) {
         Ok(true) => Ok(told),
         Ok(false) => Err(Error::Foreign { path: path.to_owned() }.to_string()),
@@ -136,7 +142,7 @@ fn blobs(serve: &Serve, data: &Path) -> Result<String, String> {
             let told = directory(&path)?;
             let Ok(named) = fs::read(path.join(OWNER)) else { return Ok(told) };
             let ours = owner(data).ok_or(BlobError::Strange);
-            let ours = ours.and_then(|ours| ours.is_named_by(&named));
+            let ours = ours.and_then(|ours| ours.may_have(&named));
             ours.map(|()| told).map_err(|error| error.to_string())
         }
         Place::S3(bucket) => {
@@ -213,9 +219,10 @@ fn store(path: &Path) -> Result<String, String> {
     }
     access(path, Access::READ_OK | Access::WRITE_OK)
         .map_err(|error| unusable(path, error.into()))?;
+    // An empty one is left of a first start that was killed.
     let mut begins = [0; STORE_BEGINS.len()];
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut begins));
-    if read.is_err() || begins != STORE_BEGINS {
+    if data.len() > 0 && (read.is_err() || begins != STORE_BEGINS) {
         return Err(format!("{} is no store: restore it from a backup", path.display()));
     }
     let keys = path.with_extension("keys");

@@ -19,6 +19,8 @@ pub(super) const IDENTITY: &str = "identity.key";
 pub(super) const TLS_KEY: &str = "tls.key";
 /// Drawn at the first start and by each restore (CMD-1).
 pub(super) const INCARNATION: &str = "incarnation";
+/// The folder of a restore into the directory, as long as it is at work.
+pub(super) const RESTORING: &str = "restoring";
 /// Locked by the relay that has the directory open.
 pub(super) const LOCK: &str = "lock";
 /// The buffer's file.
@@ -47,7 +49,8 @@ impl DataDir {
     /// Opens the directory, or makes it.
     ///
     /// # Errors
-    /// [`Error::Locked`] when another relay has it open, [`Error::File`].
+    /// [`Error::Locked`] when another relay has it open, [`Error::Restoring`], [`Error::Foreign`],
+    /// [`Error::File`].
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let fail = |error| Error::File { path: path.to_owned(), error };
         if !may_be_closed(path).map_err(fail)? {
@@ -59,10 +62,17 @@ impl DataDir {
         let lock =
             private().create(true).truncate(false).write(true).open(&lock_path).map_err(fail)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
-            Err(fs::TryLockError::WouldBlock) => Err(Error::Locked { path: path.to_owned() }),
-            Err(fs::TryLockError::Error(error)) => Err(fail(error)),
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => {
+                return Err(Error::Locked { path: path.to_owned() });
+            }
+            Err(fs::TryLockError::Error(error)) => return Err(fail(error)),
         }
+        let restoring = path.join(RESTORING);
+        if restoring.exists() {
+            return Err(Error::Restoring { path: restoring });
+        }
+        Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
     /// The directory itself.
@@ -170,7 +180,7 @@ pub(super) fn may_be_closed(path: &Path) -> std::io::Result<bool> {
     };
     let names = entries.map(|entry| Ok(entry?.file_name())).collect::<std::io::Result<Vec<_>>>()?;
     let is_used = names.iter().any(|name| name == LOCK || name == IDENTITY || name == BUFFER);
-    let is_empty = names.iter().all(|name| name == "lost+found");
+    let is_empty = names.iter().all(|name| name == "lost+found" || name == RESTORING);
     Ok(is_used || is_empty || fs::metadata(path)?.permissions().mode() & 0o077 == 0)
 }
 

@@ -95,6 +95,10 @@ async fn a_place_is_one_relays() {
     assert!(matches!(store.claim(&owner(8, 1), false).await, Err(BlobError::Strange)));
     // Once a relay that was restored from a backup took the other's blobs for left over.
     assert!(matches!(store.claim(&owner(7, 2), false).await, Err(BlobError::Elder)));
+    // The operator says that it may be had, with what is there.
+    fs::write(home.path().join("blobs").join(OWNER), b"").unwrap();
+    store.claim(&owner(7, 2), true).await.unwrap();
+    assert!(matches!(store.claim(&OURS, true).await, Err(BlobError::Elder)));
 }
 
 /// BLB-3. Once a place that was unmounted or emptied under a running relay read as one without

@@ -23,14 +23,13 @@ use futures_util::{StreamExt, TryStreamExt};
 use object_store::{ObjectStore, ObjectStoreExt};
 use restante_spec::ids::{Incarnation, PublicKey, UnixTime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
 
 pub(crate) use place::{Bucket, Place};
 
 use super::files::sync_name;
 use super::keys::{Keys, OnDisk};
 use super::seal::{NONCE_BYTES, TAG_BYTES};
-use crate::limits::{BLOB_ASKED, BLOB_LIST_MOST, BLOB_PLACE_TIME, BLOB_WAITING_BYTES};
+use crate::limits::{BLOB_ASKED, BLOB_LIST_MOST, BLOB_WAITING_BYTES};
 use crate::ops::metrics;
 use crate::ops::tasks::Tasks;
 
@@ -108,7 +107,7 @@ pub(crate) enum BlobError {
     /// The place is that of the relay from whose backup this one was restored.
     #[error(
         "the place of the blobs is that of the relay this one was restored from: choose another \
-         with --blobs, or, if that relay never runs again, remove `{OWNER}` there"
+         with --blobs, or, if that relay never runs again, make `{OWNER}` there an empty file"
     )]
     Elder,
     /// The place is empty though blobs should be there.
@@ -203,14 +202,18 @@ impl BlobStore {
     pub(crate) async fn claim(&self, owner: &Owner, has_blobs: bool) -> Result<(), BlobError> {
         let path = object_store::path::Path::from(OWNER);
         match self.objects.get(&path).await {
-            Ok(found) => owner.is_named_by(&found.bytes().await.map_err(failed)?),
-            Err(object_store::Error::NotFound { .. }) if has_blobs => Err(BlobError::Lost),
-            Err(object_store::Error::NotFound { .. }) => {
-                let named = Bytes::from(owner.bytes());
-                self.objects.put(&path, named.into()).await.map_err(failed).map(|_| ())
+            Ok(found) => {
+                let named = found.bytes().await.map_err(failed)?;
+                owner.may_have(&named)?;
+                if !named.is_empty() {
+                    return Ok(());
+                }
             }
-            Err(error) => Err(failed(error)),
+            Err(object_store::Error::NotFound { .. }) if !has_blobs => {}
+            Err(error) => return Err(failed(error)),
         }
+        let named = Bytes::from(owner.bytes());
+        self.objects.put(&path, named.into()).await.map_err(failed).map(|_| ())
     }
 
     /// Takes a part that is to be written.
@@ -257,7 +260,13 @@ impl BlobStore {
         done: impl FnOnce(Result<Bytes, BlobError>) + Send + 'static,
     ) {
         self.serve(done, move |store| async move {
-            let found = store.objects.get(&object.part(number)).await.map_err(failed)?;
+            let found = match store.objects.get(&object.part(number)).await {
+                // What is missing of a place that is there is lost for good.
+                Err(object_store::Error::NotFound { .. }) if store.is_there().await => {
+                    return Err(BlobError::Missing);
+                }
+                found => found.map_err(failed)?,
+            };
             let sealed = found.bytes().await.map_err(failed)?;
             let opening = Arc::clone(&store);
             let opened =
@@ -266,6 +275,11 @@ impl BlobStore {
             metrics::BLOB_PARTS.count(metrics::BlobWork::Read);
             Ok(opened)
         });
+    }
+
+    /// Whether the place says whose it is: one that is not mounted does not.
+    async fn is_there(&self) -> bool {
+        self.objects.head(&object_store::path::Path::from(OWNER)).await.is_ok()
     }
 
     /// Which parts of an object are there. `done` may be called before this returns.
@@ -279,7 +293,7 @@ impl BlobStore {
                 // BLB-3: what a process that was killed had not synced is found in the cache.
                 let path = directory.join(object.text());
                 let synced = store.tasks.blocking(move || sync_parts(&path)).await;
-                synced.unwrap_or(Ok(())).map_err(failed)?;
+                synced.ok_or(BlobError::Damaged)?.map_err(failed)?;
             }
             let mut found = Vec::new();
             let mut parts = store.objects.list(Some(&object.path())).take(BLOB_LIST_MOST);
@@ -348,7 +362,7 @@ impl BlobStore {
         });
     }
 
-    /// What a client waits for: bounded in number and, once its turn has come, in time.
+    /// What a client waits for, bounded in number.
     fn serve<T, F>(
         self: &Arc<Self>,
         done: impl FnOnce(Result<T, BlobError>) + Send + 'static,
@@ -362,8 +376,7 @@ impl BlobStore {
         };
         self.work(done, move |store| async move {
             let _seat = seat;
-            let in_time = timeout(BLOB_PLACE_TIME, work(store)).await;
-            in_time.unwrap_or_else(|_| Err(BlobError::Place("it takes too long".to_owned())))
+            work(store).await
         });
     }
 
@@ -431,15 +444,15 @@ impl Owner {
         [self.identity.as_bytes().as_slice(), self.incarnation.as_bytes()].concat()
     }
 
-    /// Whether a place with this in it is the relay's.
+    /// Whether a place that names this is the relay's, or may become it.
     ///
     /// # Errors
     /// [`BlobError::Strange`], [`BlobError::Elder`].
-    pub(crate) fn is_named_by(&self, bytes: &[u8]) -> Result<(), BlobError> {
-        if bytes == self.bytes() {
+    pub(crate) fn may_have(&self, named: &[u8]) -> Result<(), BlobError> {
+        if named == self.bytes() || named.is_empty() {
             return Ok(());
         }
-        let is_elder = bytes.starts_with(self.identity.as_bytes());
+        let is_elder = named.starts_with(self.identity.as_bytes());
         Err(if is_elder { BlobError::Elder } else { BlobError::Strange })
     }
 }
@@ -457,7 +470,7 @@ fn sync_parts(folder: &Path) -> io::Result<()> {
 
 fn failed(error: impl Into<Failure>) -> BlobError {
     match error.into() {
-        Failure::Objects(object_store::Error::NotFound { .. }) => BlobError::Missing,
+        Failure::Objects(object_store::Error::NotFound { .. }) => BlobError::Lost,
         Failure::Objects(error) => BlobError::Place(error.to_string()),
         Failure::Io(error) => BlobError::Place(error.to_string()),
     }

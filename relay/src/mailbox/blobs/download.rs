@@ -48,10 +48,10 @@ impl<B: Buffer, N: Notices> Service<B, N> {
                 Answer::BlobPart(part, bytes)
             });
             respond(answer.map_err(|error| {
-                // What has ended meanwhile is neither damaged nor missing.
+                // What has ended meanwhile is not damaged.
                 let is_there = shared.registry().same(id, object).is_some();
-                let is_gone = matches!(error, BlobError::Damaged | BlobError::Missing);
-                if is_gone && !is_there { no_blob() } else { failure(&error) }
+                let has_ended = matches!(error, BlobError::Damaged) && !is_there;
+                if has_ended { no_blob() } else { failure(&error) }
             }));
         });
     }

@@ -12,7 +12,7 @@ use super::upload::Writer;
 use super::{Blobs, after, busy, no_blob, row};
 use crate::buffer::blobs::ObjectId;
 use crate::buffer::{Act, Buffer, BufferError, Done, Outcome, RowWrite, Span};
-use crate::limits::{BLOB_EXPIRY_STEP, BLOB_SWEEP_STEP};
+use crate::limits::{BLOB_EXPIRY_STEP, BLOB_LOOK_STEP, BLOB_SWEEP_STEP};
 use crate::mailbox::api::{Access, Answer, Notices, Respond};
 use crate::mailbox::authorise::{Need, authorise};
 use crate::mailbox::rows;
@@ -128,6 +128,11 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             let Some(facts) = blobs.registry().get(id).map(|blob| blob.facts) else { continue };
             // What the queue has no room for now is found again.
             give_back(self.end_blob(blobs, id, facts, |_| ()));
+        }
+        let unread = blobs.registry().take_unread(BLOB_LOOK_STEP);
+        for (id, object) in unread {
+            // Where the place fails, whoever asks for the blob has it looked at again.
+            self.look(blobs, id, object, |_, _| ());
         }
         blobs.store.destroy_keys(now);
         blobs.registry().rest(now);

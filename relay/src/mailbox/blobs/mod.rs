@@ -160,15 +160,12 @@ fn busy(detail: &'static str) -> Refusal {
 /// What a client is told of parts that cannot be kept or had.
 fn failure(error: &BlobError) -> Refusal {
     match error {
+        BlobError::Missing => no_blob(),
         BlobError::Damaged => Refusal::new(Code::Internal, "the blob's bytes are damaged"),
         BlobError::Busy => busy("too much is being read and written"),
-        // A part that is missing may be in a place that is not mounted: what is lost for good is
-        // found by the sweep.
-        BlobError::Missing
-        | BlobError::Strange
-        | BlobError::Elder
-        | BlobError::Lost
-        | BlobError::Place(_) => busy("the blobs cannot be reached at this moment"),
+        BlobError::Strange | BlobError::Elder | BlobError::Lost | BlobError::Place(_) => {
+            busy("the blobs cannot be reached at this moment")
+        }
     }
 }
 

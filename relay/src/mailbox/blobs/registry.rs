@@ -25,6 +25,8 @@ pub(super) struct Registry {
     paces: HashMap<MailboxId, Pace>,
     by_time: BTreeSet<(UnixTime, BlobId)>,
     bytes: u64,
+    /// Those of which the start knew no more than that they are not complete.
+    unread: Vec<BlobId>,
 }
 
 /// What never changes of a blob.
@@ -109,7 +111,11 @@ impl Registry {
             size: BlobSize::new(value.size),
             expires_at: UnixTime::new(value.expires_at),
         };
-        self.insert(id, facts, if value.complete { Stage::Complete } else { Stage::Unread });
+        let stage = if value.complete { Stage::Complete } else { Stage::Unread };
+        if !value.complete {
+            self.unread.push(id);
+        }
+        self.insert(id, facts, stage);
         if let Some(blob) = self.blobs.get_mut(&id).filter(|_| value.kept) {
             blob.kept_by = Some(row.revision);
         }
@@ -174,20 +180,25 @@ impl Registry {
 
     /// The write of one more part begins, if the relay's bound leaves room for it (LIM-24).
     pub(super) fn begin_part(&mut self, id: BlobId, max_bytes: u64) -> bool {
-        let before = self.bytes;
-        self.change_writes(id, 1);
-        let fits = self.bytes <= max_bytes || self.bytes == before;
-        if !fits {
-            self.change_writes(id, -1);
+        let Some(blob) = self.blobs.get_mut(&id) else { return false };
+        let more = blob.counts_with(1) - blob.counts_with(0);
+        if more > 0 && self.bytes + more > max_bytes {
+            return false;
         }
-        fits
-    }
-
-    fn change_writes(&mut self, id: BlobId, by: i32) {
-        if let Some(Blob { stage: Stage::Writing(progress), .. }) = self.blobs.get_mut(&id) {
-            progress.writing = progress.writing.saturating_add_signed(by);
+        if let Stage::Writing(progress) = &mut blob.stage {
+            progress.writing += 1;
         }
         self.recount(id);
+        true
+    }
+
+    /// Some blobs of which nobody knows yet which parts are there: until then they count whole.
+    pub(super) fn take_unread(&mut self, max: usize) -> Vec<(BlobId, ObjectId)> {
+        let rest = self.unread.len().saturating_sub(max);
+        let some = self.unread.split_off(rest);
+        let left = some.into_iter().filter_map(|id| Some((id, self.blobs.get(&id)?)));
+        let is_unread = |blob: &Blob| matches!(blob.stage, Stage::Unread);
+        left.filter(|(_, blob)| is_unread(blob)).map(|(id, blob)| (id, blob.facts.object)).collect()
     }
 
     /// The write of a part has ended, well or not.
@@ -214,7 +225,7 @@ impl Registry {
     /// Brings what a blob counts for up to date.
     fn recount(&mut self, id: BlobId) {
         if let Some(blob) = self.blobs.get_mut(&id) {
-            let counts = blob.counts();
+            let counts = blob.counts_with(0);
             let before = std::mem::replace(&mut blob.counted, counts);
             self.bytes = self.bytes - before + counts;
         }
@@ -326,15 +337,15 @@ impl Blob {
         BlobState { stored, complete, expires_at: self.facts.expires_at }
     }
 
-    /// The bytes it counts for in the relay (BLB-7): the parts it may have.
-    fn counts(&self) -> u64 {
+    /// The bytes it counts for in the relay (BLB-7), with so many more parts being written.
+    fn counts_with(&self, more: u64) -> u64 {
         let part = limits::BLOB_PART_BYTES as u64;
         match &self.stage {
             Stage::Beginning => part,
             Stage::Unread | Stage::Complete => self.facts.counts(),
             Stage::Writing(progress) => {
                 let parts = u64::from(progress.stored) + u64::from(progress.writing);
-                let parts = parts + progress.beyond.len() as u64;
+                let parts = parts + progress.beyond.len() as u64 + more;
                 (parts * part).clamp(part, self.facts.counts())
             }
         }

@@ -418,6 +418,22 @@ async fn the_pace_of_parts_outlives_their_blobs() {
     assert!(house.write(2, 0, part).await.is_ok(), "a mailbox that has rested begins anew");
 }
 
+/// BLB-7, LIM-24: after a start, what is not complete counts whole only until it is looked at.
+#[tokio::test]
+async fn what_is_not_complete_is_looked_at_after_a_start() {
+    let mut house = House::new().await;
+    house.create(1, 3 * PART, NOW).await.unwrap();
+    house.write(1, 0, Bytes::from(vec![7; PART])).await.unwrap();
+    let bytes = |house: &House| house.service.blobs.as_ref().unwrap().registry().bytes();
+    assert_eq!(bytes(&house), PART as u64);
+    house.restart().await;
+    assert_eq!(bytes(&house), 3 * PART as u64);
+    house.service.tick_blobs(NOW, false);
+    while bytes(&house) > PART as u64 {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// BLB-7. Once what the end of a mailbox had left in doubt counted until it expired, as nobody
 /// asked for it any more.
 #[tokio::test]

@@ -271,7 +271,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
     }
 
     /// Looks which parts are there, for the first time since the start.
-    fn look(
+    pub(super) fn look(
         self: &Arc<Self>,
         blobs: &Arc<Blobs>,
         id: BlobId,
