@@ -109,8 +109,9 @@ async fn friends(flags: &[&str]) -> Setup {
 /// by an operator; neither home nor relay keeps a word of it open.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn files_arrive_as_they_were() {
-    let data = tempfile::tempdir().unwrap();
-    let relay = Process::start(data.path(), "127.0.0.1:0", &data.path().join("log"));
+    let place = tempfile::tempdir().unwrap();
+    let (data, log) = (place.path().join("data"), place.path().join("log"));
+    let relay = Process::start(&data, "127.0.0.1:0", &log);
     let alice = Person::new("Alice", relay.address());
     let bob = Person::new("Bob", relay.address());
     let (of_bob, of_alice) = introduce(&alice, &bob).await;

@@ -70,8 +70,9 @@ async fn friends(flags: &[&str]) -> Setup {
 /// is started by an operator; each part is told once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_arrives_as_it_was() {
-    let data = tempfile::tempdir().unwrap();
-    let relay = Process::start(data.path(), "127.0.0.1:0", &data.path().join("log"));
+    let place = tempfile::tempdir().unwrap();
+    let (data, log) = (place.path().join("data"), place.path().join("log"));
+    let relay = Process::start(&data, "127.0.0.1:0", &log);
     let alice = Person::new("Alice", relay.address());
     let bob = Person::new("Bob", relay.address());
     let (of_bob, _) = introduce(&alice, &bob).await;
@@ -166,9 +167,9 @@ async fn killed_amid(mut person: Person, id: TransferId, size: usize) -> Person 
 /// BLB-3: a relay that is killed amid an upload keeps what it has answered, and the upload goes on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn transfers_outlive_the_relay() {
-    let data = tempfile::tempdir().unwrap();
-    let log = data.path().join("log");
-    let mut relay = Process::start(data.path(), "127.0.0.1:0", &log);
+    let place = tempfile::tempdir().unwrap();
+    let (data, log) = (place.path().join("data"), place.path().join("log"));
+    let mut relay = Process::start(&data, "127.0.0.1:0", &log);
     let listen = format!("127.0.0.1:{}", relay.address().port());
     let alice = Person::new("Alice", relay.address());
     let bob = Person::new("Bob", relay.address());
@@ -179,13 +180,13 @@ async fn transfers_outlive_the_relay() {
     for share in 1..3 {
         until(&alice, up, |transfer| transfer.done >= (size * share / 3) as u64).await;
         relay.kill();
-        relay = Process::start(data.path(), &listen, &log);
+        relay = Process::start(&data, &listen, &log);
     }
     until_done(&alice, up).await;
     let down = bob.client.download_file(&address, "copy").await.unwrap();
     until(&bob, down, |transfer| transfer.done >= (size / 2) as u64).await;
     relay.kill();
-    relay = Process::start(data.path(), &listen, &log);
+    relay = Process::start(&data, &listen, &log);
     until_done(&bob, down).await;
     assert!(fs::read(path(&bob, "copy")).unwrap() == bytes);
     assert_eq!(relay.terminate(), Some(0));
