@@ -128,7 +128,9 @@ impl Engine {
             Code::Quota => TransferFailure::Full,
             code => TransferFailure::Refused(code),
         };
-        self.end_transfer(row, TransferState::Failed(failure), false)
+        // BLB-7: parts of it may be there, and count.
+        let owed = row.direction == Direction::Upload && failure == TransferFailure::Full;
+        self.end_transfer(row, TransferState::Failed(failure), owed)
     }
 
     /// The relay has forgotten the blob of an upload that did not end well, or will not.

@@ -206,7 +206,8 @@ fn other_bytes_are_a_mismatch() {
     }
 }
 
-/// BLB-4, LIM-23: refusals are told apart, and what was refused is not asked for again.
+/// BLB-4, LIM-23, LIM-24: refusals are told apart, and what was refused is not asked for again;
+/// what is there of an upload for which there is no more room is withdrawn.
 #[test]
 fn refusals_are_told_apart() {
     let (_post, mut alice, _bob) = friends();
@@ -219,6 +220,10 @@ fn refusals_are_told_apart() {
         let (id, _) = upload(&mut alice, "f");
         alice.engine.transfer_refused(&id, code).unwrap();
         assert_eq!(shown(&alice.engine, id).state, TransferState::Failed(failure));
+        if code == Code::Quota {
+            assert_eq!(only(&mut alice.engine).errand(), Errand::Withdraw);
+            alice.engine.transfer_withdrawn(&id).unwrap();
+        }
         assert!(alice.engine.owed_transfers().unwrap().is_empty());
     }
 }

@@ -129,7 +129,7 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             return no(Code::Quota, "the mailbox has no room for this blob");
         }
         // LIM-24
-        if registry.bytes() + limits::BLOB_PART_BYTES as u64 > blobs.max_bytes {
+        if registry.bytes() + facts.counts() > blobs.max_bytes {
             return no(Code::Quota, NO_ROOM);
         }
         self.take_in(Shed::Blob)?;
