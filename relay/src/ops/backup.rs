@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use super::admin;
 use super::clock::Clock;
 use super::config::Serve;
-use super::datadir::{BUFFER, IDENTITY, RESTORING, TLS_KEY};
+use super::datadir::{BUFFER, IDENTITY, RESTORING, TLS_KEY, is_unused};
 use crate::buffer::files::sync_name;
 use crate::buffer::redb::RedbBuffer;
 use crate::buffer::redb::snapshot::{Kind, Record, Restorer, SnapshotError, Summary, Verifier};
@@ -129,15 +129,11 @@ pub fn restore(serve: &Serve, file: &Path) -> Result<String, Error> {
     Ok(found)
 }
 
-/// Closes a directory to others in which nothing is but what file systems begin with, and the
-/// folder of the restore.
+/// Closes a directory to others in which nothing is yet.
 fn close_unused(folder: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let name = entry?.file_name();
-        if name != "lost+found" && name != RESTORING {
-            let what = "it is there already, and not empty";
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
-        }
+    if !is_unused(folder)? {
+        let what = "it is there already, and not empty";
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
     }
     fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
 }

@@ -173,15 +173,22 @@ impl DataDir {
 /// Whether a directory may be closed to others: it is a relay's, or empty, or closed already.
 pub(super) fn may_be_closed(path: &Path) -> std::io::Result<bool> {
     use std::os::unix::fs::PermissionsExt;
-    let entries = match fs::read_dir(path) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),
-        Err(error) => return Err(error),
-    };
-    let names = entries.map(|entry| Ok(entry?.file_name())).collect::<std::io::Result<Vec<_>>>()?;
-    let is_used = names.iter().any(|name| name == LOCK || name == IDENTITY || name == BUFFER);
-    let is_empty = names.iter().all(|name| name == "lost+found" || name == RESTORING);
-    Ok(is_used || is_empty || fs::metadata(path)?.permissions().mode() & 0o077 == 0)
+    if !path.exists() || is_unused(path)? {
+        return Ok(true);
+    }
+    let is_used = [LOCK, IDENTITY, BUFFER].iter().any(|name| path.join(name).exists());
+    Ok(is_used || fs::metadata(path)?.permissions().mode() & 0o077 == 0)
+}
+
+/// Whether nothing is in a directory but what file systems begin with, and the folder of a restore.
+pub(super) fn is_unused(path: &Path) -> std::io::Result<bool> {
+    for entry in fs::read_dir(path)? {
+        let name = entry?.file_name();
+        if name != "lost+found" && name != RESTORING {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 #[cfg(unix)]

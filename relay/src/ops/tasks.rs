@@ -4,6 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, debug_span, error};
@@ -53,28 +54,29 @@ impl Tasks {
     }
 
     /// Does work that blocks beside the tasks; it may end at any time and is waited for.
-    #[expect(clippy::disallowed_methods, reason = "this is the one spawner")]
     pub(crate) fn spawn_blocking(&self, work: impl FnOnce() + Send + 'static) {
-        let tracked = self.tracker.token();
-        drop(tokio::task::spawn_blocking(move || {
-            let _tracked = tracked;
-            work();
-        }));
+        drop(self.begin_blocking(work));
     }
 
     /// Does work that blocks beside the tasks, and waits for it; `None` if it panicked.
-    #[expect(clippy::disallowed_methods, reason = "this is the one spawner")]
     pub(crate) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
+        self.begin_blocking(work).await.ok()
+    }
+
+    /// The work itself is tracked: it goes on when nobody waits for it any more.
+    #[expect(clippy::disallowed_methods, reason = "this is the one spawner")]
+    fn begin_blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> JoinHandle<T> {
         let tracked = self.tracker.token();
-        // The work goes on when nobody waits for it any more.
-        let work = tokio::task::spawn_blocking(move || {
+        tokio::task::spawn_blocking(move || {
             let _tracked = tracked;
             work()
-        });
-        work.await.ok()
+        })
     }
 
     /// Starts a thread without which the relay cannot go on. The handle is to be joined last.
