@@ -147,6 +147,12 @@ pub(crate) const SWEEP_STEP: usize = 256;
 /// Mailboxes in memory are spread over so many locks.
 pub(crate) const SHARDS: usize = 64;
 
+/// Chunks that are read ahead of those that are being indexed, when a store is opened.
+pub(crate) const READ_AHEAD: usize = 64;
+
+/// Chunks, a GiB, after which a start that reads the store tells how far it is.
+pub(crate) const READING_TOLD: u64 = 16_384;
+
 /// The first wait before a failed store is opened anew; doubled each time.
 pub(crate) const REOPEN_FIRST: Duration = Duration::from_millis(50);
 /// The longest wait before a failed store is opened anew.

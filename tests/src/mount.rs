@@ -18,6 +18,17 @@ impl Mount {
         Self(at.to_owned())
     }
 
+    /// A file as a medium of so many MiB, with an ext4 file system on it.
+    pub fn ext4(medium: &Path, at: &Path, mib: u64) -> Self {
+        let file = File::create_new(medium).expect("a file");
+        file.set_len(mib * 1_024 * 1_024).expect("so long a file");
+        let made = Command::new("mkfs.ext4").arg("-q").arg(medium).status();
+        assert!(made.expect("mkfs.ext4(8) is there").success(), "no file system was made");
+        fs::create_dir_all(at).expect("a place to mount at");
+        mount(&["-o", "loop", text(medium)], at);
+        Self(at.to_owned())
+    }
+
     /// What lies at a place already, once more and read-only above it: what was open before can
     /// still be written, what is opened from now on cannot.
     pub fn read_only_above(at: &Path) -> Self {

@@ -386,14 +386,16 @@ fn deletion_leaves_nothing(rig: &Rig) {
     assert_eq!(again.prev, Seq::START);
 }
 
-/// MBX-4: answers come once each and in the order of their acts.
+/// MBX-4: answers come once each and in the order of their acts, unless they are held.
 fn answers_come_in_order(rig: &Rig) {
     let (sender, receiver) = sync_channel(300);
     for number in 0..300_u32 {
         let sender = sender.clone();
         let done = Box::new(move |_| sender.send(number).unwrap());
         let act = match number % 3 {
-            0 => Act::Append(append(number)),
+            0 => {
+                Act::Append(AppendAct { rows: vec![row(9, b"use", Some(b"1"))], ..append(number) })
+            }
             1 => Act::Write { rows: Vec::new(), trim: None },
             _ => Act::Create { rows: Vec::new(), max_mailboxes: 1, toll: None },
         };

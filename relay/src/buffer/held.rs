@@ -204,23 +204,49 @@ fn numbers_that_were_only_held_are_not_given_again() {
     assert!(seen.try_recv().unwrap().seq > lost.seq);
 }
 
-/// MBX-21: whatever else happens to the mailbox writes what is held first and answers it first, in
-/// one step, so that no crash keeps the later and loses the earlier.
+/// MBX-21: whatever else happens to the mailbox writes what is held first, in one step, so that no
+/// crash keeps the later and loses the earlier. Once it was answered then too: a reader who came
+/// back was known by that.
 #[test]
 fn other_acts_settle_what_is_held_before_them() {
     let mut hand = Hand::new(Settings::default());
     let (_, first) = hand.hold(append(1));
     let other = hand.submit(Act::Append(append(2)));
     hand.writer.step();
-    assert!(matches!(first.try_recv().unwrap(), Ok(Outcome::Settled(_))));
     assert!(matches!(other.try_recv().unwrap(), Ok(Outcome::Stored(_))));
     assert_eq!(hand.ids(), [id(1), id(2)]);
-    let (_, third) = hand.hold(append(3));
+    assert_eq!(hand.after_crash().ids(), [id(1), id(2)]);
+    let (seen, third) = hand.hold(append(3));
+    let stored = seen.try_recv().unwrap();
     let again = hand.submit(Act::Append(append(3)));
     hand.writer.step();
-    let Ok(Outcome::Settled(stored)) = third.try_recv().unwrap() else { panic!() };
     assert_eq!(again.try_recv().unwrap(), Ok(Outcome::Already(stored)));
     assert_eq!(hand.after_crash().ids(), [id(1), id(2), id(3)]);
+    (0..2).for_each(|_| hand.writer.turn_hold());
+    for answer in [&first, &third] {
+        assert!(answer.try_recv().is_err(), "its turn is still to come");
+    }
+    hand.writer.turn_hold();
+    for answer in [first, third] {
+        assert!(matches!(answer.try_recv().unwrap(), Ok(Outcome::Settled(_))));
+    }
+    assert_eq!(hand.ids(), [id(1), id(2), id(3)]);
+}
+
+/// MBX-21: once a turn came so much later as the one before had to write, which is when a reader
+/// was absent.
+#[test]
+fn turns_do_not_wait_for_each_other() {
+    let hold = Duration::from_secs(3_600);
+    let mut hand = Hand::new(Settings { hold, ..Settings::default() });
+    let (_seen, _answer) = hand.hold(append(1));
+    let first = hand.writer.next_turn().unwrap();
+    for turns in 1..3 {
+        hand.writer.turn_hold();
+        assert_eq!(hand.writer.next_turn(), Some(first + hold * turns));
+    }
+    hand.writer.turn_hold();
+    assert_eq!(hand.writer.next_turn(), None, "nothing is held");
 }
 
 /// MBX-21: when the store fails nothing is known of what is held, and what was seen is never
@@ -289,10 +315,11 @@ fn what_has_no_room_in_memory_is_stored() {
     let (seen, third) = hand.hold(sized(3, 1));
     assert!(seen.try_recv().is_err());
     assert!(matches!(third.try_recv().unwrap(), Ok(Outcome::Stored(_))));
-    assert!(matches!(first.try_recv().unwrap(), Ok(Outcome::Settled(_))), "in the log's order");
     assert_eq!(hand.ids(), [id(1), id(2), id(3)]);
+    assert_eq!(hand.after_crash().ids(), [id(1), id(2), id(3)], "in the log's order");
     // Their time over, there is room again.
     (0..2).for_each(|_| hand.writer.turn_hold());
+    assert!(first.try_recv().is_err());
     let (seen, _) = hand.hold(sized(4, 100));
     seen.try_recv().unwrap();
 }
@@ -306,7 +333,7 @@ fn what_is_settled_early_leaves_its_room() {
     hand.hold(AppendAct { body: body.clone(), ..append(1) });
     hand.submit(Act::Append(append(2)));
     hand.writer.step();
-    while hand.writer.awaits_turn() {
+    while hand.writer.next_turn().is_some() {
         hand.writer.turn_hold();
     }
     let (seen, _) = hand.hold(AppendAct { body, ..append(3) });

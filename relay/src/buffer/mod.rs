@@ -18,8 +18,8 @@
 //! - Every act gets a sequence number, rising over all mailboxes and never used twice, whatever
 //!   crashes (MBX-3). A row remembers the number of the act that wrote it: its revision.
 //! - Readers see only what is durable and not expired (MBX-11), and what is held in memory for a
-//!   moment (MBX-21): that is told by `seen`, and `done` follows when it is durable, or when it is
-//!   confirmed and need not be any more.
+//!   moment (MBX-21): that is told by `seen`. Its `done` follows at a fixed time, also if acts
+//!   behind it are done before, when it is durable, or is confirmed and need not be any more.
 
 #[cfg(feature = "simulation")]
 pub(crate) mod alone;

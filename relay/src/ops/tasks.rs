@@ -9,6 +9,26 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, debug_span, error};
 
+/// Does two works at once: `ahead` on a thread of its own, `here` on this one. Waits for both.
+///
+/// # Errors
+/// The system's, when it gives no thread; nothing was done then.
+pub(crate) fn beside<A: Send, H>(
+    name: &'static str,
+    ahead: impl FnOnce() -> A + Send,
+    here: impl FnOnce() -> H,
+) -> std::io::Result<(A, H)> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name(name.to_owned());
+        let ahead = thread.spawn_scoped(scope, ahead)?;
+        let here = here();
+        match ahead.join() {
+            Ok(ahead) => Ok((ahead, here)),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
 /// Starts tasks; a clone starts tasks of the same house.
 #[derive(Clone)]
 pub(crate) struct Tasks {

@@ -1,5 +1,6 @@
 //! The relay's released program under load, and what it has used of the machine.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -27,13 +28,23 @@ pub struct Usage {
 impl Server {
     /// Starts the released build, with as many connections from here as the bench needs.
     pub fn start(data: &Path) -> Self {
+        Self::spawn(data, "warn", Stdio::inherit())
+    }
+
+    /// The same, with what it says in a file.
+    pub fn start_logging(data: &Path, log: &Path) -> Self {
+        Self::spawn(data, "info", File::create(log).expect("a log").into())
+    }
+
+    fn spawn(data: &Path, level: &str, log: Stdio) -> Self {
         let mut child = Command::new(program())
-            .args(["serve", "--listen", "127.0.0.1:0", "--log", "warn"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--log", level])
             .args(["--connections-per-prefix", "50000", "--connects-per-minute", "1000000"])
             .args(["--creates-per-minute", "1000000", "--data"])
             .arg(data)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .stderr(log)
             .spawn()
             .expect("the released relay, built by tests/benches/run");
         let stdout = child.stdout.take().expect("its output");

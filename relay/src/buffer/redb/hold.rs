@@ -5,9 +5,10 @@
 //!  append -> seen ... a turn ... a turn: what is not confirmed is written ... a turn: answered
 //! ```
 //!
-//! Turns come at fixed times, and every answer with one, whether its envelope was written or not:
-//! so its time does not tell who is online. Whatever else happens to a mailbox first writes what is
-//! held of it, in the same transaction: a crash never keeps one thing and loses what came before.
+//! Turns come at fixed times, and every answer with its own, whether its envelope was written or
+//! not: so its time does not tell who is online. Whatever else happens to a mailbox first writes
+//! what is held of it, in the same transaction: a crash never keeps one thing and loses what came
+//! before. The answer waits for its turn all the same: what happened may be a reader's return.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -30,7 +31,7 @@ pub(super) struct Hold {
     old: Turn,
     /// Written or confirmed; told with the next turn.
     decided: Vec<Held>,
-    /// How many of each mailbox are in the three above.
+    /// How many of each mailbox are in `young` and `old` and not written.
     of: HashMap<MailboxId, u32>,
     /// Bytes of bodies in `young` and `old`.
     bytes: usize,
@@ -56,6 +57,8 @@ pub(super) struct Held {
     chunk: ChunkId,
     offset: u32,
     reply: Reply,
+    /// With something else that happened to the mailbox.
+    is_written: bool,
 }
 
 impl Default for Hold {
@@ -81,27 +84,28 @@ impl Hold {
     }
 
     fn is_empty(&self) -> bool {
-        self.of.is_empty()
+        self.young.held.is_empty() && self.old.held.is_empty() && self.decided.is_empty()
     }
 
-    fn note_told(&mut self, mailbox: MailboxId) {
-        if let Some(count) = self.of.get_mut(&mailbox) {
-            *count -= 1;
-            if *count == 0 {
-                self.of.remove(&mailbox);
+    /// What was held is decided.
+    fn note_decided(&mut self, held: &[Held]) {
+        for Held { mailbox, .. } in held.iter().filter(|held| !held.is_written) {
+            if let Some(count) = self.of.get_mut(mailbox) {
+                *count -= 1;
+                if *count == 0 {
+                    self.of.remove(mailbox);
+                }
             }
         }
     }
+}
 
-    /// Takes everything of a mailbox, in the order of its log.
-    fn take(&mut self, mailbox: MailboxId) -> Vec<Held> {
-        if self.is_empty() || self.of.remove(&mailbox).is_none() {
-            return Vec::new();
-        }
-        let all = [&mut self.decided, &mut self.old.held, &mut self.young.held];
-        let is_its = |held: &mut Held| held.mailbox == mailbox;
-        all.into_iter().flat_map(|held| held.extract_if(.., is_its)).collect()
-    }
+/// When the turn after one that was due comes: whole holds later, however long the turn itself took
+/// (MBX-21). A write that takes longer than a hold delays it all the same.
+fn next_turn(due: Instant, hold: Duration, now: Instant) -> Instant {
+    let late = now.saturating_duration_since(due);
+    let missed = late.as_nanos().checked_div(hold.as_nanos()).unwrap_or(0);
+    due + hold * u32::try_from(missed + 1).unwrap_or(u32::MAX)
 }
 
 impl Writer {
@@ -145,7 +149,8 @@ impl Writer {
         bodies.push(envelope);
         index.add(mailbox, Placed { id, stored, size, chunk, offset }, self.now);
         told.push(Told::Seen(seen, stored));
-        self.hold.young.held.push(Held { mailbox, stored, chunk, offset, reply });
+        let is_written = false;
+        self.hold.young.held.push(Held { mailbox, stored, chunk, offset, reply, is_written });
         *self.hold.of.entry(mailbox).or_default() += 1;
         self.hold.bytes += size;
         self.hold.remembered_entries += 1;
@@ -154,24 +159,30 @@ impl Writer {
         None
     }
 
-    /// Writes what is held of a mailbox, and gives its answers: something else happens to it.
+    /// Writes what is held of a mailbox: something else happens to it. The answers come with their
+    /// turns.
     pub(super) fn settle(
         &mut self,
         batch: &mut Batch<'_>,
         mailbox: MailboxId,
-    ) -> Result<Vec<Told>, redb::Error> {
-        let mut told = Vec::new();
-        for held in self.hold.take(mailbox) {
-            self.write_held(batch, &held)?;
-            told.push(Told::Done(held.reply, Ok(Outcome::Settled(held.stored))));
+    ) -> Result<(), redb::Error> {
+        if self.hold.of.remove(&mailbox).is_none() {
+            return Ok(());
         }
-        Ok(told)
+        let Hold { old, young, .. } = &mut self.hold;
+        let mut all = [std::mem::take(&mut old.held), std::mem::take(&mut young.held)];
+        let is_its = |held: &&mut Held| held.mailbox == mailbox && !held.is_written;
+        let written = all.iter_mut().flatten().filter(is_its).try_for_each(|held| {
+            held.is_written = true;
+            self.write_held(batch, held)
+        });
+        [self.hold.old.held, self.hold.young.held] = all;
+        written
     }
 
     /// Tells what is decided, and decides over what was held for a whole turn.
     pub(crate) fn turn_hold(&mut self) {
         for held in std::mem::take(&mut self.hold.decided) {
-            self.hold.note_told(held.mailbox);
             held.reply.answer(Ok(Outcome::Settled(held.stored)));
         }
         let next = Turn { chunk: self.hold.next_chunk, held: Vec::new() };
@@ -185,16 +196,17 @@ impl Writer {
         if let Some(bodies) = self.store.held_mut().remove(&old.chunk) {
             self.hold.bytes -= bodies.iter().map(|envelope| envelope.body.len()).sum::<usize>();
         }
+        self.hold.note_decided(&old.held);
         self.hold.decided = old.held;
-        // Bodies that were settled early go with their turn, and count until then.
-        let rests = self.hold.is_empty() && self.store.held_mut().is_empty();
-        self.hold.due = (!rests).then(|| Instant::now() + self.settings.hold);
+        let (now, rests) = (Instant::now(), self.hold.is_empty());
+        let due = self.hold.due.filter(|_| !rests);
+        self.hold.due = due.map(|due| next_turn(due, self.settings.hold, now));
     }
 
-    /// Whether another turn comes.
+    /// When another turn comes, if one does.
     #[cfg(test)]
-    pub(crate) fn awaits_turn(&self) -> bool {
-        self.hold.rest().is_some()
+    pub(crate) fn next_turn(&self) -> Option<Instant> {
+        self.hold.due
     }
 
     /// Lets nothing be held any more: all is written and told.
@@ -224,12 +236,13 @@ impl Writer {
     }
 
     fn write_old(&mut self, old: &[Held]) -> Result<(), redb::Error> {
+        let open: Vec<_> = old.iter().filter(|held| !held.is_written).collect();
         let kept: Vec<_> = {
             let index = self.store.index();
             let is_kept = |held: &&Held| !index.is_let_go(held.mailbox, held.stored.seq);
-            old.iter().filter(is_kept).collect()
+            open.iter().copied().filter(is_kept).collect()
         };
-        metrics::UNWRITTEN.add(old.len() - kept.len());
+        metrics::UNWRITTEN.add(open.len() - kept.len());
         if kept.is_empty() {
             return Ok(());
         }
@@ -265,5 +278,18 @@ impl Writer {
         let (to, offset) = self.pack(batch, mailbox, &envelope)?;
         batch.moves.push(Moved { mailbox, seq, expires_at, from, to, offset });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// MBX-21: late, a turn is left out and none moves.
+    #[test]
+    fn turns_come_at_fixed_times() {
+        let (due, hold) = (Instant::now(), Duration::from_millis(20));
+        let after = |late| next_turn(due, hold, due + Duration::from_millis(late)) - due;
+        assert_eq!([0, 19, 20, 59].map(after), [1, 1, 2, 3].map(|turns| hold * turns));
     }
 }

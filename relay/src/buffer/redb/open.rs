@@ -2,6 +2,8 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::Instant;
 
 use redb::{
     Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, ReadableTableMetadata,
@@ -13,9 +15,11 @@ use tracing::info;
 use super::super::Stored;
 use super::super::chunk;
 use super::super::files::sync_name;
-use super::super::index::{Index, Placed};
+use super::super::index::{ChunkId, Index, Placed};
 use super::tables::{CHUNKS, FORMAT, MARKS, META, RESERVED, RESTORED, ROWS, mark_of};
 use crate::error::advice;
+use crate::limits::{READ_AHEAD, READING_TOLD};
+use crate::ops::tasks;
 
 /// Layout: the form of the tables this relay reads and writes.
 pub(super) const FORMAT_NUMBER: u64 = 3;
@@ -77,13 +81,18 @@ pub(super) fn begin(database: &Database) -> Result<WriteTransaction, redb::Error
 
 /// Opens the store and rebuilds the index.
 pub(super) fn open(opener: &Opener, now: UnixTime) -> Result<(Database, Index), OpenError> {
+    let begun = Instant::now();
     let database = opener().map_err(|error| match error {
         DatabaseError::DatabaseAlreadyOpen => OpenError::Locked,
         DatabaseError::Storage(StorageError::Io(error)) => OpenError::System(error),
         other => storage(other),
     })?;
     prepare(&database)?;
-    let index = rebuild(&database, now)?;
+    let opening_ms = begun.elapsed().as_millis();
+    let index = rebuild(&database, now, &mut |done, of| info!(done, of, "reading the store"))?;
+    let reading_ms = begun.elapsed().as_millis() - opening_ms;
+    let (mailboxes, envelopes) = (index.mailboxes(), index.envelopes());
+    info!(mailboxes, envelopes, opening_ms, reading_ms, "store opened");
     Ok((database, index))
 }
 
@@ -121,8 +130,13 @@ pub(super) fn restored(database: &Database) -> Result<Seq, OpenError> {
 }
 
 /// One sequential scan. What was let go before counts as dead from now on, so that its ids are
-/// remembered long enough (MBX-5); numbers go on above the last block (MBX-3).
-fn rebuild(database: &Database, now: UnixTime) -> Result<Index, OpenError> {
+/// remembered long enough (MBX-5); numbers go on above the last block (MBX-3). `tell` gets how many
+/// chunks are done of how many, as a large store takes its time.
+fn rebuild(
+    database: &Database,
+    now: UnixTime,
+    tell: &mut dyn FnMut(u64, u64),
+) -> Result<Index, OpenError> {
     let transaction = database.begin_read().map_err(storage)?;
     let meta = transaction.open_table(META).map_err(storage)?;
     let reserved = meta.get(RESERVED).map_err(storage)?.map_or(0, |found| found.value());
@@ -132,29 +146,45 @@ fn rebuild(database: &Database, now: UnixTime) -> Result<Index, OpenError> {
         let (mailbox, mark) = entry.map_err(storage)?;
         index.insert(MailboxId::new(*mailbox.value()), mark_of(mark.value()));
     }
-    let chunks = transaction.open_table(CHUNKS).map_err(storage)?;
-    let mut envelopes = 0_u64;
-    for entry in chunks.iter().map_err(storage)? {
-        let (id, bytes) = entry.map_err(storage)?;
+    let table = transaction.open_table(CHUNKS).map_err(storage)?;
+    let chunks = table.len().map_err(storage)?;
+    let (sender, read) = sync_channel(READ_AHEAD);
+    let add_all = || {
+        for (entries, done) in read.iter().zip(1..) {
+            for (mailbox, placed) in entries {
+                index.add(mailbox, placed, now);
+            }
+            if done % READING_TOLD == 0 {
+                tell(done, chunks);
+            }
+        }
+    };
+    let worked = tasks::beside("reader", move || read_chunks(&table, &sender), add_all);
+    worked.map_err(OpenError::System)?.0?;
+    index.index_ids();
+    Ok(index)
+}
+
+/// Reads and checks every chunk, in order, and hands on what stands in each.
+fn read_chunks(
+    table: &impl ReadableTable<ChunkId, &'static [u8]>,
+    sender: &SyncSender<Vec<(MailboxId, Placed)>>,
+) -> Result<(), OpenError> {
+    for entry in table.iter().map_err(storage)? {
+        let (chunk, bytes) = entry.map_err(storage)?;
         let entries = chunk::read_all(bytes.value())
             .map_err(|damage| OpenError::Damaged(damage.to_string()))?;
-        for entry in entries {
-            let chunk::Entry { mailbox, id: name, seq, prev, expires_at, commit, .. } = entry;
-            let placed = Placed {
-                id: name,
-                stored: Stored { seq, prev, expires_at, commit },
-                size: entry.size(),
-                chunk: id.value(),
-                offset: entry.offset,
-            };
-            index.add(mailbox, placed, now);
-            envelopes += 1;
+        let placed = |entry: chunk::Entry<'_>| {
+            let chunk::Entry { mailbox, id, seq, prev, expires_at, commit, offset, .. } = entry;
+            let stored = Stored { seq, prev, expires_at, commit };
+            let (chunk, size) = (chunk.value(), entry.size());
+            (mailbox, Placed { id, stored, size, chunk, offset })
+        };
+        if sender.send(entries.into_iter().map(placed).collect()).is_err() {
+            break;
         }
     }
-    index.index_ids();
-    let chunks = chunks.len().map_err(storage)?;
-    info!(mailboxes = index.mailboxes(), chunks, envelopes, "store opened");
-    Ok(index)
+    Ok(())
 }
 
 pub(super) fn storage(error: impl std::fmt::Display) -> OpenError {
@@ -200,8 +230,26 @@ mod tests {
             }
         }
         transaction.commit().unwrap();
-        let index = rebuild(&database, NOW).unwrap();
+        let index = rebuild(&database, NOW, &mut |_, _| ()).unwrap();
         assert_eq!(index.envelopes(), 100);
         assert!(index.has_tables());
+    }
+
+    #[test]
+    fn reading_a_large_store_tells_how_far_it_is() {
+        let opener: Opener = Box::new(|| {
+            Database::builder().create_with_backend(redb::backends::InMemoryBackend::new())
+        });
+        let (database, _) = open(&opener, NOW).unwrap();
+        let (empty, all) = (ChunkWriter::new(NOW), 2 * READING_TOLD + 1);
+        let transaction = begin(&database).unwrap();
+        {
+            let mut chunks = transaction.open_table(CHUNKS).unwrap();
+            (1..=all).for_each(|id| drop(chunks.insert(id, empty.bytes()).unwrap()));
+        }
+        transaction.commit().unwrap();
+        let mut told = Vec::new();
+        rebuild(&database, NOW, &mut |done, of| told.push((done, of))).unwrap();
+        assert_eq!(told, [(READING_TOLD, all), (2 * READING_TOLD, all)]);
     }
 }

@@ -282,7 +282,9 @@ fn store(error: impl std::fmt::Display) -> SnapshotError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::buffer::{Buffer, Settings};
+    use crate::buffer::conformance::{self, Rig, append, id};
+    use crate::buffer::{Act, AppendAct, Buffer, Settings};
+    use crate::ops::tasks::Tasks;
 
     const NOW: UnixTime = UnixTime::new(1_800_000_000);
 
@@ -312,6 +314,39 @@ mod tests {
         // By a clock that is behind.
         assert_eq!(restored(second, later), second + RESTORE_RESERVE);
         assert_eq!(restored(second, UnixTime::new(0)), second + RESTORE_RESERVE);
+    }
+
+    /// MBX-16: what was let go before a backup was taken does not come back with it, nor what has
+    /// expired since, whose key goes with the restored relay's start.
+    #[test]
+    fn what_is_over_does_not_come_back() {
+        let (buffer, writer) = RedbBuffer::in_memory();
+        Tasks::new().spawn_thread("buffer", move || writer.run()).unwrap();
+        let rig = Rig::new(buffer.clone());
+        let expires_at = append(2).expires_at;
+        let let_go = rig.store(1, append(1)).seq;
+        rig.act(1, Act::Write { rows: Vec::new(), trim: Some(let_go) }).unwrap();
+        rig.store(1, append(2));
+        let late = UnixTime::new(expires_at.get() + 3_600);
+        rig.store(1, AppendAct { expires_at: late, ..append(3) });
+
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("buffer.redb");
+        let mut restorer = Restorer::create(&path, NOW).unwrap();
+        let sink = &mut |record: Record| restorer.take(&record).map_err(io::Error::other);
+        buffer.snapshot(sink).unwrap();
+        restorer.finish().unwrap();
+        let keys = || {
+            let file = std::fs::read(path.with_extension("keys")).unwrap();
+            file.chunks(48).filter(|slot| slot.iter().any(|byte| *byte != 0)).count()
+        };
+        assert_eq!(keys(), 2);
+        let now = UnixTime::new(expires_at.get() + 900);
+        let (restored, _writer) = RedbBuffer::open(&path, Settings::default(), now).unwrap();
+        let restored = Rig { buffer: restored, epoch: rig.epoch };
+        assert_eq!((restored.ids(1, now), keys()), (vec![id(3)], 1));
+        // By a clock that goes back too.
+        assert_eq!(restored.ids(1, conformance::NOW), [id(3)]);
     }
 
     /// Once whoever took a backup slowly held up everyone that needed a new key.

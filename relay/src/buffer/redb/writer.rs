@@ -221,10 +221,8 @@ impl Writer {
                 };
                 self.close(&cause);
                 for told in told {
-                    let Told::Done(reply, answer) = told else { continue };
-                    // What was held may have been seen.
-                    let was_seen = matches!(answer, Ok(Outcome::Settled(_)));
-                    reply.answer(Err(if was_seen { BufferError::Unknown } else { error }));
+                    let Told::Done(reply, _) = told else { continue };
+                    reply.answer(Err(error));
                 }
             }
         }
@@ -271,20 +269,15 @@ impl Writer {
         for (mailbox, act, reply) in acts {
             // Whatever happens from here on, this act is answered.
             let Some((act, reply)) = self.hold(mailbox, act, reply, told) else { continue };
-            let place = told.len();
             told.push(Told::Done(reply, Err(BufferError::Unavailable)));
             let batch = match &mut batch {
                 Some(batch) => batch,
                 None => batch.insert(self.begin_batch(begin()?, count)?),
             };
-            let settled = self.settle(batch, mailbox)?;
+            self.settle(batch, mailbox)?;
             let answered = self.act(batch, mailbox, act)?;
-            if let Some(Told::Done(_, answer)) = told.get_mut(place) {
+            if let Some(Told::Done(_, answer)) = told.last_mut() {
                 *answer = answered;
-            }
-            if !settled.is_empty() {
-                // What was held came before.
-                told.splice(place..place, settled);
             }
         }
         let moves = batch.map_or_else(|| Ok(Vec::new()), |batch| self.finish(batch))?;
