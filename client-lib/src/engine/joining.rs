@@ -177,12 +177,23 @@ impl Work<'_> {
         state: LogState,
         reader: ReaderSecret,
     ) -> Result<LogRow, Error> {
+        if matches!(agreed.kind, GroupKind::Group(_)) && self.is_taken(id, false)? {
+            return Err(not_a_member());
+        }
         let (mailbox, relay) = (welcome.mailbox, welcome.relay.to_string());
         let mut log = LogRow::new(mailbox, id, relay, agreed.generation, state, reader);
         log.chain = Some(self.begun_chain(&mailbox)?);
         self.db.put_log(&log)?;
         self.db.put_wish(&mailbox, &Wish::Update, self.now)?;
         Ok(log)
+    }
+
+    /// Whether the id of a group or room, which its maker has chosen, is that of another
+    /// conversation of this account: it would take that one's place.
+    pub(super) fn is_taken(&self, id: ConversationId, is_room: bool) -> Result<bool, Error> {
+        let is_other = |row: ConversationRow| !row.is_shared() || row.is_room != is_room;
+        // CNV-13
+        Ok(id == self.own_conversation_id() || self.db.conversation(id)?.is_some_and(is_other))
     }
 
     /// A contact has added this account to a group.

@@ -64,9 +64,11 @@ impl Work<'_> {
         id_of_key(self.account.id().key()).into()
     }
 
-    /// The own conversation, if there is one.
+    /// The own conversation, if there is one: none that others have made is told anything.
     pub(super) fn own_conversation(&self) -> Result<Option<ConversationRow>, Error> {
-        self.db.conversation(self.own_conversation_id())
+        let row = self.db.conversation(self.own_conversation_id())?;
+        // CNV-13
+        Ok(row.filter(|row| row.state.kind == GroupKind::Own))
     }
 
     /// Makes the own conversation unless it is there (DEV-7).

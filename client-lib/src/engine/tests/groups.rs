@@ -3,16 +3,18 @@
 
 use std::time::Duration;
 
-use restante_crypto::SigningKey;
-use restante_spec::content::{Policy, Role, Who};
+use restante_crypto::{SigningKey, Suite, random_bytes};
+use restante_spec::content::{GroupKind, GroupState, Policy, Role, Who};
 use restante_spec::ids::Seconds;
 
 use super::post::{Person, Post, events, person, wait};
 use super::trio::Trio;
 use super::*;
 use crate::limits::{RENEW_PAUSE, RENEW_SPREAD, UPDATE_EVERY};
-use crate::store::{LogState, Wish};
-use crate::types::{Conversation, ConversationId, GroupChange, GroupMember, MessageKind, Standing};
+use crate::store::{ConversationRow, LogState, Wish};
+use crate::types::{
+    Conversation, ConversationId, ConversationKind, GroupChange, GroupMember, MessageKind, Standing,
+};
 
 /// Alice, who made the group, and those she has added to it.
 struct Circle {
@@ -434,4 +436,44 @@ fn leaves_are_renewed_one_after_the_other() {
         assert_eq!(counted(&mut trio), begun + renewed);
         pass(&mut trio, spread + 1);
     }
+}
+
+/// Makes a group that says of itself that it has this id; the maker knows it by the one given back.
+fn group_named(maker: &mut Person, id: ConversationId) -> ConversationId {
+    let known_as = ConversationId::new(random_bytes().unwrap());
+    let made = maker.engine.transact(|work| {
+        let mut state = GroupState::new(GroupKind::Group(*id.as_bytes()), 1);
+        state.set_role(*work.account.id().key(), Role::Owner);
+        let mut row = ConversationRow::new(known_as, state);
+        row.log = Some(work.create_log(&row, Suite::Hybrid)?);
+        work.take_part(&mut row)
+    });
+    made.unwrap();
+    known_as
+}
+
+/// CNV-13: once a group that has the own account's id became the conversation of its devices, and
+/// its members could read everything those tell each other.
+#[test]
+fn no_group_takes_the_place_of_another_conversation() {
+    let (mut post, mut alice, mut bob) = friends();
+    let (own, talk) = (ConversationId::from(alice.engine.own_id().unwrap()), alice.talk());
+    for id in [own, talk] {
+        let group = group_named(&mut bob, id);
+        bob.engine.add_member(group, bob.contact().id).unwrap();
+        for _ in 0..2 {
+            post.round(&mut bob);
+            post.round(&mut alice);
+        }
+        let told = events(&mut alice);
+        assert!(told.contains(&Event::Notice(Notice::Junk { conversation: None })), "{told:?}");
+    }
+    assert_eq!(alice.engine.conversation(own).unwrap_err(), Error::NoSuchConversation);
+    assert_eq!(alice.engine.conversation(talk).unwrap().kind, ConversationKind::Direct);
+    // Were it there all the same, it would be told nothing.
+    let state = GroupState::new(GroupKind::Group(*own.as_bytes()), 1);
+    let row = ConversationRow::new(own, state);
+    alice.engine.store.write(|db| db.put_conversation(&row)).unwrap();
+    alice.engine.set_setting("colour", b"red").unwrap();
+    assert_eq!(alice.engine.store.read().outbox_count(own).unwrap(), 0);
 }
