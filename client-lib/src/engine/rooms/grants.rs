@@ -32,7 +32,7 @@ impl Work<'_> {
         match self.db.room(link.room())? {
             Some(room) => self.take_known_grant(room, author, &link, grant),
             None if grant.key.is_none() => Ok(()),
-            None if self.check_room_count().is_err() => {
+            None if self.is_no_room(link.room())? || self.check_room_count().is_err() => {
                 self.notice(Notice::Junk { conversation: Some(log.conversation) });
                 Ok(())
             }
@@ -125,6 +125,7 @@ impl Work<'_> {
         let standing = standing_of(state.standing);
         let mut room = match self.db.room(mailbox)? {
             Some(room) => room,
+            None if self.is_no_room(mailbox)? => return Ok(()),
             None => {
                 let room = RoomRow::new(*mailbox, link.number().get(), link.seed());
                 self.put_new_room(&room, &link, standing, log_state(standing))?;

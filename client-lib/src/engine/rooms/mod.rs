@@ -169,6 +169,9 @@ impl Work<'_> {
         standing: Standing,
         log: LogState,
     ) -> Result<ConversationRow, Error> {
+        if self.is_no_room(&room.mailbox)? {
+            return Err(Error::BadRoomLink);
+        }
         let id = ConversationId::new(*room.mailbox.as_bytes());
         let (relay, reader) = (link.relay().to_string(), generate_reader()?);
         let log = LogRow::new(room.mailbox, id, relay, 1, log, reader);
@@ -181,6 +184,14 @@ impl Work<'_> {
         self.db.put_log(&log)?;
         self.db.put_conversation(&row)?;
         Ok(row)
+    }
+
+    /// Whether a room that is not known would take the place of something else: whoever makes a
+    /// link may write any id into it.
+    fn is_no_room(&self, mailbox: &MailboxId) -> Result<bool, Error> {
+        let is_read = *mailbox == self.account.inbox || self.db.log(mailbox)?.is_some();
+        // ROM-4
+        Ok(is_read || self.is_taken(ConversationId::new(*mailbox.as_bytes()), true)?)
     }
 
     fn check_room_count(&self) -> Result<(), Error> {

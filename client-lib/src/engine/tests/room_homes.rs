@@ -1,7 +1,10 @@
 //! Rooms beyond one device: on all devices of an account, in its recovery file, with files; and
 //! what conversations do that rooms do not.
 
-use restante_spec::content::Who;
+use restante_crypto::{RoomKeyNumber, RoomLink};
+use restante_spec::content::{Body, RoomGrant, RoomState, StateRecord, Who};
+use restante_spec::ids::MailboxId;
+use zeroize::Zeroizing;
 
 use super::attachments::{self, Shelf, attach_to, source};
 use super::devices::{link, settle, texts};
@@ -122,4 +125,50 @@ fn files_are_shown_in_rooms() {
     assert!(matches!(refused.fate, Fate::Refused(_)), "{refused:?}");
     hall.settle();
     assert_eq!(hall.history(CAROL).iter().filter(|one| one.id == late).count(), 0);
+}
+
+/// A link to a room of this id, at a person's relay.
+fn link_to(person: &Person, id: [u8; 16]) -> Zeroizing<String> {
+    let (relay, room) = (person.engine.account.relay.clone(), MailboxId::new(id));
+    let link = RoomLink::from_parts(relay, room, RoomKeyNumber::FIRST, Zeroizing::new([9; 32]));
+    link.unwrap().link()
+}
+
+/// ROM-4: once a link with the id of something else took that one's place: a group was not read any
+/// more, to a contact nothing could be written. It is taken from nobody.
+#[test]
+fn no_room_takes_the_place_of_something_else() {
+    let (mut post, mut alice, mut bob) = (Post::default(), person("Alice"), person("Bob"));
+    let group = post.group(&mut [&mut bob, &mut alice]);
+    let (talk, own) = (alice.talk(), alice.engine.own_id().unwrap());
+    let log = alice.engine.store.read().need_conversation(group).unwrap().log.unwrap();
+    let mailboxes = [log, alice.engine.account.inbox].map(|mailbox| *mailbox.as_bytes());
+    let names = [*group.as_bytes(), *talk.as_bytes(), *own.as_bytes()];
+    for id in mailboxes.into_iter().chain(names) {
+        let link = link_to(&alice, id);
+        assert_eq!(alice.engine.join_room(&link).unwrap_err(), Error::BadRoomLink);
+        let (to, key) = (bob.talk(), Some(Zeroizing::new([7; 32])));
+        let body = Body::Room(RoomGrant { link: link.clone(), key });
+        bob.engine.transact(|work| work.queue_body(to, &body)).unwrap();
+        settle(&mut post, &mut [&mut bob, &mut alice]);
+        let told = events(&mut alice);
+        let junk = Notice::Junk { conversation: Some(talk) };
+        assert!(told.contains(&Event::Notice(junk)), "{told:?}");
+        let told = Box::new(RoomState {
+            standing: 2,
+            link,
+            card: Vec::new(),
+            host_key: None,
+            manage_key: None,
+            old_key: None,
+            hosts: Vec::new(),
+        });
+        alice.engine.transact(|work| work.apply(StateRecord::Room(id, told))).unwrap();
+        assert!(!alice.engine.store.read().is_room(&MailboxId::new(id)).unwrap());
+    }
+    for (here, there) in [(group, group), (talk, bob.talk())] {
+        alice.engine.send(here, "as before").unwrap();
+        settle(&mut post, &mut [&mut alice, &mut bob]);
+        assert_eq!(texts(&bob, there), ["as before"]);
+    }
 }
