@@ -6,13 +6,14 @@
 
 use std::fmt;
 
-use restante_spec::ids::{BlobId, EnvelopeId, Epoch, MailboxId, PublicKey, Signature};
+use restante_spec::ids::{BlobId, BlobSize, EnvelopeId, Epoch, MailboxId, PublicKey, Signature};
 use restante_spec::message::EnvelopeClass;
 use zeroize::Zeroizing;
 
 use crate::aead::{NONCE, SealKey, TAG};
 use crate::codec::Cursor;
 use crate::error::Error;
+use crate::file::stream_of;
 use crate::identity::DeviceKey;
 use crate::labels::Label;
 use crate::padding::{pad, unpad};
@@ -174,6 +175,8 @@ impl LargeMessage {
             size: cursor.u64()?,
         };
         cursor.finish()?;
+        // FIL-4: of none no part would ever come.
+        stream_of(BlobSize::new(large.size))?;
         Ok(large)
     }
 }
@@ -318,6 +321,23 @@ mod tests {
         let seal = |message: &[u8]| key().seal(&place(), LeafNumber::new(7), &device, message);
         assert_eq!(seal(&[0, 0, 1, 0]), Err(Error::Malformed { what: "MLS message" }));
         assert!(seal(&[0, 1, 0, 0]).is_ok() && seal(&[0]).is_ok());
+    }
+
+    /// REC-6, FIL-4: once a record could name a blob of no bytes, which was waited for without end:
+    /// it names a size that sealed files have.
+    #[test]
+    fn large_messages_have_the_size_of_a_file() {
+        let device = DeviceKey::from_seed(&[5; 32]);
+        let opened = |size| {
+            let (blob, read_key) = (BlobId::new([1; 16]), Zeroizing::new([2; 32]));
+            let large = LargeMessage { blob, read_key, key: Zeroizing::new([3; 32]), size };
+            let record = key().seal_large(&place(), LeafNumber::new(7), &device, b"m", &large);
+            key().open(&place(), &record.unwrap()).map(|it| it.large().map(|large| large.size))
+        };
+        assert_eq!(opened(1_040), Ok(Some(1_040)));
+        for size in [0, 1_039, 1_041, u64::MAX] {
+            assert_eq!(opened(size), Err(Error::Malformed { what: "sealed file" }), "{size}");
+        }
     }
 
     /// REC-2: nothing of its place can be exchanged, nor can the record be changed.

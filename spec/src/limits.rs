@@ -222,6 +222,8 @@ pub const COUNTS: usize = 256;
 pub const FILE_CHUNK_BYTES: usize = BLOB_PART_BYTES;
 /// The stream of a sealed file, bytes (FIL-2): shorter ones are padded to it.
 pub const FILE_STREAM_MIN: u64 = 1_024;
+/// The smallest sealed file, bytes (FIL-3): the shortest stream, in one chunk.
+pub const SEALED_FILE_MIN: u64 = FILE_STREAM_MIN + 16;
 /// Content of a sealed file, bytes (FIL-2): one more is refused, as it fits no blob.
 pub const FILE_BYTES: u64 = 63 * 1024 * 1024 - 8;
 /// Content of a segment of an archive, bytes (ARC-1): what does not fit begins the next one.

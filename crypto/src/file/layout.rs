@@ -91,7 +91,7 @@ impl FileLayout {
 }
 
 /// The stream of a sealed file of this size (FIL-4).
-pub(super) fn stream_of(sealed: BlobSize) -> Result<u64, Error> {
+pub(crate) fn stream_of(sealed: BlobSize) -> Result<u64, Error> {
     let tags = sealed.get().div_ceil(SEALED) * TAG as u64;
     let stream = sealed.get().checked_sub(tags).ok_or(MALFORMED)?;
     let in_bounds = (FILE_STREAM_MIN..=FILE_BYTES + SIZE).contains(&stream);

@@ -11,6 +11,7 @@ mod writer;
 
 pub use key::FileKey;
 pub use layout::FileLayout;
+pub(crate) use layout::stream_of;
 pub use reader::SealedReader;
 pub use writer::SealedWriter;
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ids::LinkToken;
-use crate::limits::{BODY_BYTES, DEVICES};
+use crate::limits::{BODY_BYTES, DEVICES, SEALED_FILE_MIN};
 
 fn first(key_packages: usize) -> LetterContent {
     LetterContent::First(FirstLetter {
@@ -118,10 +118,19 @@ fn letters_past_their_bounds_are_refused() {
     assert!(LetterContent::decode(&vec![0; BODY_BYTES + 1]).is_err());
 }
 
+/// CNT-6, FIL-4: once the blob of a Welcome could have no bytes, and was waited for without end: it
+/// has at least those of the smallest sealed file.
+#[test]
+fn a_welcome_lies_in_a_sealed_file() {
+    for (size, is_one) in [(0, false), (SEALED_FILE_MIN - 1, false), (SEALED_FILE_MIN, true)] {
+        assert_eq!(welcome(blob(size)).encode().is_ok(), is_one, "{size}");
+    }
+}
+
 /// CNT-6: a Welcome is in the letter or in a blob, never in both.
 #[test]
 fn a_welcome_in_two_places_is_refused() {
-    let mut both = welcome(blob(9)).encode().unwrap().to_vec();
+    let mut both = welcome(blob(90_000)).encode().unwrap().to_vec();
     // Layout: kind (2 bytes), tag and length of the body (1 and 2), the body.
     let added = [0x2a, 1, 8];
     let longer = u16::try_from(both.len() - 5 + added.len()).unwrap();

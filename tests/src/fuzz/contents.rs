@@ -87,7 +87,7 @@ fn welcome() -> LetterContent {
         blob: BlobId::new([20; 16]),
         read_key: [4; 32].into(),
         key: [4; 32].into(),
-        size: 21,
+        size: 2_100,
     };
     LetterContent::Welcome(WelcomeLetter {
         devices: vec![23; 16],

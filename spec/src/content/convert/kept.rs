@@ -234,7 +234,7 @@ impl Part for Sync {
 }
 
 /// What a blob holds is never more than a blob.
-pub(super) fn check_size(size: u64) -> Result<(), ContentError> {
+fn check_size(size: u64) -> Result<(), ContentError> {
     let fits = size <= BLOB_BYTES;
     if fits { Ok(()) } else { Err(ContentError::Malformed { what: "size" }) }
 }

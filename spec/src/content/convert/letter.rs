@@ -3,7 +3,6 @@
 use prost::Message;
 use zeroize::Zeroizing;
 
-use super::kept::check_size;
 use super::{Part, at_most, check_nick, exact, one_to, protobuf, secret, wire};
 use crate::content::error::ContentError;
 use crate::content::letter::{
@@ -12,7 +11,7 @@ use crate::content::letter::{
 };
 use crate::content::message::LogPosition;
 use crate::ids::{BlobId, EnvelopeId, LinkToken, MailboxId};
-use crate::limits::{BODY_BYTES, DEVICES};
+use crate::limits::{BLOB_BYTES, BODY_BYTES, DEVICES, SEALED_FILE_MIN};
 
 /// A kind in the layout of letters (CNT-6).
 const FIRST: u32 = 1;
@@ -154,7 +153,11 @@ impl Part for WelcomeLetter {
         check_nick(&self.nick)?;
         match &self.welcome {
             WelcomePart::Here(welcome) => one_to("welcome", welcome.len(), BODY_BYTES),
-            WelcomePart::Blob(blob) => check_size(blob.size),
+            WelcomePart::Blob(blob) => {
+                // FIL-4: of none no part would ever come.
+                let fits = (SEALED_FILE_MIN..=BLOB_BYTES).contains(&blob.size);
+                exact("size", fits.then_some(()))
+            }
         }
     }
 }
