@@ -199,14 +199,24 @@ impl Work<'_> {
 
     /// Adds a contact who came by a link to a group (INV-6), if that can still be done.
     pub(super) fn admit(&mut self, id: ConversationId, contact: &ContactRow) -> Result<(), Error> {
-        match self.check_may_add(id) {
-            Ok(mailbox) => self.wish_contact(id, &mailbox, contact),
-            Err(Error::NotAllowed | Error::WrongStanding { .. } | Error::NoSuchConversation) => {
+        let added = match self.check_may_add(id) {
+            Ok(mailbox) if self.has_group(&mailbox)? => self.wish_contact(id, &mailbox, contact),
+            // This device waits to be let in itself.
+            Ok(_) => Err(Error::NotAMember),
+            Err(error) => Err(error),
+        };
+        match added {
+            Err(
+                Error::NotAllowed
+                | Error::NotAMember
+                | Error::WrongStanding { .. }
+                | Error::NoSuchConversation,
+            ) => {
                 let nickname = contact.nickname.clone();
                 self.notice(Notice::CannotAdd { conversation: id, nickname });
                 Ok(())
             }
-            Err(error) => Err(error),
+            other => other,
         }
     }
 

@@ -46,7 +46,7 @@ impl Work<'_> {
                 continue;
             }
             self.db.note_letter(&envelope.id, envelope.expires_at)?;
-            if self.attempt(|work| work.take_letter(envelope, &body))?.is_none() {
+            if self.attempt_letter(|work| work.take_letter(envelope, &body))?.is_none() {
                 self.notice(Notice::Junk { conversation: None });
             }
         }
@@ -195,7 +195,8 @@ impl Work<'_> {
         if let Some(message) = &first.message {
             self.take_first_message(&contact, arrived, &message.id, &message.content)?;
         }
-        if both || invite.accepts {
+        // A copied home agrees to nothing: whoever asks waits.
+        if (both || invite.accepts) && !self.is_cloned()? {
             contact = self.accept_contact(contact)?;
             contact.joins = theirs;
         }
@@ -294,7 +295,7 @@ impl Work<'_> {
         if self.account.has_others() {
             // It may let only others of this account's devices in: they add this one.
             let mut joined = contact.clone();
-            if self.attempt(|work| work.join(&mut joined, &welcome))?.is_some() {
+            if self.attempt_letter(|work| work.join(&mut joined, &welcome))?.is_some() {
                 contact = joined;
             }
         } else {
@@ -344,6 +345,24 @@ impl Work<'_> {
         &mut self,
         work: impl FnOnce(&mut Work<'_>) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
+        self.attempt_unless(|error| !is_theirs(error), work)
+    }
+
+    /// The same for a letter, which must not keep those behind it from being read: only what
+    /// another try may heal is an error.
+    pub(super) fn attempt_letter<T>(
+        &mut self,
+        work: impl FnOnce(&mut Work<'_>) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        // LET-6
+        self.attempt_unless(may_heal, work)
+    }
+
+    fn attempt_unless<T>(
+        &mut self,
+        stands: fn(&Error) -> bool,
+        work: impl FnOnce(&mut Work<'_>) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
         let told = self.events.len();
         self.db.savepoint()?;
         match work(self) {
@@ -351,13 +370,13 @@ impl Work<'_> {
                 self.db.release()?;
                 Ok(Some(done))
             }
-            Err(error) if is_theirs(&error) => {
-                self.db.undo()?;
+            Err(error) => {
+                // In any case: it may be within an attempt that goes on.
+                let undone = self.db.undo();
                 self.events.truncate(told);
                 self.groups.forget_all();
-                Ok(None)
+                if stands(&error) { Err(error) } else { undone.map(|()| None) }
             }
-            Err(error) => Err(error),
         }
     }
 }
@@ -371,6 +390,12 @@ fn unreadable(error: ContentError) -> Error {
         }
         _ => restante_crypto::Error::Malformed { what: "content" }.into(),
     }
+}
+
+/// Whether the store or the system failed, which may do at another try what was asked of it.
+fn may_heal(error: &Error) -> bool {
+    use restante_crypto::Error as E;
+    matches!(error, Error::Storage(_) | Error::Crypto(E::Storage { .. } | E::Randomness))
 }
 
 /// Whether an error says something of what came, and not of this side.

@@ -91,7 +91,7 @@ impl Work<'_> {
         self.db.take_welcome(&welcome.mailbox)?;
         if contact.state == ContactState::Active {
             // It may let only others of this account's devices in.
-            self.attempt(|work| work.join(&mut contact, welcome))?;
+            self.attempt_letter(|work| work.join(&mut contact, welcome))?;
         }
         Ok(())
     }

@@ -216,7 +216,7 @@ impl Work<'_> {
             Fetched::Gone => None,
         };
         self.db.take_welcome(mailbox)?;
-        let joined = self.attempt(|work| {
+        let joined = self.attempt_letter(|work| {
             let file = file.ok_or(restante_crypto::Error::Undecryptable)?;
             let bytes = FileKey::new(at.key).open(&file)?;
             welcome.welcome = WelcomePart::Here(bytes.to_vec());

@@ -8,6 +8,7 @@ mod gone;
 mod groups;
 mod hall;
 mod history;
+mod inbox;
 mod kinds;
 mod large;
 mod late;
