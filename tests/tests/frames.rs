@@ -10,5 +10,7 @@ mod connection;
 mod limits;
 #[path = "wire/mailbox.rs"]
 mod mailbox;
+#[path = "wire/rooms.rs"]
+mod rooms;
 
 const TRANSPORT: Transport = Transport::Frames;

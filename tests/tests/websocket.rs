@@ -14,5 +14,7 @@ mod http;
 mod limits;
 #[path = "wire/mailbox.rs"]
 mod mailbox;
+#[path = "wire/rooms.rs"]
+mod rooms;
 
 const TRANSPORT: Transport = Transport::WebSocket;

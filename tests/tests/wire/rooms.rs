@@ -1,4 +1,4 @@
-//! The live class and rooms (MBX-17 to MBX-19, DLV-9, DLV-10), against a real relay over TLS.
+//! The live class and rooms (MBX-17 to MBX-19, DLV-9, DLV-10), against a real relay.
 
 use restante_crypto::{SigningKey, prove_possession};
 use restante_spec::codes::Code;
@@ -9,6 +9,8 @@ use restante_spec::message::{
 };
 use restante_tests::relay::InProcess;
 use restante_tests::wire::{Owner, PLENTY, Wire, commit, envelope, random};
+
+use crate::TRANSPORT;
 
 const WRITE: Rights = Rights { read: false, write: true, take: false, manage: false };
 const READ: Rights = Rights { read: true, write: false, take: false, manage: false };
@@ -40,10 +42,10 @@ impl Talk {
     async fn begin(credit: Credit) -> Self {
         let relay = InProcess::start(&[]).await;
         let owner = Owner::new();
-        let mut writer = Wire::connect(relay.address()).await;
+        let mut writer = Wire::over(TRANSPORT, relay.address()).await;
         let epoch = writer.create(MailboxClass::Conversation, &owner).await.epoch;
         writer.open(1, owner.mailbox, &owner.key).await;
-        let mut reader = Wire::connect(relay.address()).await;
+        let mut reader = Wire::over(TRANSPORT, relay.address()).await;
         reader.open(1, owner.mailbox, &owner.key).await;
         reader.subscribe(1, &owner.reader, Seq::START, credit).await.unwrap();
         assert!(reader.backlog().await.is_empty());
@@ -77,7 +79,7 @@ async fn live_envelopes_reach_who_is_online_and_nobody_else() {
     let (echo, _) = talk.writer.deliver().await;
     assert_eq!((echo.seq, echo.own), (stored.seq, true), "no echo of a live one");
     talk.reader.cut();
-    let mut late = Wire::connect(talk.relay.address()).await;
+    let mut late = Wire::over(TRANSPORT, talk.relay.address()).await;
     late.open(1, talk.owner.mailbox, &talk.owner.key).await;
     late.subscribe(1, &talk.owner.reader, Seq::START, PLENTY).await.unwrap();
     let backlog = late.backlog().await;
@@ -110,7 +112,7 @@ async fn live_envelopes_need_the_current_epoch_and_no_inbox() {
     let inbox = Owner::new();
     talk.writer.create(MailboxClass::Inbox, &inbox).await;
     let contact = SigningKey::generate().unwrap();
-    let mut wire = Wire::connect(talk.relay.address()).await;
+    let mut wire = Wire::over(TRANSPORT, talk.relay.address()).await;
     wire.open(1, inbox.mailbox, &inbox.key).await;
     assert_eq!(wire.append(live(1, None), b"").await.unwrap_err().code, Code::Denied);
     wire.done(allow(&inbox, &contact, WRITE), b"").await.unwrap();
@@ -197,7 +199,7 @@ async fn replaced_keys_get_nothing_live() {
     let next = SigningKey::generate().unwrap();
     let mailbox = talk.owner.mailbox;
     let begun = talk.say(commit(1, talk.epoch, mailbox, &next), b"commit").await;
-    let mut old = Wire::connect(talk.relay.address()).await;
+    let mut old = Wire::over(TRANSPORT, talk.relay.address()).await;
     old.open(1, mailbox, &talk.owner.key).await;
     // Without credit the subscription stays open before the end of its range.
     let stranger = ReaderSecret::new(random());
@@ -228,7 +230,7 @@ impl Room {
     async fn begin(flags: &[&str]) -> Self {
         let relay = InProcess::start(flags).await;
         let (owner, audience) = (Owner::new(), SigningKey::generate().unwrap());
-        let mut host = Wire::connect(relay.address()).await;
+        let mut host = Wire::over(TRANSPORT, relay.address()).await;
         assert_eq!(host.create(MailboxClass::Room, &owner).await.epoch, None);
         let opened = host.open(1, owner.mailbox, &owner.key).await;
         let manager = Rights { read: true, manage: true, ..Rights::default() };
@@ -242,7 +244,7 @@ impl Room {
 
     /// Somebody of the audience, on handle 1.
     async fn join(&self, after: Seq, credit: Credit) -> Wire {
-        let mut wire = Wire::connect(self.relay.address()).await;
+        let mut wire = Wire::over(TRANSPORT, self.relay.address()).await;
         wire.open(1, self.owner.mailbox, &self.audience).await;
         wire.subscribe(1, &anyone(), after, credit).await.unwrap();
         wire
@@ -337,7 +339,7 @@ async fn the_audience_is_muted_and_unmuted_by_its_key() {
     let voice = SigningKey::generate().unwrap();
     let speak = allow(&room.owner, &voice, WRITE);
     room.host.done(speak.clone(), b"").await.unwrap();
-    let mut guest = Wire::connect(room.relay.address()).await;
+    let mut guest = Wire::over(TRANSPORT, room.relay.address()).await;
     guest.open(1, room.owner.mailbox, &voice).await;
     guest.append(envelope(1, None), b"hello").await.unwrap();
     assert_eq!(guest.append(live(1, None), b"typing").await, Ok(PASSED_ON));
