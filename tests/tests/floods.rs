@@ -1,6 +1,6 @@
 //! Floods: a hundred well-behaved clients talk while many others do everything that costs a relay
 //! something. All that the hundred say arrives, none of them is closed, and the relay's memory
-//! stays below what `restante-relay check` says of its settings.
+//! stays below a part of what `restante-relay check` says of its settings.
 //!
 //! `RESTANTE_FLOOD_MESSAGES` makes the flood longer than CI's: so many messages of each client.
 //! What it costs in time is printed and judged by nobody: that depends on the machine.
@@ -31,19 +31,21 @@ const PAIRS: usize = 50;
 /// Messages of each client during the flood when nothing else is said.
 const MESSAGES: usize = 60;
 /// The well-behaved talk so many times longer at most, until every attack has happened.
-const ROUNDS: usize = 100;
-/// A relay for a small machine.
+const ROUNDS: usize = 20;
+/// Messages of each client in such a time.
+const MORE: usize = 10;
+/// A small relay: a flood asks for more connections than it has.
 const SMALL: [&str; 16] = [
     "--connections",
-    "1000",
+    "320",
+    "--connections-per-prefix",
+    "128",
     "--handshakes",
     "64",
     "--held-mib",
-    "16",
+    "2",
     "--mailboxes",
-    "10000",
-    "--envelopes",
-    "500000",
+    "1000",
     "--cache-mib",
     "8",
     "--creates-per-minute",
@@ -57,15 +59,26 @@ fn messages() -> usize {
     text.map_or(MESSAGES, |text| text.parse().expect("a number"))
 }
 
-/// What a relay with these flags takes at most, in KiB, as it says itself.
+/// Envelopes that the relay remembers: all that the well-behaved say, and a tenth for others.
+fn envelopes() -> usize {
+    2 * PAIRS * (2 * messages() + ROUNDS * MORE) * 11 / 10
+}
+
+/// What a relay with these flags says that it takes at most, in KiB, but for the shares of store
+/// and program, 519 MiB that no flag makes small. The rest is 107 MiB (connections 79, held 3,
+/// mailboxes 3, envelopes 22), and all that the relay takes in the flood, 43 MiB, is to fit in it.
 fn stated_kib(place: &Path, flags: &[&str]) -> u64 {
     let data = place.join("none");
     let base = ["check", "--listen", "127.0.0.1:0", "--data", data.to_str().unwrap()];
     let (_, said) = run(&[&base, flags].concat());
     let line = said.lines().find(|line| line.contains("memory")).expect("it is said");
     println!("{line}");
-    let mib = line.split("at most ").nth(1).and_then(|rest| rest.split(' ').next());
-    mib.expect("a number").parse::<u64>().expect("a number") * 1_024
+    let share = |name: &str| {
+        let (_, behind) = line.split_once(name).expect("a share");
+        let mib = behind.trim_start().split([',', ')']).next().expect("a number");
+        mib.parse::<u64>().expect("a number")
+    };
+    ["(connections", "held", "mailboxes", "envelopes"].map(share).iter().sum::<u64>() * 1_024
 }
 
 /// What a process has in memory just now, in KiB.
@@ -85,8 +98,10 @@ fn serve(place: &Path, flags: &[&str]) -> Process {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_talk_on_while_others_flood() {
     let place = tempfile::tempdir().unwrap();
-    let stated = stated_kib(place.path(), &SMALL);
-    let relay = serve(place.path(), &SMALL);
+    let envelopes = envelopes().to_string();
+    let flags = [&SMALL[..], &["--envelopes", envelopes.as_str()]].concat();
+    let stated = stated_kib(place.path(), &flags);
+    let relay = serve(place.path(), &flags);
     let progress = Arc::new(Progress::default());
     let mut pairs = Vec::new();
     for _ in 0..PAIRS {
@@ -108,7 +123,7 @@ async fn a_hundred_talk_on_while_others_flood() {
         if flood.is_complete() {
             break;
         }
-        let (again, _) = talk::all(pairs, 10, || ()).await;
+        let (again, _) = talk::all(pairs, MORE, || ()).await;
         pairs = again;
     }
     let counts = flood.end().await;
@@ -122,7 +137,7 @@ async fn a_hundred_talk_on_while_others_flood() {
         "attacks: {:?}, {refused} handshakes failed",
         NAMES.iter().zip(&counts).collect::<Vec<_>>()
     );
-    println!("memory: {quiet} KiB before, {most} KiB at most, {stated} KiB stated");
+    println!("memory: {quiet} KiB before, {most} KiB at most, {stated} KiB stated for that");
     assert!(counts.iter().all(|count| *count > 0), "every attack has happened: {counts:?}");
     assert!(most < stated, "{most} KiB are more than the {stated} KiB that were stated");
     assert_eq!(relay.terminate(), Some(0));
