@@ -3,13 +3,16 @@
 //! `tests/fuzz` feeds them for as long as one likes, and `tests/tests/fuzz.rs` with what was found
 //! worth keeping and a bounded number of changed inputs. Knows public sides only.
 
+mod archives;
 mod client;
 mod contents;
 mod conversation;
 mod disk;
+mod files;
 mod frames;
 pub mod model;
 mod people;
+mod pictures;
 mod relay;
 mod settings;
 
@@ -31,13 +34,17 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 19] = [
     frames::CLIENT,
     frames::RELAY,
     people::TEXTS,
     contents::CONTENTS,
+    archives::ARCHIVES,
     people::IDENTITIES,
     conversation::SEALED,
+    files::FILES,
+    files::RECOVERIES,
+    pictures::PICTURES,
     relay::HTTP,
     relay::WEBSOCKET,
     relay::CONNECTION,

@@ -3,20 +3,21 @@
 use restante_client::{ContactId, MessageId};
 use restante_crypto::{
     AccountKey, DeviceCertificate, DeviceKey, DeviceList, DeviceNumber, Invite, KemPublic,
-    KemSecret, KeyPackage, RoomLink,
+    KemSecret, KeyPackage, LinkCode, RecoveryWords, RoomLink,
 };
 use restante_spec::address::RelayAddress;
 use restante_spec::ids::UnixTime;
+use restante_spec::token::{AdmissionToken, Entrance};
 use restante_spec::vector::Vector;
 
-use super::Target;
+use super::{Target, vectors};
 
 pub(super) const TEXTS: Target =
     Target { name: "texts", run: texts, seeds: text_seeds, changes: 5000 };
 pub(super) const IDENTITIES: Target =
     Target { name: "identities", run: identities, seeds: identity_seeds, changes: 300 };
 
-/// Addresses, links, ids and vectors: what is read is written as it was.
+/// Addresses, links, tokens, words, ids and vectors: what is read is written as it was.
 fn texts(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     if let Ok(address) = text.parse::<RelayAddress>() {
@@ -29,6 +30,10 @@ fn texts(data: &[u8]) {
     if let Ok(invite) = Invite::parse(text) {
         assert_eq!(*invite.link(), text, "INV-1");
     }
+    if let Ok(code) = LinkCode::parse(text) {
+        assert_eq!(*code.text(), text, "DEV-3");
+        assert!(Invite::parse(text).is_err(), "DEV-3: a code is no invite");
+    }
     if let Ok(room) = RoomLink::parse(text) {
         assert_eq!(*room.link(), text, "ROM-1");
     }
@@ -38,7 +43,23 @@ fn texts(data: &[u8]) {
     if let Ok(id) = text.parse::<MessageId>() {
         assert_eq!(id.to_string(), text);
     }
+    typed(text);
     let _ = Vector::parse("fuzzed", text);
+}
+
+/// What people type: in any case, and with any space around it.
+fn typed(text: &str) {
+    if let Ok(token) = text.parse::<AdmissionToken>() {
+        assert_eq!(token.reveal(), text.trim().to_ascii_lowercase(), "LIM-26");
+    }
+    if let Ok(entrance) = text.parse::<Entrance>() {
+        assert_eq!(entrance.reveal().parse(), Ok(entrance), "ADM-2");
+    }
+    if let Ok(words) = RecoveryWords::parse(text) {
+        let phrase = words.phrase().expect("REV-2: what was read can be written");
+        let typed = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(*phrase, typed.to_ascii_lowercase(), "REV-2");
+    }
 }
 
 fn text_seeds() -> Vec<Vec<u8>> {
@@ -50,10 +71,14 @@ fn text_seeds() -> Vec<Vec<u8>> {
     for host in ["relay.example.org:7443", "192.0.2.7:1", "[2001:db8::1]:65535", "h:80"] {
         seeds.push(format!("restante://{key}@{host}"));
         seeds.push(format!("restante://{key}@{host}/i1#{code}"));
+        seeds.push(format!("restante://{key}@{host}/d1#{code}"));
+        seeds.push(format!("restante://{key}@{host}/onuxq5dfmvxcaidmmv2hizlsom"));
         let room = code.get(..70).unwrap_or_default();
         seeds.push(format!("restante://{key}@{host}/r1#{room}"));
     }
-    seeds.into_iter().map(String::into_bytes).collect()
+    seeds.push("ONUXQ5DFMVXCAIDMMV2HIZLSOM".to_owned());
+    let words = vectors("recovery", "words").into_iter();
+    seeds.into_iter().map(String::into_bytes).chain(words).collect()
 }
 
 /// Certificates, device lists, keys and key packages: raw bytes, and what an account signs that
