@@ -179,7 +179,8 @@ pub enum Notice {
         /// Where.
         conversation: ConversationId,
     },
-    /// An account cannot be added now: none of its devices has left a key package.
+    /// An account cannot be added now: none of its devices has left a key package that a group
+    /// takes.
     #[error("{nickname} cannot be added now: no device of theirs can be reached; try again later")]
     CannotAdd {
         /// Where.

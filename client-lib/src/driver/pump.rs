@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::channel::Phase;
 use super::relay::{LinkNumber, LinkState, Relay};
 use super::{Driver, Outcome, Pending};
-use crate::engine::Engine;
+use crate::engine::{Engine, is_theirs};
 use crate::error::Error;
 use crate::store::{Job, TransferRow};
 
@@ -89,11 +89,12 @@ impl Desk<'_> {
         let readable = self.open_what_is_read()?;
         let name = self.relay.name.clone();
         for job in jobs.iter().filter(|job| job.what.relay == name) {
-            self.work_on_job(job)?;
+            let done = self.work_on_job(job);
+            self.contain(job.what.mailbox, done)?;
         }
         for mailbox in readable {
-            self.send_what_can_be_sent(mailbox)?;
-            self.send_live(mailbox)?;
+            let sent = self.send_what_can_be_sent(mailbox).and_then(|()| self.send_live(mailbox));
+            self.contain(mailbox, sent)?;
         }
         // Behind the messages, so that no part is before one that could leave now.
         self.work_on_transfers(transfers)
@@ -107,9 +108,23 @@ impl Desk<'_> {
         }
         let conversations = self.engine.conversations_on(&self.relay.name)?;
         for mailbox in &conversations {
-            self.open_unless_open(*mailbox)?;
+            let opened = self.open_unless_open(*mailbox);
+            self.contain(*mailbox, opened)?;
         }
         Ok(conversations)
+    }
+
+    /// What is wrong with what came from others concerns the mailbox it came to: that one is left
+    /// alone for a while, and all others go on.
+    fn contain(&mut self, mailbox: MailboxId, done: Result<(), Error>) -> Result<(), Error> {
+        match done {
+            Err(error) if is_theirs(&error) => {
+                tracing::error!(code = error.code(), %error, "a mailbox is left alone for a while");
+                self.relay.pause(mailbox, None);
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     fn open_unless_open(&mut self, mailbox: MailboxId) -> Result<(), Error> {
@@ -125,5 +140,34 @@ impl Desk<'_> {
     /// How far this mailbox is on the link that is there.
     pub(super) fn phase(&mut self, mailbox: &MailboxId) -> Option<Phase> {
         self.relay.up()?.channels.get(mailbox).map(|channel| channel.phase)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use restante_spec::address::RelayAddress;
+    use restante_spec::ids::{PublicKey, UnixTime};
+    use restante_spec::token::Entrance;
+
+    use super::*;
+    use crate::key::StoreKey;
+
+    /// CNV-4. Once what MLS refused in one conversation ended all links, each second anew.
+    #[test]
+    fn what_is_refused_in_one_mailbox_holds_up_no_other() {
+        let home = tempfile::tempdir().unwrap();
+        let address = RelayAddress::new(PublicKey::new([1; 32]), "relay.example.org", 7443);
+        let entrance = Entrance { address: address.unwrap(), token: None };
+        let (key, now) = (StoreKey::from_bytes([7; 32]), UnixTime::new(1_800_000_000));
+        let mut engine = Engine::create(home.path(), &key, &entrance, "Alice", now).unwrap();
+        let mut relay = Relay::new(entrance.address.to_string(), entrance.address);
+        let pending = FuturesUnordered::new();
+        let mut desk = Desk { engine: &mut engine, pending: &pending, relay: &mut relay };
+        let [refused, other] = [1, 2].map(|id| MailboxId::new([id; 16]));
+        assert_eq!(desk.contain(refused, Err(restante_crypto::Error::BadKey.into())), Ok(()));
+        assert_eq!(desk.contain(other, Ok(())), Ok(()));
+        assert!(desk.relay.is_paused(&refused) && !desk.relay.is_paused(&other));
+        let failed = Error::Storage("the disk is full".to_owned());
+        assert_eq!(desk.contain(other, Err(failed.clone())), Err(failed));
     }
 }

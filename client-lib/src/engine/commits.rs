@@ -12,7 +12,7 @@ use restante_spec::message::{Commit, Deliver, EnvelopeClass, NextKey};
 use super::commands::id_of_key;
 use super::letting::Way;
 use super::membership::{Merged, accounts};
-use super::plan::Plan;
+use super::plan::{ChangePlan, Plan};
 use super::{Engine, Outgoing, Work};
 use crate::error::Error;
 use crate::limits::{RENEW_PAUSE, RENEW_SPREAD, UPDATE_EVERY};
@@ -59,14 +59,21 @@ impl Work<'_> {
     /// `None`: nothing of what was wished is left to do.
     fn make_commit(&mut self, log: &LogRow) -> Result<Option<PendingCommit>, Error> {
         let id = EnvelopeId::new(random_bytes()?);
-        let plan = match self.plan(log)? {
-            Some(Plan::Close(wish)) => {
-                return Ok(Some(self.closing_commit(log, id, vec![wish])?));
+        let mut most = usize::MAX;
+        let (plan, made) = loop {
+            let plan = match self.plan(log, most)? {
+                Some(Plan::Close(wish)) => {
+                    return Ok(Some(self.closing_commit(log, id, vec![wish])?));
+                }
+                Some(Plan::Change(plan)) => plan,
+                None => return Ok(None),
+            };
+            if let Some(made) = self.try_change(log, &id, &plan)? {
+                break (plan, made);
             }
-            Some(Plan::Change(plan)) => plan,
-            None => return Ok(None),
+            // Whose package it was shows when each is alone in a commit.
+            most = 1;
         };
-        let made = self.commit_change(log, &id, &plan.change)?;
         let mut blobs = Vec::new();
         if let Some(large) = &made.large {
             blobs.push(self.upload_large(log, &large.at, &large.file)?);
@@ -88,6 +95,29 @@ impl Work<'_> {
             strike_readers: made.strike_readers,
             blobs,
         }))
+    }
+
+    /// Prepares a commit; `None`: MLS takes a package into no group, or not beside another one. If
+    /// it was wished for alone, it is wished for no more.
+    fn try_change(
+        &mut self,
+        log: &LogRow,
+        id: &EnvelopeId,
+        plan: &ChangePlan,
+    ) -> Result<Option<restante_crypto::PendingCommit>, Error> {
+        if plan.change.add.is_empty() {
+            return self.commit_change(log, id, &plan.change).map(Some);
+        }
+        let made = self.attempt(|work| work.commit_change(log, id, &plan.change))?;
+        if let (None, [wish]) = (&made, plan.wishes.as_slice()) {
+            // CNV-4
+            self.db.take_wish(*wish)?;
+            let conversation = self.db.need_conversation(log.conversation)?;
+            for account in &plan.accounts {
+                self.notice_unaddable(&conversation, account)?;
+            }
+        }
+        Ok(made)
     }
 
     /// A commit without a next key: the relay takes nothing after it.

@@ -399,7 +399,7 @@ fn may_heal(error: &Error) -> bool {
 }
 
 /// Whether an error says something of what came, and not of this side.
-pub(super) fn is_theirs(error: &Error) -> bool {
+pub(crate) fn is_theirs(error: &Error) -> bool {
     use restante_crypto::Error as E;
     match error {
         Error::Crypto(error) => {

@@ -160,9 +160,7 @@ impl Work<'_> {
         readd: &ReaddLetter,
     ) -> Result<Option<Vec<u8>>, Error> {
         let suite = self.suite_of(mailbox)?;
-        let fits = |package: &&Vec<u8>| {
-            KeyPackage::parse(package).is_ok_and(|package| package.suite() == suite)
-        };
+        let fits = |package: &&Vec<u8>| KeyPackage::parse_for(package, suite).is_ok();
         Ok(readd.key_packages.iter().find(fits).cloned())
     }
 

@@ -57,6 +57,7 @@ use std::path::Path;
 use restante_spec::ids::{EnvelopeId, UnixTime};
 use restante_spec::token::{AdmissionToken, Entrance};
 
+pub(crate) use self::inbox::is_theirs;
 pub(crate) use self::moving::part_size;
 pub(crate) use self::outbox::Outgoing;
 pub(crate) use self::rooms::Writer;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use restante_crypto::{DeviceCertificate, KeyPackage, LeafNumber, Member};
+use restante_crypto::{DeviceCertificate, KeyPackage, LeafNumber, Member, Suite};
 use restante_spec::content::{GroupKind, GroupState, Role};
 use restante_spec::ids::PublicKey;
 use restante_spec::limits::COMMIT_READERS;
@@ -56,6 +56,7 @@ enum Fit {
 struct Draft<'a> {
     members: &'a [Member],
     own: PublicKey,
+    suite: Suite,
     rank: Role,
     /// Accounts that are to be added, by this commit or another.
     coming: Vec<PublicKey>,
@@ -66,8 +67,8 @@ struct Draft<'a> {
 }
 
 impl Work<'_> {
-    /// Plans the next commit of a log; `None`: there is nothing to do.
-    pub(super) fn plan(&mut self, log: &LogRow) -> Result<Option<Plan>, Error> {
+    /// Plans the next commit of a log, of so many wishes at most; `None`: there is nothing to do.
+    pub(super) fn plan(&mut self, log: &LogRow, most: usize) -> Result<Option<Plan>, Error> {
         let now = self.now;
         let mut wishes = self.db.wishes(&log.mailbox)?;
         let coming = wishes.iter().filter_map(|wish| match &wish.what {
@@ -101,6 +102,7 @@ impl Work<'_> {
         let mut draft = Draft {
             members: &members,
             own,
+            suite: self.suite_of(&log.mailbox)?,
             rank: rank(&conversation.state, &self.parties(&conversation)?, &own),
             coming,
             room: self.leaves_left(&log.mailbox)?,
@@ -108,6 +110,9 @@ impl Work<'_> {
             plan: ChangePlan::default(),
         };
         for wish in wishes {
+            if draft.plan.wishes.len() == most {
+                break;
+            }
             match draft.take(&conversation, &wish.what) {
                 Fit::Taken => draft.plan.wishes.push(wish.id),
                 Fit::Later => {}
@@ -213,8 +218,8 @@ impl Draft<'_> {
         // Each device once, however often it was asked for.
         let mut devices: BTreeSet<PublicKey> =
             here.chain(added).map(|device| *device.device()).collect();
-        let parsed = packages.iter().filter_map(|package| KeyPackage::parse(package).ok());
-        let fresh: Vec<KeyPackage> = parsed
+        let fit = packages.iter().filter_map(|it| KeyPackage::parse_for(it, self.suite).ok());
+        let fresh: Vec<KeyPackage> = fit
             .filter(|package| package.device().account().key() == account)
             .filter(|package| devices.insert(*package.device().device()))
             .collect();
@@ -233,9 +238,11 @@ impl Draft<'_> {
 
     /// A device out and in again: as long as its leaf stands (CNV-19).
     fn readd(&mut self, device: &PublicKey, package: &[u8]) -> Fit {
-        let is = |m: &Member| m.device.as_ref().is_some_and(|found| found.device() == device);
-        let (member, package) = (self.members.iter().find(|m| is(m)), KeyPackage::parse(package));
-        let (Some(member), Ok(package)) = (member, package) else { return Fit::Pointless };
+        let is = |m: &&Member| m.device.as_ref().is_some_and(|found| found.device() == device);
+        let package = KeyPackage::parse_for(package, self.suite);
+        let (Some(member), Ok(package)) = (self.members.iter().find(is), package) else {
+            return Fit::Pointless;
+        };
         let Some(account) = account(member) else { return Fit::Pointless };
         if Some(package.device()) != member.device.as_ref()
             || self.plan.change.remove.contains(&member.leaf)

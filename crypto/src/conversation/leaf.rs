@@ -2,9 +2,9 @@
 //! as extension (CNV-3, CNV-4); and what the group's context says (CNV-13).
 
 use openmls::prelude::{
-    BasicCredential, Capabilities, Ciphersuite, CredentialWithKey, Extension, ExtensionType,
-    Extensions, GroupContext, LeafNode, LeafNodeIndex, RequiredCapabilitiesExtension,
-    SignaturePublicKey, UnknownExtension,
+    BasicCredential, Capabilities, Ciphersuite, CredentialType, CredentialWithKey, Extension,
+    ExtensionType, Extensions, GroupContext, LeafNode, LeafNodeIndex, ProtocolVersion,
+    RequiredCapabilitiesExtension, SignaturePublicKey, UnknownExtension, VerifiableCiphersuite,
 };
 use restante_spec::ids::{PublicKey, ReaderHash};
 
@@ -32,6 +32,9 @@ pub struct Member {
 const READER_EXTENSION: u16 = 0xF0A1;
 /// The extension of the group's context that holds what members agreed on, of RFC 9420's range.
 const STATE_EXTENSION: u16 = 0xF0A2;
+/// What the group's context requires of all (CNV-13).
+const REQUIRED: [ExtensionType; 2] =
+    [ExtensionType::Unknown(READER_EXTENSION), ExtensionType::Unknown(STATE_EXTENSION)];
 
 impl Member {
     /// A member as it is told of elsewhere than in a group's tree.
@@ -87,8 +90,7 @@ pub(super) fn extensions(reader: &ReaderHash) -> Result<Extensions<LeafNode>, Er
 /// The group's context with the members' state in it.
 pub(super) fn context(state: &[u8]) -> Result<Extensions<GroupContext>, Error> {
     // CNV-13
-    let extensions = [READER_EXTENSION, STATE_EXTENSION].map(ExtensionType::Unknown);
-    let required = RequiredCapabilitiesExtension::new(&extensions, &[], &[]);
+    let required = RequiredCapabilitiesExtension::new(&REQUIRED, &[], &[]);
     Extensions::from_vec(vec![
         Extension::RequiredCapabilities(required),
         Extension::Unknown(STATE_EXTENSION, UnknownExtension(state.to_vec())),
@@ -103,10 +105,19 @@ pub(super) fn state(context: &Extensions<GroupContext>) -> Option<&[u8]> {
 
 pub(super) fn capabilities() -> Capabilities {
     let suites: [Ciphersuite; 2] = Suite::ALL.map(Suite::mls);
-    let extensions = [
-        ExtensionType::Unknown(READER_EXTENSION),
-        ExtensionType::Unknown(STATE_EXTENSION),
-        ExtensionType::LastResort,
-    ];
+    let [reader, state] = REQUIRED;
+    let extensions = [reader, state, ExtensionType::LastResort];
     Capabilities::new(None, Some(&suites), Some(&extensions), None, None)
+}
+
+/// Whether a leaf says that it can do what every group asks of its members: MLS takes no other into
+/// a group.
+pub(super) fn is_capable(leaf: &LeafNode) -> bool {
+    // CNV-4, CNV-13
+    let can = leaf.capabilities();
+    let suites = Suite::ALL.map(|suite| VerifiableCiphersuite::from(suite.mls()));
+    suites.iter().all(|suite| can.ciphersuites().contains(suite))
+        && REQUIRED.iter().all(|extension| can.extensions().contains(extension))
+        && can.credentials().contains(&CredentialType::Basic)
+        && can.versions().contains(&ProtocolVersion::Mls10)
 }

@@ -2,14 +2,16 @@
 
 use std::fmt;
 
-use openmls::prelude::{KeyPackage as MlsKeyPackage, KeyPackageIn, LeafNodeIndex, ProtocolVersion};
+use openmls::prelude::{
+    KeyPackage as MlsKeyPackage, KeyPackageBuilder, KeyPackageIn, LeafNodeIndex, ProtocolVersion,
+};
 use openmls_rust_crypto::RustCrypto;
 use restante_spec::ids::{ReaderHash, ReaderSecret};
 use tls_codec::{Deserialize, Serialize};
 
 use super::certificates::Certificates;
 use super::group::OwnDevice;
-use super::leaf::{Member, capabilities, credential, extensions};
+use super::leaf::{Member, capabilities, credential, extensions, is_capable};
 use super::provider::{MlsSigner, Provider, Storage, refused};
 use super::suite::Suite;
 use crate::error::Error;
@@ -25,7 +27,8 @@ pub struct GeneratedKeyPackage {
     pub reader: ReaderSecret,
 }
 
-/// A key package of another device that was checked: signatures, lifetime, certificate, reader.
+/// A key package of another device that was checked: signatures, lifetime, certificate, reader,
+/// capabilities.
 #[derive(Clone)]
 pub struct KeyPackage {
     pub(super) mls: MlsKeyPackage,
@@ -47,9 +50,7 @@ impl GeneratedKeyPackage {
         last_resort: bool,
     ) -> Result<Self, Error> {
         let reader = generate_reader()?;
-        let mut builder = MlsKeyPackage::builder()
-            .leaf_node_capabilities(capabilities())
-            .leaf_node_extensions(extensions(&reader_hash(&reader))?);
+        let mut builder = builder(&reader_hash(&reader))?;
         if last_resort {
             builder = builder.mark_as_last_resort();
         }
@@ -65,13 +66,20 @@ impl GeneratedKeyPackage {
     }
 }
 
+/// What every key package of ours says of its device.
+fn builder(reader: &ReaderHash) -> Result<KeyPackageBuilder, Error> {
+    Ok(MlsKeyPackage::builder()
+        .leaf_node_capabilities(capabilities())
+        .leaf_node_extensions(extensions(reader)?))
+}
+
 impl KeyPackage {
     /// Reads and checks a key package.
     ///
     /// # Errors
-    /// [`Error::Malformed`], [`Error::Unsupported`] for another suite, [`Error::Refused`] for a bad
-    /// signature or one whose time is over, [`Error::BadKey`] if it has no certificate of its key
-    /// or names no reader.
+    /// [`Error::Malformed`], [`Error::Unsupported`] for another suite or a device that cannot do
+    /// what groups require, [`Error::Refused`] for a bad signature or one whose time is over,
+    /// [`Error::BadKey`] if it has no certificate of its key or names no reader.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         let read = KeyPackageIn::tls_deserialize_exact(bytes)
             .map_err(|_| Error::Malformed { what: "key package" })?;
@@ -85,7 +93,23 @@ impl KeyPackage {
         let (Some(device), Some(reader)) = (member.device, member.reader) else {
             return Err(Error::BadKey);
         };
+        if !is_capable(mls.leaf_node()) {
+            return Err(Error::Unsupported { what: "key package without what groups require" });
+        }
         Ok(Self { mls, device, reader, suite })
+    }
+
+    /// The same, for a group of this suite.
+    ///
+    /// # Errors
+    /// As for [`KeyPackage::parse`]; [`Error::Unsupported`] for the other suite too.
+    pub fn parse_for(bytes: &[u8], suite: Suite) -> Result<Self, Error> {
+        let package = Self::parse(bytes)?;
+        // CNV-2
+        if package.suite != suite {
+            return Err(Error::Unsupported { what: "key package of another suite" });
+        }
+        Ok(package)
     }
 
     /// Whose it is.
@@ -110,5 +134,46 @@ impl KeyPackage {
 impl fmt::Debug for KeyPackage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "KeyPackage({:?})", self.suite)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use openmls::prelude::{Capabilities, Ciphersuite, ExtensionType};
+    use openmls_memory_storage::MemoryStorage;
+    use restante_spec::ids::UnixTime;
+
+    use super::*;
+    use crate::identity::{AccountKey, DeviceKey, DeviceNumber};
+
+    /// What is read of a key package that says something else of itself than ours do.
+    fn read(
+        change: impl FnOnce(KeyPackageBuilder) -> KeyPackageBuilder,
+    ) -> Result<KeyPackage, Error> {
+        let (account, key) = (AccountKey::from_seed(&[1; 32]), DeviceKey::from_seed(&[2; 32]));
+        let (number, at) = (DeviceNumber::new(1), UnixTime::new(1));
+        let certificate = account.certify(&key.public(), number, at, "device").unwrap();
+        let credential = credential(&key, &certificate).unwrap();
+        let storage = MemoryStorage::default();
+        let made = change(builder(&reader_hash(&generate_reader().unwrap())).unwrap())
+            .build(Suite::Classical.mls(), &Provider::new(&storage), &MlsSigner(&key), credential)
+            .unwrap();
+        KeyPackage::parse(&made.key_package().tls_serialize_detached().unwrap())
+    }
+
+    /// CNV-4, CNV-13, CNV-2. Once such a package was taken for good, and MLS refused the commit
+    /// that was to add its device, each second anew.
+    #[test]
+    fn package_of_a_device_that_can_too_little_is_refused() {
+        let suites = Suite::ALL.map(Suite::mls);
+        let extensions = [0xF0A1, 0xF0A2].map(ExtensionType::Unknown);
+        let able = |suites: &[Ciphersuite], extensions: &[ExtensionType]| {
+            let can = Capabilities::new(None, Some(suites), Some(extensions), None, None);
+            read(|builder| builder.leaf_node_capabilities(can))
+        };
+        assert!(able(&suites, &extensions).is_ok());
+        for refused in [able(&suites[1..], &extensions), able(&suites, &extensions[..1])] {
+            assert!(matches!(refused, Err(Error::Unsupported { .. })), "{refused:?}");
+        }
     }
 }

@@ -19,6 +19,7 @@ mod meeting;
 mod order;
 mod own_devices;
 mod own_return;
+mod packages;
 mod post;
 mod readd;
 mod reboot;

@@ -1,0 +1,97 @@
+//! Key packages: those no group takes, and those that lie at a relay.
+
+use data_encoding::HEXLOWER;
+use restante_crypto::{KeyPackage, Suite};
+use restante_spec::content::LetterContent;
+
+use super::post::{Person, Post, events, person};
+use super::*;
+use crate::store::Wish;
+
+/// Two key packages of another implementation, for the classical suite and of two accounts. Either
+/// is good; but both devices say that they have the same encryption key, and MLS takes no two of
+/// that kind into a group.
+const TWINS: [&str; 2] = [
+    "00010003209152e408dd45e49e0938f1454940f5aba286b3c157daa2f17c55f6b608404079209e2c8d18e49d\
+     65213016252770721a40ffaa6fcc5537c8bfb6e10bc36003182d206ee091fd280a9b68554fa73c588125d47d\
+     3425c68a26ba236b4dad90f90a8f920001408e01bc7cbcb5636375fa1d82434d466724d92377f53b980695dd\
+     49d26d0ce12205a56ee091fd280a9b68554fa73c588125d47d3425c68a26ba236b4dad90f90a8f9200000001\
+     000000000000000100e6e185ee8afb33017b3e001abb875658a2495f5022c738612cf2261c97ea4a38bda2ef\
+     9f04a5614c98389ec3a4e59f17cad431f75a07b6774d38f62c0187ab0c02000104004e000304f0a1f0a20002\
+     0001010000000000000000ffffffffffffffff23f0a1204bf5122f344554c53bde2ebb8cd2b7e3d1600ad631\
+     c385a5d7cce23c7785459a4040fd47cd75d6a23f6bcf40bf70fd3b5e6d536f1f2fc566bf047e2a5eb855d98e\
+     6b0bf5fbbb50f296700804e537098b969e1d0108d010513d0b99a86d132c3a5d0e004040262ec747a5511270\
+     29ee23fd778bece1f5487335229e498e1ae60bc2ef80ee30af33e97754b244e538302d6787149965a2cb95aa\
+     8bdcf56a8006dc655f5a4107",
+    "000100032097f8ebd37edfb8588f3ab0a1f6579ca9e7e87a51f1014664d206eee5c6121e1a209e2c8d18e49d\
+     65213016252770721a40ffaa6fcc5537c8bfb6e10bc36003182d2041e8fde132ad670e534cd8b275d2cd7eec\
+     77733c66f8db48a1cada7fabfc45550001408e0165e8f9b0bc6eae124169f0576f97362d295a8cf5f770b45e\
+     14357ce647d33eec41e8fde132ad670e534cd8b275d2cd7eec77733c66f8db48a1cada7fabfc455500000001\
+     000000000000000100cbca29b6f04b93cc16876ec7eec3882d7a1cda92bc9e14bf7e22ddbc69c9e9d6c6e493\
+     ef81ec3d527fdc416e5a5dd3d2d3dbbe6b91212be67419007875fada0602000104004e000304f0a1f0a20002\
+     0001010000000000000000ffffffffffffffff23f0a120dbc1b4c900ffe48d575b5da5c638040125f65db0fe\
+     3e24494b76ea986457d9864040b3776338ef7aab8d618556e1c5ba65762bfafa080f782de05dfcb069296ab3\
+     9a2aec1de8a0854eb80eeae4d750fc93ae718af6f2f36c3b1150aee97f71df1208004040618fb93659b11d79\
+     4de2d08546cfa0f6eac43e6c00f5a6b2581276241656735e58d85d6e4c206b3f31a4a1fed9a23e427217992c\
+     8959746c04026bada00c0902",
+];
+
+/// How often somebody was told since the last look that an account cannot be added.
+fn unaddable(person: &mut Person) -> usize {
+    let told = events(person).into_iter();
+    told.filter(|event| matches!(event, Event::Notice(Notice::CannotAdd { .. }))).count()
+}
+
+/// CNV-2, CNV-4. Once a first letter that brought a package for the other suite had its reader make
+/// a commit that was refused, each second anew, and nothing else was done meanwhile.
+#[test]
+fn package_for_another_suite_adds_nobody() {
+    let (mut post, mut alice, mut bob) = (Post::default(), person("Alice"), person("Bob"));
+    post.ask(&mut alice, &mut bob, None);
+    let make = |work: &mut Work<'_>| work.make_key_package(Suite::Classical, false);
+    let package = bob.engine.transact(make).unwrap();
+    let who = alice.contact().id;
+    let bring = |work: &mut Work<'_>| {
+        let mut contact = work.db.need_contact(who)?;
+        let letter = LetterContent::decode(contact.request.as_deref().unwrap());
+        let Ok(LetterContent::First(mut first)) = letter else { panic!("no first letter") };
+        first.key_packages = vec![package];
+        contact.request = Some(LetterContent::First(first).encode().unwrap().to_vec());
+        work.put_contact(&contact)
+    };
+    alice.engine.transact(bring).unwrap();
+    alice.engine.accept_contact(who).unwrap();
+    events(&mut alice);
+    post.round(&mut alice);
+    assert_eq!(unaddable(&mut alice), 1);
+    let log = alice.log();
+    assert!(alice.engine.store.read().wishes(&log).unwrap().is_empty());
+    assert_eq!(alice.engine.transact(|work| work.members(&log)).unwrap().len(), 1);
+}
+
+/// CNV-4. Once two packages that MLS takes into no group together kept a commit from being made,
+/// and with it all else that was wished for there.
+#[test]
+fn packages_that_go_into_no_group_together_hold_up_nothing() {
+    let (mut post, mut alice) = (Post::default(), person("Alice"));
+    let group = alice.engine.create_group("friends", true).unwrap().id;
+    post.round(&mut alice);
+    let log = alice.engine.store.read().need_conversation(group).unwrap().log.unwrap();
+    let wish = |work: &mut Work<'_>| {
+        TWINS.iter().try_for_each(|twin| {
+            let package = HEXLOWER.decode(twin.as_bytes()).unwrap();
+            let account = *KeyPackage::parse(&package)?.device().account().key().as_bytes();
+            let wish = Wish::Add { account, packages: vec![package], missing: 0 };
+            work.db.put_wish(&log, &wish, work.now)
+        })
+    };
+    alice.engine.transact(wish).unwrap();
+    alice.engine.set_group_name(group, "more friends").unwrap();
+    events(&mut alice);
+    post.round(&mut alice);
+    assert_eq!(alice.engine.conversation(group).unwrap().name, "more friends");
+    assert_eq!(alice.engine.group_members(group).unwrap().len(), 2);
+    // One goes with no other, the other one cannot be written to.
+    assert_eq!(unaddable(&mut alice), 2);
+    assert!(alice.engine.store.read().wishes(&log).unwrap().is_empty());
+}
