@@ -163,12 +163,13 @@ impl Db<'_> {
         Ok(JobId(self.sql.last_insert_rowid()))
     }
 
-    /// The first job of each mailbox that can be done now.
+    /// The first job of each mailbox that can be done now. What a commit holds is passed by: that
+    /// commit may be long in coming, and only letters are held, which come in any order (LET-6).
     pub(crate) fn runnable_jobs(self) -> Result<Vec<Job>, Error> {
         let sql = "SELECT * FROM jobs AS job
             WHERE id = (SELECT min(id) FROM jobs AS first
-                WHERE first.relay = job.relay AND first.mailbox = job.mailbox)
-            AND held_by IS NULL
+                WHERE first.relay = job.relay AND first.mailbox = job.mailbox
+                AND first.held_by IS NULL)
             AND (after = 0 OR NOT EXISTS (SELECT 1 FROM jobs AS other WHERE other.id = job.after))
             ORDER BY id";
         let mut query = self.sql.prepare_cached(sql)?;
@@ -314,4 +315,35 @@ const fn kind_of(number: u8) -> Option<JobKind> {
         42 => JobKind::AllowRoomWrite,
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::StoreKey;
+    use crate::store::Store;
+
+    /// LET-6. Once a Welcome that a commit held, to the own inbox, kept everything back that was
+    /// asked of that inbox later: with a conversation's relay gone, invites and revocations too.
+    #[test]
+    fn what_a_commit_holds_keeps_nothing_else_back() {
+        let (home, key) = (tempfile::tempdir().unwrap(), StoreKey::from_bytes([7; 32]));
+        let commit = EnvelopeId::new([9; 16]);
+        let job = |kind| NewJob::new("relay".to_owned(), MailboxId::new([1; 16]), kind);
+        let runnable = |db: Db<'_>| -> Result<Vec<JobKind>, Error> {
+            Ok(db.runnable_jobs()?.iter().map(|job| job.what.kind).collect())
+        };
+        Store::create(home.path(), &key, |db| {
+            db.put_job(&NewJob { held_by: Some(commit), ..job(JobKind::Letter) })?;
+            let revoke = db.put_job(&job(JobKind::Revoke))?;
+            db.put_job(&job(JobKind::AllowInvite))?;
+            assert_eq!(runnable(db)?, [JobKind::Revoke]);
+            db.finish_job(revoke)?;
+            assert_eq!(runnable(db)?, [JobKind::AllowInvite]);
+            db.release_jobs(&commit)?;
+            assert_eq!(runnable(db)?, [JobKind::Letter]);
+            Ok(())
+        })
+        .unwrap();
+    }
 }
