@@ -89,6 +89,8 @@ pub(crate) const CLAIM_WAIT: Seconds = Seconds::new(600);
 pub(crate) const PREKEYS_PUT: usize = 4;
 /// With fewer prekeys left, more are stored.
 pub(crate) const PREKEYS_LOW: u32 = 2;
+/// The prekey of last resort, which may be used many times, is replaced after so long.
+pub(crate) const LAST_RESORT_EVERY: Seconds = Seconds::new(14 * 86_400);
 /// Letters a contact may write; more is refused by the relay.
 pub(crate) const LETTER_RATE: Rate = Rate { count: 60, per: Seconds::new(3_600) };
 

@@ -15,7 +15,7 @@ const READER = 0xf0a1;
 const LAST_RESORT = 0x000a;
 // Of the group's own extension and of the reader's: a group with either is joined.
 const EXTENSIONS = [READER, 0xf0a2, LAST_RESORT];
-const LIFETIME_S = 7 * 86_400;
+const LIFETIME = { notBefore: 0n, notAfter: 2n ** 64n - 1n };
 
 // ts-mls has names for numbers; its name for 0x004E is another draft's.
 const suiteName = (number) =>
@@ -109,8 +109,6 @@ async function commit(place, extraProposals) {
 
 const commands = {
   async package() {
-    const now = BigInt(Math.floor(Date.now() / 1000));
-    const lifetime = { notBefore: now - 3_600n, notAfter: now + BigInt(LIFETIME_S) };
     const capabilities = {
       versions: ["mls10"],
       ciphersuites: SUITES.map(suiteName),
@@ -123,7 +121,7 @@ const commands = {
     const extension = { extensionType: READER, extensionData: reader };
     const keys = { signKey: seed, publicKey: device.public };
     offered = await mls.generateKeyPackageWithKey(
-      credential, capabilities, lifetime, [], keys, cs, [extension],
+      credential, capabilities, LIFETIME, [], keys, cs, [extension],
     );
     const message = { wireformat: "mls_key_package", keyPackage: offered.publicPackage };
     return { package: hex(bare(message)), reader: hex(reader), account: hex(account.public) };

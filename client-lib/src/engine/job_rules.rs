@@ -5,7 +5,7 @@
 
 use restante_crypto::{SigningKey, Suite, prove_possession, reader_hash};
 use restante_spec::codes::Code;
-use restante_spec::ids::{ChainNumber, EnvelopeId, Handle, PublicKey, RequestId, Seq};
+use restante_spec::ids::{ChainNumber, EnvelopeId, Handle, PublicKey, RequestId, Seq, UnixTime};
 use restante_spec::message::{
     Allow, Append, Appended, Command, Create, EnvelopeClass, MailboxClass, PrekeyCount, PutPrekeys,
     Reply, Rights, Terms,
@@ -14,8 +14,8 @@ use restante_spec::message::{
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::events::Notice;
-use crate::limits::{PREKEYS_LOW, PREKEYS_PUT};
-use crate::store::{Job, JobKind, LogState, NewJob, Place};
+use crate::limits::{LAST_RESORT_EVERY, PREKEYS_LOW, PREKEYS_PUT};
+use crate::store::{Job, JobKind, LogState, Meta, NewJob, Place};
 use crate::types::{ContactState, MessageId};
 
 /// A request and its body.
@@ -128,15 +128,21 @@ impl Engine {
         })
     }
 
-    /// Refills the prekeys when few are left.
+    /// Refills the prekeys when few are left, and replaces those of last resort when they are old.
     pub(crate) fn prekeys_left(&mut self, counts: &[PrekeyCount]) -> Result<(), Error> {
         let slots = self.account.prekey_slots()?;
         self.transact(|work| {
+            let laid = UnixTime::new(work.db.meta_number(Meta::LastResortAt)?);
+            // CNV-4
+            let is_old = laid.after(LAST_RESORT_EVERY) <= work.now;
+            if is_old {
+                work.db.set_meta_number(Meta::LastResortAt, work.now.get())?;
+            }
             for slot in slots {
                 let count = counts.iter().find(|count| count.slot == slot);
                 let few = count.is_none_or(|count| count.count < PREKEYS_LOW);
-                let none_last = count.is_none_or(|count| !count.last_resort);
-                let jobs = [(none_last, JobKind::PutLastResort), (few, JobKind::PutPrekeys)];
+                let no_last = is_old || count.is_none_or(|count| !count.last_resort);
+                let jobs = [(no_last, JobKind::PutLastResort), (few, JobKind::PutPrekeys)];
                 for (_, kind) in jobs.into_iter().filter(|(wanted, _)| *wanted) {
                     if !work.db.has_slot_job(slot, kind)? {
                         work.db.put_job(&NewJob { slot, ..work.own_job(kind) })?;

@@ -54,6 +54,8 @@ pub(crate) enum Meta {
     LinkOffer,
     /// Present: another own device is to be told every record.
     OwesStates,
+    /// When this device last laid prekeys of last resort by their age.
+    LastResortAt,
 }
 
 impl Meta {
@@ -80,6 +82,7 @@ impl Meta {
             Self::PastAccount => "past_account",
             Self::LinkOffer => "link_offer",
             Self::OwesStates => "owes_states",
+            Self::LastResortAt => "last_resort_at",
         }
     }
 }

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use openmls::prelude::{
-    KeyPackage as MlsKeyPackage, KeyPackageBuilder, KeyPackageIn, LeafNodeIndex, ProtocolVersion,
+    KeyPackage as MlsKeyPackage, KeyPackageBuilder, KeyPackageIn, LeafNodeIndex, Lifetime,
+    ProtocolVersion,
 };
 use openmls_rust_crypto::RustCrypto;
 use restante_spec::ids::{ReaderHash, ReaderSecret};
@@ -66,9 +67,17 @@ impl GeneratedKeyPackage {
     }
 }
 
+/// All of time: MLS has everyone who reads the commit compare it with a clock, be it years later,
+/// and nobody's clock may decide whether a commit holds. A package ends with its private part.
+fn lifetime() -> Lifetime {
+    // CNV-4
+    Lifetime::init(0, u64::MAX)
+}
+
 /// What every key package of ours says of its device.
 fn builder(reader: &ReaderHash) -> Result<KeyPackageBuilder, Error> {
     Ok(MlsKeyPackage::builder()
+        .key_package_lifetime(lifetime())
         .leaf_node_capabilities(capabilities())
         .leaf_node_extensions(extensions(reader)?))
 }
@@ -77,9 +86,9 @@ impl KeyPackage {
     /// Reads and checks a key package.
     ///
     /// # Errors
-    /// [`Error::Malformed`], [`Error::Unsupported`] for another suite or a device that cannot do
-    /// what groups require, [`Error::Refused`] for a bad signature or one whose time is over,
-    /// [`Error::BadKey`] if it has no certificate of its key or names no reader.
+    /// [`Error::Malformed`], [`Error::Unsupported`] for another suite, a device that cannot do what
+    /// groups require or a time that ends, [`Error::Refused`] for a bad signature or one whose time
+    /// is over, [`Error::BadKey`] if it has no certificate of its key or names no reader.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         let read = KeyPackageIn::tls_deserialize_exact(bytes)
             .map_err(|_| Error::Malformed { what: "key package" })?;
@@ -95,6 +104,9 @@ impl KeyPackage {
         };
         if !is_capable(mls.leaf_node()) {
             return Err(Error::Unsupported { what: "key package without what groups require" });
+        }
+        if *mls.life_time() != lifetime() {
+            return Err(Error::Unsupported { what: "key package with an end" });
         }
         Ok(Self { mls, device, reader, suite })
     }
@@ -173,6 +185,18 @@ mod tests {
         };
         assert!(able(&suites, &extensions).is_ok());
         for refused in [able(&suites[1..], &extensions), able(&suites, &extensions[..1])] {
+            assert!(matches!(refused, Err(Error::Unsupported { .. })), "{refused:?}");
+        }
+    }
+
+    /// CNV-4. Once packages ended after 84 days: of who was away for longer nobody could be added
+    /// any more, and who read a commit later than that took its log for captured.
+    #[test]
+    fn packages_have_no_end() {
+        let made = read(|builder| builder).unwrap();
+        assert_eq!(*made.mls.life_time(), Lifetime::init(0, u64::MAX));
+        for ends in [Lifetime::default(), Lifetime::init(0, u64::MAX - 1)] {
+            let refused = read(|builder| builder.key_package_lifetime(ends));
             assert!(matches!(refused, Err(Error::Unsupported { .. })), "{refused:?}");
         }
     }

@@ -3,10 +3,12 @@
 use data_encoding::HEXLOWER;
 use restante_crypto::{KeyPackage, Suite};
 use restante_spec::content::LetterContent;
+use restante_spec::message::PrekeyCount;
 
-use super::post::{Person, Post, events, person};
+use super::post::{Person, Post, events, person, wait};
 use super::*;
-use crate::store::Wish;
+use crate::limits::{LAST_RESORT_EVERY, PREKEYS_LOW};
+use crate::store::{JobKind, Wish};
 
 /// Two key packages of another implementation, for the classical suite and of two accounts. Either
 /// is good; but both devices say that they have the same encryption key, and MLS takes no two of
@@ -94,4 +96,26 @@ fn packages_that_go_into_no_group_together_hold_up_nothing() {
     // One goes with no other, the other one cannot be written to.
     assert_eq!(unaddable(&mut alice), 2);
     assert!(alice.engine.store.read().wishes(&log).unwrap().is_empty());
+}
+
+/// CNV-4. Once a package of last resort was laid for ever.
+#[test]
+fn last_resorts_are_replaced_by_their_age() {
+    let (mut post, mut alice) = (Post::default(), person("Alice"));
+    post.do_jobs(&mut alice);
+    let slots = alice.engine.account.prekey_slots().unwrap();
+    let counts = slots.map(|slot| PrekeyCount { slot, count: PREKEYS_LOW, last_resort: true });
+    let mut replaces = |alice: &mut Person| {
+        alice.engine.prekeys_left(&counts).unwrap();
+        let inbox = alice.engine.account.inbox;
+        let replaces = alice.engine.store.read().has_job(&inbox, JobKind::PutLastResort).unwrap();
+        post.do_jobs(alice);
+        replaces
+    };
+    // How old those are that are there is not known.
+    assert!(replaces(&mut alice) && !replaces(&mut alice));
+    wait(&mut alice, Duration::from_secs(u64::from(LAST_RESORT_EVERY.get()) - 1));
+    assert!(!replaces(&mut alice));
+    wait(&mut alice, Duration::from_secs(1));
+    assert!(replaces(&mut alice) && !replaces(&mut alice));
 }
