@@ -192,7 +192,9 @@ impl Engine {
                 work.notice(Notice::RelayRestored);
                 work.allow_rooms_again(relay)?;
                 if own {
+                    work.make_own_key()?;
                     work.allow_contacts_again()?;
+                    work.db.set_meta(Meta::StalePrekeys, &[1])?;
                 }
             }
             Ok(())

@@ -3,9 +3,12 @@
 //! Every job can be repeated without harm: ids and keys were chosen before the first try, sealed
 //! letters are kept as they are, and prekeys are made anew each time, so that none is given twice.
 
-use restante_crypto::{SigningKey, Suite, prove_possession, reader_hash};
+use restante_crypto::{SigningKey, Suite, prove_possession, random_bytes, reader_hash};
 use restante_spec::codes::Code;
-use restante_spec::ids::{ChainNumber, EnvelopeId, Handle, PublicKey, RequestId, Seq, UnixTime};
+use restante_spec::ids::{
+    ChainNumber, EnvelopeId, Handle, PublicKey, RequestId, Seq, Slot, UnixTime,
+};
+use restante_spec::limits::PREKEYS_PER_SLOT;
 use restante_spec::message::{
     Allow, Append, Appended, Command, Create, EnvelopeClass, MailboxClass, PrekeyCount, PutPrekeys,
     Reply, Rights, Terms,
@@ -129,6 +132,7 @@ impl Engine {
     }
 
     /// Refills the prekeys when few are left, and replaces those of last resort when they are old.
+    /// All of a relay that was restored are replaced.
     pub(crate) fn prekeys_left(&mut self, counts: &[PrekeyCount]) -> Result<(), Error> {
         let slots = self.account.prekey_slots()?;
         self.transact(|work| {
@@ -138,10 +142,15 @@ impl Engine {
             if is_old {
                 work.db.set_meta_number(Meta::LastResortAt, work.now.get())?;
             }
+            let is_stale = work.db.meta(Meta::StalePrekeys)?.is_some();
+            work.db.drop_meta(Meta::StalePrekeys)?;
             for slot in slots {
                 let count = counts.iter().find(|count| count.slot == slot);
-                let few = count.is_none_or(|count| count.count < PREKEYS_LOW);
-                let no_last = is_old || count.is_none_or(|count| !count.last_resort);
+                if is_stale {
+                    work.take_away(slot, count.map_or(0, |count| count.count))?;
+                }
+                let few = is_stale || count.is_none_or(|count| count.count < PREKEYS_LOW);
+                let no_last = is_stale || is_old || count.is_none_or(|count| !count.last_resort);
                 let jobs = [(no_last, JobKind::PutLastResort), (few, JobKind::PutPrekeys)];
                 for (_, kind) in jobs.into_iter().filter(|(wanted, _)| *wanted) {
                     if !work.db.has_slot_job(slot, kind)? {
@@ -221,6 +230,22 @@ impl Work<'_> {
             body.extend_from_slice(&package);
         }
         Ok((Command::PutPrekeys(PutPrekeys { handle, slot, sizes, last_resort }), body))
+    }
+
+    /// Takes this device's own prekeys, as many as are left in a slot: they may have been given
+    /// before, and whoever is given one again is not heard.
+    fn take_away(&mut self, slot: Slot, left: u32) -> Result<(), Error> {
+        // MBX-20
+        let key = self.account.need_own_key()?.seed();
+        for _ in 0..PREKEYS_PER_SLOT.min(left as usize) {
+            self.db.put_job(&NewJob {
+                slot,
+                key: Some(key.clone()),
+                envelope: Some(EnvelopeId::new(random_bytes()?)),
+                ..self.own_job(JobKind::TakePrekey)
+            })?;
+        }
+        Ok(())
     }
 
     /// Seals the first letter once the card is here; from then on the same bytes are sent.

@@ -76,12 +76,7 @@ impl Work<'_> {
         if !label.is_empty() {
             checked_name("label", label, DEVICE_LABEL_BYTES)?;
         }
-        if self.account.own_key.is_none() {
-            let seed = SigningKey::generate()?.seed();
-            self.db.set_meta(Meta::OwnKey, seed.as_ref())?;
-            self.allow_device(seed)?;
-            self.stale = true;
-        }
+        self.make_own_key()?;
         let key = SigningKey::generate()?.seed();
         let after = Some(self.allow_device(key.clone())?);
         let envelope = EnvelopeId::new(random_bytes()?);
@@ -92,6 +87,19 @@ impl Work<'_> {
         let new = NewJob::new(invite.relay().to_string(), *invite.inbox(), JobKind::Link);
         self.db.put_job(&NewJob { key, envelope, after, ..new })?;
         Ok(link_check(invite.account(), self.account.id()))
+    }
+
+    /// The first device has a key that may do everything at the inbox, too: what manages it may not
+    /// write or take.
+    pub(super) fn make_own_key(&mut self) -> Result<(), Error> {
+        if self.account.key.is_none() || self.account.own_key.is_some() {
+            return Ok(());
+        }
+        let seed = SigningKey::generate()?.seed();
+        self.db.set_meta(Meta::OwnKey, seed.as_ref())?;
+        self.allow_device(seed)?;
+        self.stale = true;
+        Ok(())
     }
 
     /// Notes that the relay must let a key of a device of this account do everything at the inbox.

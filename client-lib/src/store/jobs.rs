@@ -36,7 +36,8 @@ pub(crate) enum JobKind {
     CreateConversation,
     /// Give the members of a group their rights in the own inbox.
     AllowMembers,
-    /// Take a key package of one device of an account that is to be added to a conversation.
+    /// Take a key package of one device of an account that is to be added to a conversation;
+    /// without a conversation: one of this device, so that nobody else is given it.
     TakePrekey,
     /// Write a letter that asks to be added again.
     Readd,

@@ -56,6 +56,8 @@ pub(crate) enum Meta {
     OwesStates,
     /// When this device last laid prekeys of last resort by their age.
     LastResortAt,
+    /// Present: the own relay was restored; the prekeys it has may have been given before.
+    StalePrekeys,
 }
 
 impl Meta {
@@ -83,6 +85,7 @@ impl Meta {
             Self::LinkOffer => "link_offer",
             Self::OwesStates => "owes_states",
             Self::LastResortAt => "last_resort_at",
+            Self::StalePrekeys => "stale_prekeys",
         }
     }
 }

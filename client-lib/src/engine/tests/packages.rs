@@ -3,6 +3,7 @@
 use data_encoding::HEXLOWER;
 use restante_crypto::{KeyPackage, Suite};
 use restante_spec::content::LetterContent;
+use restante_spec::ids::Incarnation;
 use restante_spec::message::PrekeyCount;
 
 use super::post::{Person, Post, events, person, wait};
@@ -118,4 +119,39 @@ fn last_resorts_are_replaced_by_their_age() {
     assert!(!replaces(&mut alice));
     wait(&mut alice, Duration::from_secs(1));
     assert!(replaces(&mut alice) && !replaces(&mut alice));
+}
+
+/// Adds Bob to a new group of Alice's; whether he has heard of it.
+fn adds(post: &mut Post, alice: &mut Person, bob: &mut Person) -> bool {
+    let group = alice.engine.create_group("friends", false).unwrap().id;
+    alice.engine.add_member(group, alice.contact().id).unwrap();
+    for _ in 0..2 {
+        post.round(alice);
+        post.round(bob);
+    }
+    bob.engine.conversation(group).is_ok()
+}
+
+/// MBX-20. Once a restored relay gave a prekey again that was used after the backup: its private
+/// part was gone, so that a member was shown who had heard of nothing.
+#[test]
+fn prekeys_of_before_a_restore_are_given_to_nobody() {
+    let (mut post, mut alice, mut bob) = friends();
+    let backup = post.hide_prekeys(1);
+    post.show_prekeys(backup.clone());
+    assert!(adds(&mut post, &mut alice, &mut bob));
+    let theirs = backup[0].iter().filter(|((inbox, _), _)| *inbox == bob.engine.account.inbox);
+    let counts = theirs.map(|((_, slot), left)| {
+        let count = u32::try_from(left.len()).unwrap();
+        PrekeyCount { slot: *slot, count, last_resort: true }
+    });
+    let counts: Vec<PrekeyCount> = counts.collect();
+    post.show_prekeys(backup);
+    let relay = bob.engine.own_address().to_owned();
+    for incarnation in [1, 2] {
+        bob.engine.note_incarnation(&relay, &Incarnation::new([incarnation; 16])).unwrap();
+    }
+    bob.engine.prekeys_left(&counts).unwrap();
+    post.do_jobs(&mut bob);
+    assert!(adds(&mut post, &mut alice, &mut bob));
 }
