@@ -20,9 +20,9 @@ pub(crate) use crate::buffer::{Chain, ChainLink, Envelope, Page, Span};
 
 /// The business side as the access side sees it.
 pub(crate) trait Mailboxes: Send + Sync + 'static {
-    /// Does a call; `respond` is called exactly once, soon or when the change is durable. Changes of
-    /// one mailbox are answered in the order of the calls, but for what is held (MBX-21). It must be
-    /// short.
+    /// Does a call; `respond` is called exactly once, soon or when the change is durable, and must
+    /// be short. Changes of one mailbox are answered in the order of the calls, but for what is
+    /// held (MBX-21).
     fn call(&self, call: Call, now: UnixTime, respond: Respond);
 
     /// Envelopes to deliver (DLV-1). The key is judged behind the read: whatever was read was
