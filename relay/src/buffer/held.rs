@@ -276,6 +276,28 @@ fn a_failing_store_leaves_doubt_about_what_is_held() {
     }
 }
 
+/// MBX-6: what was written or confirmed before its turn stays accepted when the store fails
+/// meanwhile, as what came behind it was accepted already.
+#[test]
+fn a_failing_store_takes_back_nothing_that_is_decided() {
+    let mut hand = Hand::new(Settings::default());
+    let (_, decided) = hand.hold(append(1));
+    (0..2).for_each(|_| hand.writer.turn_hold());
+    let (_, settled) = hand.hold(append(2));
+    let behind = hand.submit(Act::Append(append(3)));
+    hand.writer.step();
+    assert!(matches!(behind.try_recv().unwrap(), Ok(Outcome::Stored(_))));
+    let (_, lost) = hand.hold(append(4));
+    hand.disk.dies_after(0);
+    hand.submit(Act::Append(append(5)));
+    hand.writer.step();
+    for answer in [decided, settled] {
+        assert!(matches!(answer.try_recv().unwrap(), Ok(Outcome::Settled(_))));
+    }
+    assert_eq!(lost.try_recv().unwrap(), Err(BufferError::Unknown));
+    assert_eq!(hand.after_crash().ids(), [id(1), id(2), id(3)]);
+}
+
 /// MBX-5: the id of what was never written is remembered for its time, then forgotten with all that
 /// was kept of it.
 #[test]

@@ -38,6 +38,8 @@ pub(super) struct Hold {
     /// What stood in chunks that were never written, until their ids may be forgotten (MBX-5).
     remembered: HashMap<ChunkId, Vec<(MailboxId, Seq)>>,
     remembered_entries: usize,
+    /// The batch that is being made writes some of it.
+    settles: bool,
     next_chunk: ChunkId,
     /// When the next turn is due; `None` while nothing is held.
     due: Option<Instant>,
@@ -57,8 +59,17 @@ pub(super) struct Held {
     chunk: ChunkId,
     offset: u32,
     reply: Reply,
-    /// With something else that happened to the mailbox.
-    is_written: bool,
+    written: Written,
+}
+
+/// Whether it was written before its turn, with something else that happened to the mailbox.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Written {
+    No,
+    /// In the batch that is being made.
+    Now,
+    /// It is durable.
+    Yes,
 }
 
 impl Default for Hold {
@@ -71,6 +82,7 @@ impl Default for Hold {
             bytes: 0,
             remembered: HashMap::new(),
             remembered_entries: 0,
+            settles: false,
             next_chunk: HELD + 1,
             due: None,
         }
@@ -87,9 +99,18 @@ impl Hold {
         self.young.held.is_empty() && self.old.held.is_empty() && self.decided.is_empty()
     }
 
+    /// The batch is durable.
+    pub(super) fn note_written(&mut self) {
+        if std::mem::take(&mut self.settles) {
+            let all = self.old.held.iter_mut().chain(&mut self.young.held);
+            all.filter(|held| held.written == Written::Now)
+                .for_each(|held| held.written = Written::Yes);
+        }
+    }
+
     /// What was held is decided.
     fn note_decided(&mut self, held: &[Held]) {
-        for Held { mailbox, .. } in held.iter().filter(|held| !held.is_written) {
+        for Held { mailbox, .. } in held.iter().filter(|held| held.written == Written::No) {
             if let Some(count) = self.of.get_mut(mailbox) {
                 *count -= 1;
                 if *count == 0 {
@@ -149,8 +170,8 @@ impl Writer {
         bodies.push(envelope);
         index.add(mailbox, Placed { id, stored, size, chunk, offset }, self.now);
         told.push(Told::Seen(seen, stored));
-        let is_written = false;
-        self.hold.young.held.push(Held { mailbox, stored, chunk, offset, reply, is_written });
+        let written = Written::No;
+        self.hold.young.held.push(Held { mailbox, stored, chunk, offset, reply, written });
         *self.hold.of.entry(mailbox).or_default() += 1;
         self.hold.bytes += size;
         self.hold.remembered_entries += 1;
@@ -169,11 +190,12 @@ impl Writer {
         if self.hold.of.remove(&mailbox).is_none() {
             return Ok(());
         }
+        self.hold.settles = true;
         let Hold { old, young, .. } = &mut self.hold;
         let mut all = [std::mem::take(&mut old.held), std::mem::take(&mut young.held)];
-        let is_its = |held: &&mut Held| held.mailbox == mailbox && !held.is_written;
+        let is_its = |held: &&mut Held| held.mailbox == mailbox && held.written == Written::No;
         let written = all.iter_mut().flatten().filter(is_its).try_for_each(|held| {
-            held.is_written = true;
+            held.written = Written::Now;
             self.write_held(batch, held)
         });
         [self.hold.old.held, self.hold.young.held] = all;
@@ -190,7 +212,7 @@ impl Writer {
         let young = std::mem::replace(&mut self.hold.young, next);
         let old = std::mem::replace(&mut self.hold.old, young);
         if let Err(cause) = self.write_old(&old.held) {
-            self.hold.decided = old.held;
+            self.hold.old.held.extend(old.held);
             return self.close(&cause);
         }
         if let Some(bodies) = self.store.held_mut().remove(&old.chunk) {
@@ -216,13 +238,18 @@ impl Writer {
         }
     }
 
-    /// The store has failed: what was held is forgotten, and may have been seen.
+    /// The store has failed: what was held is forgotten, and may have been seen. What is decided or
+    /// durable stays so: more may have been accepted behind it (MBX-6).
     pub(super) fn fail_hold(&mut self) {
         let Hold { decided, old, young, .. } = std::mem::take(&mut self.hold);
         self.store.held_mut().clear();
-        for held in decided.into_iter().chain(old.held).chain(young.held) {
-            held.reply.answer(Err(BufferError::Unknown));
+        let is_sure = |held: &Held| held.written == Written::Yes;
+        let (sure, lost): (Vec<_>, Vec<_>) =
+            old.held.into_iter().chain(young.held).partition(is_sure);
+        for held in decided.into_iter().chain(sure) {
+            held.reply.answer(Ok(Outcome::Settled(held.stored)));
         }
+        lost.into_iter().for_each(|held| held.reply.answer(Err(BufferError::Unknown)));
     }
 
     /// The ids of what was never written need not be remembered any more.
@@ -236,7 +263,7 @@ impl Writer {
     }
 
     fn write_old(&mut self, old: &[Held]) -> Result<(), redb::Error> {
-        let open: Vec<_> = old.iter().filter(|held| !held.is_written).collect();
+        let open: Vec<_> = old.iter().filter(|held| held.written == Written::No).collect();
         let kept: Vec<_> = {
             let index = self.store.index();
             let is_kept = |held: &&Held| !index.is_let_go(held.mailbox, held.stored.seq);

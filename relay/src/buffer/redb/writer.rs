@@ -203,6 +203,7 @@ impl Writer {
         drop(database);
         match written {
             Ok(moves) => {
+                self.hold.note_written();
                 let mut index = self.store.index();
                 moves.iter().for_each(|moved| index.relocate(moved, self.now));
                 index.publish();
