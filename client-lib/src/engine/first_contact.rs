@@ -4,6 +4,7 @@ use restante_crypto::{
     Card, CardGroup, Invite, KemSecret, Letter, LetterPlace, Recipient, SigningKey, Suite,
     random_bytes,
 };
+use restante_spec::codes::Code;
 use restante_spec::content::{
     FirstLetter, FirstMessage, GroupKind, GroupState, InboxGrant, LetterContent, Text,
 };
@@ -16,7 +17,7 @@ use super::commands::{account_of, cleaned_name, id_of};
 use crate::error::Error;
 use crate::limits::INVITES;
 use crate::store::{
-    ContactRow, ConversationRow, InboxRef, InviteRow, Job, JobId, JobKind, Meta, NewJob,
+    ContactRow, ConversationRow, InboxRef, InviteRow, Job, JobId, JobKind, LogState, Meta, NewJob,
     NewMessage, Wish,
 };
 use crate::types::{
@@ -351,9 +352,22 @@ impl Work<'_> {
         id: ContactId,
         state: ContactState,
     ) -> Result<ContactRow, Error> {
+        self.end_what_is_named(id.into())?;
         let direct = GroupState::new(GroupKind::Direct, 1);
         self.db.put_conversation(&ConversationRow::new(id.into(), direct))?;
         Ok(ContactRow::new(id, state))
+    }
+
+    /// A group or room whose maker has named it as somebody ends when that one becomes a contact:
+    /// what came in it would go on as theirs (CNV-13).
+    fn end_what_is_named(&mut self, id: ConversationId) -> Result<(), Error> {
+        if self.db.conversation(id)?.is_none_or(|row| !row.is_shared()) {
+            return Ok(());
+        }
+        for log in self.db.logs_of(id)? {
+            self.end_log(&log.mailbox, LogState::Closed, Code::Conflict)?;
+        }
+        self.refuse_outbox(id, Code::Conflict)
     }
 
     /// A new log stands behind all others of its conversation; letters stand before them.

@@ -181,6 +181,11 @@ impl Work<'_> {
             return Err(not_a_member());
         }
         let (mailbox, relay) = (welcome.mailbox, welcome.relay.to_string());
+        // Which mailbox it is, its writer has chosen too.
+        let is_other = |log: LogRow| log.conversation != id;
+        if mailbox == self.account.inbox || self.db.log(&mailbox)?.is_some_and(is_other) {
+            return Err(not_a_member());
+        }
         let mut log = LogRow::new(mailbox, id, relay, agreed.generation, state, reader);
         log.chain = Some(self.begun_chain(&mailbox)?);
         self.db.put_log(&log)?;

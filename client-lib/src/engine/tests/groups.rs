@@ -477,3 +477,23 @@ fn no_group_takes_the_place_of_another_conversation() {
     alice.engine.set_setting("colour", b"red").unwrap();
     assert_eq!(alice.engine.store.read().outbox_count(own).unwrap(), 0);
 }
+
+/// CNV-13: a group that is named as somebody who becomes a contact later ends then: what comes in
+/// it would be shown as theirs.
+#[test]
+fn a_group_named_as_a_later_contact_ends() {
+    let (mut post, mut alice, mut bob) = friends();
+    let carol = person("Carol");
+    let id = ConversationId::from(carol.engine.own_id().unwrap());
+    let group = group_named(&mut bob, id);
+    bob.engine.add_member(group, bob.contact().id).unwrap();
+    devices::settle(&mut post, &mut [&mut bob, &mut alice]);
+    alice.engine.accept_group(id).unwrap();
+    devices::settle(&mut post, &mut [&mut bob, &mut alice]);
+    let named = |work: &mut Work<'_>| work.new_contact(id.contact(), ContactState::Incoming);
+    alice.engine.transact(|work| work.db.put_contact(&named(work)?)).unwrap();
+    bob.engine.send(group, "as if from Carol").unwrap();
+    devices::settle(&mut post, &mut [&mut bob, &mut alice]);
+    assert_eq!(devices::texts(&alice, id), [""; 0]);
+    assert_eq!(alice.engine.conversation(id).unwrap().kind, ConversationKind::Direct);
+}
