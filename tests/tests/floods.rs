@@ -34,6 +34,8 @@ const MESSAGES: usize = 60;
 const ROUNDS: usize = 20;
 /// Messages of each client in such a time.
 const MORE: usize = 10;
+/// How often it is looked whether nothing is held any more.
+const LOOKS: usize = 10_000;
 /// A small relay: a flood asks for more connections than it has.
 const SMALL: [&str; 16] = [
     "--connections",
@@ -94,6 +96,27 @@ fn serve(place: &Path, flags: &[&str]) -> Process {
     })
 }
 
+/// Gauges of what is held for those who are there.
+const HELD: [&str; 4] = [
+    "restante_connections_open",
+    "restante_held_bytes",
+    "restante_queue_acts",
+    "restante_queue_bytes",
+];
+
+/// When nobody is there any more, nothing is held: looks until it is so.
+fn nothing_is_held(data: &Path) {
+    let mut told = Vec::new();
+    for _ in 0..LOOKS {
+        let all = stats(data);
+        told = HELD.map(|name| all[name]).to_vec();
+        if told.iter().all(|held| *held == 0) {
+            return;
+        }
+    }
+    panic!("{HELD:?} stay at {told:?}");
+}
+
 /// LIM-10, LIM-11, LIM-12, LIM-18, LIM-20, LIM-29: whatever others do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_talk_on_while_others_flood() {
@@ -140,6 +163,7 @@ async fn a_hundred_talk_on_while_others_flood() {
     println!("memory: {quiet} KiB before, {most} KiB at most, {stated} KiB stated for that");
     assert!(counts.iter().all(|count| *count > 0), "every attack has happened: {counts:?}");
     assert!(most < stated, "{most} KiB are more than the {stated} KiB that were stated");
+    nothing_is_held(&place.path().join("data"));
     assert_eq!(relay.terminate(), Some(0));
 }
 
