@@ -37,6 +37,8 @@ const KEM_PUBLIC: usize = 1_184;
 const KEM_CIPHERTEXT: usize = 1_088;
 /// The draft's label, `\./` over `/^\`.
 const LABEL: &[u8; 6] = br"\.//^\";
+/// Any secret shows whether a key is of small order: each is a multiple of 8.
+const TRIAL: [u8; 32] = [1; 32];
 
 impl KemPublic {
     /// Size in bytes.
@@ -45,12 +47,15 @@ impl KemPublic {
     /// Checks and wraps a public key.
     ///
     /// # Errors
-    /// [`Error::BadKey`] if it has another size or is not a canonical ML-KEM key.
+    /// [`Error::BadKey`] if it has another size, is not a canonical ML-KEM key, or forces X25519 to
+    /// zero.
     pub fn from_slice(bytes: &[u8]) -> Result<Self, Error> {
         let bytes: [u8; Self::SIZE] = bytes.try_into().map_err(|_| Error::BadKey)?;
         let key = Self(Box::new(bytes));
-        key.halves()?;
-        Ok(key)
+        let (_, dh) = key.halves()?;
+        // LET-7
+        let is_sound = StaticSecret::from(TRIAL).diffie_hellman(&dh).was_contributory();
+        if is_sound { Ok(key) } else { Err(Error::BadKey) }
     }
 
     /// The bytes as they are sent.
@@ -229,14 +234,21 @@ mod tests {
         }
     }
 
-    /// LET-7: an X25519 half that forces a known secret is refused on both sides.
+    /// LET-7: an X25519 half that forces a known secret is refused on both sides. Once such a key
+    /// was refused only when a letter was sealed to it.
     #[test]
     fn zero_point_is_refused() {
         let secret = KemSecret::from_seed(&[1; 32]);
-        let mut public = *secret.public().as_bytes();
-        public[KEM_PUBLIC..].fill(0);
-        let public = KemPublic::from_slice(&public).unwrap();
-        assert_eq!(public.encapsulate(&[2; 64]).err(), Some(Error::BadKey));
+        let sound = *secret.public().as_bytes();
+        assert!(KemPublic::from_slice(&sound).is_ok());
+        for small in [0, 1] {
+            let mut public = sound;
+            public[KEM_PUBLIC..].fill(0);
+            public[KEM_PUBLIC] = small;
+            assert_eq!(KemPublic::from_slice(&public).err(), Some(Error::BadKey));
+            let unchecked = KemPublic(Box::new(public));
+            assert_eq!(unchecked.encapsulate(&[2; 64]).err(), Some(Error::BadKey));
+        }
         let mut made = secret.public().encapsulate(&[2; 64]).unwrap();
         made.ciphertext[KEM_CIPHERTEXT..].fill(0);
         assert_eq!(secret.decapsulate(&made.ciphertext).err(), Some(Error::Undecryptable));

@@ -81,7 +81,13 @@ impl Work<'_> {
         if let Some(welcome) = &made.welcome {
             let part = self.welcome_part(log, welcome, &mut blobs)?;
             for account in &plan.accounts {
-                self.queue_welcome(log, &id, account, part.clone())?;
+                let queued =
+                    self.attempt(|work| work.queue_welcome(log, &id, account, part.clone()))?;
+                if queued.is_none() {
+                    // No letter can be written to this one, and the others are let in.
+                    let row = self.db.need_conversation(log.conversation)?;
+                    self.notice_unaddable(&row, account)?;
+                }
             }
         }
         self.db.note_own_id(&log.mailbox, &id)?;

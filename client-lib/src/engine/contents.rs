@@ -121,14 +121,14 @@ impl Work<'_> {
         devices: &[u8],
     ) -> Result<(), Error> {
         if let Some(mut contact) = self.db.contact(id_of_key(account))?
-            && follows(account, devices, contact.devices.as_deref())?
+            && follows(account, devices, contact.devices.as_deref())
         {
             self.note_struck(contact.devices.as_deref(), devices)?;
             contact.devices = Some(devices.to_vec());
             self.db.put_contact(&contact)?;
         }
         let mut member = self.db.member(conversation.id, account)?;
-        if conversation.is_shared() && follows(account, devices, member.devices.as_deref())? {
+        if conversation.is_shared() && follows(account, devices, member.devices.as_deref()) {
             self.note_struck(member.devices.as_deref(), devices)?;
             member.devices = Some(devices.to_vec());
             self.db.put_member(conversation.id, &member)?;
@@ -220,12 +220,10 @@ impl Work<'_> {
 }
 
 /// Whether a device list is the account's and may follow the one that is known (IDN-7).
-fn follows(author: &PublicKey, devices: &[u8], known: Option<&[u8]>) -> Result<bool, Error> {
-    let Ok(list) = DeviceList::parse(devices) else { return Ok(false) };
+fn follows(author: &PublicKey, devices: &[u8], known: Option<&[u8]>) -> bool {
+    let Ok(list) = DeviceList::parse(devices) else { return false };
+    // LET-7: a list that was taken and is refused by now is none.
+    let known = known.and_then(|known| DeviceList::parse(known).ok());
     // IDN-7
-    Ok(list.account().key() == author
-        && match known {
-            Some(known) => list.may_follow(&DeviceList::parse(known)?).is_ok(),
-            None => true,
-        })
+    list.account().key() == author && known.is_none_or(|known| list.may_follow(&known).is_ok())
 }

@@ -158,8 +158,9 @@ impl Work<'_> {
 
     /// A newer list of some account has come: who is in it no more is not heard any more (DEV-14).
     pub(super) fn note_struck(&mut self, before: Option<&[u8]>, now: &[u8]) -> Result<(), Error> {
-        let (Some(before), Ok(now)) = (before, DeviceList::parse(now)) else { return Ok(()) };
-        for listed in DeviceList::parse(before)?.devices() {
+        let before = before.map(DeviceList::parse);
+        let (Some(Ok(before)), Ok(now)) = (before, DeviceList::parse(now)) else { return Ok(()) };
+        for listed in before.devices() {
             let device = listed.certificate.device();
             if now.device(device).is_none() {
                 self.db.note_struck(device)?;

@@ -332,8 +332,9 @@ impl Work<'_> {
                 (member.inbox, member.devices, None, InboxGrant { relay, inbox, key })
             }
         };
-        let (Some(inbox), Some(devices)) = (inbox, devices) else { return Ok(None) };
-        Ok(Some(Way { inbox, list: DeviceList::parse(&devices)?, grant, contact }))
+        // LET-7: a list that was taken and is refused by now is none.
+        let list = devices.and_then(|devices| DeviceList::parse(&devices).ok());
+        Ok(inbox.zip(list).map(|(inbox, list)| Way { inbox, list, grant, contact }))
     }
 }
 

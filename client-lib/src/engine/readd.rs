@@ -127,7 +127,8 @@ impl Work<'_> {
             }
             return self.end_log(&mailbox, LogState::Lost, Code::Gone);
         };
-        self.write_readd(&conversation, &log, inbox, list)?;
+        // Whoever no letter can be written to was asked as if he did not answer.
+        self.attempt(|work| work.write_readd(&conversation, &log, inbox, list))?;
         let due = self.later(*wait, RETURN_SPREAD)?;
         self.db.put_return(&ReturnRow { asked: row.asked + 1, due, ..row.clone() })
     }

@@ -9,6 +9,7 @@ use restante_spec::ids::MailboxId;
 use zeroize::Zeroizing;
 
 use super::post::{Person, Post, events, person, wait};
+use super::trio::Trio;
 use super::*;
 use crate::limits::{CALLERS, RETURN_DELAY, RETURN_SPREAD, RETURN_WAITS};
 use crate::store::{CallerRow, MemberRow, Wish};
@@ -170,6 +171,31 @@ fn members_who_are_no_contacts_let_each_other_in() {
     for person in [&alice, &bob, &carol] {
         assert_eq!(said(person, group), ["missed", "here"]);
     }
+}
+
+/// CNV-19, LET-7. Once a member's list that no letter can be sealed by kept a device from asking
+/// the others too, and its links fell each second.
+#[test]
+fn a_list_that_is_refused_keeps_nobody_outside() {
+    let mut trio = Trio::new();
+    let (group, log) = (trio.group, trio.log());
+    let [alice, bob, carol] = &mut trio.people;
+    let account = *bob.engine.account.id().key();
+    let stored = carol.engine.transact(|work| {
+        let known = work.db.member(group, &account)?;
+        assert!(known.inbox.is_some() && known.devices.is_some());
+        work.db.put_member(group, &MemberRow { devices: Some(vec![0]), ..known })
+    });
+    stored.unwrap();
+    alice.wish_update(&log);
+    trio.post.round(alice);
+    trio.post.expire(&log);
+    carol.engine.reading_refused(&log, Code::Gone).unwrap();
+    wait(carol, soon());
+    trio.post.do_jobs(carol);
+    trio.post.round(alice);
+    trio.post.round(carol);
+    assert_eq!(state(carol, &log), LogState::Live);
 }
 
 /// CNV-19: who has said that it leaves is a member until it is let go, and helps as one: there may
