@@ -71,7 +71,10 @@ impl Work<'_> {
             self.note_gap(log, (device, author), missed, None)?;
         }
         let hash = if kept { Some(*content_hash(bytes).as_bytes()) } else { previous };
-        self.db.put_author(&row(content.counter, hash, envelope.seq))?;
+        // CNV-16: what lies behind a lower one could not be told to others.
+        if content.counter >= known.counter {
+            self.db.put_author(&row(content.counter, hash, envelope.seq))?;
+        }
         if kept {
             self.keep(log, device, envelope.seq, &content, bytes)?;
         }

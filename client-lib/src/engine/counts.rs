@@ -71,7 +71,8 @@ impl Work<'_> {
         // CNV-18: of what was said before an account came nobody tells it.
         let behind = behind.max(self.db.joined(&log.mailbox, asker.account)?);
         let mut counts = self.db.counts_behind(&log.mailbox, behind, COUNTED_BACK, COUNTS)?;
-        counts.retain(|count| count.device != *asker.device);
+        // What an own device handed on may lie behind all that was counted.
+        counts.retain(|count| count.device != *asker.device && count.first <= count.last);
         if !counts.is_empty() {
             let counts = Counts { asker: *asker.device, counts };
             self.queue_body(log.conversation, &Body::Counts(counts))?;

@@ -9,12 +9,15 @@ use restante_spec::content::{
     Text,
 };
 use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey, Seq};
+use restante_spec::message::Deliver;
 
 use super::devices::{settle, three};
 use super::post::{self, Person, Post, wait};
+use super::repair::any_envelope;
 use super::trio::{ALICE, BOB, CAROL, Trio};
+use crate::engine::contents::Speaker;
 use crate::limits::HEARSAY_GAPS;
-use crate::store::LogState;
+use crate::store::{AuthorRow, LogState};
 use crate::types::{ConversationId, GapState, MessageKind};
 
 /// Those who are there go on, the relay forgets that, and who was away asks to be let in again.
@@ -209,6 +212,46 @@ fn own_words_outweigh_what_others_count() {
     let (carol, group) = (&trio.people[CAROL], trio.group);
     assert_eq!(carol.engine.gaps(group).unwrap(), []);
     assert_eq!(texts(carol, group).len(), texts(&trio.people[ALICE], group).len());
+}
+
+/// CNV-16. Once a device that counted back was told of with counts that end before they begin: as
+/// nobody can encode them, whoever had counted it stopped, and all its links fell.
+#[test]
+fn who_counts_back_is_counted_no_lower() {
+    let mut trio = Trio::new();
+    let log = trio.log();
+    trio.says(BOB, "one");
+    let [bob, carol] = [BOB, CAROL].map(|who| Known::of(&trio.people[who]));
+    let told = trio.people[ALICE].engine.transact(|work| {
+        let row = work.db.need_log(&log)?;
+        let known = work.db.author(&log, &bob.device)?.unwrap();
+        let words = Body::Text(Text { text: "five more".to_owned(), reply_to: None });
+        let passing = Receipts { delivered: vec![EnvelopeId::new([9; 16])], read: Vec::new() };
+        let said = [(5_u8, words), (1, Body::Receipts(passing))];
+        for (place, (more, body)) in (1_u64..).zip(said) {
+            let (id, seq) = (EnvelopeId::new([more; 16]), Seq::new(row.cursor.get() + place));
+            let content = Content {
+                id,
+                counter: known.counter + u64::from(more),
+                previous: known.hash.map(ContentHash::new),
+                random: [1; 16],
+                seen: LogPosition::default(),
+                log: None,
+                at: post::NOW.into(),
+                body,
+            };
+            let envelope = Deliver { id, seq, ..any_envelope() };
+            let bytes = content.encode().unwrap();
+            work.note_content(&row, &bob.device, &bob.account, &envelope, &bytes)?;
+        }
+        let counted = work.db.author(&log, &bob.device)?.unwrap();
+        assert_eq!(counted.counter, known.counter + 5);
+        // As it was stored before.
+        work.db.put_author(&AuthorRow { counter: known.counter + 1, ..counted })?;
+        let asker = Speaker { account: &carol.account, device: &carol.device };
+        work.tell_how_far(&row, asker, row.cursor)
+    });
+    assert_eq!(told, Ok(()));
 }
 
 /// CNV-16: gaps another device tells of are bounded, and keep no others from being noted.

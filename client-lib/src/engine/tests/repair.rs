@@ -476,7 +476,7 @@ fn repairs_are_bounded() {
     assert_eq!(alice.engine.store.read().owed_in(&log).unwrap().len(), REPAIRS_OWED);
 }
 
-fn any_envelope() -> restante_spec::message::Deliver {
+pub(super) fn any_envelope() -> restante_spec::message::Deliver {
     restante_spec::message::Deliver {
         handle: restante_spec::ids::Handle::new(0),
         seq: Seq::START,
