@@ -74,6 +74,10 @@ pub(super) fn judge(scene: Scene<'_>, act: Act<'_>) -> Verdict {
     if let Some(asked) = act.state {
         let settled = settled(asked.clone(), scene.members);
         take_over(&mut state, &settled, scene, act);
+        // CNV-13: of what is within the bounds a part may be beyond them.
+        if self::settled(state.clone(), scene.members).encode().is_err() {
+            state = scene.before.clone();
+        }
         if self::settled(state.clone(), scene.members) != settled {
             wrongs.push(Wrong::State);
         }

@@ -3,6 +3,7 @@
 use restante_crypto::{AccountKey, DeviceKey, DeviceNumber, LeafNumber};
 use restante_spec::content::{Policy, Who};
 use restante_spec::ids::{Seconds, UnixTime};
+use restante_spec::limits::GROUP_OFFICERS;
 
 use super::*;
 
@@ -12,7 +13,9 @@ fn key(account: u8) -> PublicKey {
 }
 
 fn leaf(number: u32, account: u8, device: u8) -> Member {
-    let device_key = DeviceKey::from_seed(&[account * 16 + device; 32]);
+    let mut seed = [account; 32];
+    seed[0] = 0x80 | device;
+    let device_key = DeviceKey::from_seed(&seed);
     let (number_in_account, at) = (DeviceNumber::new(device.into()), UnixTime::new(1));
     let account = AccountKey::from_seed(&[account; 32]);
     let certificate = account.certify(&device_key.public(), number_in_account, at, "").unwrap();
@@ -135,6 +138,27 @@ fn roles_are_given_from_above() {
     assert_eq!([1, 2].map(|by| own.allows(by)), [true, false]);
     let down = asked(|state| state.set_role(key(2), Role::Member));
     assert_eq!([1, 2, 3].map(|by| down.allows(by)), [true, true, false]);
+}
+
+/// CNV-13, CNV-14. Once an administrator who named another one and left one out that only the owner
+/// may stopped every member: there were more of them than can be kept.
+#[test]
+fn what_cannot_be_kept_is_not_agreed_on() {
+    let mut before = group();
+    let others: Vec<u8> = (5..).take(GROUP_OFFICERS - 2).collect();
+    for account in &others {
+        before.set_role(key(*account), Role::Administrator);
+    }
+    let mut asked = before.clone();
+    asked.set_role(key(3), Role::Administrator);
+    asked.set_role(key(5), Role::Member);
+    asked.name = "new".to_owned();
+    let added = others.iter().map(|account| leaf((*account).into(), *account, 1)).collect();
+    let (state, asked) = (Some(before.clone()), Some(asked));
+    let case = Case { state, added, asked, ..Case::default() };
+    assert!(case.allows(1));
+    let verdict = case.judge(2);
+    assert_eq!((verdict.wrongs, verdict.state), (vec![Wrong::State], before));
 }
 
 /// CNV-14: when the owner leaves the role passes on, to the same account for everybody.
