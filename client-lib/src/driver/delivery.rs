@@ -16,7 +16,7 @@ use super::channel::Phase;
 use super::pump::Desk;
 use super::relay::{LinkNumber, LinkState, Purpose};
 use super::{Driver, Outcome};
-use crate::engine::Writer;
+use crate::engine::{Writer, is_theirs};
 use crate::error::Error;
 use crate::events::Notice;
 use crate::limits::{DELIVERY_BATCH, DELIVERY_CREDIT};
@@ -131,7 +131,10 @@ impl Driver {
             Err(_) => return Ok(()),
         };
         match purpose {
-            Purpose::Open(mailbox, handle) => desk.take_opened(mailbox, handle, reply, body)?,
+            Purpose::Open(mailbox, handle) => {
+                let taken = desk.take_opened(mailbox, handle, reply, body);
+                desk.contain_taken(mailbox, taken)?;
+            }
             Purpose::Subscribe(mailbox, handle) => desk.take_subscribed(mailbox, handle, &reply)?,
             Purpose::Append(mailbox, handle, id) => {
                 desk.take_appended(mailbox, handle, id, reply)?;
@@ -171,7 +174,6 @@ impl Desk<'_> {
             }
             Reply::Opened(opened) => {
                 (channel.phase, channel.card) = (Phase::Open, card.clone());
-                self.relay.end_pause(&mailbox);
                 self.engine.card_shown(&mailbox, &card)?;
                 self.subscribe(mailbox, handle, &opened)
             }
@@ -195,7 +197,9 @@ impl Desk<'_> {
         handle: Handle,
         opened: &Opened,
     ) -> Result<(), Error> {
+        // What is read has succeeded when it is read to its end.
         let Some((reader, after)) = self.engine.reading_place(&mailbox, opened)? else {
+            self.relay.end_pause(&mailbox);
             return Ok(());
         };
         let subscribe = Subscribe { handle, reader, after, credit: DELIVERY_CREDIT };
@@ -277,7 +281,10 @@ impl Desk<'_> {
             envelopes: u32::try_from(stored().count()).unwrap_or(u32::MAX),
             bytes: stored().map(|(_, body)| body.len() as u32).fold(0, u32::saturating_add),
         };
-        let taken = self.engine.receive(&mailbox, batch)?;
+        let taken = match self.engine.receive(&mailbox, batch) {
+            Ok(taken) => taken,
+            Err(error) => return self.contain_taken(mailbox, Err(error)),
+        };
         if spent.envelopes == 0 {
             return Ok(());
         }
@@ -295,9 +302,23 @@ impl Desk<'_> {
         if let Some((mailbox, channel)) = self.relay.up().and_then(|up| up.channel_of(handle)) {
             channel.phase = Phase::Current;
             self.relay.end_pause(&mailbox);
-            self.engine.caught_up(&mailbox, head)?;
+            let taken = self.engine.caught_up(&mailbox, head);
+            self.contain_taken(mailbox, taken)?;
         }
         Ok(())
+    }
+
+    /// A mailbox of which something came that is wrong is given back too: what stands behind that
+    /// would be taken as if it had not come.
+    pub(super) fn contain_taken(
+        &mut self,
+        mailbox: MailboxId,
+        taken: Result<(), Error>,
+    ) -> Result<(), Error> {
+        if taken.as_ref().is_err_and(is_theirs) {
+            self.reopen(&mailbox);
+        }
+        self.contain(mailbox, taken)
     }
 
     /// A subscription has ended, by the relay.

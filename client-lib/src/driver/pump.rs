@@ -116,7 +116,11 @@ impl Desk<'_> {
 
     /// What is wrong with what came from others concerns the mailbox it came to: that one is left
     /// alone for a while, and all others go on.
-    fn contain(&mut self, mailbox: MailboxId, done: Result<(), Error>) -> Result<(), Error> {
+    pub(super) fn contain(
+        &mut self,
+        mailbox: MailboxId,
+        done: Result<(), Error>,
+    ) -> Result<(), Error> {
         match done {
             Err(error) if is_theirs(&error) => {
                 tracing::error!(code = error.code(), %error, "a mailbox is left alone for a while");
@@ -164,10 +168,16 @@ mod tests {
         let pending = FuturesUnordered::new();
         let mut desk = Desk { engine: &mut engine, pending: &pending, relay: &mut relay };
         let [refused, other] = [1, 2].map(|id| MailboxId::new([id; 16]));
-        assert_eq!(desk.contain(refused, Err(restante_crypto::Error::BadKey.into())), Ok(()));
+        let wrong = || Err(restante_crypto::Error::BadKey.into());
+        assert_eq!(desk.contain(refused, wrong()), Ok(()));
         assert_eq!(desk.contain(other, Ok(())), Ok(()));
         assert!(desk.relay.is_paused(&refused) && !desk.relay.is_paused(&other));
+        // MBX-7: what came from one relay neither.
+        let came = MailboxId::new([3; 16]);
+        assert_eq!(desk.contain_taken(came, wrong()), Ok(()));
+        assert!(desk.relay.is_paused(&came));
         let failed = Error::Storage("the disk is full".to_owned());
-        assert_eq!(desk.contain(other, Err(failed.clone())), Err(failed));
+        assert_eq!(desk.contain(other, Err(failed.clone())), Err(failed.clone()));
+        assert_eq!(desk.contain_taken(other, Err(failed.clone())), Err(failed));
     }
 }

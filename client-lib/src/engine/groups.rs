@@ -258,7 +258,9 @@ impl<'a> Work<'a> {
 
 /// Where a record stands: all of it is bound to the record.
 fn place(row: &LogRow, id: &EnvelopeId, class: EnvelopeClass) -> Result<RecordPlace, Error> {
-    let epoch = row.epoch.ok_or(Error::Damaged("a record before its epoch is known"))?;
+    // MBX-7: nothing is sealed before it is known; so what came has none, as its relay gave none.
+    let unnamed = restante_crypto::Error::Malformed { what: "record without an epoch" };
+    let epoch = row.epoch.ok_or(unnamed)?;
     Ok(RecordPlace { mailbox: row.mailbox, epoch, envelope: *id, class })
 }
 

@@ -1,11 +1,14 @@
 //! Tests of order: however the log is cut into batches, everybody sees it as it is; and of its
 //! hash, which tells when members are shown different ones.
 
-use restante_spec::ids::Seq;
+use bytes::Bytes;
+use restante_spec::ids::{Epoch, Seq};
+use restante_spec::message::Opened;
 
-use super::post::{Person, events};
+use super::friends;
+use super::post::{Person, events, opened};
 use super::trio::{ALICE, BOB, CAROL, Trio};
-use crate::engine::{Event, Notice};
+use crate::engine::{Event, Notice, is_theirs};
 use crate::types::{Message, MessageKind};
 
 /// Numbers that look random and are the same every time.
@@ -130,4 +133,25 @@ fn gap_makes_the_hash_unknown() {
     trio.rounds();
     assert!(known(&trio, CAROL));
     assert_eq!(forked(&mut trio.people[CAROL]), 0);
+}
+
+/// MBX-7. Once a relay that named no epoch behind a commit was taken for a damaged store: the links
+/// to all others ended too, each second.
+#[test]
+fn what_comes_without_an_epoch_is_its_relays_fault() {
+    let (mut post, mut alice, mut bob) = friends();
+    let log = alice.log();
+    alice.wish_update(&log);
+    post.round(&mut alice);
+    post.bring_some(&mut bob, log, usize::MAX);
+    alice.engine.send(alice.talk(), "behind it").unwrap();
+    post.round(&mut alice);
+    let nameless = Opened { epoch: None, ..opened(Epoch::new([0; 8]), Seq::START) };
+    bob.engine.reading_place(&log, &nameless).unwrap();
+    let (mut envelope, body) = post.boxes[&log].last().unwrap().clone();
+    envelope.epoch = None;
+    let taken = bob.engine.receive(&log, vec![(envelope, Bytes::from(body))]);
+    assert!(taken.is_err_and(|error| is_theirs(&error)));
+    post.round(&mut bob);
+    assert_eq!(bob.texts(), ["behind it"]);
 }
