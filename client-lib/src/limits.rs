@@ -173,6 +173,9 @@ pub(crate) const REPAIR_PAUSE: Seconds = Seconds::new(2);
 pub(crate) const REPAIR_RATE: u32 = 256;
 /// See [`REPAIR_RATE`].
 pub(crate) const REPAIR_RATE_TIME: Seconds = Seconds::new(3_600);
+/// People one roster tells of: so many fit a content whatever their relays are called. Of more
+/// another one tells.
+pub(crate) const ROSTER_TOLD: usize = 100;
 /// Bytes of one repair; with more another one follows.
 pub(crate) const REPAIR_BYTES: usize = 63_400;
 /// Ranges that others have asked for in a conversation and were not given yet; more is not noted.
@@ -289,5 +292,6 @@ const _: () = {
     assert!((HISTORY_AHEAD as usize) < restante_spec::limits::BLOBS);
     assert!(HISTORY_AHEAD as usize <= restante_spec::limits::MANIFEST_SEGMENTS);
     assert!(RECIPIENTS_KEPT.get() > restante_spec::limits::TTL_MAX.get());
+    assert!(ROSTER_TOLD <= restante_spec::limits::ROSTER_PEOPLE);
     assert!(RECEIPT_DELAY.get() + RECEIPT_SPREAD_MAX.get() <= 60);
 };

@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use restante_crypto::Member;
 use restante_spec::content::{Body, GroupKind, GroupState, InboxGrant, Person, Role, Roster};
 use restante_spec::ids::{PublicKey, Seconds, Seq, UnixTime};
-use restante_spec::limits::ROSTER_PEOPLE;
 use restante_spec::message::Deliver;
 
 use super::Work;
@@ -14,7 +13,7 @@ use super::commands::{account_of, cleaned_nickname, id_of_key};
 use super::policy::{Act, Scene, Verdict, Wrong, judge, rank};
 use crate::error::Error;
 use crate::events::{Event, Notice};
-use crate::limits::{LEAVE_DELAY, LEAVE_SPREAD, REPAIR_WAITS};
+use crate::limits::{LEAVE_DELAY, LEAVE_SPREAD, REPAIR_WAITS, ROSTER_TOLD};
 use crate::store::{ConversationRow, InboxRef, LogRow, NewMessage, Wish};
 use crate::types::{ContactState, ConversationId, Fate, GroupChange, MessageKind, Standing};
 
@@ -284,8 +283,8 @@ impl Work<'_> {
             };
             people.push(Person { account, nick, inbox });
         }
-        for part in people.chunks(ROSTER_PEOPLE) {
-            self.queue_body(conversation.id, &Body::Roster(Roster { people: part.to_vec() }))?;
+        for roster in rosters(&people) {
+            self.queue_body(conversation.id, &Body::Roster(roster))?;
         }
         Ok(())
     }
@@ -352,6 +351,12 @@ pub(super) fn accounts(members: &[Member]) -> Vec<PublicKey> {
     accounts
 }
 
+/// Rosters that tell of all these, each of which fits a content.
+fn rosters(people: &[Person]) -> impl Iterator<Item = Roster> {
+    // CNT-10
+    people.chunks(ROSTER_TOLD).map(|part| Roster { people: part.to_vec() })
+}
+
 /// What a person is told of a commit.
 fn changes(
     before: &GroupState,
@@ -407,5 +412,43 @@ const fn role_name(role: Role) -> &'static str {
         Role::Member => "member",
         Role::Administrator => "administrator",
         Role::Owner => "owner",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use restante_spec::address::RelayAddress;
+    use restante_spec::content::{Content, ContentHash, LogPosition};
+    use restante_spec::ids::{EnvelopeId, MailboxId};
+    use restante_spec::limits::{NICK_BYTES, ROSTER_PEOPLE};
+    use zeroize::Zeroizing;
+
+    use super::*;
+
+    /// CNT-10. Once what is told of many whose relays have long names was more than a content
+    /// holds: it could not be sent, and whoever had added somebody to such a group stopped.
+    #[test]
+    fn each_roster_fits_a_content() {
+        let account = PublicKey::new([7; 32]);
+        let relay = RelayAddress::new(account, &"r".repeat(253), u16::MAX).unwrap();
+        let (inbox, key) = (MailboxId::new([1; 16]), Zeroizing::new([2; 32]));
+        let inbox = Some(InboxGrant { relay, inbox, key });
+        let people = vec![Person { account, nick: "n".repeat(NICK_BYTES), inbox }; ROSTER_PEOPLE];
+        let mut told = 0;
+        for roster in rosters(&people) {
+            told += roster.people.len();
+            let content = Content {
+                id: EnvelopeId::new([3; 16]),
+                counter: u64::MAX,
+                previous: Some(ContentHash::new([4; 32])),
+                random: [5; 16],
+                seen: LogPosition { generation: u32::MAX, seq: Seq::new(u64::MAX) },
+                log: None,
+                at: UnixTime::new(1).into(),
+                body: Body::Roster(roster),
+            };
+            assert!(content.encode().is_ok());
+        }
+        assert_eq!(told, people.len());
     }
 }
