@@ -58,7 +58,8 @@ pub enum Processed {
 impl Conversation {
     /// Reads a record that stood at `place`, in the order of the log.
     ///
-    /// What MLS accepts is merged, whoever committed it: policy is judged afterwards (CNV-11).
+    /// What MLS accepts is merged, whoever committed it: policy is judged afterwards (CNV-11). But
+    /// no commit makes its own leaf another member (CNV-5).
     ///
     /// # Errors
     /// [`Error::Storage`], [`Error::Internal`]: roll back, drop the conversation, load it again.
@@ -160,6 +161,12 @@ impl Conversation {
         committer: Member,
         staged: StagedCommit,
     ) -> Result<Processed, Error> {
+        let index = super::leaf::index(committer.leaf);
+        let is_another = |node| Member::read(index, node, &self.known) != committer;
+        // CNV-5: who a leaf is was judged when it came.
+        if staged.update_path_leaf_node().is_some_and(is_another) {
+            return Err(Error::Unsupported { what: "commit that makes its leaf another" });
+        }
         let leaves =
             staged.remove_proposals().map(|queued| queued.remove_proposal().removed().u32());
         let removed: Vec<Member> =

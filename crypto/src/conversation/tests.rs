@@ -11,6 +11,8 @@ use crate::identity::{AccountKey, DeviceCertificate, DeviceKey, DeviceNumber};
 use crate::proofs::reader_hash;
 use crate::record::{LeafNumber, RecordPlace};
 
+mod leaves;
+
 /// One device with its store.
 struct Device {
     key: DeviceKey,
