@@ -16,7 +16,7 @@ use crate::limits::{
     REPAIR_BYTES, REPAIR_PAUSE, REPAIR_RATE, REPAIR_RATE_TIME, REPAIR_SPREAD, REPAIR_TURN,
     REPAIR_TURNS, REPAIRS_OWED,
 };
-use crate::store::{LogRow, LogState, Meta, OwedRow};
+use crate::store::{KeptRow, LogRow, LogState, Meta, OwedRow};
 use crate::types::ConversationId;
 
 /// Layout: what a content given again takes beside its own bytes, at most.
@@ -144,7 +144,8 @@ impl Work<'_> {
         let account = member_of(&members, &row.device).and_then(account);
         let account = account.or(counted.map(|counted| counted.account));
         let (mut entries, mut bytes, mut lowest) = (Vec::new(), 0, row.last + 1);
-        for kept in all.into_iter().filter(|kept| kept.seq > since) {
+        let is_for_all = |kept: &KeptRow| since.is_some_and(|since| kept.seq > since);
+        for kept in all.into_iter().filter(is_for_all) {
             bytes += kept.content.len() + ENTRY_BYTES;
             if bytes > REPAIR_BYTES && !entries.is_empty() {
                 break;
@@ -192,18 +193,25 @@ impl Work<'_> {
     }
 
     /// From where on in a log everybody was a member who reads what is given here, and who asked.
+    /// `None`: one of them is none there.
     fn all_here_since(
         &mut self,
         here: &LogRow,
         of: &LogRow,
         asker: &PublicKey,
-    ) -> Result<Seq, Error> {
-        let mut since = self.db.joined(&of.mailbox, asker)?;
-        for account in accounts(&self.members(&here.mailbox)?) {
-            // CNV-18
-            since = since.max(self.db.joined(&of.mailbox, &account)?);
+    ) -> Result<Option<Seq>, Error> {
+        let readers = accounts(&self.members(&here.mailbox)?);
+        let there = accounts(&self.members_if_in(&of.mailbox)?);
+        let own = *self.account.id().key();
+        let mut since = Seq::START;
+        for account in readers.iter().chain([asker]) {
+            // CNV-18: this account itself was there, as it has what is asked for.
+            if *account != own && !there.contains(account) {
+                return Ok(None);
+            }
+            since = since.max(self.db.joined(&of.mailbox, account)?);
         }
-        Ok(since)
+        Ok(Some(since))
     }
 
     /// Others have given something: this device need not any more.

@@ -1,6 +1,7 @@
 //! Conversations whose log cannot go on go on in another one.
 
 use restante_crypto::Suite;
+use restante_spec::content::{Body, RepairRange, RepairRequest};
 use restante_spec::ids::MailboxId;
 
 use super::post::{Person, Post, events, person, wait};
@@ -168,6 +169,48 @@ fn group_moves_with_all_its_members() {
         assert_eq!(person.engine.store.read().need_log(&old).unwrap().state, LogState::Closed);
         assert_eq!(person.engine.conversation(group).unwrap().standing, Standing::Open);
     }
+}
+
+/// CNV-18: once who came after a conversation was begun anew was given what was said before: in the
+/// old log nobody had seen her come, and that counted as having been there from its beginning.
+#[test]
+fn who_came_after_a_move_is_given_nothing_from_before() {
+    let (mut post, mut alice) = (Post::default(), person("Alice"));
+    let (mut bob, mut carol) = (person("Bob"), person("Carol"));
+    let group = post.group(&mut [&mut alice, &mut bob]);
+    alice.engine.send(group, "before").unwrap();
+    let old = log_of(&alice, group);
+    post.round(&mut alice);
+    alice.engine.move_conversation(group, None, false).unwrap();
+    for _ in 0..4 {
+        post.round(&mut alice);
+        post.round(&mut bob);
+    }
+    assert_eq!((log_of(&bob, group) == old, said(&bob, group)), (false, vec!["before".to_owned()]));
+    post.befriend(&mut alice, &mut carol);
+    alice.engine.add_member(group, carol.engine.own_id().unwrap()).unwrap();
+    post.round(&mut alice);
+    post.round(&mut carol);
+    carol.engine.accept_group(group).unwrap();
+    for _ in 0..2 {
+        post.round(&mut carol);
+        post.round(&mut alice);
+    }
+    let device = alice.engine.account.device.public();
+    assert!(!alice.engine.store.read().kept(&old, &device, (1, 1), 1).unwrap().is_empty());
+    let range = RepairRange { generation: 1, device, from: 1, to: 1 };
+    let request = RepairRequest { conversation: old, ranges: vec![range], behind: Seq::START };
+    carol.engine.transact(|w| w.queue_body(group, &Body::RepairRequest(request))).unwrap();
+    post.round(&mut carol);
+    post.round(&mut alice);
+    wait(&mut alice, Duration::from_secs(1));
+    let rows = alice.engine.store.read().outbox(group, 0, 10).unwrap();
+    let repair = rows.iter().find_map(|row| match Body::decode(row.kind, &row.body) {
+        Ok(Body::Repair(repair)) => Some(repair),
+        _ => None,
+    });
+    let repair = repair.expect("she is told that it is not to be had");
+    assert_eq!((repair.entries.len(), repair.missing.len()), (0, 1));
 }
 
 /// CNV-20: into a suite that is less safe a group moves only with each member's consent, and a
