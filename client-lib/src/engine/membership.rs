@@ -43,7 +43,7 @@ impl Work<'_> {
         self.forget_callers(log.conversation, &merged.added)?;
         if conversation.log != Some(log.mailbox) {
             // Nothing is agreed on any more in a log the conversation has left.
-            return Ok(());
+            return self.mute_late(&conversation, log, envelope.seq, merged);
         }
         let leaving = self.leaving(&conversation)?;
         let muted = self.db.muted(&log.mailbox, envelope.seq)?;
@@ -80,6 +80,7 @@ impl Work<'_> {
         self.remove_again(log, &merged.added)?;
         self.forget_recipients(conversation.id, &accounts(&merged.removed), &members)?;
         if conversation.is_group() {
+            self.mute_in_left_logs(log, &accounts(&merged.removed), &members)?;
             self.put_event(log, envelope, merged.committer, &changes)?;
             self.tell_conversation(&conversation)?;
         }
@@ -114,6 +115,59 @@ impl Work<'_> {
             }
         }
         self.notice(Notice::Improper { conversation: conversation.id });
+        Ok(())
+    }
+
+    /// Nobody judges who lets whom into a log that a group has left: who was not in there before,
+    /// and is not in the group, is not heard.
+    fn mute_late(
+        &mut self,
+        conversation: &ConversationRow,
+        log: &LogRow,
+        seq: Seq,
+        merged: &Merged,
+    ) -> Result<(), Error> {
+        let Some(now) = conversation.log.filter(|_| conversation.is_group()) else {
+            return Ok(());
+        };
+        let here = accounts(&self.members_if_in(&now)?);
+        for member in &merged.added {
+            let (Some(account), Some(device)) = (account(member), &member.device) else { continue };
+            let again = merged.removed.iter().any(|was| was.device.as_ref() == Some(device));
+            // CNV-20
+            if !again && !here.contains(&account) {
+                self.db.mute(&log.mailbox, device.device(), seq)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Who is in the group no more is not heard in the logs that it has left either, behind what
+    /// has come of there.
+    fn mute_in_left_logs(
+        &mut self,
+        log: &LogRow,
+        removed: &[PublicKey],
+        members: &[Member],
+    ) -> Result<(), Error> {
+        let mut gone = removed.to_vec();
+        let here = accounts(members);
+        gone.retain(|account| !here.contains(account));
+        if gone.is_empty() {
+            return Ok(());
+        }
+        for left in self.db.logs_of(log.conversation)? {
+            if left.mailbox == log.mailbox {
+                continue;
+            }
+            for member in self.members_if_in(&left.mailbox)? {
+                let Some(device) = &member.device else { continue };
+                // CNV-20
+                if gone.contains(device.account().key()) {
+                    self.db.mute(&left.mailbox, device.device(), left.cursor)?;
+                }
+            }
+        }
         Ok(())
     }
 

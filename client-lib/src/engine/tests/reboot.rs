@@ -213,6 +213,54 @@ fn who_came_after_a_move_is_given_nothing_from_before() {
     assert_eq!((repair.entries.len(), repair.missing.len()), (0, 1));
 }
 
+/// Two go on in a group, where they have heard one thing; gives how many the first sees there.
+fn go_on(post: &mut Post, alice: &mut Person, bob: &mut Person, group: ConversationId) -> usize {
+    for _ in 0..4 {
+        post.round(alice);
+        post.round(bob);
+    }
+    assert_eq!(log_of(alice, group), log_of(bob, group));
+    assert_eq!([said(alice, group), said(bob, group)], [["before"]; 2]);
+    alice.engine.group_members(group).unwrap().len()
+}
+
+/// CNV-20: once who was removed after a group had moved was heard for 14 days more in the old log,
+/// where nobody judges anything, and so was whomever he added there.
+#[test]
+fn who_is_removed_is_not_heard_in_the_old_log() {
+    let (mut post, mut alice) = (Post::default(), person("Alice"));
+    let (mut bob, mut carol, mut dave) = (person("Bob"), person("Carol"), person("Dave"));
+    let group = post.group(&mut [&mut alice, &mut bob, &mut carol]);
+    post.befriend(&mut carol, &mut dave);
+    let who = carol.engine.own_id().unwrap();
+    alice.engine.set_role(group, who, restante_spec::content::Role::Administrator).unwrap();
+    for _ in 0..2 {
+        for person in [&mut alice, &mut bob, &mut carol] {
+            post.round(person);
+        }
+    }
+    let old = log_of(&alice, group);
+    alice.engine.move_conversation(group, None, false).unwrap();
+    carol.engine.send(group, "before").unwrap();
+    post.work(&mut carol);
+    assert_eq!(go_on(&mut post, &mut alice, &mut bob, group), 3);
+    assert_ne!(log_of(&bob, group), old);
+    alice.engine.remove_member(group, who).unwrap();
+    assert_eq!(go_on(&mut post, &mut alice, &mut bob, group), 2);
+    // She does not look into her inbox, and goes on as if nothing had happened.
+    carol.engine.add_member(group, dave.engine.own_id().unwrap()).unwrap();
+    post.work(&mut carol);
+    post.round(&mut dave);
+    dave.engine.accept_group(group).unwrap();
+    carol.engine.send(group, "removed").unwrap();
+    post.work(&mut carol);
+    post.work(&mut dave);
+    dave.engine.send(group, "stranger").unwrap();
+    post.work(&mut dave);
+    assert_eq!((log_of(&dave, group), said(&dave, group).len()), (old, 2));
+    assert_eq!(go_on(&mut post, &mut alice, &mut bob, group), 2);
+}
+
 /// CNV-20: into a suite that is less safe a group moves only with each member's consent, and a
 /// direct conversation not at all.
 #[test]
