@@ -161,9 +161,8 @@ impl Work<'_> {
         let before = before.map(DeviceList::parse);
         let (Some(Ok(before)), Ok(now)) = (before, DeviceList::parse(now)) else { return Ok(()) };
         for listed in before.devices() {
-            let device = listed.certificate.device();
-            if now.device(device).is_none() {
-                self.db.note_struck(device)?;
+            if now.device(listed.certificate.device()).is_none() {
+                self.db.note_struck(&listed.certificate)?;
             }
         }
         Ok(())
@@ -219,7 +218,7 @@ impl Work<'_> {
                 (*certificate.device(), certificate.account() == list.account());
             if is_theirs
                 && list.device(&device).is_none()
-                && (Some(certificate.number()) <= last || self.db.is_struck(&device)?)
+                && (Some(certificate.number()) <= last || self.db.is_struck(certificate)?)
             {
                 unlisted.push(device);
             }

@@ -53,7 +53,7 @@ impl Work<'_> {
         of: ConversationId,
         certificate: &DeviceCertificate,
     ) -> Result<bool, Error> {
-        if self.db.is_struck(certificate.device())? {
+        if self.db.is_struck(certificate)? {
             return Ok(false);
         }
         let Some(list) = self.list_of(of, certificate.account().key())? else { return Ok(true) };

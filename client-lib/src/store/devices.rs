@@ -1,7 +1,7 @@
 //! What belongs to the account's own devices: links under way, the keys each device was given, what
 //! is to be told to the others, and what they told.
 
-use restante_crypto::LettersTaken;
+use restante_crypto::{DeviceCertificate, LettersTaken};
 use restante_spec::ids::{EnvelopeId, PublicKey, Seq, UnixTime};
 use rusqlite::{OptionalExtension, Row};
 use zeroize::Zeroizing;
@@ -132,18 +132,20 @@ impl Db<'_> {
         Ok(())
     }
 
-    /// A device, of whichever account, is in the newest list no more.
-    pub(crate) fn note_struck(self, device: &PublicKey) -> Result<(), Error> {
-        let sql = "INSERT OR IGNORE INTO struck_devices (device) VALUES (?1)";
-        self.sql.execute(sql, [device.as_bytes()])?;
+    /// A device, of whichever account, is in the newest list no more. Only as that account's: any
+    /// account can certify any device.
+    pub(crate) fn note_struck(self, of: &DeviceCertificate) -> Result<(), Error> {
+        let (account, device) = (of.account(), of.device());
+        let sql = "INSERT OR IGNORE INTO struck_devices (account, device) VALUES (?1, ?2)";
+        self.sql.execute(sql, (account.as_bytes(), device.as_bytes()))?;
         Ok(())
     }
 
-    /// Whether a device was in a list and is no more.
-    pub(crate) fn is_struck(self, device: &PublicKey) -> Result<bool, Error> {
-        let mut query =
-            self.sql.prepare_cached("SELECT 1 FROM struck_devices WHERE device = ?1")?;
-        Ok(query.exists([device.as_bytes()])?)
+    /// Whether a device was in a list of its account and is no more.
+    pub(crate) fn is_struck(self, of: &DeviceCertificate) -> Result<bool, Error> {
+        let (account, device) = (of.account(), of.device());
+        let sql = "SELECT 1 FROM struck_devices WHERE account = ?1 AND device = ?2";
+        Ok(self.sql.prepare_cached(sql)?.exists((account.as_bytes(), device.as_bytes()))?)
     }
 
     /// The letters taken from a device.

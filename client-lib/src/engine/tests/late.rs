@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use restante_crypto::{AccountKey, DeviceKey, DeviceNumber, KemSecret};
 use restante_spec::codes::Code;
 use restante_spec::content::{HistoryWanted, LogPosition};
-use restante_spec::ids::{ArchiveId, MailboxId, PublicKey};
+use restante_spec::ids::{ArchiveId, MailboxId, PublicKey, UnixTime};
 
 use super::devices::{link, settle, texts, three};
 use super::history::{fill, go_on};
@@ -161,6 +162,31 @@ fn removed_devices_get_and_say_nothing() {
     let of = alice.talk();
     alice.engine.transact(|work| work.take_wanted(&asker, of, &wanted)).unwrap();
     assert_eq!(alice.engine.store.read().sharing().unwrap(), []);
+}
+
+/// DEV-14: once a device that any account had listed, and then no more, counted as removed for all:
+/// a certificate needs no consent of the device, so that anybody could silence anybody.
+#[test]
+fn nobody_strikes_anothers_device() {
+    let (_post, alice, mut bob) = friends();
+    let victim = alice.engine.account.list.devices()[0].clone();
+    let (mallory, device) = (AccountKey::from_seed(&[1; 32]), DeviceKey::from_seed(&[2; 32]));
+    let now = UnixTime::new(1);
+    let certify = |device: &PublicKey, number| {
+        mallory.certify(device, DeviceNumber::new(number), now, "").unwrap()
+    };
+    let letters = device.sign_letter_key(&KemSecret::generate().unwrap().public(), now);
+    let own = (certify(&device.public(), 1), letters);
+    let taken = certify(victim.certificate.device(), 2);
+    let with = [own.clone(), (taken.clone(), victim.letter_key.clone())];
+    let [with, without] =
+        [mallory.sign_list(1, &with).unwrap(), mallory.sign_list(2, &[own]).unwrap()];
+    let of = bob.talk();
+    let listed = bob.engine.transact(|work| {
+        work.note_struck(Some(with.as_bytes()), without.as_bytes())?;
+        Ok([&victim.certificate, &taken].map(|it| work.is_listed(of, it).unwrap()))
+    });
+    assert_eq!(listed.unwrap(), [true, false]);
 }
 
 /// DEV-23: of a contact that was blocked nothing is asked for.

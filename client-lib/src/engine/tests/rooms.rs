@@ -229,7 +229,7 @@ fn bad_posts_never_stop_reading() {
     let words = content(EnvelopeId::new(*said.id.as_bytes()), 2, "hers");
     hall.force(BOB, &PostBody::Content(words.into()));
     // A device that Carol knows to be removed.
-    let struck = hall.people[BOB].engine.account.device.public();
+    let struck = hall.people[BOB].engine.account.certificate().unwrap().clone();
     hall.people[CAROL].engine.store.write(|db| db.note_struck(&struck)).unwrap();
     hall.force(BOB, &PostBody::Content(content(EnvelopeId::new(rand()), 3, "removed").into()));
     hall.settle();
