@@ -113,19 +113,13 @@ impl Home {
             let key = StoreKey::from_passphrase(&self.path, words)?;
             return Ok((make(builder.store_key(key))?, KeptIn::Passphrase));
         }
-        // A key that an earlier attempt has left is as good as a new one.
-        let left = self.key_from_file()?;
-        let is_new = left.is_none();
-        let key = match left {
+        // A key that an earlier attempt has left is as good as a new one. None is taken away when
+        // this fails: a store may be there all the same, made by this run or by another.
+        let key = match self.key_from_file()? {
             Some(key) => key,
             None => self.key_into_file()?,
         };
-        let made = make(builder.store_key(key));
-        if made.is_err() && is_new {
-            // It opens nothing; if it stays, it is used next time.
-            let _ = fs::remove_file(self.path.join(KEY_FILE));
-        }
-        Ok((made?, KeptIn::File))
+        Ok((make(builder.store_key(key))?, KeptIn::File))
     }
 
     fn has(&self, file: &str) -> bool {
@@ -202,4 +196,45 @@ fn read_passphrase(file: &Path) -> Result<Zeroizing<String>, Failure> {
 
 fn io_failure(what: &str, error: &io::Error) -> Failure {
     Failure::new("storage", format!("{what}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use restante_client::RelayAddress;
+
+    use super::*;
+
+    /// A relay that nobody runs.
+    const ADDRESS: &str = "restante://AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE@127.0.0.1:1";
+
+    fn home(dir: &tempfile::TempDir) -> Home {
+        Home { path: dir.path().join("home"), passphrase: None }
+    }
+
+    /// Once the key went with a failure that came after the store was there: on a full disk, or
+    /// where another run had used the key meanwhile. Nothing opened that account any more.
+    #[test]
+    fn a_key_stays_with_what_it_may_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = home(&dir);
+        let address: RelayAddress = ADDRESS.parse().unwrap();
+        let failed = home.make(None, |builder| {
+            drop(builder.create(&address, "Alice")?);
+            Err(Error::StoreExists)
+        });
+        assert!(failed.is_err());
+        assert!(home.open().is_ok());
+    }
+
+    /// A key that a failed attempt has left is the key of the next one.
+    #[test]
+    fn a_left_key_is_used_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = home(&dir);
+        assert!(home.make(None, |_| Err(Error::Cloned)).is_err());
+        let left = fs::read(home.path().join(KEY_FILE)).unwrap();
+        let address: RelayAddress = ADDRESS.parse().unwrap();
+        assert!(home.make(None, |builder| builder.create(&address, "Alice")).is_ok());
+        assert_eq!(fs::read(home.path().join(KEY_FILE)).unwrap(), left);
+    }
 }
