@@ -9,7 +9,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
-use crate::home::{make_folder, private};
+use crate::home::{make_folder, private, sync_folder};
 use crate::limits::FILE_NAME_BYTES;
 
 /// The folder in the home.
@@ -61,12 +61,9 @@ impl Files {
     pub(crate) fn finish(&self, name: &str, file: &OpenFile) -> io::Result<()> {
         file.0.sync_all()?;
         fs::rename(self.part(name), self.folder.join(name))?;
-        // The names are as durable as the bytes, where folders can be synced.
-        #[cfg(unix)]
-        for folder in [&self.folder, &self.home] {
-            File::open(folder)?.sync_all()?;
-        }
-        Ok(())
+        // The folder may be new, so its own name too.
+        sync_folder(&self.folder)?;
+        sync_folder(&self.home)
     }
 
     /// Writes a whole file, durable when this returns.

@@ -78,6 +78,14 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     write().map_err(|error| io_error("write a file of the home", &error))
 }
 
+/// Makes the names in a folder as durable as what they name, where folders can be synced.
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+    if cfg!(unix) {
+        File::open(path)?.sync_all()?;
+    }
+    Ok(())
+}
+
 /// What could not be done, without the path: it may name a person.
 pub(crate) fn io_error(what: &str, error: &io::Error) -> Error {
     Error::Storage(format!("cannot {what}: {}", error.kind()))

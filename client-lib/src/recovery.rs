@@ -14,7 +14,7 @@ use restante_crypto::{
 use zeroize::Zeroizing;
 
 use crate::error::Error;
-use crate::home::{io_error, private};
+use crate::home::{io_error, private, sync_folder};
 
 /// How the name of an unfinished file ends.
 const PART: &str = ".part";
@@ -140,13 +140,9 @@ impl NewFile {
         let file = writer.finish()?.into_inner().map_err(|error| write_failed(error.error()))?;
         file.sync_all().map_err(|error| write_failed(&error))?;
         fs::rename(&self.part, &self.path).map_err(|error| write_failed(&error))?;
-        #[cfg(unix)]
-        if let Some(folder) = self.path.parent() {
-            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-            let synced = File::open(folder).and_then(|folder| folder.sync_all());
-            synced.map_err(|error| write_failed(&error))?;
-        }
-        Ok(())
+        let Some(folder) = self.path.parent() else { return Ok(()) };
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        sync_folder(folder).map_err(|error| write_failed(&error))
     }
 }
 

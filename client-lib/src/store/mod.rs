@@ -58,7 +58,7 @@ pub(crate) use transfers::{Errand, TransferRow};
 pub(crate) use wishes::{Wish, WishId, WishRow};
 
 use crate::error::Error;
-use crate::home::io_error;
+use crate::home::{io_error, sync_folder};
 use crate::key::StoreKey;
 
 /// The file of the store in its home.
@@ -96,8 +96,22 @@ impl Store {
         }
         let mut store = Self::prepare(Connection::open(&new)?, key)?;
         store.write(fill)?;
-        store.connection.close().map_err(|(_, error)| error)?;
-        std::fs::rename(&new, &path).map_err(|error| io_error("name the store", &error))
+        store.close_whole(&home.join(format!("{NEW_FILE}-wal")))?;
+        std::fs::rename(&new, &path)
+            .and_then(|()| sync_folder(home))
+            .map_err(|error| io_error("name the store", &error))
+    }
+
+    /// Closes a new store with all of it in the one file that is named afterwards, and nothing in
+    /// its log: closing alone says nothing of a disk that had no room for that.
+    fn close_whole(self, log: &Path) -> Result<(), Error> {
+        let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let busy = self.connection.query_row(checkpoint, [], |row| row.get::<_, bool>(0))?;
+        self.connection.close().map_err(|(_, error)| error)?;
+        if busy || std::fs::metadata(log).is_ok_and(|log| log.len() > 0) {
+            return Err(Error::Storage("cannot put the new store into one file".to_owned()));
+        }
+        Ok(())
     }
 
     /// Opens the store of a home.
@@ -208,5 +222,7 @@ fn from_sql(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
 
+#[cfg(test)]
+mod creation_tests;
 #[cfg(test)]
 mod tests;
