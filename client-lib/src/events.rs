@@ -226,9 +226,13 @@ impl EventStream {
     }
 }
 
-/// Where events are told; nobody listening is fine.
-#[derive(Clone, Debug)]
+/// Where events are told; nobody listening is fine. The streams end with it.
+#[derive(Debug)]
 pub(crate) struct EventHub(broadcast::Sender<Event>);
+
+/// Where to listen; it does not keep the streams from ending.
+#[derive(Debug)]
+pub(crate) struct EventSource(broadcast::WeakSender<Event>);
 
 impl EventHub {
     pub(crate) fn new() -> Self {
@@ -240,8 +244,16 @@ impl EventHub {
         let _ = self.0.send(event);
     }
 
+    pub(crate) fn source(&self) -> EventSource {
+        EventSource(self.0.downgrade())
+    }
+}
+
+impl EventSource {
     pub(crate) fn subscribe(&self) -> EventStream {
-        EventStream(self.0.subscribe())
+        // Nothing is told any more: the stream of a hub that goes at once has ended, too.
+        let hub = self.0.upgrade().unwrap_or_else(|| broadcast::Sender::new(EVENT_QUEUE));
+        EventStream(hub.subscribe())
     }
 }
 
@@ -253,7 +265,7 @@ mod tests {
     #[tokio::test]
     async fn overflow_becomes_resync() {
         let hub = EventHub::new();
-        let mut stream = hub.subscribe();
+        let mut stream = hub.source().subscribe();
         for _ in 0..=EVENT_QUEUE {
             hub.tell(Event::Notice(Notice::Cloned));
         }
@@ -265,5 +277,16 @@ mod tests {
             left += 1;
         }
         assert_eq!(left, EVENT_QUEUE - 1);
+    }
+
+    /// Once a handle that was still held kept the streams from ending after the driver had.
+    #[tokio::test]
+    async fn streams_end_with_the_hub() {
+        let hub = EventHub::new();
+        let source = hub.source();
+        let mut stream = source.subscribe();
+        drop(hub);
+        assert_eq!(stream.next().await, None);
+        assert_eq!(source.subscribe().next().await, None);
     }
 }

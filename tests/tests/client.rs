@@ -190,6 +190,29 @@ async fn held_homes_say_by_whom() {
     relay.stop().await;
 }
 
+/// Once whoever asked a client that was not started waited for ever, and so did whoever heard one
+/// that had ended.
+#[tokio::test]
+async fn a_client_that_does_not_run_says_so() {
+    let relay = InProcess::start(&[]).await;
+    let home = tempfile::tempdir().unwrap();
+    let key = StoreKey::from_bytes([1; 32]);
+    let client =
+        Client::builder(home.path()).store_key(key).create(relay.address(), "Alice").unwrap();
+    let asked = tokio::time::timeout(WITHIN, client.contacts()).await;
+    assert_eq!(asked, Ok(Err(Error::Stopped)));
+    let ended = tokio::time::timeout(WITHIN, client.shutdown()).await;
+    assert_eq!(ended, Ok(Err(Error::Stopped)));
+    let mut events = client.events();
+    client.start().unwrap();
+    assert_eq!(client.contacts().await, Ok(Vec::new()));
+    client.shutdown().await.unwrap();
+    let heard = async { while events.next().await.is_some() {} };
+    assert_eq!(tokio::time::timeout(WITHIN, heard).await, Ok(()));
+    assert_eq!(client.events().next().await, None);
+    relay.stop().await;
+}
+
 /// MBX-19: that somebody writes or is there reaches who is there, and stays nowhere.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn live_words_reach_who_is_there() {

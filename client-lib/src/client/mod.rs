@@ -13,7 +13,7 @@ mod rooms;
 mod transfers;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use restante_crypto::SafetyNumber;
@@ -25,7 +25,7 @@ use crate::clock;
 use crate::driver::{self, Driver, Progress, Request};
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::events::{EventHub, EventStream};
+use crate::events::{EventHub, EventSource, EventStream};
 use crate::home::HomeLock;
 use crate::key::StoreKey;
 use crate::limits::{LOCK_WAIT, REQUEST_QUEUE};
@@ -116,7 +116,7 @@ struct Shared {
     requests: mpsc::Sender<Request>,
     /// What the driver will own; taken by `start`.
     driver: Mutex<Option<Driver>>,
-    events: EventHub,
+    events: EventSource,
     progress: watch::Receiver<Progress>,
     state: watch::Receiver<ConnectionState>,
 }
@@ -130,8 +130,9 @@ impl Client {
 
     pub(crate) fn new(engine: Engine, lock: HomeLock) -> Self {
         let (requests, inbox) = mpsc::channel(REQUEST_QUEUE);
-        let events = EventHub::new();
-        let (driver, progress, state) = Driver::new(engine, lock, inbox, events.clone());
+        let hub = EventHub::new();
+        let events = hub.source();
+        let (driver, progress, state) = Driver::new(engine, lock, inbox, hub);
         let driver = Mutex::new(Some(driver));
         Self { shared: Arc::new(Shared { requests, driver, events, progress, state }) }
     }
@@ -148,8 +149,12 @@ impl Client {
     /// # Errors
     /// [`Error::Stopped`] if it was started before, or if there is no runtime.
     pub fn start(&self) -> Result<(), Error> {
-        let mut slot = self.shared.driver.lock().unwrap_or_else(PoisonError::into_inner);
-        driver::start(&mut slot)
+        driver::start(&mut self.slot())
+    }
+
+    /// Where the driver stands until it is started.
+    fn slot(&self) -> MutexGuard<'_, Option<Driver>> {
+        self.shared.driver.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What admits this account at its relay from now on, kept in its store: after
@@ -404,7 +409,7 @@ impl Client {
         self.ask(move |engine| engine.set_verified(contact, verified)).await
     }
 
-    /// What happens from now on.
+    /// What happens from now on, until the client has ended.
     #[must_use]
     pub fn events(&self) -> EventStream {
         self.shared.events.subscribe()
@@ -427,6 +432,11 @@ impl Client {
     }
 
     async fn request(&self, request: Request) -> Result<(), Error> {
+        // One that was not started takes nothing, and nobody would answer.
+        let stands_still = self.slot().is_some();
+        if stands_still {
+            return Err(Error::Stopped);
+        }
         self.shared.requests.send(request).await.map_err(|_| Error::Stopped)
     }
 
