@@ -12,6 +12,8 @@ use crate::limits::LOCK_POLL;
 
 /// The file whose lock means that the home is in use; it names the process.
 const LOCK_FILE: &str = "lock";
+/// How the name of a file ends that is not whole yet.
+const PART: &str = ".part";
 
 /// The home is ours until this is dropped; the system frees it when the process ends, however.
 #[derive(Debug)]
@@ -68,12 +70,24 @@ pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// Writes a file that must not be there yet, for its owner only, and waits until it is safe.
-pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+/// Writes a file of the home for its owner only, whole and durable or not at all. One that another
+/// process has written meanwhile stays, so the file has to be read afterwards.
+pub(crate) fn write_once(home: &Path, name: &str, bytes: &[u8]) -> Result<(), Error> {
+    let (path, part) = (home.join(name), home.join(format!("{name}{PART}")));
     let write = || -> io::Result<()> {
-        let mut file = private(OpenOptions::new().write(true).create_new(true)).open(path)?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false);
+        let mut file = private(&mut options).open(&part)?;
+        // Of those who write at the same time, one does.
+        file.lock()?;
+        if path.try_exists()? {
+            return Ok(());
+        }
+        file.set_len(0)?;
         file.write_all(bytes)?;
-        file.sync_all()
+        file.sync_all()?;
+        fs::rename(&part, &path)?;
+        sync_folder(home)
     };
     write().map_err(|error| io_error("write a file of the home", &error))
 }
@@ -121,11 +135,23 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let home = parent.path().join("home");
         drop(HomeLock::acquire(&home, Duration::ZERO).unwrap());
-        write_new(&home.join("x"), b"x").unwrap();
+        write_once(&home, "x", b"x").unwrap();
         for (path, mode) in
             [(home.clone(), 0o700), (home.join("lock"), 0o600), (home.join("x"), 0o600)]
         {
             assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, mode);
         }
+    }
+
+    /// Once a file was written under its own name, and half of it stayed there when the disk was
+    /// full. What such an attempt has left counts for nothing; a whole file stays as it is.
+    #[test]
+    fn a_file_is_whole_or_not_there() {
+        let home = tempfile::tempdir().unwrap();
+        fs::write(home.path().join("x.part"), b"half of an earlier one").unwrap();
+        write_once(home.path(), "x", b"whole").unwrap();
+        assert_eq!(fs::read(home.path().join("x")).unwrap(), b"whole");
+        write_once(home.path(), "x", b"another").unwrap();
+        assert_eq!(fs::read(home.path().join("x")).unwrap(), b"whole");
     }
 }

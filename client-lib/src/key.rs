@@ -11,7 +11,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use zeroize::Zeroizing;
 
 use crate::error::Error;
-use crate::home::{io_error, make_home, write_new};
+use crate::home::{io_error, make_home, write_once};
 use crate::limits::{ARGON2_LANES, ARGON2_MEMORY_KIB, ARGON2_PASSES};
 
 /// The file beside the store that holds the salt of the passphrase.
@@ -67,17 +67,21 @@ impl fmt::Debug for StoreKey {
 }
 
 fn salt_of(home: &Path) -> Result<[u8; SALT_BYTES], Error> {
+    if let Some(salt) = read_salt(home)? {
+        return Ok(salt);
+    }
     make_home(home)?;
-    let path = home.join(SALT_FILE);
-    match fs::read(&path) {
+    write_once(home, SALT_FILE, &restante_crypto::random_bytes::<SALT_BYTES>()?)?;
+    read_salt(home)?.ok_or(Error::Damaged("the salt beside the store is gone"))
+}
+
+fn read_salt(home: &Path) -> Result<Option<[u8; SALT_BYTES]>, Error> {
+    match fs::read(home.join(SALT_FILE)) {
         Ok(salt) => salt
             .try_into()
+            .map(Some)
             .map_err(|_| Error::Damaged("the salt beside the store has another size")),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let salt = restante_crypto::random_bytes()?;
-            write_new(&path, &salt)?;
-            Ok(salt)
-        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(io_error("read the salt", &error)),
     }
 }

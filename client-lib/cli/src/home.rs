@@ -16,6 +16,8 @@ use crate::limits::PASSPHRASE_BYTES;
 
 /// The file of the home with the random key, as hexadecimal digits.
 const KEY_FILE: &str = "key";
+/// Its name until it is whole.
+const KEY_PART: &str = "key.part";
 /// What the SDK calls its store in a home; only asked whether it is there.
 const STORE_FILE: &str = "store";
 /// The passphrase, for those who do not want it in a file.
@@ -155,21 +157,34 @@ impl Home {
         Ok(Some(StoreKey::from_bytes(*key)))
     }
 
+    /// Makes the key file, whole or not at all; of runs that do so at the same time, one does.
     fn key_into_file(&self) -> Result<StoreKey, Failure> {
         let key = StoreKey::random()?;
         let text = Zeroizing::new(format!("{}\n", HEXLOWER_PERMISSIVE.encode(key.as_bytes())));
         let write = || -> io::Result<()> {
             private_folder(&self.path)?;
+            let (path, part) = (self.path.join(KEY_FILE), self.path.join(KEY_PART));
             let mut options = OpenOptions::new();
-            options.write(true).create_new(true);
+            options.write(true).create(true).truncate(false);
             #[cfg(unix)]
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            let mut file = options.open(self.path.join(KEY_FILE))?;
+            let mut file = options.open(&part)?;
+            file.lock()?;
+            if path.try_exists()? {
+                return Ok(());
+            }
+            file.set_len(0)?;
             file.write_all(text.as_bytes())?;
-            file.sync_all()
+            file.sync_all()?;
+            fs::rename(&part, &path)?;
+            // Its name is as durable as its bytes, where folders can be synced.
+            if cfg!(unix) {
+                fs::File::open(&self.path)?.sync_all()?;
+            }
+            Ok(())
         };
         write().map_err(|error| io_failure("the key file cannot be written", &error))?;
-        Ok(key)
+        self.key_from_file()?.ok_or_else(|| Failure::new("storage", "the key file is gone"))
     }
 }
 

@@ -171,6 +171,21 @@ fn refused_init_can_be_repeated() {
     assert_eq!(account["key"], "file");
 }
 
+/// Once a full disk left half a key file, which was in the way of every next attempt.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_leaves_no_half_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let person = Person::new(&dir, "Alice");
+    let words = ["--offline", "init", "--relay", ADDRESS, "--name", "Alice"];
+    let full = "trap '' XFSZ; ulimit -f 0; exec \"$@\"";
+    let mut init = Command::new("sh");
+    init.args(["-c", full, "sh", env!("CARGO_BIN_EXE_restante")]).args(words);
+    init.env("RESTANTE_HOME", &person.home).env_remove("RESTANTE_PASSPHRASE");
+    assert_eq!(Ran::from(init.output().unwrap()).code, 1);
+    assert_eq!(person.run(&words).code, 0);
+}
+
 /// A relay that is away does not keep an account from being made.
 #[test]
 fn init_works_while_the_relay_is_away() {
