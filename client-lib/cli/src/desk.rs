@@ -2,6 +2,8 @@
 //!
 //! Knows the SDK's client; must not know any single command.
 
+use std::future::Future;
+use std::pin::pin;
 use std::time::Duration;
 
 use restante_client::{
@@ -36,8 +38,9 @@ impl Desk {
             return Ok(Collected::default());
         }
         // Where nobody answers at all a person should not have to wait long for hearing so.
-        let collected = match self.client.collect(REACH_WAIT).await {
-            Err(Error::Deadline) => self.client.collect(COLLECT_WAIT).await,
+        let client = self.client.clone();
+        let collected = match self.hearing(client.collect(REACH_WAIT)).await {
+            Err(Error::Deadline) => self.hearing(client.collect(COLLECT_WAIT)).await,
             collected => collected,
         };
         let collected = match collected {
@@ -45,7 +48,8 @@ impl Desk {
             Err(Error::Deadline) => Ok(Collected::default()),
             collected => collected,
         };
-        self.tell_notices().await;
+        // What has been told and not yet been heard.
+        while let Ok(true) = tokio::time::timeout(Duration::ZERO, self.hear()).await {}
         if collected.is_err() {
             self.client.disconnect().await?;
         }
@@ -110,22 +114,43 @@ impl Desk {
         }
     }
 
-    /// Tells what a person should know, of what has happened up to now.
-    async fn tell_notices(&mut self) {
-        while let Ok(Some(event)) = tokio::time::timeout(Duration::ZERO, self.events.next()).await {
-            // Of another relay's identity the failure speaks that comes with it.
-            match event {
-                Event::Notice(notice) if notice != Notice::WrongRelay => {
-                    self.out.notice(&notice, conversation_of(&notice));
-                }
-                Event::AsksToReturn { conversation: of, .. } => {
-                    let id = short_id(of);
-                    let text = format!("a device asks to be let in again: restante readmit {id}");
-                    self.out.notice(text, Some(of));
-                }
-                _ => {}
+    /// Waits until something happens, and tells what a person should know of it; `false`: nothing
+    /// will happen any more.
+    pub(crate) async fn hear(&mut self) -> bool {
+        let Some(event) = self.events.next().await else { return false };
+        self.tell_notice(event);
+        true
+    }
+
+    /// Waits for the work, and hears meanwhile: what nobody hears for long is lost.
+    async fn hearing<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                Some(event) = self.events.next() => self.tell_notice(event),
             }
         }
+    }
+
+    /// Tells what a person should know.
+    fn tell_notice(&self, event: Event) {
+        let (text, of) = match event {
+            // Of another relay's identity the failure speaks that comes with it.
+            Event::Notice(Notice::WrongRelay) => return,
+            Event::Notice(notice) => (notice.to_string(), conversation_of(&notice)),
+            Event::AsksToReturn { conversation: of, .. } => {
+                let id = short_id(of);
+                (format!("a device asks to be let in again: restante readmit {id}"), Some(of))
+            }
+            Event::Resync => {
+                let text = "more has happened than could be told here: warnings may be missing";
+                (text.to_owned(), None)
+            }
+            _ => return,
+        };
+        self.out.end_progress();
+        self.out.notice(text, of);
     }
 }
 
@@ -142,5 +167,43 @@ pub(crate) fn conversation_of(notice: &Notice) -> Option<ConversationId> {
         | Notice::CannotAdd { conversation, .. }
         | Notice::ConversationClosed { conversation } => Some(*conversation),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use restante_client::{InviteOptions, RelayAddress, StoreKey};
+
+    use super::*;
+
+    /// A relay that nobody runs.
+    const ADDRESS: &str = "restante://AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE@127.0.0.1:1";
+    /// Unit: things that happen, more than are kept for who does not listen.
+    const MANY: usize = 1_100;
+
+    /// Once a person was told of warnings when all had been collected: of many events the first
+    /// were lost by then, and nobody said so.
+    #[tokio::test]
+    async fn what_happens_is_heard_meanwhile() {
+        let dir = tempfile::tempdir().unwrap();
+        let address: RelayAddress = ADDRESS.parse().unwrap();
+        let [alice, bob] = ["Alice", "Bob"].map(|name| {
+            let key = StoreKey::from_bytes([7; 32]);
+            let home = dir.path().join(name);
+            Client::builder(home).store_key(key).create(&address, name).unwrap()
+        });
+        alice.start().unwrap();
+        let invite = alice.invite(InviteOptions::default()).await.unwrap();
+        let mut desk = Desk::start(bob, Output::new(true), true).unwrap();
+        let client = desk.client.clone();
+        let contact = client.accept_invite(invite.as_str(), None).await.unwrap();
+        let work = async {
+            for _ in 0..MANY {
+                client.block(contact.id).await.unwrap();
+            }
+        };
+        desk.hearing(work).await;
+        let next = tokio::time::timeout(Duration::ZERO, desk.events.next()).await;
+        assert_ne!(next, Ok(Some(Event::Resync)));
     }
 }

@@ -55,14 +55,14 @@ pub(super) async fn fetch(args: &Fetch, desk: &mut Desk) -> Result<(), Failure> 
 }
 
 /// Goes on with everything that is on its way; says whether anything was.
-pub(super) async fn go_on(desk: &Desk) -> Result<bool, Failure> {
+pub(super) async fn go_on(desk: &mut Desk) -> Result<bool, Failure> {
     let all = desk.client.transfers().await?.into_iter();
     let ids: Vec<_> = all.filter(is_moving).map(|transfer| transfer.id).collect();
     carry(&ids, desk).await?;
     Ok(!ids.is_empty())
 }
 
-async fn bring(id: MessageId, desk: &Desk) -> Result<(), Failure> {
+async fn bring(id: MessageId, desk: &mut Desk) -> Result<(), Failure> {
     if desk.offline {
         return Err(Failure::from(Error::NotHere));
     }
@@ -78,8 +78,7 @@ async fn bring(id: MessageId, desk: &Desk) -> Result<(), Failure> {
 
 /// Waits until transfers have ended, and shows how far they are. Whoever does not want to wait
 /// loses nothing: they go on with the next command that waits for them.
-async fn carry(ids: &[TransferId], desk: &Desk) -> Result<(), Failure> {
-    let mut events = desk.client.events();
+async fn carry(ids: &[TransferId], desk: &mut Desk) -> Result<(), Failure> {
     let mut interrupt = pin!(tokio::signal::ctrl_c().fuse());
     // From now on it does not end the process, and none is missed.
     let _ = interrupt.as_mut().now_or_never();
@@ -97,9 +96,9 @@ async fn carry(ids: &[TransferId], desk: &Desk) -> Result<(), Failure> {
             desk.out.progress(done, size, percent);
         }
         let halt = tokio::select! {
-            next = tokio::time::timeout(TRANSFER_STALL, events.next()) => match next {
-                Ok(Some(_)) => continue,
-                Ok(None) => Failure::from(Error::Stopped),
+            next = tokio::time::timeout(TRANSFER_STALL, desk.hear()) => match next {
+                Ok(true) => continue,
+                Ok(false) => Failure::from(Error::Stopped),
                 Err(_) => Failure::from(Error::Deadline)
                     .saying("nothing has come or gone for a while"),
             },
