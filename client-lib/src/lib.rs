@@ -63,6 +63,7 @@ pub use restante_spec::address::{AddressError, RelayAddress};
 pub use restante_spec::codes::Code;
 pub use restante_spec::content::{Policy, Role, Who};
 pub use restante_spec::ids::{Seconds, Seq, UnixTime};
+pub use restante_spec::text::seen_as;
 pub use restante_spec::token::{AdmissionToken, Entrance, EntranceError, TokenError};
 pub use sealing::AttachmentReader;
 pub use transfer::{BlobAddress, Direction, Transfer, TransferFailure, TransferState};

@@ -1,11 +1,11 @@
 //! What the people of a conversation are called, looked up once for many messages.
 //!
-//! Knows nicknames and ids; must not print. A nickname is what somebody chose: where two chose the
-//! same, or one that means oneself, the id stands behind it.
+//! Knows nicknames and ids; must not print. A nickname is what somebody chose: where two chose what
+//! looks the same, or one that means oneself, the id stands behind it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use restante_client::{Client, ContactId, Conversation, ConversationKind, Error, Message};
+use restante_client::{Client, ContactId, Conversation, ConversationKind, Error, Message, seen_as};
 
 use crate::output::{called, short_id};
 
@@ -36,13 +36,14 @@ impl Names {
         people.remove(&me);
         let mut taken = BTreeSet::from([ME.to_owned()]);
         let mut twice = BTreeSet::new();
-        for name in people.values().map(|name| name.to_lowercase()) {
+        for name in people.values().map(|name| seen_as(name)) {
             if !taken.insert(name.clone()) {
                 twice.insert(name);
             }
         }
         let names = people.into_iter().map(|(id, name)| {
-            let doubtful = !name.is_empty() && twice.contains(&name.to_lowercase());
+            let seen = seen_as(&name);
+            let doubtful = !seen.is_empty() && twice.contains(&seen);
             let shown = called(&name, id);
             (id, if doubtful { format!("{shown} ({})", short_id(id)) } else { shown })
         });
@@ -87,5 +88,17 @@ pub(crate) mod tests {
         assert_eq!(of(4), "You (04040404)");
         assert_eq!(of(5), "Carol\u{fffd}[2J");
         assert_eq!(of(6), "(06060606)");
+    }
+
+    /// Once a sign that nobody sees made a name another one: "you" and two of "Bob" were shown
+    /// without an id.
+    #[test]
+    fn names_that_look_alike_carry_an_id() {
+        let names = names(&[(2, "Bob"), (3, "Bob\u{2060}"), (4, "you\u{200b}"), (5, "\u{2060}")]);
+        let of = |id| names.of(ContactId::new([id; 16]));
+        assert_eq!(of(2), "Bob (02020202)");
+        assert_eq!(of(3), "Bob\u{2060} (03030303)");
+        assert_eq!(of(4), "you\u{200b} (04040404)");
+        assert_eq!(of(5), "(05050505)");
     }
 }

@@ -12,7 +12,7 @@ use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use restante_client::{
     Attachment, AttachmentState, Code, Contact, ContactState, Conversation, ConversationId, Fate,
-    Gap, GapState, Message, MessageKind, UnixTime,
+    Gap, GapState, Message, MessageKind, UnixTime, seen_as,
 };
 use serde::Serialize;
 
@@ -255,9 +255,9 @@ pub(crate) fn place_of(conversation: &Conversation) -> String {
     called(&conversation.name, conversation.id)
 }
 
-/// A name fit for a terminal, or the id where there is none.
+/// A name fit for a terminal, or the id where there is none that is seen.
 pub(crate) fn called(name: &str, id: impl fmt::Display) -> String {
-    if name.is_empty() { format!("({})", short_id(id)) } else { text::one_line(name) }
+    if seen_as(name).is_empty() { format!("({})", short_id(id)) } else { text::one_line(name) }
 }
 
 /// A word by which a contact or group can be named on the command line.

@@ -2,6 +2,8 @@
 //!
 //! Knows names and ids; must not choose between several that fit.
 
+use restante_spec::text::seen_as;
+
 use super::Engine;
 use crate::error::Error;
 use crate::types::{Contact, Conversation, ConversationId, GroupMember, Match};
@@ -32,8 +34,8 @@ impl Engine {
 
 /// The one that is called so; if none is, the one whose id begins so. `None`: nothing fits.
 fn one_of<T>(all: Vec<T>, who: &str, named: impl Fn(&T) -> Match) -> Result<Option<T>, Error> {
-    let (name, prefix) = (who.trim().to_lowercase(), who.trim().to_ascii_lowercase());
-    let is_called = |one: &T| !name.is_empty() && named(one).name.to_lowercase() == name;
+    let (name, prefix) = (seen_as(who), who.trim().to_ascii_lowercase());
+    let is_called = |one: &T| !name.is_empty() && seen_as(&named(one).name) == name;
     let (mut found, others): (Vec<T>, Vec<T>) = all.into_iter().partition(is_called);
     if found.is_empty() && prefix.len() >= ID_PREFIX {
         found = others.into_iter().filter(|one| named(one).id.starts_with(&prefix)).collect();
@@ -77,5 +79,16 @@ mod tests {
         let Err(Error::Ambiguous { matches }) = find("TEA") else { panic!("one was chosen") };
         let ids: Vec<&str> = matches.iter().map(|one| one.id.as_str()).collect();
         assert_eq!(ids, ["ab01", "ab02"]);
+    }
+
+    /// Once a sign that nobody sees made a name another one, and who typed what is seen did not
+    /// hear of both.
+    #[test]
+    fn names_that_look_alike_are_all_listed() {
+        let all = [("ab01", "Bob"), ("ab02", "Bob\u{2060}")].map(|(id, name)| Match::new(id, name));
+        assert!(matches!(
+            one_of(all.to_vec(), "bob", Match::clone),
+            Err(Error::Ambiguous { matches }) if matches.len() == all.len()
+        ));
     }
 }
