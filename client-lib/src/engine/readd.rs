@@ -13,6 +13,7 @@ use restante_spec::ids::{MailboxId, PublicKey, Seq, UnixTime};
 use super::commands::id_of_key;
 use super::joining::not_a_member;
 use super::membership::{account, accounts};
+use super::policy::settled;
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::events::Notice;
@@ -274,8 +275,14 @@ impl Work<'_> {
         let mut log = self.db.need_log(&welcome.mailbox)?;
         let mut row = self.db.need_conversation(log.conversation)?;
         let before = self.known_accounts(&row, &log.mailbox)?;
+        let by = before.iter().copied().find(|account| id_of_key(account) == writer);
         // CNV-19
-        if row.log != Some(log.mailbox) || !is_of(&before, writer) {
+        let by = by.filter(|_| row.log == Some(log.mailbox)).ok_or_else(not_a_member)?;
+        // Own devices are believed.
+        let is_judged = row.is_group() && by != *self.account.id().key();
+        let is_captured = is_judged && log.state == LogState::Captured;
+        // Whoever captured the log would lead everybody into a group of his own.
+        if is_captured && row.state.role(&by) < Role::Administrator {
             return Err(not_a_member());
         }
         if let WelcomePart::Blob(at) = &welcome.welcome {
@@ -283,10 +290,14 @@ impl Work<'_> {
         }
         self.forget_group(&log.mailbox)?;
         log.reader = self.join_group(welcome)?;
-        let state = self.agreed(&log.mailbox)?;
-        let members = accounts(&self.members(&log.mailbox)?);
+        let (state, leaves) = (self.agreed(&log.mailbox)?, self.members(&log.mailbox)?);
+        let members = accounts(&leaves);
         let same = (state.kind, state.generation) == (row.state.kind, row.state.generation);
-        if !same || !is_of(&members, writer) {
+        // The role of an owner who has left passes on.
+        let most = settled(row.state.clone(), &leaves).role(&by);
+        // An own device may have told of the group alone, which has no roles then.
+        let is_raised = is_judged && !row.state.officers.is_empty() && state.role(&by) > most;
+        if !same || is_raised || !members.contains(&by) {
             return Err(not_a_member());
         }
         self.read_on(&mut log, &before, &members)?;
@@ -401,9 +412,4 @@ impl Work<'_> {
         }
         Ok(())
     }
-}
-
-/// Whether somebody is among these accounts.
-fn is_of(accounts: &[PublicKey], who: ContactId) -> bool {
-    accounts.iter().any(|account| id_of_key(account) == who)
 }

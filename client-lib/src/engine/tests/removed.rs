@@ -1,13 +1,15 @@
 //! Tests of devices that were away when their account's time in a group ended: others tell them.
 
-use restante_crypto::OpenedLetter;
-use restante_spec::content::RemovedLetter;
+use restante_crypto::{OpenedLetter, Suite};
+use restante_spec::content::{RemovedLetter, Role};
 use zeroize::Zeroizing;
 
 use super::post::{Person, Post, person, wait};
 use super::readd::{log_of, soon, state};
+use super::trio::{ALICE, BOB, CAROL, Trio};
 use super::*;
 use crate::limits::RETURN_WAITS;
+use crate::store::Wish;
 use crate::types::{ConversationId, Standing};
 
 /// CNV-19: who was removed while away is told so by an administrator; a plain member is
@@ -114,4 +116,52 @@ fn removal_is_told_when_it_is_read() {
     post.work(&mut alice);
     post.round(&mut bob);
     assert_eq!(bob.engine.conversation(group).unwrap().standing, Standing::Removed);
+}
+
+/// One of three takes Carol's device out and in again, unasked-for, and she reads the letter; says
+/// where her log stands then.
+fn let_in(trio: &mut Trio, who: usize) -> LogState {
+    let log = trio.log();
+    let carol = &mut trio.people[CAROL].engine;
+    let device = *carol.account.device.public().as_bytes();
+    let package = carol.transact(|work| work.make_key_package(Suite::Hybrid, false)).unwrap();
+    let wish = Wish::Readd { device, package };
+    let there = &mut trio.people[who];
+    there.engine.transact(|work| work.db.put_wish(&log, &wish, work.now)).unwrap();
+    trio.post.work(there);
+    trio.post.bring_letters(&mut trio.people[CAROL]);
+    state(&trio.people[CAROL], &log)
+}
+
+/// Once a plain member captured the log, let everybody into a group of his own under its mailbox,
+/// and was its owner (CNV-19): out of a captured log only an administrator leads.
+#[test]
+fn plain_member_leads_nobody_out_of_a_captured_log() {
+    let mut trio = Trio::new();
+    let log = trio.log();
+    let carol = &mut trio.people[CAROL].engine;
+    carol.transact(|work| work.end_log(&log, LogState::Captured, Code::Conflict)).unwrap();
+    assert_eq!(let_in(&mut trio, BOB), LogState::Captured);
+    trio.rounds();
+    assert_eq!(let_in(&mut trio, ALICE), LogState::Live);
+}
+
+/// Once whoever let a device in again was believed whatever he said he had become (CNV-19): who is
+/// more than the device knew does not lead it back, and by somebody else it learns of that.
+#[test]
+fn nobody_has_risen_by_his_own_word() {
+    let mut trio = Trio::new();
+    let (log, group) = (trio.log(), trio.group);
+    trio.people[CAROL].engine.reading_refused(&log, Code::NotFound).unwrap();
+    let bob = trio.people[BOB].engine.own_id().unwrap();
+    trio.people[ALICE].engine.set_role(group, bob, Role::Administrator).unwrap();
+    for who in [ALICE, BOB] {
+        trio.post.work(&mut trio.people[who]);
+    }
+    assert_eq!(let_in(&mut trio, BOB), LogState::Gone);
+    trio.post.work(&mut trio.people[ALICE]);
+    assert_eq!(let_in(&mut trio, ALICE), LogState::Live);
+    let members = trio.people[CAROL].engine.group_members(group).unwrap();
+    let role = members.iter().find(|member| member.id == bob).map(|member| member.role);
+    assert_eq!(role, Some(Role::Administrator));
 }
