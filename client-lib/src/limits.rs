@@ -219,6 +219,9 @@ pub(crate) const RESTART_DELAY: Seconds = Seconds::new(5);
 pub(crate) const RESTART_SPREAD: Seconds = Seconds::new(60);
 /// Between two such beginnings of a conversation.
 pub(crate) const RESTART_EVERY: Seconds = Seconds::new(86_400);
+/// So many moves of a group a device has missed at most; a generation that is further ahead is not
+/// gone along with: with the highest one nobody could move the group any more.
+pub(crate) const MOVES_MISSED: u32 = 1_024;
 /// A log that a conversation has left is closed after so long: until then others may write there.
 pub(crate) const MOVED_CLOSE: Seconds = Seconds::new(14 * 86_400);
 /// A Welcome that goes into its letter, bytes; a larger one lies in a blob (CNT-6). A letter has

@@ -4,13 +4,14 @@ use restante_crypto::OpenedLetter;
 use restante_spec::content::{
     GroupKind, GroupState, LetterContent, Role, WelcomeLetter, WelcomePart,
 };
-use restante_spec::ids::{MailboxId, ReaderSecret};
+use restante_spec::ids::{MailboxId, PublicKey, ReaderSecret};
 
 use super::Work;
 use super::commands::{account_of, id_of, id_of_key};
 use super::membership::accounts;
+use super::policy::moved;
 use crate::error::Error;
-use crate::limits::EARLY_WELCOMES;
+use crate::limits::{EARLY_WELCOMES, MOVES_MISSED};
 use crate::store::{ContactRow, ConversationRow, LogRow, LogState, Wish};
 use crate::types::{ContactId, ContactState, ConversationId, Standing};
 
@@ -212,7 +213,11 @@ impl Work<'_> {
         let mut row = match self.db.conversation(id)? {
             Some(mut row) if is_move(&row, &state, &log.mailbox, writer) => {
                 let old = row.log.ok_or_else(not_a_member)?;
-                if !self.is_weaker(&log.mailbox, &old)? {
+                let leaves = self.members(&log.mailbox)?;
+                let by = officer(&row, writer).ok_or_else(not_a_member)?;
+                if !self.is_weaker(&log.mailbox, &old)?
+                    && let Some(state) = moved(&row.state, &state, by, &leaves)
+                {
                     log.state = LogState::Live;
                     self.db.put_log(&log)?;
                     return self.go_on_in(&mut row, state, &log);
@@ -310,11 +315,15 @@ fn is_move(
     let (now, new) = (row.state.generation, state.generation);
     let lower = row.log.is_none_or(|log| *mailbox < log);
     let here = row.standing != Standing::Invited && !row.standing.is_out();
-    let mut officers = row.state.officers.iter();
-    let able = officers
-        .any(|(account, role)| id_of_key(account) == writer && *role >= Role::Administrator);
+    let later = new > now && new - now <= MOVES_MISSED;
     // CNV-20
-    here && able && (new > now || (new == now && now > 1 && lower))
+    here && officer(row, writer).is_some() && (later || (new == now && now > 1 && lower))
+}
+
+/// The account of somebody who may move a group, as this device knows it.
+fn officer(row: &ConversationRow, who: ContactId) -> Option<PublicKey> {
+    let able = row.state.officers.iter().filter(|(_, role)| **role >= Role::Administrator);
+    able.map(|(account, _)| *account).find(|account| id_of_key(account) == who)
 }
 
 pub(super) fn not_a_member() -> Error {

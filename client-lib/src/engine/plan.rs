@@ -60,6 +60,8 @@ struct Draft<'a> {
     rank: Role,
     /// Accounts that are to be added, by this commit or another.
     coming: Vec<PublicKey>,
+    /// Who is to be an owner.
+    heirs: Vec<PublicKey>,
     /// Leaves the group may have.
     room: usize,
     state: GroupState,
@@ -76,6 +78,11 @@ impl Work<'_> {
             _ => None,
         });
         let coming: Vec<PublicKey> = coming.collect();
+        let is_heir = |it: &&PublicKey| {
+            let owns = Wish::role(it, Role::Owner);
+            wishes.iter().any(|wish| wish.what == owns)
+        };
+        let heirs: Vec<PublicKey> = coming.iter().filter(is_heir).copied().collect();
         wishes.retain(|wish| wish.what.is_ready() && wish.not_before <= now);
         if wishes.is_empty() {
             return Ok(None);
@@ -105,6 +112,7 @@ impl Work<'_> {
             suite: self.suite_of(&log.mailbox)?,
             rank: rank(&conversation.state, &self.parties(&conversation)?, &own),
             coming,
+            heirs,
             room: self.leaves_left(&log.mailbox)?,
             state: conversation.state.clone(),
             plan: ChangePlan::default(),
@@ -148,7 +156,10 @@ impl Work<'_> {
             let is_back = member.device.as_ref().is_some_and(|device| again.contains(&device));
             is_back || !plan.change.remove.contains(&member.leaf)
         };
-        let staying: Vec<Member> = members.iter().filter(stays).cloned().collect();
+        let mut staying: Vec<Member> = members.iter().filter(stays).cloned().collect();
+        // Who comes in with a role has it from the beginning (CNV-20).
+        let added = again.iter().map(|device| Some((*device).clone()));
+        staying.extend(added.map(|device| Member::new(LeafNumber::new(u32::MAX), device)));
         state = settled(state, &staying);
         let context = state.encode().map_err(|_| Error::Damaged("the state of a group"))?;
         // CNV-13
@@ -192,8 +203,9 @@ impl Draft<'_> {
             Wish::Policy(_) => self.apply(wish, self.rank >= Role::Administrator),
             Wish::Role { account, .. } => {
                 let account = PublicKey::new(*account);
-                let here = accounts(self.members).contains(&account);
-                let own = account == self.own && !self.coming.is_empty();
+                let added = &self.plan.accounts;
+                let here = accounts(self.members).contains(&account) || added.contains(&account);
+                let own = account == self.own && self.heirs.iter().any(|it| !added.contains(it));
                 if own || (!here && self.coming.contains(&account)) {
                     return Fit::Later;
                 }

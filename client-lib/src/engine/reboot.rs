@@ -1,6 +1,8 @@
 //! Beginning anew: a conversation whose log cannot go on, or that is to lie elsewhere, goes on in a
 //! new log with the same people, state and history (CNV-20).
 
+use std::cmp::Reverse;
+
 use restante_crypto::{DeviceList, Suite, random_bytes};
 use restante_spec::address::RelayAddress;
 use restante_spec::content::{GroupState, Role};
@@ -127,8 +129,10 @@ impl Work<'_> {
             contact.state = ContactState::Active;
             self.db.put_contact(&contact)?;
         }
-        let people = self.known_accounts(row, &old)?;
+        let mut people = self.known_accounts(row, &old)?;
         let roles = row.state.officers.clone();
+        // CNV-20: where an owner is not yet, the others are asked.
+        people.sort_by_key(|account| Reverse(row.state.role(account)));
         row.state.generation = self.next_generation(row.id)?;
         let relay = relay.unwrap_or_else(|| self.account.relay.to_string());
         let mailbox = self.create_log_on(row, suite, relay)?;

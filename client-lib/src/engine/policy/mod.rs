@@ -85,6 +85,28 @@ pub(super) fn judge(scene: Scene<'_>, act: Act<'_>) -> Verdict {
     Verdict { state: settled(state, scene.members), wrongs }
 }
 
+/// What holds where a group goes on, as a commit of whoever has moved it would be judged. `None`:
+/// somebody below has left an owner behind, who may not have been reached.
+pub(super) fn moved(
+    held: &GroupState,
+    asked: &GroupState,
+    by: PublicKey,
+    members: &[Member],
+) -> Option<GroupState> {
+    let here: Vec<PublicKey> = members.iter().filter_map(account).collect();
+    let mut owners = held.officers.iter().filter(|(_, role)| **role == Role::Owner);
+    // CNV-20
+    if held.role(&by) < Role::Owner && !owners.all(|(owner, _)| here.contains(owner)) {
+        return None;
+    }
+    let nobody = BTreeSet::new();
+    let scene = Scene { before: held, members, leaving: &nobody, muted: &nobody, parties: &[] };
+    let act = Act { committer: Some(by), added: &[], removed: &[], state: Some(asked) };
+    let mut state = GroupState { generation: asked.generation, ..held.clone() };
+    take_over(&mut state, asked, scene, act);
+    Some(settled(state, members))
+}
+
 /// What an account may in this conversation: in one that is no group its parties may all.
 pub(super) fn rank(state: &GroupState, parties: &[PublicKey], account: &PublicKey) -> Role {
     match state.kind {

@@ -1,12 +1,13 @@
 //! Conversations whose log cannot go on go on in another one.
 
 use restante_crypto::Suite;
-use restante_spec::content::{Body, RepairRange, RepairRequest};
+use restante_spec::content::{Body, RepairRange, RepairRequest, Role};
 use restante_spec::ids::MailboxId;
 
 use super::post::{Person, Post, events, person, wait};
+use super::trio::{ALICE, BOB, CAROL, Trio};
 use super::*;
-use crate::limits::{MOVED_CLOSE, RESTART_DELAY, RESTART_EVERY, RESTART_SPREAD};
+use crate::limits::{MOVED_CLOSE, MOVES_MISSED, RESTART_DELAY, RESTART_EVERY, RESTART_SPREAD};
 use crate::types::{ConversationId, GroupChange, MessageKind, Standing};
 
 fn soon() -> Duration {
@@ -315,4 +316,73 @@ fn lost_log_is_begun_anew() {
     assert_ne!(alice.log(), old);
     assert_eq!(alice.log(), bob.log());
     assert_eq!(said(&alice, alice.talk()), ["into the new log"]);
+}
+
+/// Alice's group, which Bob administers.
+fn administered() -> Trio {
+    let mut trio = Trio::new();
+    let bob = trio.people[BOB].engine.own_id().unwrap();
+    trio.people[ALICE].engine.set_role(trio.group, bob, Role::Administrator).unwrap();
+    trio.rounds();
+    trio
+}
+
+/// Bob moves the group, and Carol reads his letter.
+fn bob_moves(trio: &mut Trio) {
+    let bob = &mut trio.people[BOB];
+    bob.engine.move_conversation(trio.group, None, false).unwrap();
+    for _ in 0..2 {
+        trio.post.work(bob);
+    }
+    trio.post.bring_letters(&mut trio.people[CAROL]);
+}
+
+/// Once an administrator owned a group by moving it, as what he said of it was taken
+/// whole (CNV-20): that is judged as a commit of his.
+#[test]
+fn administrator_who_moves_a_group_is_no_owner() {
+    let mut trio = administered();
+    let (old, group) = (trio.log(), trio.group);
+    let [alice, bob] = [ALICE, BOB].map(|who| *trio.people[who].engine.account.id().key());
+    let taken = trio.people[BOB].engine.transact(|work| {
+        let mut row = work.db.need_conversation(group)?;
+        row.state.set_role(alice, Role::Member);
+        row.state.set_role(bob, Role::Owner);
+        work.db.put_conversation(&row)
+    });
+    taken.unwrap();
+    bob_moves(&mut trio);
+    let carol = trio.people[CAROL].engine.store.read().need_conversation(group).unwrap();
+    assert_ne!(carol.log, Some(old));
+    let roles = [alice, bob].map(|account| carol.state.role(&account));
+    assert_eq!(roles, [Role::Owner, Role::Administrator]);
+}
+
+/// Once an administrator left the owner behind and owned the group (CNV-20): where no owner is, a
+/// person must agree.
+#[test]
+fn without_its_owner_a_group_moves_with_consent_only() {
+    let mut trio = administered();
+    let inbox = trio.people[ALICE].engine.account.inbox;
+    trio.post.forget_prekeys(&inbox);
+    bob_moves(&mut trio);
+    let carol = trio.people[CAROL].engine.conversation(trio.group).unwrap();
+    assert_eq!(carol.standing, Standing::Invited);
+}
+
+/// Once a generation could be the highest there is, and the group was moved never again (CNV-20).
+#[test]
+fn generation_rises_by_a_bounded_jump() {
+    for (missed, goes_along) in [(MOVES_MISSED, true), (MOVES_MISSED + 1, false)] {
+        let mut trio = administered();
+        let old = trio.log();
+        let ahead = trio.people[BOB].engine.transact(|work| {
+            let mut log = work.db.need_log(&old)?;
+            log.generation += missed - 1;
+            work.db.put_log(&log)
+        });
+        ahead.unwrap();
+        bob_moves(&mut trio);
+        assert_eq!(log_of(&trio.people[CAROL], trio.group) != old, goes_along);
+    }
 }
