@@ -2,7 +2,7 @@
 
 use restante_crypto::DeviceList;
 use restante_spec::content::{Body, Content, Delete, Edit, Profile, Reaction, Verified};
-use restante_spec::ids::PublicKey;
+use restante_spec::ids::{PublicKey, Seq};
 use restante_spec::message::Deliver;
 
 use super::commands::{cleaned_nickname, id_of_key};
@@ -19,6 +19,8 @@ use crate::types::{Fate, GroupChange, MessageId, MessageKind};
 pub(super) struct Speaker<'a> {
     pub(super) account: &'a PublicKey,
     pub(super) device: &'a PublicKey,
+    /// Of what comes as a repair: how far it has spoken. It may name any place before that.
+    pub(super) told: Option<Seq>,
 }
 
 impl Work<'_> {
@@ -66,17 +68,17 @@ impl Work<'_> {
             Body::Room(grant) => self.take_room_grant(log, author, grant),
             Body::Reaction(Reaction { to, emoji }) => {
                 let act = Act { kind: ActKind::Reaction, targets: &[*to], text: emoji };
-                self.take_act(log, author, envelope, act)
+                self.take_act(log, speaker, envelope, act)
             }
             Body::Edit(Edit { of, text }) => {
                 let act = Act { kind: ActKind::Edit, targets: &[*of], text };
-                self.take_act(log, author, envelope, act)
+                self.take_act(log, speaker, envelope, act)
             }
             Body::Delete(Delete { of }) => {
                 let act = Act { kind: ActKind::Delete, targets: of, text: "" };
-                self.take_act(log, author, envelope, act)
+                self.take_act(log, speaker, envelope, act)
             }
-            body if body.is_kept() => self.keep_message(log, author, envelope, content, bytes),
+            body if body.is_kept() => self.keep_message(log, speaker, envelope, content, bytes),
             // It has done its work, or is of a newer version, or should have been live (CNT-13).
             _ => Ok(()),
         }
@@ -139,14 +141,15 @@ impl Work<'_> {
     fn keep_message(
         &mut self,
         log: &LogRow,
-        author: &PublicKey,
+        speaker: Speaker<'_>,
         envelope: &Deliver,
         content: &Content,
         bytes: &[u8],
     ) -> Result<(), Error> {
+        let author = speaker.account;
         let conversation = self.db.need_conversation(log.conversation)?;
         let state = self.state_at(log, envelope.seq)?;
-        if conversation.is_group() && !state.policy.writers.includes(state.role(author)) {
+        if !self.may_act(log, speaker, envelope.seq)?.0 {
             // CNV-15
             self.notice(Notice::Junk { conversation: Some(conversation.id) });
             return Ok(());

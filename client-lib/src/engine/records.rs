@@ -167,7 +167,8 @@ impl Work<'_> {
     ) -> Result<Step, Error> {
         match (self.speaker(log, envelope.seq, sender)?, &sender.device) {
             (Some(author), Some(device)) => {
-                let speaker = Speaker { account: &author, device: device.device() };
+                let device = device.device();
+                let speaker = Speaker { account: &author, device, told: None };
                 self.note_content(log, speaker.device, &author, envelope, content)?;
                 self.take_content(log, speaker, envelope, content)?;
             }

@@ -123,14 +123,16 @@ impl Work<'_> {
             return Ok(false);
         }
         let weight = self.weigh(giver, gap, given);
+        let told = self.told_at(of, giver, gap)?;
+        let speaker = Speaker { account: &gap.account, device: &gap.device, told };
         if given.seq <= gap.after {
             self.take_from_behind(of, giver, gap, given, weight)?;
             return Ok(false);
         }
         match weight {
-            Weight::Confirmed => self.take_confirmed(of, gap, given),
+            Weight::Confirmed => self.take_confirmed(of, speaker, gap, given),
             Weight::Fits | Weight::Between => {
-                self.take_unconfirmed(of, gap, given, weight)?;
+                self.take_unconfirmed(of, speaker, gap, given, weight)?;
                 Ok(false)
             }
             Weight::Nothing => Ok(false),
@@ -183,7 +185,23 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn take_confirmed(&mut self, of: &LogRow, gap: &GapRow, given: &Given) -> Result<bool, Error> {
+    /// How far the device of a gap has spoken, unless an own device gives what is missing, which
+    /// has judged it.
+    fn told_at(&self, of: &LogRow, giver: &PublicKey, gap: &GapRow) -> Result<Option<Seq>, Error> {
+        if giver == self.account.id().key() {
+            return Ok(None);
+        }
+        let known = self.db.author(&of.mailbox, &gap.device)?;
+        Ok(Some(known.map_or(gap.before, |known| known.seq.max(gap.before))))
+    }
+
+    fn take_confirmed(
+        &mut self,
+        of: &LogRow,
+        speaker: Speaker<'_>,
+        gap: &GapRow,
+        given: &Given,
+    ) -> Result<bool, Error> {
         let (own, envelope) = (*self.account.id().key(), envelope_of(given));
         let author = (gap.account != own).then(|| id_of_key(&gap.account));
         let id = MessageId::new(*given.content.id.as_bytes());
@@ -197,7 +215,6 @@ impl Work<'_> {
             self.place_own(of.conversation, &given.content.id, &place)?;
             return Ok(false);
         }
-        let speaker = Speaker { account: &gap.account, device: &gap.device };
         self.take_said(of, speaker, &envelope, &given.content, &given.bytes)?;
         Ok(true)
     }
@@ -206,13 +223,13 @@ impl Work<'_> {
     fn take_unconfirmed(
         &mut self,
         of: &LogRow,
+        speaker: Speaker<'_>,
         gap: &GapRow,
         given: &Given,
         weight: Weight,
     ) -> Result<(), Error> {
         if matches!(given.content.body, Body::Text(_)) {
             let (id, told) = (MessageId::new(*given.content.id.as_bytes()), self.events.len());
-            let speaker = Speaker { account: &gap.account, device: &gap.device };
             self.take_said(of, speaker, &envelope_of(given), &given.content, &given.bytes)?;
             self.mark_unconfirmed(of, &id, told)?;
         }
@@ -323,7 +340,7 @@ impl Work<'_> {
         if own.conversation != self.own_conversation_id() || is_here || !is_in {
             return Ok(());
         }
-        let speaker = Speaker { account: &account, device: &given.device };
+        let speaker = Speaker { account: &account, device: &given.device, told: None };
         self.keep(of, &given.device, given.seq, &given.content, &given.bytes)?;
         self.take_said(of, speaker, &envelope_of(given), &given.content, &given.bytes)
     }

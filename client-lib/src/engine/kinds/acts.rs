@@ -3,11 +3,12 @@
 
 use restante_spec::codes::Code;
 use restante_spec::content::{LogPosition, Role};
-use restante_spec::ids::{EnvelopeId, PublicKey};
+use restante_spec::ids::{EnvelopeId, PublicKey, Seq};
 use restante_spec::message::Deliver;
 
 use crate::engine::Work;
 use crate::engine::commands::{id_of, id_of_key};
+use crate::engine::contents::Speaker;
 use crate::error::Error;
 use crate::events::{Event, Notice};
 use crate::limits::ACTS_WAITING;
@@ -28,12 +29,12 @@ impl Work<'_> {
     pub(in crate::engine) fn take_act(
         &mut self,
         log: &LogRow,
-        author: &PublicKey,
+        speaker: Speaker<'_>,
         envelope: &Deliver,
         act: Act<'_>,
     ) -> Result<(), Error> {
-        let of = log.conversation;
-        let (writes, officer) = self.may_act(log, author, envelope.seq)?;
+        let (of, author) = (log.conversation, speaker.account);
+        let (writes, officer) = self.may_act(log, speaker, envelope.seq)?;
         // CNT-14
         if !writes && act.kind != ActKind::Delete {
             self.notice(Notice::Junk { conversation: Some(of) });
@@ -57,13 +58,21 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Whether an account may write at a position, and whether it may take back what others wrote.
-    fn may_act(
+    /// Whether an account may write at a position, and whether it may take back what others wrote:
+    /// of what comes as a repair also where it has spoken since (CNV-17).
+    pub(in crate::engine) fn may_act(
         &self,
         log: &LogRow,
-        author: &PublicKey,
-        seq: restante_spec::ids::Seq,
+        speaker: Speaker<'_>,
+        seq: Seq,
     ) -> Result<(bool, bool), Error> {
+        let (writes, officer) = self.may_at(log, speaker.account, seq)?;
+        let Some(told) = speaker.told else { return Ok((writes, officer)) };
+        let (wrote, was) = self.may_at(log, speaker.account, told)?;
+        Ok((writes && wrote, officer && was))
+    }
+
+    fn may_at(&self, log: &LogRow, author: &PublicKey, seq: Seq) -> Result<(bool, bool), Error> {
         if !self.db.need_conversation(log.conversation)?.is_shared() {
             return Ok((true, false));
         }
@@ -85,7 +94,7 @@ impl Work<'_> {
     ) -> Result<(), Error> {
         let Some(mailbox) = &place.mailbox else { return Ok(()) };
         let log = self.db.need_log(mailbox)?;
-        let (_, officer) = self.may_act(&log, self.account.id().key(), place.seq)?;
+        let (_, officer) = self.may_at(&log, self.account.id().key(), place.seq)?;
         let at = LogPosition { generation: place.generation, seq: place.seq };
         for target in self.db.place_acts(of, id, at, officer)? {
             self.settle_acts(of, &target)?;

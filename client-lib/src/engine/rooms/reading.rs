@@ -212,7 +212,7 @@ impl Work<'_> {
         }
         // ROM-12
         let named = Deliver { id: content.id, ..*envelope };
-        let speaker = Speaker { account: author, device: by.device() };
+        let speaker = Speaker { account: author, device: by.device(), told: None };
         self.take_said(log, speaker, &named, &content, bytes)
     }
 

@@ -1,12 +1,16 @@
 //! Tests of what is done with messages in a group of three: each shows the same to everybody.
 
-use restante_spec::content::{Body, Content, Delete, Edit, LogPosition, Reaction, Text};
+use restante_crypto::content_hash;
+use restante_spec::content::{
+    Body, Content, Delete, Edit, LogPosition, Reaction, Repair, RepairEntry, Role, Text,
+};
 use restante_spec::ids::{EnvelopeId, Seq};
 use restante_spec::limits::{DELETE_IDS, EMOJI_BYTES, TEXT_BYTES};
 use restante_spec::message::{Deliver, EnvelopeClass};
 
 use super::post::{EXPIRES, events};
 use super::trio::{ALICE, BOB, CAROL, Trio};
+use crate::engine::authors::Missed;
 use crate::engine::contents::Speaker;
 use crate::engine::{Event, Notice};
 use crate::error::Error;
@@ -57,7 +61,7 @@ impl Trio {
         engine
             .transact(|work| {
                 let mut log = work.db.need_log(&log)?;
-                let speaker = Speaker { account: &author, device: &device };
+                let speaker = Speaker { account: &author, device: &device, told: None };
                 work.take_content(&mut log, speaker, &head, &bytes)
             })
             .unwrap();
@@ -239,6 +243,47 @@ fn officers_delete_what_others_wrote() {
     let agreed = trio.agreed();
     assert_eq!(agreed[0].deleted_by, Some(trio.own_id(ALICE)));
     assert_eq!(agreed[0].author, trio.own_id(CAROL));
+}
+
+/// Once who was no administrator any more took back what others had written, by a delete that he
+/// let be missed and gave at a place where he had been one (CNV-17, CNT-15).
+#[test]
+fn lost_rights_do_not_come_back_with_a_repair() {
+    let mut trio = Trio::new();
+    let (group, log, bob) = (trio.group, trio.log(), trio.own_id(BOB));
+    trio.people[ALICE].engine.set_role(group, bob, Role::Administrator).unwrap();
+    trio.rounds();
+    let id = trio.says(ALICE, "stays");
+    let seq = Seq::new(trio.message(CAROL, id).seq.unwrap().get());
+    trio.people[ALICE].engine.set_role(group, bob, Role::Member).unwrap();
+    trio.rounds();
+    trio.says(BOB, "a member");
+    let account = &trio.people[BOB].engine.account;
+    let (author, device) = (*account.id().key(), account.device.public());
+    let content = Content {
+        id: EnvelopeId::new([9; 16]),
+        counter: 1,
+        previous: None,
+        random: [0; 16],
+        seen: LogPosition::default(),
+        log: None,
+        at: super::post::NOW.into(),
+        body: Body::Delete(Delete { of: vec![envelope(id)] }),
+    };
+    let content = content.encode().unwrap();
+    let hash = *content_hash(&content).as_bytes();
+    let taken = trio.people[CAROL].engine.transact(|work| {
+        let row = work.db.need_log(&log)?;
+        let missed = Missed { first: 1, last: 1, hash, after: Seq::START, before: row.cursor };
+        work.note_gap(&row, (&device, &author), missed, None)?;
+        let (generation, content, account) = (row.generation, content.clone(), None);
+        let entries = vec![RepairEntry { device, generation, seq, content, account }];
+        let repair = Repair { conversation: log, entries, missing: Vec::new() };
+        work.take_repair(&row, &author, &repair)
+    });
+    taken.unwrap();
+    assert!(trio.people[CAROL].engine.gaps(group).unwrap().is_empty());
+    assert_eq!(trio.message(CAROL, id).text, "stays");
 }
 
 /// CNT-14, CNV-15: who may not write may neither edit nor react, as of the place in the log, but

@@ -338,7 +338,7 @@ fn silent_authors_are_asked_how_far_they_have_counted() {
             let row = work.db.need_log(&log)?;
             let (ranges, behind) = (Vec::new(), Seq::START);
             let request = RepairRequest { conversation: log, ranges, behind };
-            let speaker = Speaker { account: &asker, device: &device };
+            let speaker = Speaker { account: &asker, device: &device, told: None };
             work.take_repair_request(&row, speaker, &request)?;
             let answers = work.db.outbox(of, 0, 10)?;
             answers.iter().try_for_each(|row| work.db.take_outbox(&row.id))?;
@@ -459,7 +459,7 @@ fn repairs_are_bounded() {
         .engine
         .transact(|work| {
             let row = work.db.need_log(&log)?;
-            let speaker = Speaker { account: &account, device: &account };
+            let speaker = Speaker { account: &account, device: &account, told: None };
             work.take_repair_request(&row, speaker, &request)
         })
         .unwrap();
