@@ -230,6 +230,7 @@ impl Work<'_> {
             {
                 return Err(not_a_member());
             }
+            Some(row) if !self.may_let_in_anew(&row, writer)? => return Err(not_a_member()),
             Some(row) => row,
             None => ConversationRow {
                 standing: Standing::Invited,
@@ -248,6 +249,17 @@ impl Work<'_> {
         }
         self.db.put_conversation(&row)?;
         self.tell_conversation(&row)
+    }
+
+    /// Whether somebody may take the place of an invitation, or of a group that does not go on: as
+    /// far as this device knows it, and who may add others there. The id alone is no right.
+    fn may_let_in_anew(&mut self, row: &ConversationRow, who: ContactId) -> Result<bool, Error> {
+        let Some(old) = row.log.filter(|_| !row.standing.is_out()) else { return Ok(true) };
+        let mut known = self.known_accounts(row, &old)?;
+        known.extend(row.state.officers.keys().copied());
+        let may_add = |it: &PublicKey| row.state.policy.adders.includes(row.state.role(it));
+        // CNV-13
+        Ok(known.iter().any(|account| id_of_key(account) == who && may_add(account)))
     }
 
     /// Of two logs with one contact (both had invited each other) both sides keep the one with the

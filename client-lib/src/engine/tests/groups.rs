@@ -439,7 +439,7 @@ fn leaves_are_renewed_one_after_the_other() {
 }
 
 /// Makes a group that says of itself that it has this id; the maker knows it by the one given back.
-fn group_named(maker: &mut Person, id: ConversationId) -> ConversationId {
+pub(super) fn group_named(maker: &mut Person, id: ConversationId) -> ConversationId {
     let known_as = ConversationId::new(random_bytes().unwrap());
     let made = maker.engine.transact(|work| {
         let mut state = GroupState::new(GroupKind::Group(*id.as_bytes()), 1);

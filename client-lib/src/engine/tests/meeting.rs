@@ -1,6 +1,7 @@
 //! How people meet, and become a group.
 
-use super::post::{Person, Post};
+use super::groups::group_named;
+use super::post::{Person, Post, person};
 use crate::types::{ContactId, ConversationId, InviteOptions};
 
 impl Post {
@@ -44,4 +45,29 @@ impl Post {
         }
         group
     }
+}
+
+/// Once a contact who knew a group's id took the place of somebody else's invitation to it, or of
+/// the group where it did not go on (CNV-13).
+#[test]
+fn no_invitation_takes_the_place_of_anothers() {
+    let mut post = Post::default();
+    let [mut alice, mut bob, mut mallory] = ["Alice", "Bob", "Mallory"].map(person);
+    post.befriend(&mut alice, &mut bob);
+    post.befriend(&mut mallory, &mut bob);
+    let who = bob.engine.own_id().unwrap();
+    let group = alice.engine.create_group("Group", false).unwrap().id;
+    let named = group_named(&mut mallory, group);
+    for (inviter, id) in [(&mut alice, group), (&mut mallory, named)] {
+        post.round(inviter);
+        inviter.engine.add_member(id, who).unwrap();
+        for _ in 0..2 {
+            post.round(inviter);
+            post.round(&mut bob);
+        }
+    }
+    let joined = bob.engine.store.read().need_conversation(group).unwrap().log;
+    assert_eq!(joined, alice.engine.store.read().need_conversation(group).unwrap().log);
+    bob.engine.accept_group(group).unwrap();
+    assert_eq!(bob.engine.group_members(group).unwrap().len(), 2);
 }
