@@ -64,7 +64,7 @@ impl Work<'_> {
             }
             Body::Leave => self.take_leave(log, author),
             Body::Roster(roster) => self.take_roster(log, roster),
-            Body::Verified(said) => self.take_verified(log, author, envelope, content, said),
+            Body::Verified(said) => self.take_verified(log, speaker, envelope, content, said),
             Body::Room(grant) => self.take_room_grant(log, author, grant),
             Body::Reaction(Reaction { to, emoji }) => {
                 let act = Act { kind: ActKind::Reaction, targets: &[*to], text: emoji };
@@ -197,11 +197,17 @@ impl Work<'_> {
     fn take_verified(
         &mut self,
         log: &LogRow,
-        author: &PublicKey,
+        speaker: Speaker<'_>,
         envelope: &Deliver,
         content: &Content,
         said: &Verified,
     ) -> Result<(), Error> {
+        let author = speaker.account;
+        if !self.may_act(log, speaker, envelope.seq)?.0 {
+            // CNV-15
+            self.notice(Notice::Junk { conversation: Some(log.conversation) });
+            return Ok(());
+        }
         let mine = *author == *self.account.id().key();
         let change = GroupChange::Verified(id_of_key(&said.account), said.verified);
         let event = self.db.put_message(&NewMessage {

@@ -2,7 +2,7 @@
 
 use restante_crypto::content_hash;
 use restante_spec::content::{
-    Body, Content, Delete, Edit, LogPosition, Reaction, Repair, RepairEntry, Role, Text,
+    Body, Content, Delete, Edit, LogPosition, Reaction, Repair, RepairEntry, Role, Text, Verified,
 };
 use restante_spec::ids::{EnvelopeId, Seq};
 use restante_spec::limits::{DELETE_IDS, EMOJI_BYTES, TEXT_BYTES};
@@ -311,6 +311,29 @@ fn who_may_not_write_may_take_back() {
     trio.people[BOB].engine.delete(group, &[id]).unwrap();
     trio.rounds();
     assert_eq!(trio.agreed()[0].kind, MessageKind::Deleted);
+}
+
+/// Once who may not write wrote all the same, that he had compared safety numbers (CNV-15).
+#[test]
+fn who_may_not_write_tells_of_no_safety_numbers() {
+    let mut trio = Trio::new();
+    let group = trio.group;
+    let account = *trio.people[ALICE].engine.account.id().key();
+    let said = || Body::Verified(Verified { account, verified: true });
+    let shown = |trio: &Trio| trio.people[CAROL].engine.history(group, None, 99).unwrap().len();
+    let before = shown(&trio);
+    trio.repair(CAROL, BOB, 1_000, 9, said());
+    assert_eq!(shown(&trio), before + 1);
+    let writers = crate::Who::Administrators;
+    let policy = crate::Policy { writers, ..crate::Policy::default() };
+    trio.people[ALICE].engine.set_policy(group, policy).unwrap();
+    trio.rounds();
+    let before = shown(&trio);
+    events(&mut trio.people[CAROL]);
+    trio.repair(CAROL, BOB, 1_001, 10, said());
+    let junk = Event::Notice(Notice::Junk { conversation: Some(group) });
+    assert_eq!(events(&mut trio.people[CAROL]), [junk]);
+    assert_eq!(shown(&trio), before);
 }
 
 /// A message that never left this device is taken back without a word, and what was done to it too.
