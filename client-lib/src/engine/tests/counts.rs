@@ -248,7 +248,7 @@ fn who_counts_back_is_counted_no_lower() {
         assert_eq!(counted.counter, known.counter + 5);
         // As it was stored before.
         work.db.put_author(&AuthorRow { counter: known.counter + 1, ..counted })?;
-        let asker = Speaker { account: &carol.account, device: &carol.device };
+        let asker = Speaker { account: &carol.account, device: &carol.device, told: None };
         work.tell_how_far(&row, asker, row.cursor)
     });
     assert_eq!(told, Ok(()));
