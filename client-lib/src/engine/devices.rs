@@ -1,9 +1,9 @@
 //! The account's devices: which there are, how one is removed, and how the others come into every
 //! conversation (DEV-7, DEV-12 to DEV-14).
 
-use restante_crypto::{DeviceList, Member, SigningKey, random_bytes};
+use restante_crypto::{DeviceList, Member, SigningKey};
 use restante_spec::content::{GroupKind, GroupState, StateRecord, WelcomeLetter, WelcomePart};
-use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey, ReaderSecret, Seq};
+use restante_spec::ids::{MailboxId, PublicKey, ReaderSecret, Seq};
 
 use super::commands::{id_of, id_of_key};
 use super::group_acts::slot;
@@ -13,9 +13,7 @@ use super::{Engine, Work};
 use crate::error::Error;
 use crate::events::Notice;
 use crate::limits::{LEAVE_DELAY, LEAVE_SPREAD};
-use crate::store::{
-    ContactRow, ConversationRow, JobKind, LogRow, LogState, Meta, NewJob, RecordName, Wish,
-};
+use crate::store::{ContactRow, ConversationRow, LogRow, LogState, Meta, RecordName, Wish};
 use crate::types::{ContactState, ConversationId, Device, Standing};
 
 impl Engine {
@@ -247,17 +245,7 @@ impl Work<'_> {
         }
         let Ok(more @ 1..) = u8::try_from(slots.len()) else { return Ok(()) };
         self.want_own_devices(mailbox, more)?;
-        let key = self.account.need_own_key()?.seed();
-        for slot in slots {
-            self.db.put_job(&NewJob {
-                conversation: Some(of),
-                slot,
-                key: Some(key.clone()),
-                envelope: Some(EnvelopeId::new(random_bytes()?)),
-                ..self.own_job(JobKind::TakePrekey)
-            })?;
-        }
-        Ok(())
+        slots.into_iter().try_for_each(|slot| self.take_own_prekey(slot, Some(of)))
     }
 
     /// The same for every conversation this account takes part in.

@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::events::Notice;
 use crate::limits::{LAST_RESORT_EVERY, PREKEYS_LOW, PREKEYS_PUT};
 use crate::store::{Job, JobKind, LogState, Meta, NewJob, Place};
-use crate::types::{ContactState, MessageId};
+use crate::types::{ContactState, ConversationId, MessageId};
 
 /// A request and its body.
 type Request = (Command, Vec<u8>);
@@ -236,15 +236,19 @@ impl Work<'_> {
     /// before, and whoever is given one again is not heard.
     fn take_away(&mut self, slot: Slot, left: u32) -> Result<(), Error> {
         // MBX-20
-        let key = self.account.need_own_key()?.seed();
-        for _ in 0..PREKEYS_PER_SLOT.min(left as usize) {
-            self.db.put_job(&NewJob {
-                slot,
-                key: Some(key.clone()),
-                envelope: Some(EnvelopeId::new(random_bytes()?)),
-                ..self.own_job(JobKind::TakePrekey)
-            })?;
-        }
+        (0..PREKEYS_PER_SLOT.min(left as usize)).try_for_each(|_| self.take_own_prekey(slot, None))
+    }
+
+    /// Takes a prekey of a device of this account, for a conversation or for nothing.
+    pub(super) fn take_own_prekey(
+        &mut self,
+        slot: Slot,
+        conversation: Option<ConversationId>,
+    ) -> Result<(), Error> {
+        let key = Some(self.account.need_own_key()?.seed());
+        let envelope = Some(EnvelopeId::new(random_bytes()?));
+        let job = self.own_job(JobKind::TakePrekey);
+        self.db.put_job(&NewJob { conversation, slot, key, envelope, ..job })?;
         Ok(())
     }
 
