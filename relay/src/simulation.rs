@@ -29,6 +29,8 @@ pub use crate::buffer::alone::{Store, Told};
 pub use crate::buffer::disk::Disk;
 pub use crate::buffer::parsers::{chunk, chunk_of, key_slot, keys};
 pub use crate::gateway::parsers::{Socket, http};
+pub use crate::mailbox::parsers::{StoredRow, rows};
+pub use crate::ops::parsers::admin;
 
 type Mailboxes = Arc<Service<RedbBuffer, Hub>>;
 type Workshop = (Arc<Hands>, Arc<Blobs>);

@@ -21,6 +21,8 @@ mod live;
 mod memory_first;
 #[cfg(test)]
 mod overtaking;
+#[cfg(feature = "simulation")]
+pub(crate) mod parsers;
 #[cfg(test)]
 mod pipelined;
 mod prekeys;

@@ -23,7 +23,7 @@ use crate::limits::{ACCEPT_RETRY, ADMIN_REQUEST_BYTES, STATUS_TIME};
 
 /// What an operator asks of a running relay.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Request {
+pub(super) enum Request {
     /// The metrics.
     Stats,
     /// To drain and stop.
@@ -38,7 +38,7 @@ enum Request {
 pub(crate) type BackUp = Box<dyn Fn(UnixStream) + Send + Sync>;
 
 impl Request {
-    fn line(&self) -> String {
+    pub(super) fn line(&self) -> String {
         match self {
             Self::Stats => "stats\n".to_owned(),
             Self::Drain => "drain\n".to_owned(),
@@ -47,7 +47,7 @@ impl Request {
         }
     }
 
-    fn read(line: &str) -> Option<Self> {
+    pub(super) fn read(line: &str) -> Option<Self> {
         match line.strip_suffix('\n')? {
             "stats" => Some(Self::Stats),
             "drain" => Some(Self::Drain),

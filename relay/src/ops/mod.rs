@@ -15,6 +15,8 @@ pub(crate) mod file;
 pub(crate) mod invite;
 pub(crate) mod manual;
 pub(crate) mod metrics;
+#[cfg(feature = "simulation")]
+pub(crate) mod parsers;
 pub(crate) mod status;
 pub(crate) mod systemd;
 pub(crate) mod tasks;

@@ -1,7 +1,7 @@
 //! What a relay finds on its disk, and what an operator gives it to restore.
 
 use restante_crypto::spki_hash;
-use restante_relay::simulation::{chunk, chunk_of, key_slot, keys};
+use restante_relay::simulation::{StoredRow, chunk, chunk_of, key_slot, keys, rows};
 use restante_relay::{Cli, Error, Serve, restore, verify};
 use restante_spec::ids::UnixTime;
 
@@ -11,6 +11,8 @@ pub(super) const CHUNKS: Target =
     Target { name: "chunks", run: chunks, seeds: chunk_seeds, changes: 3000 };
 pub(super) const KEYS: Target =
     Target { name: "keys", run: run_keys, seeds: key_seeds, changes: 200 };
+pub(super) const ROWS: Target =
+    Target { name: "rows", run: run_rows, seeds: row_seeds, changes: 3000 };
 pub(super) const BACKUPS: Target =
     Target { name: "backups", run: backups, seeds: backup_seeds, changes: 30 };
 
@@ -53,6 +55,54 @@ fn key_seeds() -> Vec<Vec<u8>> {
         key_slot(2_000_000, &[7; 32]),
         [[0, 0, 0, 0, 0, 0x1e, 0x84, 0x80].as_slice(), &[7; 32]].concat(),
     ]
+}
+
+/// The rows of a mailbox: tag, key, number, value, with their sizes in front.
+fn run_rows(data: &[u8]) {
+    let (mut stored, mut rest) = (Vec::<StoredRow<'_>>::new(), data);
+    while let Some(([tag, key_size, value_size], behind)) = rest.split_first_chunk() {
+        let Some((revision, behind)) = behind.split_first_chunk() else { break };
+        let (key, behind) = behind.split_at(behind.len().min(usize::from(*key_size)));
+        let (value, behind) = behind.split_at(behind.len().min(usize::from(*value_size)));
+        stored.push((*tag, key, u64::from_be_bytes(*revision), value));
+        rest = behind;
+    }
+    for now in [0, 1_800_000_000, u64::MAX] {
+        if let Some(readers) = rows(&stored, UnixTime::new(now)) {
+            assert!(readers <= stored.len(), "readers without rows");
+        }
+    }
+}
+
+/// A conversation with a row of each kind.
+fn row_seeds() -> Vec<Vec<u8>> {
+    let row = |tag: u8, key: &[u8], value: &[u8]| {
+        let size = |of: &[u8]| u8::try_from(of.len()).expect("short");
+        let head = [tag, size(key), size(value), 0, 0, 0, 0, 0, 0, 1, tag];
+        [&head[..], key, value].concat()
+    };
+    let key = [7; 32];
+    let control = row(0, &[], &[&[2, 0x80, 0xf5, 0x24][..], &key, &[1]].concat());
+    let terms = [3, 0, 5, 1, 10, 60];
+    let seen = [0, 0x80, 0xa6, 0xa7, 0xda, 0x06];
+    let blob = |size: &[u8]| [&[8; 32][..], &[9; 32], &[5; 16], size, &[200, 1, 1, 1]].concat();
+    let huge = blob(&[255, 255, 255, 255, 255, 255, 255, 255, 255, 1]);
+    let more = [
+        row(1, &[], &key),
+        row(2, &key, &terms),
+        row(3, &key, &[4, 100]),
+        row(4, &key, &seen),
+        row(4, &[9; 32], &[1, 4, 0]),
+        row(5, &[], &[100]),
+        row(6, &[6; 16], &blob(&[100])),
+        // LIM-23: two whose sum has no room in a number.
+        [row(6, &[7; 16], &huge), row(6, &[8; 16], &huge)].concat(),
+        row(0x81, &[0, 0, 0, 1, 0, 0, 0, 2], &[1; 20]),
+        row(0x82, &[0, 0, 0, 1], &[2; 20]),
+        row(0x83, &[3; 16], &[1, 100, 0, 2, 4, 4]),
+    ];
+    let each = more.iter().map(|row| [control.as_slice(), row].concat());
+    each.chain([[control.clone(), more.concat()].concat()]).collect()
 }
 
 /// A backup that is damaged is refused with a word to the operator, and leaves nothing.

@@ -34,7 +34,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 19] = [
+pub const TARGETS: [Target; 21] = [
     frames::CLIENT,
     frames::RELAY,
     people::TEXTS,
@@ -50,8 +50,10 @@ pub const TARGETS: [Target; 19] = [
     relay::CONNECTION,
     disk::CHUNKS,
     disk::KEYS,
+    disk::ROWS,
     disk::BACKUPS,
     settings::CONFIG,
+    settings::ADMIN,
     client::HOME,
     model::OPERATIONS,
 ];

@@ -10,7 +10,7 @@
 
 mod download;
 mod ending;
-mod registry;
+pub(super) mod registry;
 #[cfg(test)]
 mod tests;
 mod upload;

@@ -18,7 +18,7 @@ use crate::rate::Pace;
 ///
 /// Invariant: `held`, `by_time` and `bytes` are those of `blobs`.
 #[derive(Default)]
-pub(super) struct Registry {
+pub(in crate::mailbox) struct Registry {
     blobs: HashMap<BlobId, Blob>,
     held: HashMap<MailboxId, Held>,
     /// How fast parts came lately, whatever has become of their blobs (LIM-25).
@@ -100,9 +100,13 @@ struct Held {
 
 impl Registry {
     /// A blob from its row.
-    pub(super) fn load(&mut self, mailbox: MailboxId, row: &Row) -> Result<(), BadRow> {
+    pub(in crate::mailbox) fn load(&mut self, mailbox: MailboxId, row: &Row) -> Result<(), BadRow> {
         let id = BlobId::from_slice(&row.part.key).ok_or(BadRow)?;
         let value: BlobRow = rows::decode(&row.value)?;
+        if value.size > limits::MAILBOX_BLOB_BYTES {
+            // LIM-23: none was ever taken; sums of such sizes have no room in a number.
+            return Err(BadRow);
+        }
         let facts = Facts {
             mailbox,
             key: PublicKey::new(value.key),
