@@ -26,12 +26,13 @@ impl Work<'_> {
             log.forked = false;
             self.db.forget_log_hashes(&log.mailbox)?;
             log.chain = Some(self.begun_chain(&log.mailbox)?);
-        } else if envelope.prev == log.cursor {
+        } else if envelope.prev <= log.cursor {
+            // What was shown stays shown, whatever the relay names as the place before.
             let then = |chain| LogChain::stored(chain).then(envelope.seq, &envelope.id);
             log.chain = log.chain.map(|chain| *then(chain).as_bytes());
         } else {
-            // Something is missing, or was shown that is no more: until the next epoch this
-            // device cannot know.
+            // Something is missing, and the gap is told: until the next epoch this device cannot
+            // know.
             log.chain = None;
         }
         match log.chain {
