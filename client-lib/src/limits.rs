@@ -178,7 +178,8 @@ pub(crate) const REPAIR_RATE_TIME: Seconds = Seconds::new(3_600);
 pub(crate) const ROSTER_TOLD: usize = 100;
 /// Bytes of one repair; with more another one follows.
 pub(crate) const REPAIR_BYTES: usize = 63_400;
-/// Ranges that others have asked for in a conversation and were not given yet; more is not noted.
+/// Ranges that others have asked for in a conversation and were not given yet; with one more the
+/// oldest of the account that has asked for the most goes.
 pub(crate) const REPAIRS_OWED: usize = 256;
 /// Contents of the own conversation that are kept for the other devices; with one more the oldest
 /// goes. A device that misses more is told everything when it is added again.

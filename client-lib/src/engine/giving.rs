@@ -42,13 +42,8 @@ impl Work<'_> {
             }
             return self.tell_how_far(log, asker, request.behind);
         }
-        let mut owed = self.db.owed_in(&log.mailbox)?.len();
         for range in request.ranges.iter().filter(|range| range.generation == of.generation) {
             let Some(turn) = self.turn(log, &of, &range.device)? else { continue };
-            if owed >= REPAIRS_OWED {
-                return Ok(());
-            }
-            owed += 1;
             let due = match turn {
                 0 => self.now,
                 turn => self.later(Seconds::new(REPAIR_TURN.get() * turn), REPAIR_SPREAD)?,
@@ -63,6 +58,11 @@ impl Work<'_> {
                 last: range.to,
                 due,
             })?;
+        }
+        // CNV-17
+        let owed = self.db.owed_in(&log.mailbox)?.len();
+        for _ in REPAIRS_OWED..owed {
+            self.db.owe_most_less(&log.mailbox)?;
         }
         Ok(())
     }

@@ -203,6 +203,14 @@ impl Db<'_> {
         if row.first > row.last { Ok(()) } else { self.owe(row) }
     }
 
+    /// The oldest goes of what is owed in a log to the account that is owed the most.
+    pub(crate) fn owe_most_less(self, asked_in: &MailboxId) -> Result<(), Error> {
+        let sql = "DELETE FROM owed WHERE id = (SELECT min(id) FROM owed WHERE asked_in = ?1
+            GROUP BY account ORDER BY count(*) DESC, min(id) LIMIT 1)";
+        self.sql.prepare_cached(sql)?.execute([asked_in.as_bytes()])?;
+        Ok(())
+    }
+
     /// Counts what is given to an account in a conversation; says how much it was since then.
     pub(crate) fn count_given(
         self,

@@ -17,6 +17,7 @@ mod links;
 mod live;
 mod meeting;
 mod order;
+mod owed;
 mod own_devices;
 mod own_return;
 mod packages;

@@ -400,8 +400,8 @@ fn who_leaves_gives_what_is_missing_first() {
     }
 }
 
-/// Requests, gaps and gifts are bounded: one more is not noted, pushes the oldest of whoever has
-/// the most out, waits.
+/// Requests, gaps and gifts are bounded: one more request or gap pushes the oldest of whoever has
+/// the most out, one more gift waits.
 #[test]
 fn repairs_are_bounded() {
     let (mut post, mut alice, mut bob) = friends();
