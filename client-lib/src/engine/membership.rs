@@ -257,7 +257,10 @@ impl Work<'_> {
     }
 
     /// Accounts that said they leave.
-    fn leaving(&self, conversation: &ConversationRow) -> Result<BTreeSet<PublicKey>, Error> {
+    pub(super) fn leaving(
+        &self,
+        conversation: &ConversationRow,
+    ) -> Result<BTreeSet<PublicKey>, Error> {
         let members = self.db.members(conversation.id)?;
         Ok(members.into_iter().filter(|m| m.leaves).map(|member| member.account).collect())
     }
