@@ -57,7 +57,7 @@ fn holder(file: &mut File) -> u32 {
 }
 
 /// Makes the folder if it is not there, for its owner only.
-pub(crate) fn make_home(home: &Path) -> Result<(), Error> {
+fn make_home(home: &Path) -> Result<(), Error> {
     make_folder(home).map_err(|error| io_error("make the home", &error))
 }
 
@@ -70,9 +70,14 @@ pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// Writes a file of the home for its owner only, whole and durable or not at all. One that another
-/// process has written meanwhile stays, so the file has to be read afterwards.
-pub(crate) fn write_once(home: &Path, name: &str, bytes: &[u8]) -> Result<(), Error> {
+/// Writes a file of a home for its owner only, whole and durable or not at all: a key file, say.
+/// Makes the home if it is not there. A file that is there stays, as another process may have
+/// written it meanwhile; so it has to be read afterwards.
+///
+/// # Errors
+/// [`Error::Storage`] if the home cannot be made, or the file not be written.
+pub fn write_once(home: &Path, name: &str, bytes: &[u8]) -> Result<(), Error> {
+    make_home(home)?;
     let (path, part) = (home.join(name), home.join(format!("{name}{PART}")));
     let write = || -> io::Result<()> {
         let mut options = OpenOptions::new();
@@ -134,11 +139,15 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let parent = tempfile::tempdir().unwrap();
         let home = parent.path().join("home");
+        let other = parent.path().join("other");
         drop(HomeLock::acquire(&home, Duration::ZERO).unwrap());
-        write_once(&home, "x", b"x").unwrap();
-        for (path, mode) in
-            [(home.clone(), 0o700), (home.join("lock"), 0o600), (home.join("x"), 0o600)]
-        {
+        write_once(&other, "x", b"x").unwrap();
+        for (path, mode) in [
+            (home.clone(), 0o700),
+            (home.join("lock"), 0o600),
+            (other.clone(), 0o700),
+            (other.join("x"), 0o600),
+        ] {
             assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, mode);
         }
     }

@@ -11,7 +11,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use zeroize::Zeroizing;
 
 use crate::error::Error;
-use crate::home::{io_error, make_home, write_once};
+use crate::home::{io_error, write_once};
 use crate::limits::{ARGON2_LANES, ARGON2_MEMORY_KIB, ARGON2_PASSES};
 
 /// The file beside the store that holds the salt of the passphrase.
@@ -70,7 +70,6 @@ fn salt_of(home: &Path) -> Result<[u8; SALT_BYTES], Error> {
     if let Some(salt) = read_salt(home)? {
         return Ok(salt);
     }
-    make_home(home)?;
     write_once(home, SALT_FILE, &restante_crypto::random_bytes::<SALT_BYTES>()?)?;
     read_salt(home)?.ok_or(Error::Damaged("the salt beside the store is gone"))
 }

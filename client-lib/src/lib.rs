@@ -55,6 +55,7 @@ pub use attachment::{AttachOptions, Attachment, AttachmentState};
 pub use client::{Builder, Client};
 pub use error::{Error, ErrorKind};
 pub use events::{Event, EventStream, Notice};
+pub use home::write_once;
 pub use key::StoreKey;
 pub use media::{PictureError, PreparedImage, prepare_image};
 pub use recovery::{RecoverySecret, recovery_kind};

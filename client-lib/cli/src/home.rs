@@ -2,12 +2,14 @@
 //!
 //! Knows files and the builder of the SDK; must not know what is in a store.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
+use std::fs;
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER_PERMISSIVE;
-use restante_client::{AdmissionToken, Builder, Client, Entrance, Error, RecoverySecret, StoreKey};
+use restante_client::{
+    AdmissionToken, Builder, Client, Entrance, Error, RecoverySecret, StoreKey, write_once,
+};
 use zeroize::Zeroizing;
 
 use crate::args::Common;
@@ -16,8 +18,6 @@ use crate::limits::PASSPHRASE_BYTES;
 
 /// The file of the home with the random key, as hexadecimal digits.
 const KEY_FILE: &str = "key";
-/// Its name until it is whole.
-const KEY_PART: &str = "key.part";
 /// What the SDK calls its store in a home; only asked whether it is there.
 const STORE_FILE: &str = "store";
 /// The passphrase, for those who do not want it in a file.
@@ -161,39 +161,9 @@ impl Home {
     fn key_into_file(&self) -> Result<StoreKey, Failure> {
         let key = StoreKey::random()?;
         let text = Zeroizing::new(format!("{}\n", HEXLOWER_PERMISSIVE.encode(key.as_bytes())));
-        let write = || -> io::Result<()> {
-            private_folder(&self.path)?;
-            let (path, part) = (self.path.join(KEY_FILE), self.path.join(KEY_PART));
-            let mut options = OpenOptions::new();
-            options.write(true).create(true).truncate(false);
-            #[cfg(unix)]
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            let mut file = options.open(&part)?;
-            file.lock()?;
-            if path.try_exists()? {
-                return Ok(());
-            }
-            file.set_len(0)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&part, &path)?;
-            // Its name is as durable as its bytes, where folders can be synced.
-            if cfg!(unix) {
-                fs::File::open(&self.path)?.sync_all()?;
-            }
-            Ok(())
-        };
-        write().map_err(|error| io_failure("the key file cannot be written", &error))?;
+        write_once(&self.path, KEY_FILE, text.as_bytes())?;
         self.key_from_file()?.ok_or_else(|| Failure::new("storage", "the key file is gone"))
     }
-}
-
-fn private_folder(path: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
 }
 
 /// The first line of the file, without its end.
