@@ -14,6 +14,7 @@ use restante_spec::token::Entrance;
 use zeroize::Zeroizing;
 
 use super::group_acts::slot;
+use super::letter_keys::PastLetterKey;
 use super::linking::entries;
 use crate::error::Error;
 use crate::limits::{LINK_TTL, RESTORED_NUMBER_GAP, RESTORED_NUMBER_SPREAD};
@@ -27,6 +28,8 @@ pub(crate) struct Account {
     pub(crate) device: DeviceKey,
     pub(crate) list: DeviceList,
     pub(crate) letter_key: KemSecret,
+    /// Those before it, of which letters may still come.
+    pub(super) past_letter_keys: Vec<PastLetterKey>,
     pub(crate) relay: RelayAddress,
     pub(crate) inbox: MailboxId,
     /// Reads and manages the own inbox.
@@ -165,6 +168,7 @@ impl Account {
             device: DeviceKey::from_seed(&*db.need_fixed(Meta::DeviceKey)?),
             list,
             letter_key: KemSecret::from_seed(&*db.need_fixed(Meta::LetterKey)?),
+            past_letter_keys: PastLetterKey::load(db)?,
             relay: db.need_text(Meta::Relay)?.parse()?,
             inbox: MailboxId::new(*db.need_fixed(Meta::Inbox)?),
             manage: SigningKey::from_seed(&*db.need_fixed(Meta::ManageKey)?),

@@ -147,7 +147,9 @@ impl Work<'_> {
     fn open_letter(&self, envelope: Deliver, body: &Bytes) -> Result<Arrived, Error> {
         let account = self.account;
         let place = LetterPlace { inbox: account.inbox, envelope: envelope.id };
-        let own = [&account.letter_key];
+        // IDN-8
+        let past = account.past_letter_keys.iter().map(|past| &past.key);
+        let own = Vec::from_iter(std::iter::once(&account.letter_key).chain(past));
         let keys = LetterKeys::Account(account.id(), &own);
         let mut refused = match OpenedLetter::open(body, keys, &place) {
             Ok(letter) => return Ok(Arrived { letter, invite: None, envelope }),

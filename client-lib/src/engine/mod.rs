@@ -31,6 +31,7 @@ mod job_rules;
 mod joining;
 mod kinds;
 mod large;
+mod letter_keys;
 mod letting;
 mod linking;
 mod lists;

@@ -21,7 +21,7 @@ use crate::types::{ContactId, ContactState, ConversationId, MessageId, Reach, St
 
 impl Engine {
     /// What time alone changes: messages expire and disappear, receipts become due, typing ends,
-    /// old letters are forgotten.
+    /// old letters are forgotten, and an old letter key is replaced.
     pub(crate) fn housekeeping(&mut self, online: bool) -> Result<(), Error> {
         if self.now >= self.next_tidy {
             self.next_tidy = self.now.after(crate::limits::TIDY_EVERY);
@@ -32,6 +32,7 @@ impl Engine {
         let mut next = vec![self.store.read().next_to_disappear()?, self.next_typing_end()];
         // DEV-13, REC-5: a removed device, or a copied home, does nothing more by itself.
         if online && self.store.read().meta(Meta::Cloned)?.is_none() {
+            self.renew_letter_key()?;
             self.send_due_receipts()?;
             self.repairs()?;
             self.returns()?;
@@ -216,6 +217,7 @@ impl Work<'_> {
         let kept = u64::from(RECIPIENTS_KEPT.get());
         self.db.forget_recipients(UnixTime::new(self.now.get().saturating_sub(kept)))?;
         self.renew_claims()?;
+        self.forget_letter_keys()?;
         self.db.forget_letters(self.now)?;
         // A letter to an invite may wait in the inbox for as long as a relay keeps letters.
         let wait = u64::from(restante_spec::limits::TTL_MAX.get());

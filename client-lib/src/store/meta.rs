@@ -19,6 +19,8 @@ pub(crate) enum Meta {
     DeviceList,
     /// The device's letter key.
     LetterKey,
+    /// The letter keys before it, each with the time until which it is kept.
+    PastLetterKeys,
     /// The own nickname.
     Nickname,
     /// Address of the own relay.
@@ -67,6 +69,7 @@ impl Meta {
             Self::DeviceKey => "device_key",
             Self::DeviceList => "device_list",
             Self::LetterKey => "letter_key",
+            Self::PastLetterKeys => "past_letter_keys",
             Self::Nickname => "nickname",
             Self::Relay => "relay",
             Self::Inbox => "inbox",

@@ -12,6 +12,7 @@ mod inbox;
 mod kinds;
 mod large;
 mod late;
+mod letter_keys;
 mod letting_go;
 mod links;
 mod live;
