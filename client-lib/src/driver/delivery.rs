@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use restante_spec::codes::{Code, Retry};
-use restante_spec::ids::{Handle, MailboxId, Seq};
+use restante_spec::ids::{Handle, MailboxId, PublicKey, Seq};
 use restante_spec::message::{
     Command, Credit, Deliver, EnvelopeClass, Opened, Refusal, Reply, Subscribe,
 };
@@ -137,15 +137,15 @@ impl Driver {
             }
             Purpose::Subscribe(mailbox, handle) => desk.take_subscribed(mailbox, handle, &reply)?,
             Purpose::Append(mailbox, handle, id) => {
-                desk.take_appended(mailbox, handle, id, reply)?;
+                let taken = desk.take_appended(mailbox, handle, id, reply);
+                desk.contain_taken(mailbox, taken)?;
             }
-            Purpose::Job(job) => {
-                if let Some(refusal) = desk.take_job_reply(&job, reply, &body)? {
-                    self.note_refusal(name, job.what.kind, &refusal)?;
-                } else if job.what.kind == JobKind::CreateInbox {
-                    self.clear_problem();
-                }
-            }
+            Purpose::Job(job) => match desk.take_job_reply(&job, reply, &body) {
+                Ok(Some(refusal)) => self.note_refusal(name, job.what.kind, &refusal)?,
+                Ok(None) if job.what.kind == JobKind::CreateInbox => self.clear_problem(),
+                Ok(None) => {}
+                Err(error) => desk.contain(job.what.mailbox, Err(error))?,
+            },
             Purpose::Live => {}
             Purpose::Prekeys => desk.take_prekey_counts(&reply)?,
             Purpose::Transfer(id, flight, ask) => {
@@ -328,7 +328,18 @@ impl Desk<'_> {
         };
         let key = channel.key;
         self.reopen(&mailbox);
-        if self.engine.has_other_key(&mailbox, &key)? {
+        let ended = self.end_reading(mailbox, &key, code);
+        self.contain(mailbox, ended)
+    }
+
+    /// What the end of a subscription means for what is read there.
+    fn end_reading(
+        &mut self,
+        mailbox: MailboxId,
+        key: &PublicKey,
+        code: Code,
+    ) -> Result<(), Error> {
+        if self.engine.has_other_key(&mailbox, key)? {
             return Ok(());
         }
         // After a commit this handle is no longer ours; so it ended without one: not at once again.
@@ -373,5 +384,87 @@ impl Desk<'_> {
         if let Some(up) = self.relay.up() {
             up.leave_at = Some(Instant::now() + after);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use restante_spec::address::RelayAddress;
+    use restante_spec::content::{Body, RoomState, StateRecord, Sync};
+    use restante_spec::ids::{EnvelopeId, UnixTime};
+    use restante_spec::message::Appended;
+    use restante_spec::token::Entrance;
+    use tokio::sync::mpsc;
+    use zeroize::Zeroizing;
+
+    use super::super::relay::Relay;
+    use super::*;
+    use crate::engine::Engine;
+    use crate::events::EventHub;
+    use crate::home::HomeLock;
+    use crate::key::StoreKey;
+    use crate::store::{LastWord, LogRow, RecordName, Store};
+
+    const NOW: UnixTime = UnixTime::new(1_800_000_000);
+    const SAID: EnvelopeId = EnvelopeId::new([5; 16]);
+
+    fn address(host: &str) -> RelayAddress {
+        RelayAddress::new(PublicKey::new([1; 32]), host, 7443).unwrap()
+    }
+
+    /// Makes a home in which something was said that cannot be taken: a word on a room whose relay
+    /// has a name too long for a link. Gives the mailbox it was said in.
+    fn make_damaged(home: &Path, key: &StoreKey) -> MailboxId {
+        let entrance = Entrance { address: address("relay.example.org"), token: None };
+        let mut engine = Engine::create(home, key, &entrance, "Alice", NOW).unwrap();
+        let room = engine.create_room("room", true).unwrap().id;
+        let group = engine.create_group("group", false).unwrap().id;
+        let link = Zeroizing::new(engine.room_link(room).unwrap().as_str().to_owned());
+        drop(engine);
+        let mut store = Store::open(home, key).unwrap();
+        let log_of = |id| store.read().need_conversation(id).unwrap().log.unwrap();
+        let (room, log) = (log_of(room), log_of(group));
+        let state = RoomState {
+            standing: 2,
+            link,
+            card: Vec::new(),
+            host_key: None,
+            manage_key: None,
+            old_key: None,
+            hosts: Vec::new(),
+        };
+        let record = StateRecord::Room(*room.as_bytes(), Box::new(state)).to_record().unwrap();
+        let name = RecordName { kind: record.kind, key: record.key.clone() };
+        let body = Body::Sync(Sync { records: vec![record] });
+        let relay = address(&"a".repeat(200)).to_string();
+        let damage = store.write(|db| {
+            db.put_log(&LogRow { relay, ..db.need_log(&room)? })?;
+            db.set_last_word(&name, LastWord { generation: 0, seq: Seq::START, foreign: true })?;
+            db.put_outbox(group, &SAID, body.kind(), &body.encode().unwrap(), NOW)
+        });
+        damage.unwrap();
+        log
+    }
+
+    /// MBX-7. Once an answer that could not be taken ended all links, each second anew.
+    #[test]
+    fn answer_that_cannot_be_taken_holds_up_its_mailbox_alone() {
+        let (home, key) = (tempfile::tempdir().unwrap(), StoreKey::from_bytes([7; 32]));
+        let mailbox = make_damaged(home.path(), &key);
+        let engine = Engine::open(home.path(), &key, NOW).unwrap();
+        let lock = HomeLock::acquire(home.path(), Duration::ZERO).unwrap();
+        let (_asks, requests) = mpsc::channel(1);
+        let (mut driver, _, _) = Driver::new(engine, lock, requests, EventHub::new());
+        let (name, number) = ("relay", LinkNumber(1));
+        let mut relay = Relay::new(name.to_owned(), address("relay.example.org"));
+        relay.link = LinkState::Connecting(number);
+        driver.relays.insert(name.to_owned(), relay);
+        let appended = Appended { seq: Seq::new(1), expires_at: NOW, already: false, epoch: None };
+        let purpose = Purpose::Append(mailbox, Handle::new(1), SAID);
+        let answer = Ok((Reply::Appended(appended), Bytes::new()));
+        assert_eq!(driver.take_reply(name, number, purpose, answer), Ok(()));
+        assert!(driver.relays[name].is_paused(&mailbox));
     }
 }
