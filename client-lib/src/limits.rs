@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use restante_spec::ids::Seconds;
-use restante_spec::limits::{BLOB_PART_BYTES, BLOB_READS_IN_FLIGHT, SEGMENT_BYTES, TTL_MAX};
+use restante_spec::limits::{BLOB_PART_BYTES, BLOB_READS_IN_FLIGHT, SEGMENT_BYTES};
 use restante_spec::message::{Credit, Rate};
 
 /// Events an [`crate::EventStream`] holds; one more drops the oldest and becomes `Resync`.
@@ -93,8 +93,9 @@ pub(crate) const PREKEYS_LOW: u32 = 2;
 pub(crate) const LAST_RESORT_EVERY: Seconds = Seconds::new(14 * 86_400);
 /// The key letters to this device are sealed to is replaced after so long ...
 pub(crate) const LETTER_KEY_EVERY: Seconds = Seconds::new(30 * 86_400);
-/// ... and kept for so much longer: what was sealed to it may lie in the inbox still.
-pub(crate) const LETTER_KEY_KEPT: Seconds = Seconds::new(TTL_MAX.get() + 86_400);
+/// ... and kept for so much longer: letters to it may lie in the inbox still, and who answers late,
+/// or was away, knows no other.
+pub(crate) const LETTER_KEY_KEPT: Seconds = Seconds::new(180 * 86_400);
 /// Letters a contact may write; more is refused by the relay.
 pub(crate) const LETTER_RATE: Rate = Rate { count: 60, per: Seconds::new(3_600) };
 
