@@ -179,7 +179,7 @@ impl RoomLink {
     ///
     /// # Errors
     /// [`Error::WrongAccount`] if the author is no host; [`Error::OldRoomKey`] if the number does
-    /// not rise.
+    /// not rise; [`Error::Malformed`] if it is not the next.
     pub fn follow(&self, card: &RoomCard, post: &OpenedPost) -> Result<Option<Self>, Error> {
         let PostBody::Next { number, seed } = &post.body else { return Ok(None) };
         // ROM-9
@@ -189,6 +189,10 @@ impl RoomLink {
         let (relay, room) = (self.relay().clone(), *self.room());
         let next = Self::from_parts(relay, room, *number, seed.clone())?;
         next.may_follow(self)?;
+        // ROM-9
+        if self.number().get().checked_add(1) != Some(number.get()) {
+            return Err(Error::Malformed { what: "rotation" });
+        }
         Ok(Some(next))
     }
 }

@@ -271,6 +271,23 @@ fn hosts_replace_the_key() {
     assert_eq!(next.open_card(&next.seal_card(&card).unwrap()), Ok(card));
 }
 
+/// Once a host could post the last number there is, and nobody replaced the key any more (ROM-9).
+#[test]
+fn posted_rotation_has_the_next_number() {
+    let founder = Person::new(1);
+    let (link, salt) = RoomLink::generate(relay("h"), founder.account()).unwrap();
+    let card = founder.card(salt, &info(&[&founder])).unwrap();
+    let follow = |number: u32| {
+        let number = RoomKeyNumber::new(number).unwrap();
+        let next = PostBody::Next { number, seed: Zeroizing::new([3; 32]) };
+        let post = founder.post(&link, &next);
+        let post = link.key().unwrap().open(&ENVELOPE, &post).unwrap();
+        link.follow(&card, &post).err()
+    };
+    let refused = Some(Error::Malformed { what: "rotation" });
+    assert_eq!([2, 3, u32::MAX].map(follow), [None, refused.clone(), refused]);
+}
+
 /// ROM-11: a card that is posted is the founder's, whoever posts it, and follows the one before it.
 #[test]
 fn card_is_posted() {
