@@ -71,6 +71,7 @@ impl Work<'_> {
         }
         let changes = changes(&conversation.state, &verdict, merged, &members, &leaving);
         self.settle_wrongs(&conversation, log, envelope.seq, &verdict)?;
+        self.take_admitted(log, &verdict.admitted)?;
         self.note_state(log, envelope.seq, &conversation.state, &verdict.state)?;
         conversation.state = verdict.state;
         self.db.put_conversation(&conversation)?;
@@ -115,6 +116,19 @@ impl Work<'_> {
             }
         }
         self.notice(Notice::Improper { conversation: conversation.id });
+        Ok(())
+    }
+
+    /// Who was let in by who may is heard from here on, and not removed for what was before.
+    fn take_admitted(&mut self, log: &LogRow, admitted: &[PublicKey]) -> Result<(), Error> {
+        for device in admitted {
+            // CNV-14
+            self.db.unmute(&log.mailbox, device)?;
+            let over = Wish::RemoveDevice { device: *device.as_bytes() };
+            for wish in self.db.wishes(&log.mailbox)?.iter().filter(|it| it.what == over) {
+                self.db.take_wish(wish.id)?;
+            }
+        }
         Ok(())
     }
 

@@ -115,6 +115,13 @@ impl Db<'_> {
         Ok(())
     }
 
+    /// A device was let in by who may: it is heard from here on. What stands before was read.
+    pub(crate) fn unmute(self, log: &MailboxId, device: &PublicKey) -> Result<(), Error> {
+        let sql = "DELETE FROM muted WHERE mailbox = ?1 AND device = ?2";
+        self.sql.execute(sql, (log.as_bytes(), device.as_bytes()))?;
+        Ok(())
+    }
+
     /// The devices that are not heard any more at a place of a log.
     pub(crate) fn muted(self, log: &MailboxId, at: Seq) -> Result<BTreeSet<PublicKey>, Error> {
         let sql = "SELECT device FROM muted WHERE mailbox = ?1 AND seq <= ?2";

@@ -42,6 +42,8 @@ pub(super) struct Scene<'a> {
 pub(super) struct Verdict {
     pub(super) state: GroupState,
     pub(super) wrongs: Vec<Wrong>,
+    /// Devices that were let in by who may, and did not only change their keys.
+    pub(super) admitted: Vec<PublicKey>,
 }
 
 /// Something that was not allowed.
@@ -59,8 +61,15 @@ pub(super) enum Wrong {
 pub(super) fn judge(scene: Scene<'_>, act: Act<'_>) -> Verdict {
     // CNV-14
     let mut wrongs: Vec<Wrong> = Vec::new();
-    for member in act.added.iter().filter(|member| !may_add(scene, act, member)) {
-        wrongs.push(Wrong::Added(member.device.as_ref().map(|device| *device.device())));
+    let mut admitted: Vec<PublicKey> = Vec::new();
+    let is_new = |it: &&Member| act.committer.is_none() || !is_again(act.removed, it);
+    for member in act.added.iter().filter(is_new) {
+        let device = member.device.as_ref().map(|device| *device.device());
+        if may_add(scene, act, member) {
+            admitted.extend(device);
+        } else {
+            wrongs.push(Wrong::Added(device));
+        }
     }
     for member in act.removed {
         let account = account(member);
@@ -82,7 +91,7 @@ pub(super) fn judge(scene: Scene<'_>, act: Act<'_>) -> Verdict {
             wrongs.push(Wrong::State);
         }
     }
-    Verdict { state: settled(state, scene.members), wrongs }
+    Verdict { state: settled(state, scene.members), wrongs, admitted }
 }
 
 /// What holds where a group goes on, as a commit of whoever has moved it would be judged. `None`:
@@ -129,9 +138,6 @@ fn is_again(others: &[Member], member: &Member) -> bool {
 
 fn may_add(scene: Scene<'_>, act: Act<'_>, member: &Member) -> bool {
     let (Some(committer), Some(account)) = (act.committer, account(member)) else { return false };
-    if is_again(act.removed, member) {
-        return true;
-    }
     match scene.before.kind {
         GroupKind::Direct | GroupKind::Own => scene.parties.contains(&account),
         GroupKind::Group(_) => {

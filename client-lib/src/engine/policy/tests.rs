@@ -92,6 +92,8 @@ fn additions_follow_the_policy() {
     let again =
         Case { added: vec![leaf(2, 3, 1)], removed: vec![leaf(2, 3, 1)], ..Case::default() };
     assert!(again.allows(4));
+    let admitted = |case: Case| case.judge(1).admitted.len();
+    assert_eq!([stranger, device, again].map(admitted), [1, 1, 0]);
 }
 
 /// CNV-14: who removes others stands above them; who leaves may be removed by anybody.

@@ -4,6 +4,7 @@ use restante_crypto::{OpenedLetter, Suite};
 use restante_spec::content::{RemovedLetter, Role};
 use zeroize::Zeroizing;
 
+use super::devices::texts;
 use super::post::{Person, Post, person, wait};
 use super::readd::{log_of, soon, state};
 use super::trio::{ALICE, BOB, CAROL, Trio};
@@ -116,6 +117,39 @@ fn removal_is_told_when_it_is_read() {
     post.work(&mut alice);
     post.round(&mut bob);
     assert_eq!(bob.engine.conversation(group).unwrap().standing, Standing::Removed);
+}
+
+/// Once whoever had been let in by somebody who may not was never heard again, though somebody who
+/// may let him in later (CNV-14).
+#[test]
+fn who_is_let_in_properly_is_heard() {
+    let (mut post, mut alice) = (Post::default(), person("Alice"));
+    let (mut bob, mut dave) = (person("Bob"), person("Dave"));
+    let group = post.group(&mut [&mut alice, &mut bob]);
+    post.befriend(&mut alice, &mut dave);
+    post.befriend(&mut bob, &mut dave);
+    let who = dave.engine.own_id().unwrap();
+    // Bob's client believes him to be an owner.
+    let mut row = bob.engine.store.read().need_conversation(group).unwrap();
+    row.state.set_role(*bob.engine.account.id().key(), Role::Owner);
+    bob.engine.store.write(|db| db.put_conversation(&row)).unwrap();
+    bob.engine.add_member(group, who).unwrap();
+    post.work(&mut bob);
+    for text in ["let in improperly", "let in properly"] {
+        post.round(&mut dave);
+        dave.engine.accept_group(group).unwrap();
+        dave.engine.send(group, text).unwrap();
+        post.work(&mut dave);
+        if alice.engine.group_members(group).unwrap().len() == 2 {
+            // She takes him out at once.
+            post.round(&mut alice);
+            post.round(&mut dave);
+            assert_eq!(dave.engine.conversation(group).unwrap().standing, Standing::Removed);
+            alice.engine.add_member(group, who).unwrap();
+        }
+        post.round(&mut alice);
+    }
+    assert_eq!(texts(&alice, group), ["let in properly"]);
 }
 
 /// One of three takes Carol's device out and in again, unasked-for, and she reads the letter; says
