@@ -129,11 +129,13 @@ fn account(member: &Member) -> Option<PublicKey> {
     member.device.as_ref().map(|device| *device.account().key())
 }
 
-/// Whether this leaf only changed its keys: out and in again in one commit.
+/// Whether this leaf only changed its keys: out and in again in one commit, for the same account.
+/// Any account can certify any device's key.
 fn is_again(others: &[Member], member: &Member) -> bool {
-    let device = member.device.as_ref().map(|device| *device.device());
-    device.is_some()
-        && others.iter().any(|o| o.device.as_ref().map(|device| *device.device()) == device)
+    let named = |it: &Member| it.device.as_ref().map(|it| (it.account(), *it.device()));
+    let is = named(member);
+    // CNV-14
+    is.is_some() && others.iter().any(|other| named(other) == is)
 }
 
 fn may_add(scene: Scene<'_>, act: Act<'_>, member: &Member) -> bool {

@@ -96,6 +96,20 @@ fn additions_follow_the_policy() {
     assert_eq!([stranger, device, again].map(admitted), [1, 1, 0]);
 }
 
+/// Once a device that went out came in again as another account's, whoever let it in (CNV-14).
+#[test]
+fn who_comes_in_again_is_of_the_same_account() {
+    let was = leaf(2, 3, 1);
+    let device = *was.device.as_ref().unwrap().device();
+    let (account, number) = (AccountKey::from_seed(&[5; 32]), DeviceNumber::new(1));
+    let other = account.certify(&device, number, UnixTime::new(1), "").unwrap();
+    let other = Member::new(LeafNumber::new(2), Some(other));
+    let case = Case { added: vec![other], removed: vec![was], ..Case::default() };
+    let wrongs = [Wrong::Added(Some(device)), Wrong::Removed(key(3))];
+    assert_eq!(case.judge(4).wrongs, wrongs);
+    assert!(case.allows(1));
+}
+
 /// CNV-14: who removes others stands above them; who leaves may be removed by anybody.
 #[test]
 fn removals_follow_the_roles() {
