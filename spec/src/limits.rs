@@ -202,6 +202,9 @@ pub const THUMBNAIL_BYTES: usize = 8_192;
 pub const EMOJI_BYTES: usize = 64;
 /// Messages one content takes back (CNT-9): one more is refused.
 pub const DELETE_IDS: usize = 64;
+/// Devices a Welcome names that are heard no more in logs its conversation has left (CNT-6): one
+/// more is refused.
+pub const WELCOME_UNHEARD: usize = 64;
 /// People of one roster (CNT-10): one more is refused.
 pub const ROSTER_PEOPLE: usize = 200;
 /// Records of one content between own devices (CNT-11): one more is refused.

@@ -171,6 +171,7 @@ impl Work<'_> {
             mailbox: log.mailbox,
             welcome,
             inbox: grant,
+            unheard: self.unheard(log)?,
         });
         let job = self.letter_job(JobKind::Letter, &inbox, &list, &content)?;
         self.db.put_job(&NewJob {
@@ -199,6 +200,7 @@ impl Work<'_> {
             welcome,
             // Its own devices have a way in: this key is allowed nowhere.
             inbox: InboxGrant { relay, inbox, key: random_secret()? },
+            unheard: self.unheard(log)?,
         });
         let (inbox, list) = (self.own_inbox()?, &self.account.list);
         let job = self.letter_job(JobKind::Letter, &inbox, list, &content)?;

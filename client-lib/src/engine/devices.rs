@@ -310,7 +310,8 @@ impl Work<'_> {
             self.choose_log(&contact, &log.mailbox)?;
             return self.tell_contact(&contact);
         }
-        self.enter(id, state, &log)
+        self.enter(id, state, &log)?;
+        self.take_unheard(welcome)
     }
 
     fn join_checked(

@@ -48,6 +48,7 @@ impl Work<'_> {
             }
             GroupKind::Group(_) | GroupKind::Own => {
                 self.take_invitation(id, state, log, contact.id)?;
+                self.take_unheard(welcome)?;
                 self.agree_if_asked_for(id, contact)
             }
         }
@@ -165,7 +166,8 @@ impl Work<'_> {
             return Err(not_a_member());
         }
         let log = self.joined_log(row.id, welcome, &state, LogState::Invited, reader)?;
-        self.take_invitation(row.id, state, log, writer)
+        self.take_invitation(row.id, state, log, writer)?;
+        self.take_unheard(welcome)
     }
 
     /// The log a Welcome has let this device into. Whoever joins renews its leaf soon: that keeps

@@ -307,7 +307,8 @@ impl Work<'_> {
         self.read_on(&mut log, &before, &members)?;
         self.note_unseen(&log, &row.state, &state)?;
         row.state = state;
-        self.be_back(row, &log.mailbox)
+        self.be_back(row, &log.mailbox)?;
+        self.take_unheard(welcome)
     }
 
     /// Whether nobody has let this device in before the last round in which it asks.

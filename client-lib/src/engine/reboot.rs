@@ -5,11 +5,13 @@ use std::cmp::Reverse;
 
 use restante_crypto::{DeviceList, Suite, random_bytes};
 use restante_spec::address::RelayAddress;
-use restante_spec::content::{GroupState, Role};
+use restante_spec::content::{GroupState, Role, WelcomeLetter};
 use restante_spec::ids::{EnvelopeId, MailboxId, PublicKey, Seq, UnixTime};
+use restante_spec::limits::WELCOME_UNHEARD;
 
 use super::commands::id_of_key;
 use super::group_acts::slot;
+use super::membership::accounts;
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::events::Event;
@@ -244,6 +246,54 @@ impl Work<'_> {
             | LogState::Gone
             | LogState::Invited => self.db.drop_wishes(mailbox),
         }
+    }
+
+    /// The devices this one hears no more in logs a group has left, as many as a Welcome names.
+    pub(super) fn unheard(&mut self, log: &LogRow) -> Result<Vec<PublicKey>, Error> {
+        let mut unheard = Vec::new();
+        for (left, cursor, device) in self.only_in_left_logs(log)? {
+            if self.db.muted(&left, cursor)?.contains(&device) && !unheard.contains(&device) {
+                unheard.push(device);
+            }
+        }
+        unheard.truncate(WELCOME_UNHEARD);
+        Ok(unheard)
+    }
+
+    /// Who is let in later has not seen whom a commit removed, and does not hear them either.
+    pub(super) fn take_unheard(&mut self, welcome: &WelcomeLetter) -> Result<(), Error> {
+        let log = self.db.need_log(&welcome.mailbox)?;
+        for (left, cursor, device) in self.only_in_left_logs(&log)? {
+            // CNV-20
+            if welcome.unheard.contains(&device) {
+                self.db.mute(&left, &device, cursor)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The devices in logs a group has left, with how far those were read, whose accounts are not
+    /// in the log it goes on in.
+    fn only_in_left_logs(
+        &mut self,
+        log: &LogRow,
+    ) -> Result<Vec<(MailboxId, Seq, PublicKey)>, Error> {
+        let row = self.db.need_conversation(log.conversation)?;
+        // What is not agreed to ends nothing.
+        let goes_on = row.log == Some(log.mailbox) && row.standing != Standing::Invited;
+        if !row.is_group() || !goes_on {
+            return Ok(Vec::new());
+        }
+        let (here, mut only) = (accounts(&self.members(&log.mailbox)?), Vec::new());
+        for left in self.db.logs_of(row.id)?.iter().filter(|left| left.mailbox != log.mailbox) {
+            for member in self.members_if_in(&left.mailbox)? {
+                let Some(device) = &member.device else { continue };
+                if !here.contains(device.account().key()) {
+                    only.push((left.mailbox, left.cursor, *device.device()));
+                }
+            }
+        }
+        Ok(only)
     }
 
     /// Shows where the new log begins.

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::message::LogPosition;
 use crate::address::RelayAddress;
-use crate::ids::{BlobId, EnvelopeId, LinkToken, MailboxId};
+use crate::ids::{BlobId, EnvelopeId, LinkToken, MailboxId, PublicKey};
 
 /// The content of a letter (CNT-6).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +74,8 @@ pub struct WelcomeLetter {
     pub welcome: WelcomePart,
     /// How to write to the writer: a key for this reader alone.
     pub inbox: InboxGrant,
+    /// Devices that are heard no more in the logs the conversation has left.
+    pub unheard: Vec<PublicKey>,
 }
 
 /// Where the MLS Welcome is.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ids::LinkToken;
-use crate::limits::{BODY_BYTES, DEVICES, SEALED_FILE_MIN};
+use crate::limits::{BODY_BYTES, DEVICES, SEALED_FILE_MIN, WELCOME_UNHEARD};
 
 fn first(key_packages: usize) -> LetterContent {
     LetterContent::First(FirstLetter {
@@ -22,6 +22,7 @@ fn welcome(welcome: WelcomePart) -> LetterContent {
         mailbox: MailboxId::new([6; 16]),
         welcome,
         inbox: grant(),
+        unheard: vec![PublicKey::new([7; 32]); 2],
     })
 }
 
@@ -124,6 +125,16 @@ fn letters_past_their_bounds_are_refused() {
 fn a_welcome_lies_in_a_sealed_file() {
     for (size, is_one) in [(0, false), (SEALED_FILE_MIN - 1, false), (SEALED_FILE_MIN, true)] {
         assert_eq!(welcome(blob(size)).encode().is_ok(), is_one, "{size}");
+    }
+}
+
+/// CNT-6: so many devices that are heard no more, and not one more.
+#[test]
+fn a_welcome_names_a_bounded_number_of_devices() {
+    for (count, fits) in [(WELCOME_UNHEARD, true), (WELCOME_UNHEARD + 1, false)] {
+        let LetterContent::Welcome(mut letter) = welcome(blob(90_000)) else { panic!("another") };
+        letter.unheard = vec![PublicKey::new([7; 32]); count];
+        assert_eq!(LetterContent::Welcome(letter).encode().is_ok(), fits);
     }
 }
 

@@ -96,6 +96,7 @@ fn welcome() -> LetterContent {
         mailbox: MAILBOX,
         welcome: WelcomePart::Blob(blob),
         inbox: grant(),
+        unheard: vec![PublicKey::new([7; 32])],
     })
 }
 

@@ -262,6 +262,33 @@ fn who_is_removed_is_not_heard_in_the_old_log() {
     assert_eq!(go_on(&mut post, &mut alice, &mut bob, group), 2);
 }
 
+/// CNV-20: once whoever came, or came back, after somebody had been removed from a group that had
+/// moved went on hearing him in the old log: the commit that removed him had gone by.
+#[test]
+fn who_comes_back_hears_nobody_removed_in_the_old_log() {
+    let (mut post, mut alice) = (Post::default(), person("Alice"));
+    let (mut bob, mut carol) = (person("Bob"), person("Carol"));
+    let group = post.group(&mut [&mut alice, &mut bob, &mut carol]);
+    let old = log_of(&alice, group);
+    alice.engine.move_conversation(group, None, false).unwrap();
+    carol.engine.send(group, "before").unwrap();
+    post.work(&mut carol);
+    assert_eq!(go_on(&mut post, &mut alice, &mut bob, group), 3);
+    let new = log_of(&bob, group);
+    alice.engine.remove_member(group, carol.engine.own_id().unwrap()).unwrap();
+    post.round(&mut alice);
+    post.expire(&new);
+    bob.engine.reading_refused(&new, Code::Gone).unwrap();
+    wait(&mut bob, super::readd::soon());
+    post.do_jobs(&mut bob);
+    post.round(&mut alice);
+    post.bring_letters(&mut bob);
+    assert_eq!((log_of(&carol, group), log_of(&bob, group)), (old, new));
+    carol.engine.send(group, "removed").unwrap();
+    post.work(&mut carol);
+    assert_eq!(go_on(&mut post, &mut alice, &mut bob, group), 2);
+}
+
 /// CNV-20: into a suite that is less safe a group moves only with each member's consent, and a
 /// direct conversation not at all.
 #[test]

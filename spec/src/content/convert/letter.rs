@@ -10,8 +10,8 @@ use crate::content::letter::{
     LinkedLetter, ReaddLetter, RemovedLetter, WelcomeLetter, WelcomePart,
 };
 use crate::content::message::LogPosition;
-use crate::ids::{BlobId, EnvelopeId, LinkToken, MailboxId};
-use crate::limits::{BLOB_BYTES, BODY_BYTES, DEVICES, SEALED_FILE_MIN};
+use crate::ids::{BlobId, EnvelopeId, LinkToken, MailboxId, PublicKey};
+use crate::limits::{BLOB_BYTES, BODY_BYTES, DEVICES, SEALED_FILE_MIN, WELCOME_UNHEARD};
 
 /// A kind in the layout of letters (CNT-6).
 const FIRST: u32 = 1;
@@ -129,6 +129,7 @@ impl Part for WelcomeLetter {
             welcome,
             inbox: Some(self.inbox.to_wire()),
             blob,
+            unheard: self.unheard.iter().map(|device| device.as_bytes().to_vec()).collect(),
         }
     }
 
@@ -138,6 +139,7 @@ impl Part for WelcomeLetter {
             Some(blob) if read.welcome.is_empty() => WelcomePart::Blob(BlobRef::from_wire(blob)?),
             Some(_) => return Err(ContentError::Malformed { what: "welcome" }),
         };
+        let unheard = read.unheard.iter().map(|it| exact("device", PublicKey::from_slice(it)));
         Ok(Self {
             devices: read.devices,
             nick: read.nick,
@@ -145,12 +147,14 @@ impl Part for WelcomeLetter {
             mailbox: exact("mailbox", MailboxId::from_slice(&read.mailbox))?,
             welcome,
             inbox: grant(read.inbox)?,
+            unheard: unheard.collect::<Result<_, _>>()?,
         })
     }
 
     // CNT-6
     fn check(&self) -> Result<(), ContentError> {
         check_nick(&self.nick)?;
+        at_most("devices", self.unheard.len(), WELCOME_UNHEARD)?;
         match &self.welcome {
             WelcomePart::Here(welcome) => one_to("welcome", welcome.len(), BODY_BYTES),
             WelcomePart::Blob(blob) => {
