@@ -271,10 +271,7 @@ impl Work<'_> {
     }
 
     /// Accounts that said they leave.
-    pub(super) fn leaving(
-        &self,
-        conversation: &ConversationRow,
-    ) -> Result<BTreeSet<PublicKey>, Error> {
+    fn leaving(&self, conversation: &ConversationRow) -> Result<BTreeSet<PublicKey>, Error> {
         let members = self.db.members(conversation.id)?;
         Ok(members.into_iter().filter(|m| m.leaves).map(|member| member.account).collect())
     }

@@ -288,19 +288,15 @@ impl Work<'_> {
         if let WelcomePart::Blob(at) = &welcome.welcome {
             return self.keep_welcome(writer, welcome, at);
         }
-        let is_last = is_judged && self.is_in_last_round(&row, &log)?;
         self.forget_group(&log.mailbox)?;
         log.reader = self.join_group(welcome)?;
         let (state, leaves) = (self.agreed(&log.mailbox)?, self.members(&log.mailbox)?);
         let members = accounts(&leaves);
         let same = (state.kind, state.generation) == (row.state.kind, row.state.generation);
-        // The role of an owner who has left passes on; whoever leads back may have left him out.
-        let passes_on = is_last || self.owners_stay_or_leave(&row, &members)?;
-        let held = row.state.clone();
-        let held = if passes_on { settled(held, &leaves) } else { held };
+        // The role of an owner who has left passes on.
+        let most = settled(row.state.clone(), &leaves).role(&by);
         // An own device may have told of the group alone, which has no roles then.
-        let is_raised =
-            is_judged && !row.state.officers.is_empty() && state.role(&by) > held.role(&by);
+        let is_raised = is_judged && !row.state.officers.is_empty() && state.role(&by) > most;
         if !same || is_raised || !members.contains(&by) {
             return Err(not_a_member());
         }
@@ -309,27 +305,6 @@ impl Work<'_> {
         row.state = state;
         self.be_back(row, &log.mailbox)?;
         self.take_unheard(welcome)
-    }
-
-    /// Whether nobody has let this device in before the last round in which it asks.
-    fn is_in_last_round(&mut self, row: &ConversationRow, log: &LogRow) -> Result<bool, Error> {
-        let Some(asked) = self.db.asked_to_return(&log.mailbox)? else {
-            // It has asked for the last time; of a captured log it never asks.
-            return Ok(log.state != LogState::Captured);
-        };
-        let before = self.helpers(row, log)?.len() * (RETURN_WAITS.len() - 1);
-        Ok(asked as usize > before)
-    }
-
-    /// Whether every owner this device knew is a member, or had said that he leaves.
-    fn owners_stay_or_leave(
-        &self,
-        row: &ConversationRow,
-        members: &[PublicKey],
-    ) -> Result<bool, Error> {
-        let leaving = self.leaving(row)?;
-        let mut owners = row.state.officers.iter().filter(|(_, role)| **role == Role::Owner);
-        Ok(owners.all(|(owner, _)| members.contains(owner) || leaving.contains(owner)))
     }
 
     /// The log is read on from where this device was added again; it goes on counting where it

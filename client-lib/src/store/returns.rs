@@ -3,7 +3,7 @@
 //! are begun anew.
 
 use restante_spec::ids::{MailboxId, PublicKey, UnixTime};
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 use zeroize::Zeroizing;
 
 use super::{Db, fixed, from_sql, maybe, to_sql};
@@ -80,12 +80,6 @@ impl Db<'_> {
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    /// How many letters were written to come back into a log; `None`: it does not ask.
-    pub(crate) fn asked_to_return(self, mailbox: &MailboxId) -> Result<Option<u32>, Error> {
-        let sql = "SELECT asked FROM returns WHERE mailbox = ?1";
-        Ok(self.sql.query_row(sql, [mailbox.as_bytes()], |row| row.get(0)).optional()?)
     }
 
     /// Somebody has said that there is no way back; others may let it in all the same.

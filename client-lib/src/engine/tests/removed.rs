@@ -10,7 +10,7 @@ use super::readd::{log_of, soon, state};
 use super::trio::{ALICE, BOB, CAROL, Trio};
 use super::*;
 use crate::limits::RETURN_WAITS;
-use crate::store::{ReturnRow, Wish};
+use crate::store::Wish;
 use crate::types::{ConversationId, Standing};
 
 /// CNV-19: who was removed while away is told so by an administrator; a plain member is
@@ -198,40 +198,4 @@ fn nobody_has_risen_by_his_own_word() {
     let members = trio.people[CAROL].engine.group_members(group).unwrap();
     let role = members.iter().find(|member| member.id == bob).map(|member| member.role);
     assert_eq!(role, Some(Role::Administrator));
-}
-
-/// Once whoever left the owner out of a group led back who had not read on, as the owner's heir
-/// (CNV-19): he is believed if the owner had said that she leaves, or when nobody else has helped.
-#[test]
-fn nobody_inherits_by_his_own_word() {
-    for has_heard in [false, true] {
-        let mut trio = Trio::new();
-        let (log, group) = (trio.log(), trio.group);
-        trio.people[ALICE].engine.leave_group(group).unwrap();
-        trio.post.work(&mut trio.people[ALICE]);
-        if has_heard {
-            trio.post.bring_log(&mut trio.people[CAROL], log);
-        }
-        trio.people[CAROL].engine.reading_refused(&log, Code::Gone).unwrap();
-        for _ in 0..2 {
-            trio.post.work(&mut trio.people[BOB]);
-        }
-        assert_eq!(trio.people[BOB].engine.group_members(group).unwrap().len(), 2);
-        let believed = if has_heard { LogState::Live } else { LogState::Gone };
-        assert_eq!(let_in(&mut trio, BOB), believed);
-        if !has_heard {
-            let carol = &mut trio.people[CAROL].engine;
-            let last = |work: &mut Work<'_>| {
-                let row = ReturnRow::new(log, work.now);
-                work.db.put_return(&ReturnRow { asked: u32::MAX, ..row })
-            };
-            carol.transact(last).unwrap();
-            trio.post.work(&mut trio.people[BOB]);
-            assert_eq!(let_in(&mut trio, BOB), LogState::Live);
-        }
-        let bob = trio.people[BOB].engine.own_id().unwrap();
-        let members = trio.people[CAROL].engine.group_members(group).unwrap();
-        let role = members.iter().find(|member| member.id == bob).map(|member| member.role);
-        assert_eq!(role, Some(Role::Owner));
-    }
 }
