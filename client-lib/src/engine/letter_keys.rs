@@ -1,8 +1,8 @@
 //! Letter keys: the one that letters to this device are sealed to is replaced when it is old, and
 //! those before it open for a while what was sealed to them.
 //!
-//! A list with another key is signed with the account's key (DEV-1): the device that has it replaces
-//! its own.
+//! A list with another key is signed with the account's key (DEV-1): the device that has it
+//! replaces its own.
 
 use restante_crypto::KemSecret;
 use restante_spec::ids::UnixTime;

@@ -41,7 +41,7 @@ fn seeds() -> Vec<Vec<u8>> {
     ]
 }
 
-/// A line asks for something, or for nothing; what it asks for is said in no more bytes than it had.
+/// A line asks for something, or for nothing; what it asks for is said in no more bytes.
 fn asked(data: &[u8]) {
     let end = data.iter().position(|byte| *byte == b'\n').map_or(data.len(), |end| end + 1);
     let Ok(line) = std::str::from_utf8(&data[..end]) else { return };
