@@ -75,7 +75,7 @@ pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
 /// written it meanwhile; so it has to be read afterwards.
 ///
 /// # Errors
-/// [`Error::Storage`] if the home cannot be made, or the file not be written.
+/// [`Error::Storage`] if the home cannot be made or the file cannot be written.
 pub fn write_once(home: &Path, name: &str, bytes: &[u8]) -> Result<(), Error> {
     make_home(home)?;
     let (path, part) = (home.join(name), home.join(format!("{name}{PART}")));
