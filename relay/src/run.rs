@@ -27,7 +27,7 @@ use crate::buffer::blobs::{BlobStore, Owner};
 use crate::buffer::redb::RedbBuffer;
 use crate::delivery::Hub;
 use crate::error::Error;
-use crate::gateway::{Gateway, Listener};
+use crate::gateway::{Gateway, Listener, Page};
 use crate::limits::{BLOB_SWEEP_EVERY, BLOB_TASKS, DRAIN_TIME, SHRINK_EVERY, SWEEP_STEP, TICK};
 use crate::mailbox::pressure::{Disk, Level};
 use crate::mailbox::{Blobs, Service, admission};
@@ -94,9 +94,9 @@ impl Relay {
         let listening = socket.local_addr().map_err(Error::System)?;
         let address = serve.address(public, listening)?;
         let (limits, settings) = (told_limits(&bounds), serve.gateway());
+        let page = Page::new(&address, &settings, &limits);
         let (mailboxes, news) = (Arc::clone(&service), Arc::clone(&hub));
-        let gateway =
-            Gateway::new(mailboxes, news, identity, incarnation, &address, limits, settings);
+        let gateway = Gateway::new(mailboxes, news, identity, incarnation, page, limits, settings);
         let listener = Listener::new(socket, certificate.current(), gateway);
 
         let (closing, draining) = (CancellationToken::new(), CancellationToken::new());

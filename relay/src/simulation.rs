@@ -9,7 +9,6 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use restante_crypto::SigningKey;
-use restante_spec::address::RelayAddress;
 use restante_spec::ids::{Incarnation, MailboxId, Nonce, PublicKey, SpkiHash, UnixTime};
 use tokio::runtime::Runtime;
 
@@ -18,7 +17,7 @@ use crate::buffer::redb::{RedbBuffer, Writer};
 use crate::buffer::{self, Buffer as _};
 use crate::delivery::Hub;
 use crate::error::Error;
-use crate::gateway::{self, Gateway, Peer};
+use crate::gateway::{self, Gateway, Page, Peer};
 use crate::limits::{BLOB_PLACE_TIME, SWEEP_STEP};
 use crate::mailbox::api::Origin;
 use crate::mailbox::{self, Blobs, Service};
@@ -120,12 +119,12 @@ impl Relay {
         let (hands, blobs) = open_blobs(setup, &buffer, &public, now.time)?.unzip();
         let (store, notices) = (Arc::clone(&buffer), Arc::clone(&hub));
         let service = Service::with_blobs(store, notices, public, bounds, blobs);
-        let address = RelayAddress::new(public, "127.0.0.1", 1)?;
         let (settings, limits) = (gateway::Settings::default(), told_limits(&bounds));
         let incarnation = Incarnation::new([0; Incarnation::SIZE]);
+        // Nobody looks at the page here, and to draw its picture takes longer than all the rest.
+        let page = Page::default();
         let (mailboxes, news) = (Arc::clone(&service), Arc::clone(&hub));
-        let gateway =
-            Gateway::new(mailboxes, news, identity, incarnation, &address, limits, settings);
+        let gateway = Gateway::new(mailboxes, news, identity, incarnation, page, limits, settings);
         let (origins, sweeping) = (0, None);
         Ok(Self { service, hub, gateway, buffer, writer, origins, sweeping, hands })
     }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use restante_crypto::SigningKey;
-use restante_spec::address::RelayAddress;
 use restante_spec::ids::Incarnation;
 use restante_spec::message::Limits;
 use tokio::net::{TcpListener, TcpStream};
@@ -46,13 +45,13 @@ pub(crate) struct Gateway<M> {
 }
 
 impl<M> Gateway<M> {
-    /// Of a relay that is found under `address` and tells these limits.
+    /// Of a relay that shows this page and tells these limits.
     pub(crate) fn new(
         mailboxes: M,
         hub: Arc<Hub>,
         identity: SigningKey,
         incarnation: Incarnation,
-        address: &RelayAddress,
+        page: Page,
         limits: Limits,
         settings: Settings,
     ) -> Arc<Self> {
@@ -61,7 +60,7 @@ impl<M> Gateway<M> {
             hub,
             endorser: Endorser::new(identity),
             incarnation,
-            page: Page::new(address, &settings, &limits),
+            page,
             limits,
             pool: Pool::new(settings.held_bytes),
             door: Door::new(settings.clone()),

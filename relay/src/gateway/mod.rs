@@ -35,6 +35,7 @@ mod visit;
 mod websocket;
 
 pub(crate) use listener::{Gateway, Listener};
+pub(crate) use page::Page;
 #[cfg(feature = "simulation")]
 pub(crate) use peer::{Now, Peer};
 pub(crate) use settings::Settings;

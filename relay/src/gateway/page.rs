@@ -13,8 +13,8 @@ use restante_spec::message::Limits;
 
 use super::Settings;
 
-/// The page as it is sent.
-#[derive(Debug)]
+/// The page as it is sent; by default an empty one.
+#[derive(Debug, Default)]
 pub(crate) struct Page {
     html: String,
     policy: String,

@@ -3,7 +3,6 @@
 use std::sync::Mutex;
 
 use restante_crypto::SigningKey;
-use restante_spec::address::RelayAddress;
 use restante_spec::ids::{
     EnvelopeId, Handle, Incarnation, MailboxId, PublicKey, ReaderSecret, RequestId, Signature, Slot,
 };
@@ -12,9 +11,9 @@ use restante_spec::message::{
 };
 
 use super::*;
-use crate::gateway::Settings;
 use crate::gateway::pool::Pool;
 use crate::gateway::session::tests::opened;
+use crate::gateway::{Page, Settings};
 use crate::limits::{HANDLE_BYTES, OWN_BYTES, READ_BYTES};
 use crate::mailbox::api::{
     Access, Envelope, Notice, Notices as _, Page as Envelopes, Range, Reading, Respond, Span,
@@ -68,10 +67,10 @@ impl Line {
         let key = SigningKey::from_seed(&[1; 32]);
         let limits = told_limits(&crate::mailbox::Settings::default());
         let settings = Settings { held_bytes, ..Settings::default() };
-        let address = RelayAddress::new(key.public(), "localhost", 1).unwrap();
         let (mailboxes, hub) = (Arc::clone(&desk), Arc::default());
         let incarnation = Incarnation::new([0; Incarnation::SIZE]);
-        let gateway = Gateway::new(mailboxes, hub, key, incarnation, &address, limits, settings);
+        let page = Page::default();
+        let gateway = Gateway::new(mailboxes, hub, key, incarnation, page, limits, settings);
         let now = Now { time: UnixTime::new(1), instant: Instant::now() };
         let pool = Arc::clone(&gateway.pool);
         let spki = Arc::new(SpkiHash::new([0; SpkiHash::SIZE]));
