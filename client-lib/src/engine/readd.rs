@@ -13,7 +13,7 @@ use restante_spec::ids::{MailboxId, PublicKey, Seq, UnixTime};
 use super::commands::id_of_key;
 use super::joining::not_a_member;
 use super::membership::{account, accounts};
-use super::policy::settled;
+use super::policy::passed_on;
 use super::{Engine, Work};
 use crate::error::Error;
 use crate::events::Notice;
@@ -274,6 +274,7 @@ impl Work<'_> {
     ) -> Result<(), Error> {
         let mut log = self.db.need_log(&welcome.mailbox)?;
         let mut row = self.db.need_conversation(log.conversation)?;
+        let knows_order = self.has_group(&log.mailbox)?;
         let before = self.known_accounts(&row, &log.mailbox)?;
         let by = before.iter().copied().find(|account| id_of_key(account) == writer);
         // CNV-19
@@ -290,11 +291,18 @@ impl Work<'_> {
         }
         self.forget_group(&log.mailbox)?;
         log.reader = self.join_group(welcome)?;
-        let (state, leaves) = (self.agreed(&log.mailbox)?, self.members(&log.mailbox)?);
-        let members = accounts(&leaves);
+        let state = self.agreed(&log.mailbox)?;
+        let members = accounts(&self.members(&log.mailbox)?);
         let same = (state.kind, state.generation) == (row.state.kind, row.state.generation);
-        // The role of an owner who has left passes on.
-        let most = settled(row.state.clone(), &leaves).role(&by);
+        // The role of an owner who has left passes on, by the leaves there were: this device has
+        // come back at another.
+        let mut heirs = before.clone();
+        heirs.retain(|account| members.contains(account));
+        if !knows_order {
+            // REV-7: anybody may have stood leftmost.
+            heirs.sort_by_key(|account| *account != by);
+        }
+        let most = passed_on(row.state.clone(), &heirs).role(&by);
         // An own device may have told of the group alone, which has no roles then.
         let is_raised = is_judged && !row.state.officers.is_empty() && state.role(&by) > most;
         if !same || is_raised || !members.contains(&by) {

@@ -186,8 +186,13 @@ fn take_over(state: &mut GroupState, asked: &GroupState, scene: Scene<'_>, act: 
 
 /// Whoever is no member has no role; a group without an owner passes the role on: to the leftmost
 /// administrator, else to the leftmost member.
-pub(super) fn settled(mut state: GroupState, members: &[Member]) -> GroupState {
+pub(super) fn settled(state: GroupState, members: &[Member]) -> GroupState {
     let here: Vec<PublicKey> = members.iter().filter_map(account).collect();
+    passed_on(state, &here)
+}
+
+/// The same, of the accounts that are there, from the left.
+pub(super) fn passed_on(mut state: GroupState, here: &[PublicKey]) -> GroupState {
     state.officers.retain(|account, _| here.contains(account));
     let owned = state.officers.values().any(|role| *role == Role::Owner);
     if matches!(state.kind, GroupKind::Group(_)) && !owned {

@@ -199,3 +199,23 @@ fn nobody_has_risen_by_his_own_word() {
     let role = members.iter().find(|member| member.id == bob).map(|member| member.role);
     assert_eq!(role, Some(Role::Administrator));
 }
+
+/// Once the heir of an owner who had left was judged by the leaves after the return: whoever comes
+/// back stands at the leftmost that is free, and took himself for the heir (CNV-14, CNV-19).
+#[test]
+fn the_heir_of_an_owner_leads_back() {
+    let mut trio = Trio::new();
+    let (log, group) = (trio.log(), trio.group);
+    trio.people[CAROL].engine.reading_refused(&log, Code::Gone).unwrap();
+    trio.people[ALICE].engine.leave_group(group).unwrap();
+    trio.post.work(&mut trio.people[ALICE]);
+    for _ in 0..2 {
+        trio.post.work(&mut trio.people[BOB]);
+    }
+    assert_eq!(trio.people[BOB].engine.group_members(group).unwrap().len(), 2);
+    assert_eq!(let_in(&mut trio, BOB), LogState::Live);
+    let bob = trio.people[BOB].engine.own_id().unwrap();
+    let members = trio.people[CAROL].engine.group_members(group).unwrap();
+    let role = members.iter().find(|member| member.id == bob).map(|member| member.role);
+    assert_eq!(role, Some(Role::Owner));
+}
