@@ -12,6 +12,8 @@ mod answers;
 mod client;
 #[path = "simulation/ledger/mod.rs"]
 mod ledger;
+#[path = "simulation/live.rs"]
+mod live;
 #[path = "simulation/network.rs"]
 mod network;
 #[path = "simulation/people.rs"]
@@ -99,6 +101,8 @@ fn a_relay_keeps_its_promises_whatever_happens() {
         ("aborted", sum(|it| it.seen.aborted)),
         ("unknown", sum(|it| it.seen.unknown)),
         ("prekeys", sum(|it| it.seen.prekeys)),
+        ("live", sum(|it| it.seen.live)),
+        ("let go", sum(|it| it.seen.let_go)),
         ("revoked", sum(|it| it.seen.revoked)),
         ("gone", sum(|it| it.seen.gone)),
         ("crashes", sum(|it| it.faults.crashes)),

@@ -12,7 +12,7 @@ use super::town::{Role, Status};
 /// A seat's key or reader is not there any more: it leaves, if that may be.
 pub(crate) fn leave(desk: &Desk, place: Place, code: Code, scene: &mut Scene<'_>) {
     let seat = &mut scene.town.seats[desk.seat];
-    let is_own = seat.secret == desk.secret && seat.signing().public() == desk.key;
+    let is_own = seat.secret == desk.secret && seat.key.public() == desk.key;
     if !is_own || !seat.reads() {
         return;
     }

@@ -4,24 +4,25 @@
 //! checkers; what to ask next is the workload's.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
 use restante_crypto::{OpenChallenge, SigningKey, prove_possession};
 use restante_spec::codes::Code;
 use restante_spec::frame;
 use restante_spec::ids::{
-    ChainNumber, Handle, Nonce, PublicKey, ReaderSecret, RequestId, RequestNumber, Seconds, Seq,
+    ChainNumber, Handle, Nonce, PublicKey, ReaderSecret, RequestId, RequestNumber, Seconds,
 };
 use restante_spec::message::{
-    Append, ClientHeader, Command, Commit, Create, Credit, Deliver, Hello, NextKey, Open, Opened,
-    Push, Refusal, RelayHeader, Reply, Subscribe,
+    Append, ClientHeader, Command, Commit, Create, Credit, Deliver, EnvelopeClass, Hello, NextKey,
+    Open, Opened, Push, Refusal, RelayHeader, Reply, Subscribe,
 };
 
 use super::answers::{leave, took};
-use super::ledger::{Attempt, Chains, Change, Ledger, Moment, Reading};
+use super::ledger::{Attempt, Chains, Change, Ledger, Moment, Reading, Rule};
 use super::network::Line;
 use super::random::Random;
-use super::town::{Message, Status, Town};
+use super::town::{Message, Status, Town, hash};
 
 /// One program with its connection.
 #[derive(Default)]
@@ -70,6 +71,7 @@ pub(crate) enum Request {
     Open { handle: u32, sent: Moment },
     Subscribe { handle: u32, reading: Box<Reading> },
     Append { seat: usize, attempt: Attempt, chain: u32, at: usize },
+    Live { attempt: Attempt },
     Change { seat: usize, key: PublicKey, change: Change, number: usize },
     AddReader { device: usize, sent: Moment },
     Ping { online: Vec<u32> },
@@ -130,12 +132,12 @@ impl Session {
     pub(crate) fn create(&mut self, number: usize, scene: &Scene<'_>) {
         let seat = &scene.town.seats[number];
         let mailbox = scene.town.mailbox(seat.place);
-        let key = SigningKey::from_seed(&mailbox.key);
+        let key = &mailbox.key;
         let create = Create {
             mailbox: mailbox.id,
             class: mailbox.class,
             key: key.public(),
-            possession: prove_possession(&key, &mailbox.id),
+            possession: prove_possession(key, &mailbox.id),
             reader: seat.reader(),
             token: None,
             ttl: Some(Seconds::new(mailbox.ttl)),
@@ -171,26 +173,28 @@ impl Session {
         let Some(desk) = self.desks.get_mut(&handle) else { return };
         let Some(opened) = desk.opened.as_ref() else { return };
         let seat = &scene.town.seats[desk.seat];
-        let reader = super::town::hash(desk.secret);
+        let (reader, after) = (hash(desk.secret), scene.town.begins_at(desk.seat, scene.random));
         let mut reading = Reading {
             place: seat.place,
             reader,
             key: desk.key,
+            line: self.line,
             epoch: opened.epoch,
             range: (opened.from, opened.upto),
-            position: seat.cursor.max(opened.from),
+            position: after.max(opened.from),
             sent: scene.now,
             envelopes: 0,
             bytes: 0,
             caught_up: false,
+            lives: BTreeSet::new(),
         };
         reading.grant(credit);
-        scene.ledger.acknowledging(seat.place, reader, seat.cursor);
+        scene.ledger.acknowledging(seat.place, reader, after);
         desk.is_asking = true;
         let subscribe = Subscribe {
             handle: Handle::new(handle),
             reader: ReaderSecret::new(desk.secret),
-            after: seat.cursor,
+            after,
             credit,
         };
         let request = Request::Subscribe { handle, reading: Box::new(reading) };
@@ -224,12 +228,11 @@ impl Session {
             commit: scene.town.commits.get(&message.id).map(|plan| {
                 let mailbox = scene.town.mailbox(place).id;
                 Commit {
-                    next: plan.next.map(|seed| {
-                        let key = SigningKey::from_seed(&seed);
-                        let possession = prove_possession(&key, &mailbox);
+                    next: plan.next.as_ref().map(|key| {
+                        let possession = prove_possession(key, &mailbox);
                         NextKey { key: key.public(), possession }
                     }),
-                    add_readers: plan.adds.iter().map(|add| super::town::hash(add.1)).collect(),
+                    add_readers: plan.adds.iter().map(|add| hash(add.1)).collect(),
                     strike_readers: plan.strikes.clone(),
                     blobs: Vec::new(),
                 }
@@ -291,15 +294,15 @@ impl Session {
             (Request::Create { seat, sent }, Ok(Reply::Created(created))) => {
                 let mailbox = &mut scene.town.mailboxes[scene.town.seats[seat].place.0];
                 mailbox.created = true;
-                let memory_first = mailbox.memory_first;
-                let key = SigningKey::from_seed(&mailbox.key).public();
+                let rule = Rule::of(mailbox, created.ttl, scene.town.tail);
+                let key = mailbox.key.public();
                 if let Some(epoch) = created.epoch {
                     let before = scene.town.epochs.insert(key, epoch);
                     assert!(before.is_none_or(|it| it == epoch), "MBX-14: another first epoch");
                 }
                 let seat = &mut scene.town.seats[seat];
-                (seat.status, seat.key) = (Status::Active, mailbox.key);
-                scene.ledger.created(seat.place, created.ttl, memory_first, seat.reader(), sent);
+                (seat.status, seat.key) = (Status::Active, Rc::clone(&mailbox.key));
+                scene.ledger.created(seat.place, rule, seat.reader(), sent);
             }
             (Request::Open { handle, sent }, answer) => self.opened(handle, sent, answer, scene),
             (Request::Subscribe { handle, reading }, answer) => {
@@ -308,6 +311,9 @@ impl Session {
             (Request::Append { seat, attempt, chain, at }, answer) => {
                 let answer = answer.map_err(|refusal| refusal.code);
                 self.appended(seat, &attempt, (chain, at), answer, said, scene);
+            }
+            (Request::Live { attempt }, answer) => {
+                scene.ledger.live_answered(&attempt, answer, said);
             }
             (Request::Change { seat, key, change, number }, answer) => {
                 let place = scene.town.seats[seat].place;
@@ -477,6 +483,9 @@ impl Session {
     fn deliver(&mut self, deliver: &Deliver, body: &Bytes, said: Moment, scene: &mut Scene<'_>) {
         let Some(desk) = self.desks.get_mut(&deliver.handle.get()) else { return };
         let reading = desk.reading.as_mut().expect("DLV-8: a delivery without a subscription");
+        if deliver.class == EnvelopeClass::Live {
+            return scene.ledger.live_delivered(reading, deliver, body, said);
+        }
         scene.ledger.delivered(reading, deliver, body, said);
         if deliver.commit {
             scene.town.committed(scene.ledger, deliver.id, deliver.seq);
@@ -488,13 +497,4 @@ impl Session {
             seat.fresh.push((deliver.id, deliver.seq));
         }
     }
-}
-
-/// The position a client may acknowledge.
-pub(crate) fn acknowledge(session: &mut Session, handle: u32, upto: Seq, scene: &mut Scene<'_>) {
-    let Some(reading) = session.desks.get(&handle).and_then(|desk| desk.reading.as_ref()) else {
-        return;
-    };
-    scene.ledger.acknowledging(reading.place, reading.reader, upto);
-    session.send_silently(Command::Ack { handle: Handle::new(handle), upto });
 }

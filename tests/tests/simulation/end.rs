@@ -159,7 +159,7 @@ impl World {
                 if !self.town.has_claim(*number) || !self.town.mailbox(seat.place).created {
                     continue;
                 }
-                let key = seat.signing().public();
+                let key = seat.key.public();
                 let own = session.desks.values().find(|desk| {
                     desk.seat == *number && desk.key == key && desk.secret == seat.secret
                 });

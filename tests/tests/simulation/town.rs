@@ -4,6 +4,7 @@
 //! connections; what a seat holds here is durable and outlives them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
 
 use restante_crypto::{SigningKey, reader_hash};
 use restante_spec::ids::{
@@ -22,6 +23,8 @@ pub(crate) struct Town {
     pub(crate) commits: BTreeMap<EnvelopeId, Plan>,
     /// The epochs' names, as the relay has told them.
     pub(crate) epochs: BTreeMap<PublicKey, Epoch>,
+    /// Envelopes that a room keeps at most.
+    pub(crate) tail: usize,
     /// Readers that were certainly struck, whether they know it or not.
     pub(crate) struck: BTreeSet<ReaderHash>,
 }
@@ -33,8 +36,8 @@ pub(crate) struct Mailbox {
     /// The wish, seconds.
     pub(crate) ttl: u32,
     pub(crate) memory_first: bool,
-    /// The seed of its newest key: of the epoch, or to manage.
-    pub(crate) key: [u8; 32],
+    /// Its newest key: of the epoch, or to manage.
+    pub(crate) key: Rc<SigningKey>,
     /// The commit that brought it.
     since: Seq,
     /// The seat that makes it.
@@ -47,11 +50,11 @@ pub(crate) struct Mailbox {
 pub(crate) enum Role {
     /// Reads and writes a conversation.
     Member,
-    /// Manages and reads an inbox.
+    /// Manages and reads an inbox or a room.
     Owner,
-    /// Reads an inbox with a key of its own.
+    /// Reads an inbox or a room with a key of its own.
     Device,
-    /// Writes to an inbox.
+    /// Writes to an inbox or a room.
     Writer,
 }
 
@@ -71,8 +74,7 @@ pub(crate) struct Seat {
     pub(crate) role: Role,
     pub(crate) status: Status,
     pub(crate) secret: [u8; 16],
-    /// The seed of its key.
-    pub(crate) key: [u8; 32],
+    pub(crate) key: Rc<SigningKey>,
     /// Everything up to here is durable at the application.
     pub(crate) cursor: Seq,
     /// The last number that was acknowledged.
@@ -100,7 +102,7 @@ pub(crate) struct Message {
 pub(crate) struct Plan {
     pub(crate) place: Place,
     pub(crate) epoch: Epoch,
-    pub(crate) next: Option<[u8; 32]>,
+    pub(crate) next: Option<Rc<SigningKey>>,
     pub(crate) adds: Vec<(usize, [u8; 16])>,
     pub(crate) strikes: Vec<ReaderHash>,
     pub(crate) message: Message,
@@ -111,7 +113,7 @@ impl Plan {
     pub(crate) fn new(
         place: Place,
         epoch: Epoch,
-        next: Option<[u8; 32]>,
+        next: Option<Rc<SigningKey>>,
         message: Message,
     ) -> Self {
         let (adds, strikes) = (Vec::new(), Vec::new());
@@ -140,7 +142,7 @@ impl Seat {
             role,
             status: Status::Out,
             secret: random.bytes(),
-            key: random.bytes(),
+            key: key(random),
             cursor: Seq::START,
             acked: Seq::START,
             fresh: Vec::new(),
@@ -149,10 +151,6 @@ impl Seat {
             commit: None,
             take: None,
         }
-    }
-
-    pub(crate) fn signing(&self) -> SigningKey {
-        SigningKey::from_seed(&self.key)
     }
 
     pub(crate) fn reader(&self) -> ReaderHash {
@@ -172,14 +170,20 @@ impl Seat {
     }
 }
 
+/// A new key. It is kept ready: made of its seed each time it would take most of a run.
+pub(crate) fn key(random: &mut Random) -> Rc<SigningKey> {
+    Rc::new(SigningKey::from_seed(&random.bytes()))
+}
+
 pub(crate) fn hash(secret: [u8; 16]) -> ReaderHash {
     reader_hash(&ReaderSecret::new(secret))
 }
 
 impl Mailbox {
     pub(crate) fn new(class: MailboxClass, ttl: u32, random: &mut Random) -> Self {
-        let (id, key) = (MailboxId::new(random.bytes()), random.bytes());
-        let memory_first = random.permille(400);
+        let (id, key) = (MailboxId::new(random.bytes()), key(random));
+        // MBX-21: a room may not be.
+        let memory_first = random.permille(400) && class != MailboxClass::Room;
         Self { id, class, ttl, memory_first, key, since: Seq::START, creator: 0, created: false }
     }
 }
@@ -193,6 +197,14 @@ impl Town {
     pub(crate) fn has_claim(&self, number: usize) -> bool {
         let seat = &self.seats[number];
         seat.reads() && !self.struck.contains(&seat.reader())
+    }
+
+    /// Behind which number a seat reads. A room keeps no position, and who joins names none
+    /// (MBX-17).
+    pub(crate) fn begins_at(&self, number: usize, random: &mut Random) -> Seq {
+        let seat = &self.seats[number];
+        let is_room = self.mailbox(seat.place).class == MailboxClass::Room;
+        if is_room && random.permille(300) { Seq::START } else { seat.cursor }
     }
 
     /// What was delivered becomes durable, as one transaction of the application.
@@ -209,8 +221,8 @@ impl Town {
             if plan.strikes.contains(&seat.reader()) {
                 seat.status = Status::Struck;
                 seat.outbox.clear();
-            } else if let Some(next) = plan.next {
-                seat.key = next;
+            } else if let Some(next) = &plan.next {
+                seat.key = Rc::clone(next);
             } else {
                 seat.status = Status::Out;
                 seat.outbox.clear();
@@ -229,16 +241,16 @@ impl Town {
         }
         for (number, secret) in &plan.adds {
             ledger.registered(plan.place, hash(*secret), Some(seq), sent);
-            let Some(next) = plan.next else { continue };
+            let Some(next) = &plan.next else { continue };
             let seat = &mut self.seats[*number];
-            (seat.status, seat.secret, seat.key) = (Status::Active, *secret, next);
+            (seat.status, seat.secret, seat.key) = (Status::Active, *secret, Rc::clone(next));
             (seat.cursor, seat.acked, seat.commit) = (seq, seq, None);
             seat.fresh.clear();
             seat.outbox.clear();
         }
         let mailbox = &mut self.mailboxes[plan.place.0];
-        if let Some(next) = plan.next.filter(|_| mailbox.since < seq) {
-            (mailbox.key, mailbox.since) = (next, seq);
+        if let Some(next) = plan.next.as_ref().filter(|_| mailbox.since < seq) {
+            (mailbox.key, mailbox.since) = (Rc::clone(next), seq);
         }
     }
 }

@@ -2,18 +2,21 @@
 //!
 //! Knows what a client may do and what it must not be able to do; judges nothing.
 
+use std::rc::Rc;
+
 use bytes::Bytes;
 use restante_crypto::prove_possession;
 use restante_spec::ids::{EnvelopeId, Handle, RequestId, Seconds, Slot, UnixTime};
 use restante_spec::limits;
 use restante_spec::message::{
-    Allow, Command, Credit, EnvelopeClass, PutPrekeys, Rate, Rights, Terms,
+    Allow, Command, Credit, EnvelopeClass, MailboxClass, PutPrekeys, Rate, Rights, Terms,
 };
 
-use super::client::{Client, Request, Scene, Session, acknowledge};
+use super::client::{Client, Request, Scene, Session};
 use super::ledger::{Change, Sealed};
+use super::live::live;
 use super::random::Random;
-use super::town::{Message, Plan, Role, Status, Town, hash};
+use super::town::{Message, Plan, Role, Status, Town, hash, key};
 
 /// Something a client does by chance.
 #[derive(Clone, Copy, Debug)]
@@ -29,10 +32,11 @@ enum Deed {
     Manage,
     Prekeys,
     Trespass,
+    Live,
     Delete,
 }
 
-const DEEDS: [(u64, Deed); 12] = [
+const DEEDS: [(u64, Deed); 13] = [
     (30, Deed::Append),
     (4, Deed::Repeat),
     (6, Deed::Commit),
@@ -44,6 +48,7 @@ const DEEDS: [(u64, Deed); 12] = [
     (8, Deed::Manage),
     (14, Deed::Prekeys),
     (6, Deed::Trespass),
+    (6, Deed::Live),
     (1, Deed::Delete),
 ];
 
@@ -73,6 +78,7 @@ impl Client {
             Deed::Manage => manage(session, seat, scene),
             Deed::Prekeys => prekeys(session, seat, scene),
             Deed::Trespass => trespass(session, seat, scene),
+            Deed::Live => live(session, seat, scene),
             Deed::Delete => delete(session, seat, scene),
         }
     }
@@ -90,7 +96,7 @@ impl Client {
             if !is_writer && !scene.town.has_claim(*seat) {
                 scene.town.seats[*seat].outbox.clear();
             }
-            let key = scene.town.seats[*seat].signing().public();
+            let key = scene.town.seats[*seat].key.public();
             let goes = subscribes && !session.turned_away.contains(&(*seat, key));
             if goes && approach(session, *seat, scene) {
                 continue;
@@ -111,9 +117,9 @@ impl Client {
 }
 
 /// The handle on which a seat stands, with its present key and reader.
-fn desk_of(session: &Session, number: usize, town: &Town) -> Option<u32> {
+pub(super) fn desk_of(session: &Session, number: usize, town: &Town) -> Option<u32> {
     let seat = &town.seats[number];
-    let key = seat.signing().public();
+    let key = seat.key.public();
     let own = |desk: &super::client::Desk| {
         desk.seat == number && desk.key == key && desk.secret == seat.secret
     };
@@ -138,7 +144,7 @@ fn approach(session: &mut Session, number: usize, scene: &mut Scene<'_>) -> bool
         return seat.status == Status::Out;
     }
     let Some(handle) = desk_of(session, number, scene.town) else {
-        let key = seat.signing();
+        let key = Rc::clone(&seat.key);
         session.open(number, &key, scene);
         return true;
     };
@@ -167,7 +173,10 @@ fn write(session: &mut Session, number: usize, scene: &mut Scene<'_>) {
         return;
     }
     let left = 24_usize.saturating_sub(scene.town.seats[number].outbox.len());
-    let count = usize::try_from(scene.random.weighted(&[(5, 1), (3, 3), (1, 8)])).unwrap();
+    // A room's tail is to become too long.
+    let is_room = scene.town.mailbox(scene.town.seats[number].place).class == MailboxClass::Room;
+    let counts = if is_room { [(1, 3), (1, 8), (1, 24)] } else { [(5, 1), (3, 3), (1, 8)] };
+    let count = usize::try_from(scene.random.weighted(&counts)).unwrap();
     for _ in 0..count.min(left) {
         let size = scene.random.weighted(&[(40, 40), (8, 3_000), (1, 60_000)]);
         let fill = scene.random.bytes::<1>()[0];
@@ -255,7 +264,7 @@ fn commit(session: &mut Session, number: usize, scene: &mut Scene<'_>) {
     let (Some(epoch), None) = (opened.epoch, opened.upto) else { return };
     let place = seat.place;
     let random = &mut *scene.random;
-    let next = (!random.permille(15)).then(|| random.bytes());
+    let next = (!random.permille(15)).then(|| key(random));
     let sealed = Sealed {
         body: Bytes::from(random.bytes::<24>().to_vec()),
         class: EnvelopeClass::Normal,
@@ -280,7 +289,7 @@ fn commit(session: &mut Session, number: usize, scene: &mut Scene<'_>) {
     for reader in &plan.strikes {
         scene.ledger.striking(place, *reader);
     }
-    if next.is_none() {
+    if plan.next.is_none() {
         scene.ledger.closing(place);
     }
     scene.town.seats[number].commit = Some(message.id);
@@ -301,9 +310,11 @@ fn ack(session: &mut Session, number: usize, scene: &mut Scene<'_>) {
     if delivered.is_none_or(|position| position < seat.cursor) || seat.acked >= seat.cursor {
         return;
     }
-    seat.acked = seat.cursor;
     let upto = seat.cursor;
-    acknowledge(session, handle, upto, scene);
+    seat.acked = upto;
+    let Some(reading) = &desk.reading else { return };
+    scene.ledger.acknowledging(reading.place, reading.reader, upto);
+    session.send_silently(Command::Ack { handle: Handle::new(handle), upto });
 }
 
 /// Grants more where little is left.
@@ -364,7 +375,7 @@ fn manage(session: &mut Session, number: usize, scene: &mut Scene<'_>) {
     }
     for _ in 0..scene.random.within(1, 2) {
         let Some(other) = scene.random.pick(&others) else { return };
-        let (role, key) = (scene.town.seats[other].role, scene.town.seats[other].signing());
+        let (role, key) = (scene.town.seats[other].role, Rc::clone(&scene.town.seats[other].key));
         let public = key.public();
         if scene.random.permille(250) {
             let change = Change::Revoke;
@@ -382,7 +393,7 @@ fn manage(session: &mut Session, number: usize, scene: &mut Scene<'_>) {
         let possession = prove_possession(&key, &mailbox);
         let allow = Allow { handle: Handle::new(handle), key: public, possession, terms };
         session.send(request, Command::Allow(allow), b"card");
-        if role == Role::Writer {
+        if role == Role::Writer || scene.town.mailbox(place).class == MailboxClass::Room {
             scene.town.seats[other].status = Status::Active;
         } else if scene.town.seats[other].status == Status::Out {
             let reader = scene.town.seats[other].reader();
@@ -417,6 +428,9 @@ fn prekeys(session: &mut Session, number: usize, scene: &mut Scene<'_>) {
     let handle = Handle::new(open);
     let slot = Slot::new(1);
     let place = scene.town.seats[number].place;
+    if scene.town.mailbox(place).class == MailboxClass::Room {
+        return;
+    }
     match scene.town.seats[number].role {
         Role::Owner => {
             let last_resort = scene.random.permille(150);
@@ -450,7 +464,7 @@ fn trespass(session: &mut Session, number: usize, scene: &mut Scene<'_>) {
     if seat.status != Status::Struck {
         return;
     }
-    let key = restante_crypto::SigningKey::from_seed(&scene.town.mailbox(seat.place).key);
+    let key = Rc::clone(&scene.town.mailbox(seat.place).key);
     let public = key.public();
     let secret = seat.secret;
     let found = session.desks.iter().find(|(_, desk)| desk.seat == number && desk.key == public);

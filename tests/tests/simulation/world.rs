@@ -120,6 +120,8 @@ impl World {
             reserve: random.weighted(&[(1, 1), (1, 20), (1, 1 << 20)]),
             blobs: None,
         };
+        // LIM-17
+        let tail = limits::TAIL_ENTRIES.min(setup.mailbox_entries / 2) as usize;
         let scale = random.weighted(&[(1, 0), (2, 1), (2, 3)]);
         let mood = Mood {
             crash: random.within(0, 3) * scale,
@@ -129,7 +131,7 @@ impl World {
             jump: random.within(0, 3) * scale,
             stall: random.within(0, 3) * scale,
         };
-        let (town, clients) = settle_town(&mut random);
+        let (town, clients) = settle_town(&mut random, tail);
         let mut world = Self {
             identity: SigningKey::from_seed(&setup.identity).public(),
             random,

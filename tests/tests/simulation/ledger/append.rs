@@ -78,7 +78,7 @@ impl Ledger {
         let is_commit = record.sealed.is_commit;
         assert_eq!(said.epoch.is_some(), is_commit, "MBX-7: a commit begins an epoch");
         // MBX-11: the time named is the wish within the bounds, from the moment of acceptance.
-        let (ttl, wish) = (self.log(attempt.place).ttl, self.wish(attempt));
+        let (ttl, wish) = (self.log(attempt.place).rule.ttl, self.wish(attempt));
         let ttl = if is_commit { ttl } else { wish.unwrap_or(ttl).min(ttl) };
         if !said.already {
             let accepted = said.expires_at.get() - ttl;
@@ -107,7 +107,7 @@ impl Ledger {
         }
         let (latest, forgot) = (self.latest, self.forgot);
         let log = self.log(attempt.place);
-        let (deleting, memory_first) = (log.deleting, log.memory_first);
+        let (deleting, memory_first) = (log.deleting, log.rule.memory_first);
         let record = log.records.get_mut(&attempt.id).expect("it was sent");
         record.open -= 1;
         // MBX-5: known ids come before everything but the key's right.
@@ -129,7 +129,7 @@ impl Ledger {
     pub(super) fn stored(&mut self, place: Place, id: EnvelopeId, stored: Stored, said: Moment) {
         let (latest, forgot) = (self.latest, self.forgot);
         let log = self.log(place);
-        let memory_first = log.memory_first;
+        let memory_first = log.rule.memory_first;
         let record = log.records.get_mut(&id).expect("nobody sent what is stored");
         let name = short(&id);
         assert!(record.open > 0 || record.stored.is_some(), "{name} was refused, and is stored");
@@ -189,7 +189,7 @@ impl Ledger {
 
     /// The store, or the process, fails: what was delivered and not accepted may be lost (MBX-21).
     pub(super) fn forget_held(&mut self) {
-        for log in self.logs.values_mut().filter(|log| log.memory_first) {
+        for log in self.logs.values_mut().filter(|log| log.rule.memory_first) {
             for record in log.records.values_mut() {
                 if let Some(stored) = record.stored.take_if(|_| !record.accepted) {
                     log.order.remove(&stored.seq);

@@ -1,9 +1,11 @@
 //! Delivery: in order, each once, within the key's range, within the credit, before its time is
 //! over, and with nothing left out.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use restante_spec::codes::Code;
-use restante_spec::ids::{Epoch, PublicKey, ReaderHash, Seq};
+use restante_spec::ids::{EnvelopeId, Epoch, PublicKey, ReaderHash, Seq};
 use restante_spec::message::{Credit, Deliver};
 
 use super::{Ledger, Moment, Place, SLACK, Stored, short, tag};
@@ -14,6 +16,8 @@ pub(crate) struct Reading {
     pub(crate) place: Place,
     pub(crate) reader: ReaderHash,
     pub(crate) key: PublicKey,
+    /// The connection.
+    pub(crate) line: u64,
     pub(crate) epoch: Option<Epoch>,
     /// Where its key's range begins and, if it was replaced, ends.
     pub(crate) range: (Seq, Option<Seq>),
@@ -24,6 +28,8 @@ pub(crate) struct Reading {
     pub(crate) envelopes: i64,
     pub(crate) bytes: i64,
     pub(crate) caught_up: bool,
+    /// What was passed on live.
+    pub(crate) lives: BTreeSet<EnvelopeId>,
 }
 
 impl Reading {
@@ -85,15 +91,19 @@ impl Ledger {
             "MBX-12: {name} was sent after the key that reads it was revoked"
         );
         let log = self.log(place);
+        log.check_tail(&deliver.id, reading.sent, latest);
         log.check_complete(reading.epoch, reading.position, seq, latest);
+        let let_go = log.pushed_out_between(reading.position, seq);
         // MBX-21: what was never written is not remembered as the one before, by who has it.
-        let prev = if log.memory_first { deliver.prev.max(reading.position) } else { deliver.prev };
+        let prev =
+            if log.rule.memory_first { deliver.prev.max(reading.position) } else { deliver.prev };
         let between = log.order.range(Seq::new(prev.get() + 1)..seq).next();
         assert!(
             between.is_none(),
             "DLV-1: {seq} names {} before it, not {between:?}",
             deliver.prev
         );
+        self.seen.let_go += let_go;
         reading.position = seq;
         reading.envelopes -= 1;
         reading.bytes -= i64::try_from(body.len()).unwrap();
@@ -166,6 +176,7 @@ impl Ledger {
         self.seen.gone += 1;
         let latest = self.latest;
         let log = self.log(place);
+        assert!(log.rule.tail.is_none(), "MBX-17: a room has no readers that could be gone");
         let striking = log.readers.get(&reader).is_none_or(|reader| reader.is_leaving());
         let end = epoch.and_then(|epoch| log.ended.get(&epoch).copied());
         let lawful = match end {
@@ -174,7 +185,7 @@ impl Ledger {
             // not held back by a reader that was absent for too long.
             None => log.records.values().any(|record| {
                 let of_this = record.sealed.is_commit && record.epochs.contains(&epoch);
-                let over = record.first_sent.time + log.ttl <= latest + SLACK;
+                let over = record.first_sent.time + log.rule.ttl <= latest + SLACK;
                 of_this && epoch.is_some() && (over || log.is_absent(reader, latest))
             }),
         };

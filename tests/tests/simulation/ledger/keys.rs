@@ -1,4 +1,4 @@
-//! Keys of an inbox: what they may at a moment, as far as the outside can be sure of it.
+//! Keys of an inbox or a room: what they may at a moment, as far as the outside can be sure of it.
 
 use restante_spec::codes::Code;
 use restante_spec::ids::PublicKey;
@@ -121,8 +121,8 @@ impl Ledger {
         }
     }
 
-    /// Fails if the key of something newly stored had certainly no right to it (MBX-12).
-    pub(super) fn check_key(&mut self, attempt: &Attempt, now: Moment) {
+    /// Fails if a key had certainly no right to append (MBX-12).
+    pub(super) fn check_right(&mut self, attempt: &Attempt, now: Moment) {
         let Some(history) = self.log(attempt.place).keys.get(&attempt.key) else { return };
         let earliest = attempt.sent.time.min(now.time).saturating_sub(SLACK);
         let may_write = history.in_force_stored(attempt.sent).any(|change| match change {
@@ -133,6 +133,12 @@ impl Ledger {
             Change::Revoke => false,
         });
         assert!(may_write, "MBX-12: a key writes that has no right to");
+    }
+
+    /// The same of something newly stored, and of how often the key may be used.
+    pub(super) fn check_key(&mut self, attempt: &Attempt, now: Moment) {
+        self.check_right(attempt, now);
+        let Some(history) = self.log(attempt.place).keys.get(&attempt.key) else { return };
         // A revocation and another `allow` begin the count anew.
         let uses: Option<u64> = history
             .steps

@@ -9,20 +9,24 @@ mod append;
 mod chain;
 mod delivery;
 mod keys;
+mod live;
 mod prekeys;
 mod readers;
+mod rooms;
 
 use std::collections::BTreeMap;
 
-use restante_spec::ids::{EnvelopeId, Epoch, PublicKey, ReaderHash, Seconds, Seq};
+use restante_spec::ids::{EnvelopeId, Epoch, PublicKey, ReaderHash, Seq};
 
 pub(crate) use self::append::{Attempt, Sealed};
 pub(crate) use self::chain::Chains;
 pub(crate) use self::delivery::Reading;
 pub(crate) use self::keys::Change;
 use self::keys::History;
+use self::live::Live;
 use self::prekeys::Prekeys;
 use self::readers::Reader;
+pub(crate) use self::rooms::Rule;
 
 /// A moment of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,6 +69,10 @@ pub(crate) struct Seen {
     pub(crate) aborted: u64,
     pub(crate) unknown: u64,
     pub(crate) prekeys: u64,
+    /// Live envelopes that were passed on.
+    pub(crate) live: u64,
+    /// Envelopes that were not delivered as newer ones had made a room's tail too long.
+    pub(crate) let_go: u64,
     pub(crate) revoked: u64,
     pub(crate) gone: u64,
 }
@@ -72,9 +80,8 @@ pub(crate) struct Seen {
 /// What is known of a mailbox.
 #[derive(Default)]
 struct Log {
-    /// TTL as granted, seconds.
-    ttl: u64,
-    memory_first: bool,
+    rule: Rule,
+    lives: BTreeMap<EnvelopeId, Live>,
     records: BTreeMap<EnvelopeId, Record>,
     /// Envelopes that are certainly stored or were.
     order: BTreeMap<Seq, EnvelopeId>,
@@ -148,23 +155,17 @@ impl Ledger {
     }
 
     /// A mailbox was made.
-    pub(crate) fn created(
-        &mut self,
-        place: Place,
-        ttl: Seconds,
-        memory_first: bool,
-        reader: ReaderHash,
-        sent: Moment,
-    ) {
-        let ttl = u64::from(ttl.get());
-        self.tell(|| format!("{place:?}: made by {} for {ttl} s", tag(&reader)));
-        let log = self.logs.entry(place).or_default();
-        log.memory_first = memory_first;
-        if log.ttl == 0 {
-            log.ttl = ttl;
-            log.readers.insert(reader, Reader::new(Seq::START, 0, sent.time));
-        }
-        assert_eq!(log.ttl, ttl, "MBX-14: create is answered as before");
+    pub(crate) fn created(&mut self, place: Place, rule: Rule, reader: ReaderHash, sent: Moment) {
+        self.tell(|| format!("{place:?}: made by {} with {rule:?}", tag(&reader)));
+        let log = self.logs.entry(place).or_insert_with(|| {
+            let mut log = Log { rule, ..Log::default() };
+            // MBX-17: a room has no readers.
+            if rule.tail.is_none() {
+                log.readers.insert(reader, Reader::new(Seq::START, 0, sent.time));
+            }
+            log
+        });
+        assert_eq!(log.rule, rule, "MBX-14: create is answered as before");
     }
 
     /// A mailbox may go from now on.
@@ -188,7 +189,7 @@ impl Log {
         let record = &self.records[id];
         let let_go = record.first_sent.event < self.droppable_before;
         let over = |stored: Stored| stored.seq <= self.droppable || stored.expires_at <= latest;
-        self.deleting || let_go || record.stored.is_none_or(over)
+        self.deleting || let_go || record.stored.is_none_or(over) || self.is_pushed_out(id)
     }
 
     /// Fails if something accepted is missing between two numbers, both excluded.

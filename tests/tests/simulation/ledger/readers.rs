@@ -105,7 +105,7 @@ impl Ledger {
 
     /// The longest any mailbox keeps envelopes, seconds.
     pub(crate) fn longest_ttl(&self) -> u64 {
-        self.logs.values().map(|log| log.ttl).max().unwrap_or_default()
+        self.logs.values().map(|log| log.rule.ttl).max().unwrap_or_default()
     }
 
     /// Nothing is on its way, and nobody was seen for too long. MBX-10: nothing is let go before
@@ -154,7 +154,7 @@ impl Ledger {
 impl Log {
     /// Whether a reader may hold nothing back, having been absent for too long (MBX-10).
     pub(super) fn is_absent(&self, reader: ReaderHash, now: u64) -> bool {
-        self.readers.get(&reader).is_none_or(|reader| reader.seen + self.ttl < now + SLACK)
+        self.readers.get(&reader).is_none_or(|reader| reader.seen + self.rule.ttl < now + SLACK)
     }
 
     /// What was sent behind a reader's registration has a number behind its place.
@@ -167,7 +167,8 @@ impl Log {
 
     /// Notes what may be let go at this moment, because all that count have it (MBX-10).
     pub(super) fn note_droppable(&mut self, now: u64, event: u64) {
-        let counts = |reader: &&Reader| !reader.striking && reader.seen + self.ttl >= now + SLACK;
+        let counts =
+            |reader: &&Reader| !reader.striking && reader.seen + self.rule.ttl >= now + SLACK;
         let certain = self.readers.values().filter(counts).map(Reader::upto).min();
         let all = self.readers.values().map(Reader::upto).max();
         let upto = certain.or(all).unwrap_or(Seq::START);
