@@ -204,7 +204,7 @@ impl Town {
     pub(crate) fn begins_at(&self, number: usize, random: &mut Random) -> Seq {
         let seat = &self.seats[number];
         let is_room = self.mailbox(seat.place).class == MailboxClass::Room;
-        if is_room && random.permille(300) { Seq::START } else { seat.cursor }
+        if is_room && random.permille(500) { Seq::START } else { seat.cursor }
     }
 
     /// What was delivered becomes durable, as one transaction of the application.

@@ -175,7 +175,7 @@ fn write(session: &mut Session, number: usize, scene: &mut Scene<'_>) {
     let left = 24_usize.saturating_sub(scene.town.seats[number].outbox.len());
     // A room's tail is to become too long.
     let is_room = scene.town.mailbox(scene.town.seats[number].place).class == MailboxClass::Room;
-    let counts = if is_room { [(1, 3), (1, 8), (1, 24)] } else { [(5, 1), (3, 3), (1, 8)] };
+    let counts = if is_room { [(1, 3), (1, 12), (4, 24)] } else { [(5, 1), (3, 3), (1, 8)] };
     let count = usize::try_from(scene.random.weighted(&counts)).unwrap();
     for _ in 0..count.min(left) {
         let size = scene.random.weighted(&[(40, 40), (8, 3_000), (1, 60_000)]);
@@ -385,8 +385,13 @@ fn manage(session: &mut Session, number: usize, scene: &mut Scene<'_>) {
             session.send(request, command, b"");
             continue;
         }
-        let terms = terms(role, scene);
-        let mailbox = scene.town.mailbox(place).id;
+        let mut terms = terms(role, scene);
+        let mailbox = scene.town.mailbox(place);
+        if mailbox.class == MailboxClass::Room {
+            // Few writes would not make its tail too long.
+            terms.uses = None;
+        }
+        let mailbox = mailbox.id;
         let change = Change::Allow(terms);
         let count = scene.ledger.changing(place, public, change);
         let request = Request::Change { seat: number, key: public, change, number: count };
