@@ -121,7 +121,7 @@ impl Relay {
         let service = Service::with_blobs(store, notices, public, bounds, blobs);
         let (settings, limits) = (gateway::Settings::default(), told_limits(&bounds));
         let incarnation = Incarnation::new([0; Incarnation::SIZE]);
-        // Nobody looks at the page here, and to draw its picture takes longer than all the rest.
+        // Nobody looks at the page here, and to draw its picture takes long for a start.
         let page = Page::default();
         let (mailboxes, news) = (Arc::clone(&service), Arc::clone(&hub));
         let gateway = Gateway::new(mailboxes, news, identity, incarnation, page, limits, settings);

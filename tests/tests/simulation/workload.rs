@@ -367,6 +367,7 @@ fn manage(session: &mut Session, number: usize, scene: &mut Scene<'_>) {
     }
     let Some(handle) = desk_of(session, number, scene.town) else { return };
     let place = scene.town.seats[number].place;
+    let is_room = scene.town.mailbox(place).class == MailboxClass::Room;
     let mut others: Vec<_> = Vec::new();
     for (other, seat) in scene.town.seats.iter().enumerate() {
         if seat.place == place && other != number {
@@ -385,20 +386,15 @@ fn manage(session: &mut Session, number: usize, scene: &mut Scene<'_>) {
             session.send(request, command, b"");
             continue;
         }
-        let mut terms = terms(role, scene);
-        let mailbox = scene.town.mailbox(place);
-        if mailbox.class == MailboxClass::Room {
-            // Few writes would not make its tail too long.
-            terms.uses = None;
-        }
-        let mailbox = mailbox.id;
+        let terms = terms(role, is_room, scene);
+        let mailbox = scene.town.mailbox(place).id;
         let change = Change::Allow(terms);
         let count = scene.ledger.changing(place, public, change);
         let request = Request::Change { seat: number, key: public, change, number: count };
         let possession = prove_possession(&key, &mailbox);
         let allow = Allow { handle: Handle::new(handle), key: public, possession, terms };
         session.send(request, Command::Allow(allow), b"card");
-        if role == Role::Writer || scene.town.mailbox(place).class == MailboxClass::Room {
+        if role == Role::Writer || is_room {
             scene.town.seats[other].status = Status::Active;
         } else if scene.town.seats[other].status == Status::Out {
             let reader = scene.town.seats[other].reader();
@@ -408,7 +404,7 @@ fn manage(session: &mut Session, number: usize, scene: &mut Scene<'_>) {
     }
 }
 
-fn terms(role: Role, scene: &mut Scene<'_>) -> Terms {
+fn terms(role: Role, is_room: bool, scene: &mut Scene<'_>) -> Terms {
     let random = &mut *scene.random;
     let is_writer = role == Role::Writer;
     let rights = Rights {
@@ -422,7 +418,8 @@ fn terms(role: Role, scene: &mut Scene<'_>) -> Terms {
     Terms {
         rights,
         expires_at: life.map(|life| UnixTime::new(scene.now.time + life)),
-        uses: random.weighted(&[(4, None), (1, Some(2)), (2, Some(8))]),
+        // Few writes would not make a room's tail too long.
+        uses: random.weighted(&[(4, None), (1, Some(2)), (2, Some(8))]).filter(|_| !is_room),
         rate: random.permille(200).then_some(rate),
     }
 }

@@ -95,8 +95,8 @@ impl Ledger {
         let live = log.lives.get_mut(&deliver.id).expect("nobody sent what is passed on");
         live.delivered.get_or_insert(said);
         live.check_order();
-        assert_eq!(*body, live.body, "{name} is not what was sealed");
         assert_ne!(live.line, reading.line, "DLV-9: {name} comes back");
+        assert_eq!(*body, live.body, "{name} is not what was sealed");
         let epochs = (deliver.epoch, reading.epoch);
         assert_eq!(epochs, (live.attempt.epoch, live.attempt.epoch), "DLV-9: {name}");
         let sent = live.attempt.sent;

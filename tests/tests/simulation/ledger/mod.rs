@@ -71,7 +71,7 @@ pub(crate) struct Seen {
     pub(crate) prekeys: u64,
     /// Live envelopes that were passed on.
     pub(crate) live: u64,
-    /// Envelopes that were not delivered as newer ones had made a room's tail too long.
+    /// Envelopes that were not delivered, and may have been pushed out of a room's tail.
     pub(crate) let_go: u64,
     pub(crate) revoked: u64,
     pub(crate) gone: u64,
@@ -189,7 +189,7 @@ impl Log {
         let record = &self.records[id];
         let let_go = record.first_sent.event < self.droppable_before;
         let over = |stored: Stored| stored.seq <= self.droppable || stored.expires_at <= latest;
-        self.deleting || let_go || record.stored.is_none_or(over) || self.is_pushed_out(id)
+        self.deleting || let_go || record.stored.is_none_or(over) || self.may_be_pushed_out(id)
     }
 
     /// Fails if something accepted is missing between two numbers, both excluded.

@@ -27,9 +27,8 @@ impl Rule {
 }
 
 impl Log {
-    /// Whether all that came behind an envelope, as far as it may have been stored, makes the tail
-    /// too long for it.
-    pub(super) fn is_pushed_out(&self, id: &EnvelopeId) -> bool {
+    /// Whether what may have been stored behind an envelope makes the tail too long for it.
+    pub(super) fn may_be_pushed_out(&self, id: &EnvelopeId) -> bool {
         let Some((tail, record)) = self.rule.tail.zip(self.records.get(id)) else { return false };
         let Some(stored) = record.stored else { return false };
         let is_newer = |it: &&Record| match it.stored {
@@ -45,11 +44,10 @@ impl Log {
         count >= tail || bytes as u64 > limits::TAIL_BYTES
     }
 
-    /// How many envelopes between two numbers, both excluded, are certainly not in the tail any
-    /// more.
+    /// How many envelopes between two numbers, both excluded, may have been pushed out of the tail.
     pub(super) fn pushed_out_between(&self, after: Seq, before: Seq) -> u64 {
         let between = self.order.range(next(after)..before.max(next(after)));
-        between.filter(|(_, id)| self.is_pushed_out(id)).count() as u64
+        between.filter(|(_, id)| self.may_be_pushed_out(id)).count() as u64
     }
 
     /// Fails if an envelope is delivered that certainly had to go before the subscription began.
