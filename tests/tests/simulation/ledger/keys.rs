@@ -14,6 +14,20 @@ pub(crate) enum Change {
     Revoke,
 }
 
+impl Change {
+    /// Whether it may give the right to write something that is answered now.
+    fn lets_write(self, attempt: &Attempt, now: Moment) -> bool {
+        let earliest = attempt.sent.time.min(now.time).saturating_sub(SLACK);
+        match self {
+            Self::Allow(terms) => {
+                let lives = terms.expires_at.is_none_or(|end| end.get() > earliest);
+                terms.rights.write && lives
+            }
+            Self::Revoke => false,
+        }
+    }
+}
+
 /// All changes of a key, in the order in which they were sent.
 #[derive(Default)]
 pub(super) struct History {
@@ -121,24 +135,20 @@ impl Ledger {
         }
     }
 
-    /// Fails if a key had certainly no right to append (MBX-12).
-    pub(super) fn check_right(&mut self, attempt: &Attempt, now: Moment) {
+    /// Fails if a key had certainly no right to say something live (MBX-12), which is decided in
+    /// memory.
+    pub(super) fn check_live_right(&mut self, attempt: &Attempt, now: Moment) {
         let Some(history) = self.log(attempt.place).keys.get(&attempt.key) else { return };
-        let earliest = attempt.sent.time.min(now.time).saturating_sub(SLACK);
-        let may_write = history.in_force_stored(attempt.sent).any(|change| match change {
-            Change::Allow(terms) => {
-                let lives = terms.expires_at.is_none_or(|end| end.get() > earliest);
-                terms.rights.write && lives
-            }
-            Change::Revoke => false,
-        });
-        assert!(may_write, "MBX-12: a key writes that has no right to");
+        let may_write = history.in_force(attempt.sent).any(|it| it.lets_write(attempt, now));
+        assert!(may_write, "MBX-12: a key writes live that has no right to");
     }
 
-    /// The same of something newly stored, and of how often the key may be used.
+    /// Fails if a key had certainly no right to what is newly stored, or uses it too often
+    /// (MBX-12).
     pub(super) fn check_key(&mut self, attempt: &Attempt, now: Moment) {
-        self.check_right(attempt, now);
         let Some(history) = self.log(attempt.place).keys.get(&attempt.key) else { return };
+        let may_write = history.in_force_stored(attempt.sent).any(|it| it.lets_write(attempt, now));
+        assert!(may_write, "MBX-12: a key writes that has no right to");
         // A revocation and another `allow` begin the count anew.
         let uses: Option<u64> = history
             .steps

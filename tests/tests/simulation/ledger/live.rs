@@ -56,7 +56,7 @@ impl Ledger {
                     && !appended.already
                     && appended.epoch.is_none();
                 assert!(is_bare, "MBX-19: a live envelope is answered with {appended:?}");
-                self.check_right(attempt, said);
+                self.check_live_right(attempt, said);
                 true
             }
             Ok(other) => panic!("{other:?} to a live envelope"),
