@@ -163,13 +163,17 @@ impl Relay {
         self.buffer.tick(now.time);
         self.sweeping = self.service.sweep(self.sweeping, SWEEP_STEP, now.time);
         if let Some(hands) = &self.hands {
-            hands.work(|| self.service.tick_blobs(now.time, true));
+            hands.work(|| self.service.tick_blobs(now.time, false));
         }
     }
 
-    /// Takes mailboxes nobody uses out of memory.
+    /// What is done now and then: takes mailboxes nobody uses out of memory, and lets go of parts
+    /// that are of no blob.
     pub fn shrink(&self, now: Now) {
         self.service.shrink(now.time);
+        if let Some(hands) = &self.hands {
+            hands.work(|| self.service.tick_blobs(now.time, true));
+        }
     }
 
     /// Tells the writer to end behind what is queued.

@@ -8,6 +8,7 @@ pub mod blobs;
 pub mod fuzz;
 pub mod groups;
 pub mod line;
+pub mod memory;
 pub mod mount;
 pub mod people;
 pub mod proxy;

@@ -8,16 +8,24 @@
 
 #[path = "simulation/answers.rs"]
 mod answers;
+#[path = "simulation/blobs.rs"]
+mod blobs;
 #[path = "simulation/client.rs"]
 mod client;
+#[path = "simulation/folder.rs"]
+mod folder;
 #[path = "simulation/ledger/mod.rs"]
 mod ledger;
 #[path = "simulation/live.rs"]
 mod live;
+#[path = "simulation/mood.rs"]
+mod mood;
 #[path = "simulation/network.rs"]
 mod network;
 #[path = "simulation/people.rs"]
 mod people;
+#[path = "simulation/pushes.rs"]
+mod pushes;
 #[path = "simulation/random.rs"]
 mod random;
 #[path = "simulation/town.rs"]
@@ -105,12 +113,17 @@ fn a_relay_keeps_its_promises_whatever_happens() {
         ("let go", sum(|it| it.seen.let_go)),
         ("revoked", sum(|it| it.seen.revoked)),
         ("gone", sum(|it| it.seen.gone)),
+        ("blobs", sum(|it| it.seen.blobs)),
+        ("blob reads", sum(|it| it.seen.blob_reads)),
+        ("blobs deleted", sum(|it| it.seen.blobs_deleted)),
+        ("needy", sum(|it| it.seen.needy)),
         ("crashes", sum(|it| it.faults.crashes)),
         ("torn", sum(|it| it.faults.torn)),
         ("cuts", sum(|it| it.faults.cuts)),
         ("stops", sum(|it| it.faults.stops)),
         ("disk", sum(|it| it.faults.disk)),
         ("jumps", sum(|it| it.faults.jumps)),
+        ("folder", sum(|it| it.faults.folder)),
     ];
     println!("{count} runs: {sums:?}");
     if count >= SEEDS {

@@ -4,7 +4,6 @@
 //! Knows the clients; how they and everything else move is `world.rs`.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use futures_util::FutureExt;
 use restante_client::simulation::Device;
@@ -12,6 +11,7 @@ use restante_client::{Client, ConversationId, Event, EventStream, Notice, Standi
 use restante_crypto::SigningKey;
 use restante_spec::address::RelayAddress;
 use restante_spec::ids::{Nonce, UnixTime};
+use restante_tests::memory::memory_dir;
 use tempfile::TempDir;
 
 use super::line::Line;
@@ -102,7 +102,7 @@ impl Seat {
 impl World {
     /// Somebody makes an account.
     pub(super) fn settle_in(&mut self, person: usize) {
-        let (home, now) = (home(), self.time());
+        let (home, now) = (memory_dir(), self.time());
         let nickname = format!("person {person}");
         let device = Device::create(home.path(), &key(), &self.address(), &nickname, now);
         self.sit_down(Seat::new(person, home, watched(device.expect("an account"), now)));
@@ -111,7 +111,7 @@ impl World {
     /// Somebody takes a further device into the account. Nothing comes between the two while they
     /// are side by side; what follows from it goes its way with everything else.
     pub(crate) fn link(&mut self, person: usize) {
-        let (home, now) = (home(), self.time());
+        let (home, now) = (memory_dir(), self.time());
         let device = Device::link(home.path(), &key(), &self.address(), now);
         let seat = self.sit_down(Seat::new(person, home, watched(device.expect("a device"), now)));
         self.ledger.tell(|| format!("{seat} is a further device of person {person}"));
@@ -255,11 +255,4 @@ fn watched(mut device: Device, now: UnixTime) -> (Device, EventStream) {
 /// One key for all stores: a run does not look at them.
 fn key() -> StoreKey {
     StoreKey::from_bytes([7; 32])
-}
-
-/// A folder in memory, if the system has such a place.
-pub(super) fn home() -> TempDir {
-    let memory = PathBuf::from("/dev/shm");
-    let place = if memory.is_dir() { memory } else { std::env::temp_dir() };
-    tempfile::tempdir_in(place).expect("a home")
 }

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use restante_client::Error;
 use restante_relay::simulation::{Disk, Now, Relay, Setup};
 use restante_spec::ids::UnixTime;
+use restante_tests::memory::memory_dir;
 use tempfile::TempDir;
 
 use super::ledger::{Ledger, Seen};
 use super::random::Random;
-use super::seats::{Seat, home};
+use super::seats::Seat;
 
 /// Everything of a run.
 pub(crate) struct World {
@@ -105,7 +106,7 @@ impl World {
     pub(crate) fn new(seed: u64, people: usize, is_telling: bool) -> Self {
         restante_crypto::simulation::set_seed(Some(seed));
         let mut random = Random::new(seed);
-        let blobs = home();
+        let blobs = memory_dir();
         let setup = Setup {
             identity: random.bytes(),
             mailbox_entries: 20_000,
@@ -333,6 +334,7 @@ impl World {
         let now = self.now();
         if let Some(relay) = &mut self.relay {
             relay.tick(now);
+            relay.shrink(now);
         }
         for seat in 0..self.seats.len() {
             self.end_pauses(seat);

@@ -11,15 +11,16 @@ use restante_crypto::{OpenChallenge, SigningKey, prove_possession};
 use restante_spec::codes::Code;
 use restante_spec::frame;
 use restante_spec::ids::{
-    ChainNumber, Handle, Nonce, PublicKey, ReaderSecret, RequestId, RequestNumber, Seconds,
+    BlobId, ChainNumber, Handle, Nonce, PublicKey, ReaderSecret, RequestId, RequestNumber, Seconds,
 };
 use restante_spec::message::{
-    Append, ClientHeader, Command, Commit, Create, Credit, Deliver, EnvelopeClass, Hello, NextKey,
-    Open, Opened, Push, Refusal, RelayHeader, Reply, Subscribe,
+    Append, ClientHeader, Command, Commit, Create, Credit, Hello, NextKey, Open, Opened, Refusal,
+    RelayHeader, Reply, Subscribe,
 };
 
 use super::answers::{leave, took};
-use super::ledger::{Attempt, Chains, Change, Ledger, Moment, Reading, Rule};
+use super::blobs::{answered, looked};
+use super::ledger::{Asked, Attempt, Chains, Change, Ledger, Look, Moment, Reading, Rule};
 use super::network::Line;
 use super::random::Random;
 use super::town::{Message, Status, Town, hash};
@@ -35,7 +36,7 @@ pub(crate) struct Client {
 #[derive(Default)]
 pub(crate) struct Session {
     pub(crate) line: u64,
-    nonce: Option<Nonce>,
+    pub(crate) nonce: Option<Nonce>,
     numbers: u32,
     handles: u32,
     pub(crate) pending: BTreeMap<u32, Request>,
@@ -49,6 +50,8 @@ pub(crate) struct Session {
     pub(crate) stale: BTreeSet<usize>,
     /// What each seat has sent last.
     pub(crate) last_sent: BTreeMap<usize, Message>,
+    /// Blobs that were read, or found not to be there.
+    pub(crate) read: BTreeSet<BlobId>,
     input: BytesMut,
     consumed: u64,
     pub(crate) output: BytesMut,
@@ -72,6 +75,8 @@ pub(crate) enum Request {
     Subscribe { handle: u32, reading: Box<Reading> },
     Append { seat: usize, attempt: Attempt, chain: u32, at: usize },
     Live { attempt: Attempt },
+    Blob(Asked),
+    Look(Look),
     Change { seat: usize, key: PublicKey, change: Change, number: usize },
     AddReader { device: usize, sent: Moment },
     Ping { online: Vec<u32> },
@@ -234,7 +239,7 @@ impl Session {
                     }),
                     add_readers: plan.adds.iter().map(|add| hash(add.1)).collect(),
                     strike_readers: plan.strikes.clone(),
-                    blobs: Vec::new(),
+                    blobs: plan.blobs.clone(),
                 }
             }),
         };
@@ -315,6 +320,8 @@ impl Session {
             (Request::Live { attempt }, answer) => {
                 scene.ledger.live_answered(&attempt, answer, said);
             }
+            (Request::Blob(asked), answer) => answered(&asked, answer, said, scene),
+            (Request::Look(look), answer) => looked(self, &look, (answer, &body), said, scene),
             (Request::Change { seat, key, change, number }, answer) => {
                 let place = scene.town.seats[seat].place;
                 let answer = answer.map(|_| ()).map_err(|refusal| refusal.code);
@@ -392,8 +399,7 @@ impl Session {
                 scene.ledger.tell(|| format!("subscribe is refused: {refusal:?}"));
                 assert_ne!(refusal.code, Code::AckAhead, "DLV-3: a durable position is refused");
                 let desk = self.desks.remove(&handle).expect("just found");
-                self.send_silently(Command::Close(Handle::new(handle)));
-                self.pending.insert(self.numbers, Request::Quiet);
+                self.send(Request::Quiet, Command::Close(Handle::new(handle)), b"");
                 self.turned_away.insert((desk.seat, desk.key));
                 if matches!(refusal.code, Code::Gone | Code::Revoked | Code::NotFound) {
                     leave(&desk, reading.place, refusal.code, scene);
@@ -448,53 +454,6 @@ impl Session {
                     seat.outbox.retain(|message| message.id != attempt.id);
                 }
             }
-        }
-    }
-
-    fn push(&mut self, push: Push, body: &Bytes, said: Moment, scene: &mut Scene<'_>) {
-        match push {
-            Push::Deliver(deliver) => self.deliver(&deliver, body, said, scene),
-            Push::CaughtUp { handle, head } => {
-                let desk = self.desks.get_mut(&handle.get());
-                if let Some(reading) = desk.and_then(|desk| desk.reading.as_mut()) {
-                    scene.ledger.caught_up(reading, head);
-                }
-            }
-            Push::Goaway { .. } => {}
-            Push::Closed { handle, code, upto } => {
-                let Some(desk) = self.desks.remove(&handle.get()) else { return };
-                self.send_silently(Command::Close(handle));
-                self.pending.insert(self.numbers, Request::Quiet);
-                if let Some(reading) = &desk.reading {
-                    scene.ledger.closed(reading, code, upto);
-                }
-                scene.town.persist(desk.seat);
-                if let (Code::Gone, Some(reading)) = (code, &desk.reading) {
-                    self.turned_away.insert((desk.seat, desk.key));
-                    leave(&desk, reading.place, code, scene);
-                }
-                if code == Code::NotFound {
-                    scene.town.seats[desk.seat].status = Status::Out;
-                }
-            }
-        }
-    }
-
-    fn deliver(&mut self, deliver: &Deliver, body: &Bytes, said: Moment, scene: &mut Scene<'_>) {
-        let Some(desk) = self.desks.get_mut(&deliver.handle.get()) else { return };
-        let reading = desk.reading.as_mut().expect("DLV-8: a delivery without a subscription");
-        if deliver.class == EnvelopeClass::Live {
-            return scene.ledger.live_delivered(reading, deliver, body, said);
-        }
-        scene.ledger.delivered(reading, deliver, body, said);
-        if deliver.commit {
-            scene.town.committed(scene.ledger, deliver.id, deliver.seq);
-        }
-        let seat = &mut scene.town.seats[desk.seat];
-        // Who was added anew while an older subscription went on reads the rest for nothing.
-        let last = seat.fresh.last().map_or(seat.cursor, |(_, seq)| *seq);
-        if seat.secret == desk.secret && seat.status == Status::Active && deliver.seq > last {
-            seat.fresh.push((deliver.id, deliver.seq));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use restante_relay::simulation::{Held, Relay};
 use restante_spec::limits;
 
-use super::{Mood, World};
+use super::{Folder, Mood, World};
 use crate::town::Role;
 
 /// Rounds after which a healed run must have come to rest.
@@ -30,6 +30,7 @@ impl World {
         }
         self.ledger.tell(|| "everything is healed".to_owned());
         self.disk.heal();
+        self.folder.iter_mut().for_each(Folder::heals);
         if self.relay.is_none() {
             self.start_relay();
         }
@@ -48,8 +49,7 @@ impl World {
                 }
             }
         }
-        self.settle(true);
-        self.check_settled();
+        self.settle_all();
         self.leave();
     }
 
@@ -66,8 +66,7 @@ impl World {
         self.away = None;
         // What is on its way first: whoever sends again beside it would not come to rest.
         self.settle(false);
-        self.settle(true);
-        self.check_settled();
+        self.settle_all();
         self.leave();
     }
 
@@ -84,6 +83,8 @@ impl World {
             relay.turn_hold();
         }
         assert_eq!(relay.held(), Held::default(), "DLV-8: something is held for nobody");
+        relay.shrink(now);
+        self.check_objects(self.ledger.blobs_left());
     }
 
     /// Long after everything has expired, nothing of it is held: the store's memory is at its base.
@@ -99,6 +100,25 @@ impl World {
         relay.shrink(now);
         assert_eq!(relay.held(), Held::default(), "something is held for nobody");
         assert_eq!(relay.remembered(), 0, "envelopes are remembered long after their end");
+        self.check_objects(0);
+    }
+
+    /// BLB-3, BLB-7: a crash leaves no parts behind that are of no blob.
+    fn check_objects(&self, most: usize) {
+        let Some(folder) = &self.folder else { return };
+        let found = folder.objects();
+        assert!(found <= most, "{found} objects of {most} blobs");
+    }
+
+    /// Brings everybody to where they should be, and has everything read that is there.
+    fn settle_all(&mut self) {
+        for session in self.clients.iter_mut().filter_map(|client| client.session.as_mut()) {
+            session.read.clear();
+        }
+        let since = self.moment.event;
+        self.settle(true);
+        self.check_settled();
+        self.ledger.check_blobs_read(since);
     }
 
     /// Lets everything move until nothing does.

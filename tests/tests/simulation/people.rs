@@ -19,6 +19,7 @@ pub(crate) fn settle_town(random: &mut Random, tail: usize) -> (Town, Vec<Client
         epochs: BTreeMap::new(),
         tail,
         struck: BTreeSet::new(),
+        blobs: random.permille(500).then(Vec::new),
     };
     let people = random.within(3, 6);
     let mut clients: Vec<_> = (0..people).map(|_| Client::default()).collect();

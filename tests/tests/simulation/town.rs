@@ -8,11 +8,12 @@ use std::rc::Rc;
 
 use restante_crypto::{SigningKey, reader_hash};
 use restante_spec::ids::{
-    EnvelopeId, Epoch, MailboxId, PublicKey, ReaderHash, ReaderSecret, RequestId, Seq,
+    BlobId, EnvelopeId, Epoch, MailboxId, PublicKey, ReaderHash, ReaderSecret, RequestId, Seq,
 };
 use restante_spec::limits;
 use restante_spec::message::MailboxClass;
 
+use super::blobs::Upload;
 use super::ledger::{Ledger, Moment, Place, Sealed, short};
 use super::random::Random;
 
@@ -27,6 +28,8 @@ pub(crate) struct Town {
     pub(crate) tail: usize,
     /// Readers that were certainly struck, whether they know it or not.
     pub(crate) struck: BTreeSet<ReaderHash>,
+    /// What was begun of blobs; `None`: the relay has none.
+    pub(crate) blobs: Option<Vec<Upload>>,
 }
 
 /// A mailbox as its people know it.
@@ -105,6 +108,8 @@ pub(crate) struct Plan {
     pub(crate) next: Option<Rc<SigningKey>>,
     pub(crate) adds: Vec<(usize, [u8; 16])>,
     pub(crate) strikes: Vec<ReaderHash>,
+    /// What it cannot do without (BLB-6).
+    pub(crate) blobs: Vec<BlobId>,
     pub(crate) message: Message,
     is_known: bool,
 }
@@ -116,8 +121,8 @@ impl Plan {
         next: Option<Rc<SigningKey>>,
         message: Message,
     ) -> Self {
-        let (adds, strikes) = (Vec::new(), Vec::new());
-        Self { place, epoch, next, adds, strikes, message, is_known: false }
+        let (adds, strikes, blobs) = (Vec::new(), Vec::new(), Vec::new());
+        Self { place, epoch, next, adds, strikes, blobs, message, is_known: false }
     }
 }
 

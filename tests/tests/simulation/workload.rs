@@ -12,6 +12,7 @@ use restante_spec::message::{
     Allow, Command, Credit, EnvelopeClass, MailboxClass, PutPrekeys, Rate, Rights, Terms,
 };
 
+use super::blobs::{blobs, needed, read_all};
 use super::client::{Client, Request, Scene, Session};
 use super::ledger::{Change, Sealed};
 use super::live::live;
@@ -33,10 +34,11 @@ enum Deed {
     Prekeys,
     Trespass,
     Live,
+    Blob,
     Delete,
 }
 
-const DEEDS: [(u64, Deed); 13] = [
+const DEEDS: [(u64, Deed); 14] = [
     (30, Deed::Append),
     (4, Deed::Repeat),
     (6, Deed::Commit),
@@ -49,6 +51,7 @@ const DEEDS: [(u64, Deed); 13] = [
     (14, Deed::Prekeys),
     (6, Deed::Trespass),
     (6, Deed::Live),
+    (40, Deed::Blob),
     (1, Deed::Delete),
 ];
 
@@ -79,6 +82,7 @@ impl Client {
             Deed::Prekeys => prekeys(session, seat, scene),
             Deed::Trespass => trespass(session, seat, scene),
             Deed::Live => live(session, seat, scene),
+            Deed::Blob => blobs(session, seat, scene),
             Deed::Delete => delete(session, seat, scene),
         }
     }
@@ -91,6 +95,9 @@ impl Client {
         for seat in &self.seats {
             if session.pending.len() + 20 > limits::REQUESTS_IN_FLIGHT {
                 return;
+            }
+            if subscribes {
+                read_all(session, *seat, scene);
             }
             let is_writer = scene.town.seats[*seat].role == Role::Writer;
             if !is_writer && !scene.town.has_claim(*seat) {
@@ -286,6 +293,8 @@ fn commit(session: &mut Session, number: usize, scene: &mut Scene<'_>) {
             plan.adds.push((other, random.bytes()));
         }
     }
+    plan.blobs = needed(place, scene);
+    scene.ledger.needing(message.id, &plan.blobs);
     for reader in &plan.strikes {
         scene.ledger.striking(place, *reader);
     }

@@ -15,7 +15,9 @@ use restante_spec::ids::{Nonce, PublicKey, UnixTime};
 use restante_spec::limits;
 
 use super::client::{Client, Scene};
+use super::folder::Folder;
 use super::ledger::{Ledger, Moment, Seen};
+use super::mood::{Faults, Mood};
 use super::network::Line;
 use super::people::settle_town;
 use super::random::Random;
@@ -25,6 +27,8 @@ use super::town::Town;
 pub(crate) struct World {
     random: Random,
     setup: Setup,
+    /// Where the relay keeps blobs, if it does.
+    folder: Option<Folder>,
     identity: PublicKey,
     mood: Mood,
     disk: Disk,
@@ -48,28 +52,6 @@ pub(crate) struct World {
     /// How time passes.
     pace: &'static [(u64, u64)],
     digest: u64,
-}
-
-/// How rough a run is, each in thousandths of its events.
-#[derive(Default)]
-struct Mood {
-    crash: u64,
-    cut: u64,
-    disk: u64,
-    stop: u64,
-    jump: u64,
-    stall: u64,
-}
-
-/// How often faults happened.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Faults {
-    pub(crate) crashes: u64,
-    pub(crate) torn: u64,
-    pub(crate) cuts: u64,
-    pub(crate) stops: u64,
-    pub(crate) disk: u64,
-    pub(crate) jumps: u64,
 }
 
 /// What a run has shown.
@@ -107,10 +89,11 @@ const PACE: [(u64, u64); 3] = [(20, 200), (6, 3_000), (1, 40_000)];
 const LONG_PACE: [(u64, u64); 3] = [(4, 2_000), (6, 60_000), (3, 600_000)];
 /// Events of a run before everything is healed.
 const EVENTS_OF_A_RUN: u64 = 6_000;
+
 impl World {
     pub(crate) fn new(seed: u64, is_telling: bool) -> Self {
         let mut random = Random::new(seed);
-        let setup = Setup {
+        let mut setup = Setup {
             identity: random.bytes(),
             mailbox_entries: limits::COMMIT_RESERVE_ENTRIES
                 + random.weighted(&[(1, 8), (2, 40), (3, 400)]),
@@ -122,20 +105,15 @@ impl World {
         };
         // LIM-17
         let tail = limits::TAIL_ENTRIES.min(setup.mailbox_entries / 2) as usize;
-        let scale = random.weighted(&[(1, 0), (2, 1), (2, 3)]);
-        let mood = Mood {
-            crash: random.within(0, 3) * scale,
-            cut: random.within(0, 8) * scale,
-            disk: random.within(0, 3) * scale,
-            stop: random.within(0, 1) * scale,
-            jump: random.within(0, 3) * scale,
-            stall: random.within(0, 3) * scale,
-        };
+        let mood = Mood::draw(&mut random);
         let (town, clients) = settle_town(&mut random, tail);
+        let folder = town.blobs.is_some().then(Folder::new);
+        setup.blobs = folder.as_ref().map(|folder| folder.path().to_owned());
         let mut world = Self {
             identity: SigningKey::from_seed(&setup.identity).public(),
             random,
             setup,
+            folder,
             mood,
             disk: Disk::default(),
             relay: None,
@@ -173,10 +151,7 @@ impl World {
     /// Runs until so much time has passed, with long silences between what happens and few faults;
     /// then nobody comes any more, everything expires, and nothing may be left of it.
     pub(crate) fn run_for(mut self, time: Duration) -> Report {
-        let Mood { crash, cut, disk, stop, jump, stall } = &mut self.mood;
-        for often in [crash, cut, disk, stop, jump, stall] {
-            *often = often.div_ceil(10);
-        }
+        self.mood.soften();
         self.pace = &LONG_PACE;
         while self.elapsed < time {
             self.event();
@@ -390,6 +365,15 @@ impl World {
         if self.random.permille(30) {
             self.disk.heal();
         }
+        if let Some(folder) = &mut self.folder {
+            if self.random.permille(self.mood.folder) {
+                self.faults.folder += 1;
+                folder.fails();
+            }
+            if self.random.permille(20) {
+                folder.heals();
+            }
+        }
         if self.random.permille(self.mood.jump) {
             self.jump();
         }
@@ -473,6 +457,10 @@ impl World {
 
     fn start_relay(&mut self) {
         let failures = self.disk.failures();
+        if let Some(folder) = &mut self.folder {
+            // Without its parts it does not start, which is another matter.
+            folder.heals();
+        }
         match Relay::start(&self.setup, &self.disk, self.now()) {
             Ok(relay) => self.relay = Some(relay),
             Err(error) => {

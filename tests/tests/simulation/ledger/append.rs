@@ -40,6 +40,7 @@ impl Ledger {
             first_sent: attempt.sent,
             floor,
             open: 0,
+            refused: 0,
             stored: None,
             known: 0,
             accepted: false,
@@ -82,6 +83,7 @@ impl Ledger {
         let ttl = if is_commit { ttl } else { wish.unwrap_or(ttl).min(ttl) };
         if !said.already {
             let accepted = said.expires_at.get() - ttl;
+            self.check_needs(attempt, said);
             let span = attempt.sent.time.saturating_sub(SLACK)..=self.latest + SLACK;
             assert!(span.contains(&accepted), "MBX-11: accepted at {accepted}, not in {span:?}");
             // MBX-12: a pace lasts as long as its mailbox is in memory.
@@ -105,11 +107,12 @@ impl Ledger {
         if code == Code::Unknown {
             return;
         }
-        let (latest, forgot) = (self.latest, self.forgot);
+        let (latest, forgot, event) = (self.latest, self.forgot, self.event);
         let log = self.log(attempt.place);
         let (deleting, memory_first) = (log.deleting, log.rule.memory_first);
         let record = log.records.get_mut(&attempt.id).expect("it was sent");
         record.open -= 1;
+        record.refused = event;
         // MBX-5: known ids come before everything but the key's right.
         let known = record.stored.is_some() && attempt.sent.event > record.known;
         let window = u64::from(limits::DEDUP_WINDOW.get());

@@ -63,10 +63,8 @@ impl Ledger {
             Err(_) => false,
         };
         let log = self.log(attempt.place);
-        if let Some((id, _)) = attempt.epoch.and_then(|epoch| log.ended.get(&epoch)) {
-            let was_over = log.records[id].known < attempt.sent.event;
-            assert!(!is_taken || !was_over, "MBX-7: a live envelope is taken in an ended epoch");
-        }
+        let was_over = log.was_over(attempt.epoch, attempt.sent);
+        assert!(!is_taken || !was_over, "MBX-7: a live envelope is taken in an ended epoch");
         let live = log.lives.get_mut(&attempt.id).expect("it was sent");
         live.taken = is_taken.then_some(said);
         live.refused = !is_taken;

@@ -6,6 +6,7 @@
 //! it may have done is allowed.
 
 mod append;
+mod blobs;
 mod chain;
 mod delivery;
 mod keys;
@@ -16,9 +17,11 @@ mod rooms;
 
 use std::collections::BTreeMap;
 
-use restante_spec::ids::{EnvelopeId, Epoch, PublicKey, ReaderHash, Seq};
+use restante_spec::ids::{BlobId, EnvelopeId, Epoch, PublicKey, ReaderHash, Seq};
 
 pub(crate) use self::append::{Attempt, Sealed};
+use self::blobs::Blob;
+pub(crate) use self::blobs::{Announced, Asked, Look, PART, Work, content};
 pub(crate) use self::chain::Chains;
 pub(crate) use self::delivery::Reading;
 pub(crate) use self::keys::Change;
@@ -45,6 +48,9 @@ pub(crate) struct Place(pub(crate) usize);
 #[derive(Default)]
 pub(crate) struct Ledger {
     logs: BTreeMap<Place, Log>,
+    blobs: BTreeMap<BlobId, Blob>,
+    /// Which commits need which blobs.
+    needs: Vec<(BlobId, EnvelopeId)>,
     /// Which envelope has a number: numbers are drawn from one counter (MBX-3).
     numbers: BTreeMap<Seq, (Place, EnvelopeId)>,
     /// The latest time the relay's clock has shown.
@@ -75,6 +81,12 @@ pub(crate) struct Seen {
     pub(crate) let_go: u64,
     pub(crate) revoked: u64,
     pub(crate) gone: u64,
+    /// Blobs that are complete.
+    pub(crate) blobs: u64,
+    pub(crate) blob_reads: u64,
+    pub(crate) blobs_deleted: u64,
+    /// Commits that need blobs.
+    pub(crate) needy: u64,
 }
 
 /// What is known of a mailbox.
@@ -112,6 +124,8 @@ struct Record {
     floor: Seq,
     /// Attempts that were not certainly refused.
     open: u32,
+    /// The event at which a refusal was heard last.
+    refused: u64,
     stored: Option<Stored>,
     /// Since which event that is known.
     known: u64,
@@ -190,6 +204,12 @@ impl Log {
         let let_go = record.first_sent.event < self.droppable_before;
         let over = |stored: Stored| stored.seq <= self.droppable || stored.expires_at <= latest;
         self.deleting || let_go || record.stored.is_none_or(over) || self.may_be_pushed_out(id)
+    }
+
+    /// Whether an epoch was certainly over when something was sent.
+    fn was_over(&self, epoch: Option<Epoch>, sent: Moment) -> bool {
+        let end = epoch.and_then(|epoch| self.ended.get(&epoch));
+        end.is_some_and(|(id, _)| self.records[id].known < sent.event)
     }
 
     /// Fails if something accepted is missing between two numbers, both excluded.
