@@ -90,6 +90,8 @@ pub struct Held {
     pub online: usize,
     /// Appends, prekeys and cursors whose outcome is awaited.
     pub waiting: usize,
+    /// Mailboxes whose state in memory was given up.
+    pub stale: usize,
     /// Bytes in the writer's queue.
     pub queued_bytes: usize,
     /// Bytes that connections hold beyond their own.
@@ -193,6 +195,7 @@ impl Relay {
         Held {
             online: self.hub.online(),
             waiting: self.service.waiting(),
+            stale: self.service.stale(),
             queued_bytes: self.buffer.queued_bytes(),
             pooled_bytes: self.gateway.pool.used(),
         }

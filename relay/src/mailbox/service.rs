@@ -126,9 +126,20 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             let acks = acks.dirty.len() + usize::from(acks.writing);
             asked + if mailbox.is_current() { acks } else { 0 }
         };
+        self.sum(waiting)
+    }
+
+    /// Mailboxes whose state in memory is not used any more: what only that held is lost.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn stale(&self) -> usize {
+        self.sum(|cell| usize::from(!lock(cell).is_current()))
+    }
+
+    #[cfg(feature = "simulation")]
+    fn sum(&self, of: impl Fn(&Arc<Cell>) -> usize) -> usize {
         let shards = self.shards.iter();
         let shards = shards.map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner));
-        shards.map(|shard| shard.values().map(waiting).sum::<usize>()).sum()
+        shards.map(|shard| shard.values().map(&of).sum::<usize>()).sum()
     }
 
     /// Submits an act; `done` gets the locked mailbox and the outcome when it is durable or

@@ -315,12 +315,14 @@ impl World {
         if self.random.permille(300) {
             relay.turn_hold();
         }
-        // A full queue is not seen from outside, and takes no note of readers either.
-        let is_full = self.setup.queue_acts < QUEUE_ACTS;
+        // A full queue is not seen from outside, and takes no note of readers either; nor does a
+        // store that rests after a failure, or has no key any more for what came too late.
+        let (held, is_full) = (relay.held(), self.setup.queue_acts < QUEUE_ACTS);
         let failures = self.disk.failures();
-        if is_full || failures != std::mem::replace(&mut self.failures, failures) {
+        let has_failed = failures != std::mem::replace(&mut self.failures, failures);
+        if is_full || has_failed || held.stale > 0 {
             self.ledger.may_forget();
-        } else if relay.held().waiting == 0 {
+        } else if held.waiting == 0 {
             self.ledger.is_noted();
         }
     }
