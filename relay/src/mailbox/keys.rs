@@ -27,7 +27,7 @@ type Apply = Box<dyn FnOnce(&mut Mailbox, Seq) + Send>;
 pub(super) struct Managed {
     rows: Vec<RowWrite>,
     apply: Apply,
-    /// What is told then.
+    /// What is told when it is written or not: others were judged by it meanwhile.
     notice: Option<Notice>,
 }
 
@@ -64,8 +64,8 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             // Repeated, it replaces the terms and keeps the count: a retry gives no new uses.
             let before = mailbox.keys.get(&key);
             let used = before.map_or(0, |found| found.used);
-            // DLV-10
-            let notice = before.map(|_| Notice::Changed { key });
+            // DLV-10: who reads by it already looks again, also if it fails.
+            let notice = Some(Notice::Changed { key });
             let row = rows::put(rows::of_key(rows::KEY, &key), &KeyRow::from((&terms, used)));
             let part = rows::of_key(rows::CARD, &key);
             let card = if card.is_empty() { rows::remove(part) } else { rows::keep(part, &card) };
@@ -156,18 +156,21 @@ impl<B: Buffer, N: Notices> Service<B, N> {
     {
         self.change(access, Need::Manage, now, respond, |mailbox| {
             let Managed { rows, apply, notice } = change(mailbox)?;
-            let done = move |service: &Arc<Self>, mailbox: &mut Mailbox, outcome| match outcome {
-                Ok(Outcome::Written(number)) => {
-                    apply(mailbox, number);
-                    if let Some(notice) = notice {
-                        service.notices.notice(mailbox.id, notice);
+            let done = move |service: &Arc<Self>, mailbox: &mut Mailbox, outcome| {
+                let answer = match outcome {
+                    Ok(Outcome::Written(number)) => {
+                        apply(mailbox, number);
+                        Ok(Answer::Done)
                     }
-                    Ok(Answer::Done)
+                    Ok(Outcome::Stored(_) | Outcome::Already(_) | Outcome::Settled(_)) => {
+                        Err(damaged())
+                    }
+                    Err(error) => Err(refusal(error)),
+                };
+                if let Some(notice) = notice {
+                    service.notices.notice(mailbox.id, notice);
                 }
-                Ok(Outcome::Stored(_) | Outcome::Already(_) | Outcome::Settled(_)) => {
-                    Err(damaged())
-                }
-                Err(error) => Err(refusal(error)),
+                answer
             };
             Ok((rows, done))
         });

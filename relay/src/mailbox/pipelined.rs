@@ -34,17 +34,19 @@ pub(super) const READER: ReaderHash = ReaderHash::new([7; 32]);
 pub(super) const OTHER: ReaderHash = ReaderHash::new([8; 32]);
 pub(super) const RELAY: PublicKey = PublicKey::new([9; 32]);
 
-/// How often those who are online were told to look, and of an envelope.
+/// How often those who are online were told to look, all or those with a key, and of an envelope.
 #[derive(Default)]
 pub(super) struct Told {
     unknown: AtomicU32,
+    changed: AtomicU32,
     pub(super) appended: AtomicU32,
 }
 
 impl Notices for Told {
     fn notice(&self, _: MailboxId, notice: Notice) {
-        let Self { unknown, appended } = self;
+        let Self { unknown, changed, appended } = self;
         unknown.fetch_add(u32::from(matches!(notice, Notice::Unknown)), Ordering::SeqCst);
+        changed.fetch_add(u32::from(matches!(notice, Notice::Changed { .. })), Ordering::SeqCst);
         let is_one = matches!(notice, Notice::Appended { .. });
         appended.fetch_add(u32::from(is_one), Ordering::SeqCst);
     }
@@ -338,6 +340,31 @@ fn unknown_outcomes(act: impl Fn(&Line) -> Said) -> u32 {
         assert!(said.is_none() || page.is_err(), "{said:?}: {page:?}");
     }
     unknown
+}
+
+/// DLV-10. Once a key that subscribed while its grant was queued was brought everything until it
+/// left, though the grant was refused.
+#[test]
+fn readers_look_when_their_grant_is_refused() {
+    let settings = crate::buffer::Settings { batch_acts: 1, ..Default::default() };
+    let mut line = Line::on(Disk::default(), settings);
+    let created = line.create(MailboxClass::Inbox, false);
+    line.writer.step();
+    assert_eq!(code(&created), None);
+    let rights = Rights { read: true, ..Rights::default() };
+    let (first, second) = (line.put(b"a package"), line.allow(2, rights));
+    let subscribe = Ask::Subscribe { reader: READER, after: Seq::START };
+    assert_eq!(code(&line.ask(2, subscribe)), None, "what is queued holds");
+    line.disk.fails_at(0);
+    // The first fails with the store, the second is refused before the store is opened again.
+    line.writer.step();
+    line.writer.step();
+    assert_eq!((code(&first), code(&second)), (Some(Code::Unknown), Some(Code::Unavailable)));
+    assert_eq!(line.service.notices.changed.load(Ordering::SeqCst), 1);
+    let (upto, max, max_bytes) = (Seq::new(u64::MAX), 9, 9);
+    let access = Access { mailbox: MAILBOX, key: key(2).public() };
+    let page = line.service.page(access, Span { after: Seq::START, upto, max, max_bytes }, NOW);
+    assert_eq!(page.unwrap_err().code, Code::Revoked);
 }
 
 /// MBX-6. Once a repetition on another connection was answered `aborted` because its first was, in
