@@ -99,15 +99,12 @@ impl<B: Buffer, N: Notices> Service<B, N> {
         let doubtful = registry.get(id).filter(|blob| blob.standing == Standing::Doubtful);
         let Some(facts) = doubtful.map(|blob| blob.facts) else { return Ok(registry) };
         let row = self.buffer.row(facts.mailbox, &rows::of_blob(id)).map_err(refusal)?;
-        let keeping = registry.get(id).map_or(0, |blob| blob.keeping);
-        registry.remove(id);
         match row {
-            Some(row) => registry.load(facts.mailbox, &row).map_err(|BadRow| damaged())?,
-            None => blobs.store.remove(facts.object),
-        }
-        if let Some(blob) = registry.get_mut(id) {
-            // Commits that need it are still under way.
-            blob.keeping = keeping;
+            Some(row) => registry.reload(id, facts.mailbox, &row).map_err(|BadRow| damaged())?,
+            None => {
+                registry.remove(id);
+                blobs.store.remove(facts.object);
+            }
         }
         Ok(registry)
     }

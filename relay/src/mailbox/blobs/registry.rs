@@ -126,6 +126,27 @@ impl Registry {
         Ok(())
     }
 
+    /// A blob from its row, which was in doubt. What the row does not say is known still: commits
+    /// under way that need it, and which parts are there or being written.
+    pub(super) fn reload(
+        &mut self,
+        id: BlobId,
+        mailbox: MailboxId,
+        row: &Row,
+    ) -> Result<(), BadRow> {
+        let before = self.take(id);
+        self.load(mailbox, row)?;
+        if let Some((blob, before)) = self.blobs.get_mut(&id).zip(before) {
+            blob.keeping = before.keeping;
+            let is_written = matches!(before.stage, Stage::Writing(_));
+            if is_written && matches!(blob.stage, Stage::Unread) {
+                blob.stage = before.stage;
+            }
+        }
+        self.recount(id);
+        Ok(())
+    }
+
     /// A new blob.
     pub(super) fn insert(&mut self, id: BlobId, facts: Facts, stage: Stage) {
         self.remove(id);
@@ -142,7 +163,12 @@ impl Registry {
 
     /// Forgets a blob; what there was of it.
     pub(super) fn remove(&mut self, id: BlobId) -> Option<Facts> {
-        let Blob { facts, counted, .. } = self.blobs.remove(&id)?;
+        self.take(id).map(|blob| blob.facts)
+    }
+
+    fn take(&mut self, id: BlobId) -> Option<Blob> {
+        let blob = self.blobs.remove(&id)?;
+        let Blob { facts, counted, .. } = &blob;
         self.bytes -= counted;
         self.by_time.remove(&(facts.expires_at, id));
         if let Some(held) = self.held.get_mut(&facts.mailbox)
@@ -153,7 +179,7 @@ impl Registry {
                 self.held.remove(&facts.mailbox);
             }
         }
-        Some(facts)
+        Some(blob)
     }
 
     /// Whatever is known under this id.
@@ -463,6 +489,30 @@ mod tests {
         let whole = limits::BLOB_PART_BYTES;
         blob.found(&[found(0, whole), found(1, 7), found(2, whole), found(9, whole)]);
         assert_eq!(stored(&blob), PART);
+    }
+
+    /// BLB-1, BLB-3. Once a store that failed had the parts that were there told as none, and one
+    /// that was being written forgotten: a blob could be complete before its last bytes came.
+    #[test]
+    fn what_is_known_of_parts_outlives_a_doubt() {
+        let mut registry = Registry::default();
+        let (known, facts) = ((id(1), ObjectId::new([1; 16])), facts(1, 2 * PART, 9));
+        registry.insert(id(1), facts, Stage::Writing(Progress::default()));
+        for number in [0, 1] {
+            assert!(registry.begin_part(id(1), u64::MAX));
+            registry.written(known, PartNumber(number), true);
+        }
+        assert!(registry.begin_part(id(1), u64::MAX), "the first once more");
+        registry.get_mut(id(1)).unwrap().standing = Standing::Doubtful;
+        let written = crate::mailbox::blobs::row(id(1), &facts, false, false).unwrap();
+        let (part, value) = (written.part, written.value.unwrap());
+        let row = Row { part, revision: Seq::new(7), value };
+        registry.reload(id(1), facts.mailbox, &row).map_err(|BadRow| "a bad row").unwrap();
+        let blob = registry.get_mut(id(1)).unwrap();
+        assert_eq!((blob.standing, blob.state().stored.get()), (Standing::Sure, 2 * PART));
+        assert!(blob.completes().is_none(), "a part is still being written");
+        registry.written(known, PartNumber(0), true);
+        assert!(registry.get_mut(id(1)).unwrap().completes().is_some());
     }
 
     /// BLB-1: while a part is written again nothing is complete, however much is there.
