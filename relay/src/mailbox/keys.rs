@@ -118,25 +118,24 @@ impl<B: Buffer, N: Notices> Service<B, N> {
             if mailbox.class == MailboxClass::Room {
                 return Err(Refusal::new(Code::Unsupported, "a room has no registered readers"));
             }
-            if mailbox.readers.contains_key(&reader) {
-                let apply = Box::new(|_: &mut Mailbox, _| ());
-                return Ok(Managed { rows: Vec::new(), apply, notice: None });
-            }
+            // One that is known keeps its place, and holds back again what comes behind it.
+            let known = mailbox.readers.get(&reader).map(|found| found.cursor);
             // LIM-4
-            if mailbox.readers.len() >= limits::READERS {
+            if known.is_none() && mailbox.readers.len() >= limits::READERS {
                 return Err(Refusal::new(Code::Quota, "as many readers as there may be")
                     .lagging(mailbox.lagging()));
             }
             let mut rows = mailbox.renewal(now).map_err(|_| damaged())?;
-            let row = ReaderRow { cursor: None, seen: now.get() };
+            let row = ReaderRow { cursor: known.map(Seq::get), seen: now.get() };
             rows.push(rows::put(rows::of_reader(&reader), &row).map_err(|_| damaged())?);
             // What is judged behind this act is judged by it: asked for again it moves nothing, and
             // nobody lets go of what comes behind it.
             mailbox.renew(now);
             let head = self.buffer.level(mailbox.id, now).head;
-            mailbox.readers.insert(reader, Reader::new(head, now));
+            mailbox.readers.entry(reader).or_insert(Reader::new(head, now)).seen = now;
             let apply = Box::new(move |mailbox: &mut Mailbox, number: Seq| {
-                if let Some(found) = mailbox.readers.get_mut(&reader) {
+                let found = mailbox.readers.get_mut(&reader).filter(|_| known.is_none());
+                if let Some(found) = found {
                     found.cursor = found.cursor.max(number);
                 }
             });

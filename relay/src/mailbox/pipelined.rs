@@ -10,7 +10,7 @@ use bytes::Bytes;
 use restante_crypto::{OpenChallenge, SigningKey, prove_possession};
 use restante_spec::codes::Code;
 use restante_spec::ids::{
-    EnvelopeId, MailboxId, Nonce, PublicKey, ReaderHash, RequestId, Seq, Slot, UnixTime,
+    EnvelopeId, MailboxId, Nonce, PublicKey, ReaderHash, RequestId, Seconds, Seq, Slot, UnixTime,
 };
 use restante_spec::message::{
     Appended, Commit, Create, EnvelopeClass, MailboxClass, NextKey, Refusal, Rights, Terms,
@@ -25,6 +25,7 @@ use super::{Service, Settings};
 use crate::buffer::disk::Disk;
 use crate::buffer::redb::{RedbBuffer, Writer};
 use crate::buffer::{Buffer, Quota};
+use crate::limits::SEEN_GRACE;
 
 pub(super) type Said = Receiver<Result<Answer, Refusal>>;
 
@@ -365,6 +366,34 @@ fn readers_look_when_their_grant_is_refused() {
     let access = Access { mailbox: MAILBOX, key: key(2).public() };
     let page = line.service.page(access, Span { after: Seq::START, upto, max, max_bytes }, NOW);
     assert_eq!(page.unwrap_err().code, Code::Revoked);
+}
+
+/// MBX-10, CMD-10. Once a reader that had not been seen for long held nothing back when it was
+/// added again: whoever added it had not heard that it was registered.
+#[test]
+fn a_reader_that_is_added_again_is_seen() {
+    let mut line = Line::new(MailboxClass::Inbox, 100);
+    let access = Access { mailbox: MAILBOX, key: key(1).public() };
+    let add = || Call::With(access, Ask::AddReader { reader: OTHER });
+    let subscribe = Ask::Subscribe { reader: READER, after: Seq::START };
+    let ttl = Settings::default().ttl_default;
+    let (soon, later) = (NOW.after(ttl), NOW.after(ttl).after(SEEN_GRACE).after(Seconds::new(1)));
+    let row = |line: &Line| -> ReaderRow {
+        let row = line.buffer.row(MAILBOX, &rows::of_reader(&OTHER)).unwrap().unwrap();
+        let ReaderRow { cursor, seen } = rows::decode(&row.value).unwrap();
+        ReaderRow { cursor: cursor.or(Some(row.revision.get())), seen }
+    };
+    let added = line.call(add());
+    line.writer.step();
+    let first = row(&line);
+    let seen = line.call_at(Call::With(access, subscribe), soon);
+    line.writer.step();
+    let again = line.call_at(add(), later);
+    line.writer.step();
+    assert_eq!([&added, &seen, &again].map(code), [None; 3]);
+    let second = row(&line);
+    assert_eq!((second.cursor, second.seen), (first.cursor, later.get()));
+    assert_eq!(first.seen, NOW.get());
 }
 
 /// MBX-6. Once a repetition on another connection was answered `aborted` because its first was, in
