@@ -48,10 +48,8 @@ pub(super) fn blobs(session: &mut Session, number: usize, scene: &mut Scene<'_>)
 }
 
 /// Blobs of this conversation that a commit may need.
-pub(super) fn needed(place: Place, scene: &mut Scene<'_>) -> Vec<BlobId> {
-    let Some(uploads) = scene.town.blobs.as_ref().filter(|_| scene.random.permille(500)) else {
-        return Vec::new();
-    };
+pub(super) fn needed(place: Place, scene: &Scene<'_>) -> Vec<BlobId> {
+    let uploads = uploads_of(scene.town);
     let whole = uploads.iter().filter(|it| it.announced.place == place && it.complete);
     whole.filter(|it| it.deletions == 0).map(|it| it.id).take(limits::COMMIT_BLOBS).collect()
 }
@@ -135,9 +133,13 @@ fn write(
 fn delete(session: &mut Session, number: usize, scene: &mut Scene<'_>) {
     let Some((handle, epoch)) = writes(session, number, scene.town) else { return };
     // Sometimes once more: there may be none any more.
+    let uploads = scene.town.blobs.iter_mut().flatten();
     let has_some = |it: &&mut Upload| it.seat == number && it.stored.is_some() && it.deletions < 2;
-    let mut uploads = scene.town.blobs.iter_mut().flatten().filter(has_some);
-    let Some(upload) = uploads.next_back() else { return };
+    let mut begun: Vec<_> = uploads.filter(has_some).collect();
+    if begun.is_empty() {
+        return;
+    }
+    let upload = begun.swap_remove(scene.random.index(begun.len()));
     upload.deletions += 1;
     let id = upload.id;
     scene.ledger.ending(id);
