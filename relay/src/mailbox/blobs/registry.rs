@@ -134,7 +134,7 @@ impl Registry {
         mailbox: MailboxId,
         row: &Row,
     ) -> Result<(), BadRow> {
-        let before = self.take(id);
+        let before = self.remove(id);
         self.load(mailbox, row)?;
         if let Some((blob, before)) = self.blobs.get_mut(&id).zip(before) {
             blob.keeping = before.keeping;
@@ -162,11 +162,7 @@ impl Registry {
     }
 
     /// Forgets a blob; what there was of it.
-    pub(super) fn remove(&mut self, id: BlobId) -> Option<Facts> {
-        self.take(id).map(|blob| blob.facts)
-    }
-
-    fn take(&mut self, id: BlobId) -> Option<Blob> {
+    pub(super) fn remove(&mut self, id: BlobId) -> Option<Blob> {
         let blob = self.blobs.remove(&id)?;
         let Blob { facts, counted, .. } = &blob;
         self.bytes -= counted;
